@@ -1,0 +1,247 @@
+//! Where rows come from and where they go, a folder or a file per connector, all in one list.
+//!
+//! Connectors never see a checkpoint: a source is told where to read on from, a sink writer is asked to prepare an
+//! epoch, and a committer makes prepared work public. The loops that stop, throttle, align and inject barriers stand
+//! in the runtime, once.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::formats::Decoder;
+use crate::options::{OptionSpec, Options};
+use crate::storage::Store;
+use crate::stream::{Blocking, Changes, Clock, Epoch, EventTime, Generation};
+
+/// What the process lends to a connector instead of the operating system.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// Files.
+    pub store: Arc<dyn Store>,
+    /// Processing time.
+    pub clock: Arc<dyn Clock>,
+    /// Threads for calls that block.
+    pub blocking: Arc<dyn Blocking>,
+}
+
+/// A table as its connector sees it.
+#[derive(Debug, Clone)]
+pub struct TableContext {
+    /// The table's name, for messages.
+    pub name: String,
+    /// The physical columns, in the order of the declaration, with Arrow types.
+    pub schema: SchemaRef,
+    /// The options of the WITH clause, checked against the connector's and its format's list.
+    pub options: Options,
+    /// What was in force at CREATE TABLE: `beadline.csv.header` and the like.
+    pub settings: Options,
+}
+
+/// One kind of table, such as `filesystem`.
+pub trait Connector: Debug + Send + Sync {
+    /// The value of `'connector'`.
+    fn name(&self) -> &'static str;
+    /// Two or three sentences for the documentation.
+    fn doc(&self) -> &'static str;
+    /// The options that it understands besides `connector`, `format` and the options of its format.
+    fn options(&self) -> &'static [OptionSpec];
+    /// Whether it takes a `format`.
+    fn takes_format(&self) -> bool;
+    /// Whether it can be read, as a message if not; makes no call to the outside.
+    fn source(&self, table: &TableContext) -> Result<Arc<dyn SourceFactory>>;
+    /// Whether it can be written, as a message if not; makes no call to the outside.
+    fn sink(&self, table: &TableContext) -> Result<Arc<dyn SinkFactory>>;
+}
+
+// ------------------------------------------------------------------------------------------------ sources
+
+/// How a table is read: made at planning, opened by the runtime.
+pub trait SourceFactory: Debug + Send + Sync {
+    /// Whether the input ends by itself.
+    fn is_bounded(&self) -> bool;
+    /// Starts reading the columns `projection` (indices into the table's physical columns, in that order), in
+    /// batches of at most `batch_rows` rows.
+    fn open(&self, projection: &[usize], batch_rows: usize, world: &World) -> Result<Box<dyn Source>>;
+    /// The same over several nodes of one plan must not be shared when reading consumes (a queue): true for those.
+    fn reads_once(&self) -> bool {
+        false
+    }
+}
+
+/// A part of a source that is read in order by one reader: a file, a partition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SplitId(pub String);
+
+/// A place in a split from which reading resumes, as the connector writes it down: plain JSON in the manifest.
+/// A file's holds offset, line, and what identifies the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Position(pub serde_json::Value);
+
+/// What a source still knows about a split found by discovery.
+#[derive(Debug, Clone)]
+pub struct Split {
+    /// Its name, stable over restarts (a path, a partition).
+    pub id: SplitId,
+    /// Where it begins.
+    pub start: Position,
+}
+
+/// What a table reads: which splits there are, and how to open one.
+#[async_trait]
+pub trait Source: Send {
+    /// All splits there are now, in a stable order. Called once for a bounded source.
+    async fn discover(&mut self) -> Result<Vec<Split>>;
+    /// A reader from `from`; refuses a position of another file (or a file that changed since).
+    async fn open(&self, split: &SplitId, from: &Position) -> Result<Box<dyn SplitReader>>;
+    /// Makes a decoder for chunks; each decoding worker has one. `None` if readers return rows.
+    fn decoder(&self) -> Option<Box<dyn Decoder>>;
+}
+
+/// What a reader has next.
+#[derive(Debug)]
+pub enum Polled {
+    /// Whole undecoded rows, and the position behind them.
+    Chunk(Chunk, Position),
+    /// Decoded rows, and the position behind them.
+    Rows(Changes, Position),
+    /// Nothing now; `next` may be called again at once and will wait.
+    Pending,
+    /// The split is complete.
+    End,
+}
+
+/// Bytes that hold whole rows, and where they stood, for messages about bad rows.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// The rows.
+    pub bytes: Bytes,
+    /// The file or partition, for messages.
+    pub origin: Arc<str>,
+    /// The number of the first line, from 1.
+    pub first_line: u64,
+}
+
+/// A pull reader of one split. `next` is cancel-safe: a dropped call loses nothing.
+#[async_trait]
+pub trait SplitReader: Send {
+    /// What comes next; waits while there is nothing.
+    async fn next(&mut self) -> Result<Polled>;
+    /// Everything before `durable` is part of a completed checkpoint (a queue may forget it).
+    async fn acknowledge(&mut self, durable: &Position) -> Result<()>;
+}
+
+// -------------------------------------------------------------------------------------------------- sinks
+
+/// What a sink can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SinkMode {
+    /// Inserts only.
+    Append,
+    /// Every change, old versions included.
+    Retract,
+    /// Changes by key, without old versions.
+    Upsert,
+}
+
+/// What a sink promises when the job is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Each row once, public with its checkpoint.
+    ExactlyOnce,
+    /// Rows may be repeated after a restart.
+    AtLeastOnce,
+}
+
+/// How a table is written: made at planning, opened by the runtime.
+pub trait SinkFactory: Debug + Send + Sync {
+    /// What it can take.
+    fn mode(&self) -> SinkMode;
+    /// What it promises.
+    fn delivery(&self) -> Delivery;
+    /// A writer for one sink task.
+    fn writer(&self, task: &SinkTask, world: &World) -> Result<Box<dyn SinkWriter>>;
+    /// The one committer of this sink; needs no writer, so that any process can finish the work.
+    fn committer(&self, job: &JobIdentity, world: &World) -> Result<Box<dyn Committer>>;
+    /// Removes what the given lineage made public here, and says how much; for `--fresh`.
+    fn remove_published(&self, job: &JobIdentity, world: &World) -> Result<usize>;
+}
+
+/// Whose output it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobIdentity {
+    /// The job's name.
+    pub job: String,
+    /// 128 random bits as 32 hexadecimal digits: one uninterrupted history of the job.
+    pub lineage: String,
+    /// The number of this start.
+    pub generation: Generation,
+}
+
+/// Which copy of a sink a writer serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkTask {
+    /// Whose output it is.
+    pub identity: JobIdentity,
+    /// The sink's name within the plan, stable over restarts.
+    pub sink: String,
+    /// This copy, from 0.
+    pub task: usize,
+    /// How many copies there are.
+    pub parallelism: usize,
+    /// The columns that will be written: those of the table.
+    pub schema: SchemaRef,
+}
+
+/// What a sink put into the checkpoint so that a commit can be made, or made again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Committable {
+    /// The sink's name within the plan.
+    pub sink: String,
+    /// The sink task that wrote it.
+    pub task: usize,
+    /// The epoch that its rows belong to.
+    pub epoch: Epoch,
+    /// Rows that become public.
+    pub rows: u64,
+    /// What the committer needs, in the connector's own words.
+    pub payload: serde_json::Value,
+}
+
+/// Writes the rows of one sink task.
+#[async_trait]
+pub trait SinkWriter: Send {
+    /// Takes rows. A row that the outside would refuse later is refused here, before the barrier.
+    async fn write(&mut self, rows: &Changes) -> Result<()>;
+    /// Makes the rows since the last call durable but not visible; `None` if there were none.
+    async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Committable>>;
+    /// The inputs ran dry: a sink without two phases shows what it has.
+    async fn flush(&mut self) -> Result<()>;
+}
+
+/// Makes prepared rows public.
+#[async_trait]
+pub trait Committer: Send {
+    /// Called once at a start, before any writer works: fences older processes, then finishes `pending` (in order of
+    /// epochs) and clears away what was prepared but belongs to no completed checkpoint. Idempotent.
+    async fn recover(&mut self, pending: &[Committable]) -> Result<()>;
+    /// Makes the rows visible. Idempotent: a second call with the same committable changes nothing.
+    async fn commit(&mut self, staged: &Committable) -> Result<()>;
+}
+
+/// Rows that a table's policy skipped or that failed it, as the source loop counts and reports them.
+pub type Rejected = crate::formats::BadRow;
+
+/// The watermark of a split as it stands in a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SplitWatermark(pub EventTime);
+
+/// A batch that a bounded source hands to batch mode.
+pub type BoundedBatch = RecordBatch;

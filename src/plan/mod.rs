@@ -1,0 +1,8 @@
+//! Statements to logical plans to stream plans; checks; EXPLAIN. Opens nothing.
+
+mod stream_plan;
+
+pub use stream_plan::{
+    ChangelogMode, Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, SinkNode, SourceNode, StreamPlan,
+    WatermarkSpec,
+};

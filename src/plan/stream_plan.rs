@@ -1,0 +1,139 @@
+//! The physical plan of a job: a graph of nodes, each of which runs as one or several tasks.
+//!
+//! ```text
+//! Source ──▶ Chain(Calc, WindowAssign, LocalAggregate) ─Hash(keys)─▶ Chain(WindowAggregate, Calc) ──▶ Sink
+//!                       └─late─▶ Chain(Calc) ──▶ Sink (late table)
+//! ```
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+
+use crate::connectors::{SinkFactory, SourceFactory};
+use crate::expressions::Scalar;
+use crate::operators::OperatorSpec;
+
+/// A job's nodes in topological order: an edge leads from a lower to a higher index.
+#[derive(Debug, Clone, Default)]
+pub struct StreamPlan {
+    pub nodes: Vec<Node>,
+}
+
+/// A part of the plan whose tasks all do the same.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Unique within the plan and stable over restarts of the same query: names counters, state and sink tasks.
+    /// Derived from kind and ordinal (`source-1-flights`, `chain-2`, `sink-3-departures`).
+    pub name: String,
+    pub kind: NodeKind,
+    pub inputs: Vec<Edge>,
+    pub parallelism: Parallelism,
+    /// The columns that leave on the main output (of a sink: that are written).
+    pub schema: SchemaRef,
+    /// What kinds of change leave (of a sink: come in).
+    pub mode: ChangelogMode,
+}
+
+#[derive(Debug, Clone)]
+pub enum NodeKind {
+    Source(SourceNode),
+    /// Operators that call each other directly; the first may have several ports.
+    Chain(Vec<Arc<dyn OperatorSpec>>),
+    Sink(SinkNode),
+}
+
+/// A table that is read.
+#[derive(Debug, Clone)]
+pub struct SourceNode {
+    pub table: String,
+    pub factory: Arc<dyn SourceFactory>,
+    /// The physical columns to decode, by index.
+    pub projection: Vec<usize>,
+    /// Every column that leaves but the hidden ones, computed from the decoded columns.
+    pub columns: Vec<Scalar>,
+    /// The table's WATERMARK clause.
+    pub watermark: Option<WatermarkSpec>,
+    /// Whether the hidden column [`WATERMARK_COLUMN`](crate::stream::WATERMARK_COLUMN) is appended as last column.
+    pub carry_watermark: bool,
+    /// What happens to a row that cannot be read.
+    pub on_error: OnError,
+    /// `table.exec.source.idle-timeout` or the table's own, in milliseconds; 0 = off.
+    pub idle_timeout_ms: u64,
+}
+
+/// How a split's watermark follows from its rows.
+#[derive(Debug, Clone)]
+pub struct WatermarkSpec {
+    /// The rowtime column, by index into [`SourceNode::columns`]; a NULL there is a bad row.
+    pub rowtime: usize,
+    /// The watermark that a row leaves behind, `TIMESTAMP(3)`, computed from [`SourceNode::columns`]; NULL: unchanged.
+    pub expression: Scalar,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    Fail,
+    Skip,
+}
+
+/// A table that is written.
+#[derive(Debug, Clone)]
+pub struct SinkNode {
+    pub table: String,
+    pub factory: Arc<dyn SinkFactory>,
+    /// Columns whose declaration says NOT NULL, by index.
+    pub not_null: Vec<usize>,
+    /// `table.exec.sink.not-null-enforcer` = DROP: such rows are dropped and counted; else the job fails.
+    pub drop_nulls: bool,
+    /// The primary key's columns, empty if there is none.
+    pub primary_key: Vec<usize>,
+}
+
+/// How rows reach the tasks of a node.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    /// The node that they come from, by index.
+    pub from: usize,
+    pub output: Output,
+    pub exchange: Exchange,
+    /// The port of the receiving chain's first operator; 0 where rows of several edges are simply merged.
+    pub port: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    Main,
+    /// The late rows of the chain's operator with this index.
+    Late(usize),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exchange {
+    /// Task i to task i; both sides have the same parallelism.
+    Forward,
+    /// By the key group of these columns.
+    Hash(Vec<usize>),
+    /// Everything to the one task there is; order within a sending task is kept.
+    Gather,
+    /// Whole batches in turn: for receivers that do not mind the order of rows.
+    Rebalance,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parallelism {
+    /// One task.
+    One,
+    /// `parallelism.default` tasks.
+    Default,
+}
+
+/// Which kinds of change an edge carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangelogMode {
+    /// `+I` only.
+    Append,
+    /// `+I`, `-U`, `+U`, `-D`.
+    Retract,
+    /// `+I`, `+U`, `-D` by key: old versions are left out.
+    Upsert,
+}

@@ -1,0 +1,156 @@
+//! What a script says, statement by statement. Queries and expressions stay sqlparser's until `plan/logical.rs`.
+
+use sqlparser::ast;
+
+use super::SqlType;
+use crate::error::Span;
+
+/// A parsed script: statements in order.
+#[derive(Debug, Clone)]
+pub struct Script {
+    pub statements: Vec<StatementAt>,
+}
+
+/// A statement and where it stands in the script.
+#[derive(Debug, Clone)]
+pub struct StatementAt {
+    pub statement: Statement,
+    /// From its first to its last character, without the semicolon.
+    pub span: Span,
+    /// Its text.
+    pub text: String,
+}
+
+/// A name as written: case-sensitive, without quotes; `a.b.c` has three parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectName {
+    pub parts: Vec<String>,
+    pub span: Span,
+}
+
+impl ObjectName {
+    /// The table's own name: the last part.
+    pub fn table(&self) -> &str {
+        self.parts.last().map_or("", String::as_str)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum Statement {
+    CreateTable(CreateTable),
+    CreateView(CreateView),
+    Insert(Box<Insert>),
+    /// `EXECUTE STATEMENT SET BEGIN … END`: one job.
+    StatementSet(Vec<Insert>),
+    Query(Box<ast::Query>),
+    /// `SET 'key' = 'value'`
+    Set {
+        key: String,
+        value: String,
+    },
+    /// `SET`: list what is set.
+    ShowSettings,
+    /// `RESET 'key'`, or `RESET`: all.
+    Reset {
+        key: Option<String>,
+    },
+    Show(ShowKind),
+    Describe(ObjectName),
+    Drop {
+        kind: DropKind,
+        name: ObjectName,
+        if_exists: bool,
+    },
+    /// `EXPLAIN [PLAN FOR] statement`
+    Explain(Box<Statement>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShowKind {
+    Tables,
+    Views,
+    Functions,
+    Connectors,
+    Formats,
+    CreateTable(ObjectName),
+    CreateView(ObjectName),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropKind {
+    Table,
+    View,
+}
+
+#[derive(Debug, Clone)]
+pub struct CreateTable {
+    pub name: ObjectName,
+    pub temporary: bool,
+    pub if_not_exists: bool,
+    pub or_replace: bool,
+    pub columns: Vec<ColumnDefinition>,
+    pub watermark: Option<WatermarkDefinition>,
+    /// `PRIMARY KEY (…) NOT ENFORCED`, names in order; empty without.
+    pub primary_key: Vec<String>,
+    pub partitioned_by: Vec<String>,
+    pub comment: Option<String>,
+    /// In the order of the text; of a key given twice the last one counts.
+    pub options: Vec<(String, String)>,
+    /// The span of the WITH clause, for errors about options.
+    pub options_span: Span,
+}
+
+#[derive(Debug, Clone)]
+pub struct ColumnDefinition {
+    pub name: String,
+    pub kind: ColumnKind,
+    pub comment: Option<String>,
+    pub span: Span,
+}
+
+#[derive(Debug, Clone)]
+pub enum ColumnKind {
+    Physical {
+        data_type: SqlType,
+        not_null: bool,
+    },
+    /// `name AS expression`
+    Computed(Box<ast::Expr>),
+    /// `name TYPE METADATA [FROM 'key'] [VIRTUAL]`
+    Metadata {
+        data_type: SqlType,
+        key: Option<String>,
+        is_virtual: bool,
+    },
+}
+
+/// `WATERMARK FOR rowtime AS expression`
+#[derive(Debug, Clone)]
+pub struct WatermarkDefinition {
+    pub rowtime: String,
+    pub expression: Box<ast::Expr>,
+    pub span: Span,
+}
+
+#[derive(Debug, Clone)]
+pub struct CreateView {
+    pub name: ObjectName,
+    pub temporary: bool,
+    pub if_not_exists: bool,
+    pub or_replace: bool,
+    pub columns: Vec<String>,
+    pub query: Box<ast::Query>,
+    /// The text of the query, for SHOW CREATE VIEW.
+    pub query_text: String,
+}
+
+/// `INSERT INTO t [(columns)] query [LATE RECORDS INTO late]`
+#[derive(Debug, Clone)]
+pub struct Insert {
+    pub target: ObjectName,
+    pub columns: Vec<String>,
+    /// SELECT, VALUES, WITH …
+    pub query: Box<ast::Query>,
+    pub late: Option<ObjectName>,
+    pub span: Span,
+}

@@ -1,0 +1,119 @@
+//! What a query remembers: typed tables that a barrier hands over and a restart puts back.
+//!
+//! Operators compose the table kinds of this folder; bytes, key groups, files and budgets are solved here once.
+
+mod manifest;
+
+pub use manifest::{
+    Claim, FORMAT_VERSION, FileState, LogEntry, Manifest, NodeState, OperatorState, SplitState, TableState,
+};
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::stream::EventTime;
+
+/// The name and shape of a state table, as it stands in the manifest and as a restore compares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSpec {
+    /// Unique within its operator: `panes`, `groups`, `values`.
+    pub name: String,
+    /// Columns of a row, keys first. `key_group` is not among them: files carry it as a column of its own.
+    pub schema: SchemaRef,
+    /// The columns, by index and in key order, that the key group is computed from. Empty where the rows belong to
+    /// no key; they then go to key group 0.
+    pub key: Vec<usize>,
+    /// What later rows do to earlier ones.
+    pub kind: TableKind,
+}
+
+/// What later rows of a table's files do to earlier ones when they are read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TableKind {
+    /// A row replaces the earlier row of the same unique columns (the first `unique` columns of the schema); a
+    /// deleted row removes it.
+    Keyed { unique: usize },
+    /// Rows add up: partial results of the same key are merged by the reader.
+    Append,
+}
+
+/// Where a table puts what changed since the last barrier. Batches are moved or shared, never encoded here.
+#[derive(Debug, Default)]
+pub struct SnapshotWriter {
+    /// Whether all rows are asked for, not just what changed.
+    pub full: bool,
+    /// Rows to keep, in order; columns as in [`TableSpec::schema`].
+    pub puts: Vec<RecordBatch>,
+    /// Keys that are gone (the first `unique` columns of a keyed table); applied after the puts of the same barrier.
+    pub deletes: Vec<RecordBatch>,
+    /// Rows whose `time` column (the table's first column, `Timestamp(ms)` or `Int64` ms) is below this are gone.
+    pub retired_before: Option<EventTime>,
+}
+
+impl SnapshotWriter {
+    /// A writer for what changed, or for everything.
+    pub fn new(full: bool) -> Self {
+        Self { full, ..Self::default() }
+    }
+
+    /// Adds rows; they are shared, so the table may go on using them.
+    pub fn put(&mut self, rows: RecordBatch) {
+        if rows.num_rows() > 0 {
+            self.puts.push(rows);
+        }
+    }
+
+    /// Adds keys whose rows are gone.
+    pub fn delete(&mut self, keys: RecordBatch) {
+        if keys.num_rows() > 0 {
+            self.deletes.push(keys);
+        }
+    }
+
+    /// Says that all rows with a time below `before` are gone, wherever they were put.
+    pub fn retire(&mut self, before: EventTime) {
+        self.retired_before = Some(self.retired_before.map_or(before, |earlier| earlier.max(before)));
+    }
+}
+
+/// The rows of a table that a task gets back: those of its own key groups, in the order in which they were put,
+/// deletions and retirement already applied.
+#[derive(Debug, Default)]
+pub struct SnapshotReader {
+    /// Rows with the columns of the stored spec.
+    pub rows: Vec<RecordBatch>,
+}
+
+/// State that can be handed over at a barrier and put back into a fresh operator.
+pub trait StateTable: Send {
+    /// Name, schema, key and kind.
+    fn spec(&self) -> TableSpec;
+    /// Hands over what changed since the last call (everything if `to.full`). Must be cheap: the task stands still.
+    fn save(&mut self, to: &mut SnapshotWriter) -> Result<()>;
+    /// Puts rows back into an empty table.
+    fn load(&mut self, from: SnapshotReader) -> Result<()>;
+    /// Bytes held in memory now, for the budget.
+    fn bytes(&self) -> usize;
+}
+
+/// What one operator handed over at a barrier: a spec and a writer per table, in the operator's order.
+pub type OperatorSnapshot = Vec<(TableSpec, SnapshotWriter)>;
+
+/// Calls `save` of each table.
+pub fn snapshot(tables: Vec<&mut dyn StateTable>, full: bool) -> Result<OperatorSnapshot> {
+    tables
+        .into_iter()
+        .map(|table| {
+            let mut writer = SnapshotWriter::new(full);
+            table.save(&mut writer)?;
+            Ok((table.spec(), writer))
+        })
+        .collect()
+}
+
+/// A commit that a sink has prepared and that is not known to be done. The shape is the connectors' committable; this
+/// layer only keeps it.
+pub type PendingCommit = serde_json::Value;

@@ -1,0 +1,73 @@
+//! Files as the engine sees them: durable, exclusive, listed. Checkpoints and file sinks write through this
+//! trait alone, so that a simulated store can lose whatever was not synced.
+//!
+//! Calls block. The runtime makes them on threads for blocking work, the simulator in line.
+
+mod fake;
+mod local;
+
+pub use fake::FakeStore;
+pub use local::LocalStore;
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use crate::error::Result;
+
+/// What a file looks like from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileInfo {
+    /// The path, below the directory that was listed as it was given.
+    pub path: PathBuf,
+    /// Length in bytes.
+    pub length: u64,
+    /// Last modification, milliseconds since 1970; 0 where the store does not say.
+    pub modified_ms: i64,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+}
+
+/// The answer to a write that must not overwrite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The name was free; the content is durable under it.
+    Created,
+    /// The name was taken; nothing was changed.
+    Exists,
+}
+
+/// A new file that nobody sees as complete yet.
+pub trait NewFile: Send {
+    /// Appends bytes.
+    fn write(&mut self, bytes: &[u8]) -> Result<()>;
+    /// Makes content and name durable: fsync of the file, then of its directory. An error is final.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// A held lock; dropping it, or the end of the process however sudden, frees it.
+pub trait Lock: Send + Sync + Debug {}
+
+/// A place for files. All paths are as the caller gave them (relative ones are relative to the working directory).
+pub trait Store: Debug + Send + Sync {
+    /// The entries of a directory in the order of their names; empty when the directory does not exist.
+    fn list(&self, directory: &Path) -> Result<Vec<FileInfo>>;
+    /// What stands at `path`, if anything.
+    fn info(&self, path: &Path) -> Result<Option<FileInfo>>;
+    /// At most `length` bytes from `offset`; fewer only at the end of the file.
+    fn read(&self, path: &Path, offset: u64, length: usize) -> Result<Bytes>;
+    /// The whole file.
+    fn read_all(&self, path: &Path) -> Result<Bytes>;
+    /// Starts a file that must not exist yet (or is a leftover that may be replaced); directories are made durable.
+    fn create(&self, path: &Path) -> Result<Box<dyn NewFile>>;
+    /// Writes a whole file durably unless the name is taken: at no moment is part of it visible under the name.
+    fn put_if_absent(&self, path: &Path, content: &[u8]) -> Result<Put>;
+    /// Moves a durable file to a name that must be free, atomically and durably.
+    /// `Exists` when `to` is taken (nothing changes). An absent `from` is an error with blame World.
+    fn rename_if_absent(&self, from: &Path, to: &Path) -> Result<Put>;
+    /// Removes a file; an absent one is no error.
+    fn remove(&self, path: &Path) -> Result<()>;
+    /// Takes the lock file at `path`, or says who else holds it: `None` when it is taken.
+    fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>>;
+}

@@ -1,0 +1,19 @@
+//! The vocabulary of a running query: changes, messages, epochs, event time and the clock.
+//!
+//! This folder imports nothing of ours but `error`, so that every other layer can speak it.
+
+mod changes;
+mod clock;
+mod counters;
+mod epoch;
+mod message;
+mod spawn;
+mod time;
+
+pub use changes::{ChangeKind, Changes, ChangesBuilder};
+pub use clock::{Clock, ManualClock, ProcTime, SystemClock};
+pub use counters::{Counter, Counters};
+pub use epoch::{Barrier, BarrierKind, Epoch, Generation};
+pub use message::Message;
+pub use spawn::{Blocking, InlineBlocking, ThreadBlocking};
+pub use time::{EventTime, WATERMARK_COLUMN};
