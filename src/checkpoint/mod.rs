@@ -2,4 +2,4 @@
 
 mod coordinator;
 
-pub use coordinator::{Action, Coordinator, CoordinatorConfig, Event, TaskId, TaskPart};
+pub use coordinator::{Action, Coordinator, CoordinatorConfig, Event, OperatorPart, TablePart, TaskId, TaskPart};

@@ -47,12 +47,13 @@ pub struct Context {
     pub counters: Counters,
     out: Vec<Changes>,
     late: Vec<RecordBatch>,
+    wake_at: Option<ProcTime>,
 }
 
 impl Context {
     /// A context at `now` with nothing emitted.
     pub fn new(now: ProcTime) -> Self {
-        Self { now, counters: Counters::default(), out: Vec::new(), late: Vec::new() }
+        Self { now, counters: Counters::default(), out: Vec::new(), late: Vec::new(), wake_at: None }
     }
 
     /// Passes rows on; an empty batch is not sent.
@@ -69,6 +70,11 @@ impl Context {
         }
     }
 
+    /// Asks for a call of [`Operator::on_tick`] at `time` at the latest.
+    pub fn wake_at(&mut self, time: ProcTime) {
+        self.wake_at = Some(self.wake_at.map_or(time, |earlier| earlier.min(time)));
+    }
+
     /// Counts.
     pub fn count(&mut self, counter: Counter, by: usize) {
         self.counters.add(counter, by as u64);
@@ -77,6 +83,11 @@ impl Context {
     /// Takes what was emitted since the last call.
     pub fn take_out(&mut self) -> Vec<Changes> {
         std::mem::take(&mut self.out)
+    }
+
+    /// Takes the time asked for since the last call.
+    pub fn take_wake_at(&mut self) -> Option<ProcTime> {
+        self.wake_at.take()
     }
 
     /// Takes the late rows since the last call.

@@ -1,0 +1,281 @@
+//! From a plan to tasks: channels along the edges, restored state, one future per task.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use super::chain::Chain;
+use super::channel::{Receiver, Sender, channel};
+use super::config::JobConfig;
+use super::driver::Events;
+use super::exchange::{OutputEdge, Outputs};
+use super::inputs::Inputs;
+use super::prepare::Preparation;
+use super::sink::SinkTask;
+use super::snapshots::SnapshotTarget;
+use super::source::{SourceControl, SourceTask};
+use super::status::{JobFigures, TaskStatus};
+use super::task::ChainTask;
+use crate::checkpoint::TaskId;
+use crate::connectors::{JobIdentity, SinkTask as SinkTaskContext, World};
+use crate::error::{Error, Result};
+use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
+use crate::state::{Manifest, NodeState, SnapshotReader, TableSpec, key_range, read_table};
+use crate::stream::{Counters, EventTime};
+
+/// A running job's parts before they run.
+pub struct BuiltJob {
+    pub tasks: Vec<(TaskId, BoxFuture<'static, Result<()>>)>,
+    pub sources: Vec<(TaskId, mpsc::Sender<SourceControl>)>,
+    pub statuses: Vec<(TaskId, Arc<TaskStatus>)>,
+}
+
+/// What the tasks of a job share.
+pub struct Environment<'a> {
+    pub plan: &'a StreamPlan,
+    pub config: &'a JobConfig,
+    pub identity: &'a JobIdentity,
+    /// The job's directory.
+    pub directory: Option<PathBuf>,
+    pub world: &'a World,
+    pub events: Events,
+    pub figures: Arc<JobFigures>,
+    /// What the tasks go on from.
+    pub base: Option<&'a Manifest>,
+}
+
+/// How many tasks a node runs as.
+pub fn tasks_of(node: &Node, config: &JobConfig) -> usize {
+    match node.parallelism {
+        Parallelism::One => 1,
+        Parallelism::Default => config.parallelism,
+    }
+}
+
+/// Builds all tasks; state is read here, before any of them runs.
+pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
+    let mut wiring = Wiring::new(environment)?;
+    let mut job = BuiltJob { tasks: Vec::new(), sources: Vec::new(), statuses: Vec::new() };
+    for (index, node) in environment.plan.nodes.iter().enumerate() {
+        let state = environment.base.and_then(|manifest| manifest.nodes.get(&node.name));
+        for task in 0..tasks_of(node, environment.config) {
+            let id = TaskId { node: node.name.clone(), task };
+            let status = Arc::new(TaskStatus::new(Arc::clone(&environment.figures)));
+            job.statuses.push((id.clone(), Arc::clone(&status)));
+            let receivers = wiring.receivers.remove(&(index, task)).unwrap_or_default();
+            let outputs = wiring.outputs(environment, index, task);
+            let future: BoxFuture<'static, Result<()>> = match &node.kind {
+                NodeKind::Source(_) => {
+                    let (control, receiver) = mpsc::channel(8);
+                    job.sources.push((id.clone(), control));
+                    let source = source_task(environment, node, id.clone(), state, outputs, receiver, status)?;
+                    Box::pin(source.run())
+                }
+                NodeKind::Chain(_) => {
+                    let chain = chain_task(environment, node, id.clone(), state, receivers, outputs, status).await?;
+                    Box::pin(chain.run())
+                }
+                NodeKind::Sink(_) => {
+                    let sink = sink_task(environment, node, id.clone(), state, receivers, status)?;
+                    Box::pin(sink.run())
+                }
+            };
+            job.tasks.push((id, future));
+        }
+    }
+    Ok(job)
+}
+
+/// The channels of a job, by who holds which end.
+struct Wiring {
+    /// Per sending (node, task): edges as (output, exchange, senders).
+    senders: BTreeMap<(usize, usize), Vec<(Output, Exchange, Vec<Sender>)>>,
+    /// Per receiving (node, task): (port, receiver).
+    receivers: BTreeMap<(usize, usize), Vec<(usize, Receiver)>>,
+}
+
+impl Wiring {
+    fn new(environment: &Environment<'_>) -> Result<Self> {
+        let mut wiring = Self { senders: BTreeMap::new(), receivers: BTreeMap::new() };
+        let config = environment.config;
+        for (to, node) in environment.plan.nodes.iter().enumerate() {
+            let receiving = tasks_of(node, config);
+            for edge in &node.inputs {
+                let sending = tasks_of(&environment.plan.nodes[edge.from], config);
+                let is_forward = edge.exchange == Exchange::Forward;
+                if is_forward && sending != receiving {
+                    return Err(Error::bug(format!("a forward edge joins {sending} tasks with {receiving}")));
+                }
+                for from_task in 0..sending {
+                    let targets = if is_forward { from_task..from_task + 1 } else { 0..receiving };
+                    let mut senders = Vec::new();
+                    for to_task in targets {
+                        let (sender, receiver) = channel(config.channel_bytes, config.yields.clone());
+                        senders.push(sender);
+                        wiring.receivers.entry((to, to_task)).or_default().push((edge.port, receiver));
+                    }
+                    let edges = wiring.senders.entry((edge.from, from_task)).or_default();
+                    edges.push((edge.output, edge.exchange.clone(), senders));
+                }
+            }
+        }
+        Ok(wiring)
+    }
+
+    fn outputs(&mut self, environment: &Environment<'_>, node: usize, task: usize) -> Outputs {
+        let edges = self.senders.remove(&(node, task)).unwrap_or_default();
+        let config = environment.config;
+        let edge = |(output, exchange, senders)| {
+            OutputEdge::new(output, exchange, senders, config.max_parallelism, config.batch_rows, task)
+        };
+        Outputs::new(edges.into_iter().map(edge).collect())
+    }
+}
+
+fn source_task(
+    environment: &Environment<'_>,
+    node: &Node,
+    id: TaskId,
+    state: Option<&NodeState>,
+    outputs: Outputs,
+    control: mpsc::Receiver<SourceControl>,
+    status: Arc<TaskStatus>,
+) -> Result<SourceTask> {
+    let NodeKind::Source(source) = &node.kind else { return Err(Error::bug("a source task needs a source node")) };
+    let config = environment.config;
+    let batch_rows = config
+        .checkpoint_every_rows
+        .and_then(|rows| usize::try_from(rows).ok())
+        .map_or(config.batch_rows, |rows| rows.clamp(1, config.batch_rows));
+    let idle_timeout = (source.idle_timeout_ms > 0).then(|| std::time::Duration::from_millis(source.idle_timeout_ms));
+    Ok(SourceTask {
+        source: source.factory.open(&source.projection, batch_rows, environment.world)?,
+        preparation: Arc::new(Preparation::new(source.clone(), &node.schema)),
+        restored: state.map(|state| state.splits.clone()),
+        counters: state.and_then(|state| state.counters.get("source")).cloned().unwrap_or_default(),
+        is_bounded: source.factory.is_bounded(),
+        idle_timeout,
+        workers: config.parallelism,
+        every_rows: config.checkpoint_every_rows,
+        outputs,
+        control,
+        events: environment.events.clone(),
+        clock: Arc::clone(&environment.world.clock),
+        status,
+        id,
+    })
+}
+
+async fn chain_task(
+    environment: &Environment<'_>,
+    node: &Node,
+    id: TaskId,
+    state: Option<&NodeState>,
+    receivers: Vec<(usize, Receiver)>,
+    outputs: Outputs,
+    status: Arc<TaskStatus>,
+) -> Result<ChainTask> {
+    let NodeKind::Chain(specs) = &node.kind else { return Err(Error::bug("a chain task needs a chain")) };
+    let mut chain = Chain::new(specs)?;
+    if let Some(state) = state {
+        let readers = read_state(environment, node, id.task, state, chain.tables()).await?;
+        chain.load(readers)?;
+        if id.task == 0 {
+            chain.load_counters(&state.counters);
+        }
+    }
+    let watermark = restored_watermark(state);
+    let ports = node.inputs.iter().map(|edge| edge.port).max().map_or(0, |most| most + 1);
+    let target = SnapshotTarget {
+        directory: environment.directory.clone(),
+        generation: environment.identity.generation,
+        max_parallelism: environment.config.max_parallelism,
+        world: environment.world.clone(),
+        events: environment.events.clone(),
+    };
+    let clock = Arc::clone(&environment.world.clock);
+    let inputs = Inputs::new(receivers, watermark);
+    Ok(ChainTask::new(id, inputs, chain, ports, outputs, target, clock, status))
+}
+
+/// Reads the rows of one task's key groups, per operator and table.
+async fn read_state(
+    environment: &Environment<'_>,
+    node: &Node,
+    task: usize,
+    state: &NodeState,
+    tables: Vec<Vec<TableSpec>>,
+) -> Result<Vec<Vec<SnapshotReader>>> {
+    let config = environment.config;
+    let range = key_range(task, tasks_of(node, config), config.max_parallelism);
+    let directory = environment.directory.clone().unwrap_or_default();
+    let store = Arc::clone(&environment.world.store);
+    let operators = state.operators.clone();
+    let name = node.name.clone();
+    let read = move || {
+        let mut readers = Vec::new();
+        for (index, specs) in tables.into_iter().enumerate() {
+            let saved = operators.get(index).map_or(&[][..], |operator| &operator.tables);
+            let mut of_operator = Vec::new();
+            for spec in specs {
+                let reader = match saved.iter().find(|table| table.name == spec.name) {
+                    Some(table) => read_table(store.as_ref(), &directory, table, range.clone(), &spec)
+                        .map_err(|error| error.context(format!("state of {name}, table {}", spec.name)))?,
+                    None => SnapshotReader::default(),
+                };
+                of_operator.push(reader);
+            }
+            readers.push(of_operator);
+        }
+        Ok(readers)
+    };
+    environment.world.blocking.call(read).await?
+}
+
+fn sink_task(
+    environment: &Environment<'_>,
+    node: &Node,
+    id: TaskId,
+    state: Option<&NodeState>,
+    receivers: Vec<(usize, Receiver)>,
+    status: Arc<TaskStatus>,
+) -> Result<SinkTask> {
+    let NodeKind::Sink(sink) = &node.kind else { return Err(Error::bug("a sink task needs a sink node")) };
+    let context = SinkTaskContext {
+        identity: environment.identity.clone(),
+        sink: node.name.clone(),
+        task: id.task,
+        parallelism: tasks_of(node, environment.config),
+        schema: Arc::clone(&node.schema),
+    };
+    let counters = match state {
+        Some(state) if id.task == 0 => state.counters.get("sink").cloned().unwrap_or_default(),
+        _ => Counters::default(),
+    };
+    let writes_late_rows = reads_late_output(environment.plan, node);
+    Ok(SinkTask {
+        writer: sink.factory.writer(&context, environment.world)?,
+        node: sink.clone(),
+        inputs: Inputs::new(receivers, restored_watermark(state)),
+        counters,
+        events: environment.events.clone(),
+        status,
+        is_late: writes_late_rows,
+        id,
+    })
+}
+
+/// Whether a node's rows come from a late output, directly or through a projection.
+fn reads_late_output(plan: &StreamPlan, node: &Node) -> bool {
+    node.inputs
+        .iter()
+        .any(|edge| matches!(edge.output, Output::Late(_)) || reads_late_output(plan, &plan.nodes[edge.from]))
+        && node.inputs.len() == 1
+}
+
+fn restored_watermark(state: Option<&NodeState>) -> EventTime {
+    state.and_then(|state| state.watermark).map_or(EventTime::NONE, EventTime)
+}

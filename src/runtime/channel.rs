@@ -1,0 +1,146 @@
+//! The channel between two tasks: bounded in bytes of rows, in order, closed when either side goes.
+//!
+//! Rows take credit until they are received; barriers and watermarks take none. Under a simulator the sender yields
+//! at seeded moments, which is what varies the order in which tasks run.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::error::{Error, Result};
+use crate::stream::Message;
+
+/// Messages that may wait in a channel, whatever their size.
+const MESSAGES: usize = 256;
+
+/// The sending half.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    inner: mpsc::Sender<Envelope>,
+    credit: Arc<Semaphore>,
+    capacity_bytes: usize,
+    yields: Yields,
+}
+
+/// The receiving half.
+#[derive(Debug)]
+pub struct Receiver {
+    inner: mpsc::Receiver<Envelope>,
+}
+
+#[derive(Debug)]
+struct Envelope {
+    message: Message,
+    /// Given back when the message is received.
+    _credit: Option<OwnedSemaphorePermit>,
+}
+
+/// A channel that holds rows of about `capacity_bytes` at most; a single larger batch passes alone.
+pub fn channel(capacity_bytes: usize, yields: Yields) -> (Sender, Receiver) {
+    let capacity_bytes = capacity_bytes.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+    let (sender, receiver) = mpsc::channel(MESSAGES);
+    let credit = Arc::new(Semaphore::new(capacity_bytes));
+    (Sender { inner: sender, credit, capacity_bytes, yields }, Receiver { inner: receiver })
+}
+
+impl Sender {
+    /// Sends, waiting while the channel is full. Fails when the receiver is gone.
+    pub async fn send(&self, message: Message) -> Result<()> {
+        self.yields.now_and_then().await;
+        let credit = match &message {
+            Message::Rows(rows) => {
+                let bytes = u32::try_from(rows.bytes().clamp(1, self.capacity_bytes)).unwrap_or(u32::MAX);
+                Some(Arc::clone(&self.credit).acquire_many_owned(bytes).await.map_err(|_| receiver_gone())?)
+            }
+            _ => None,
+        };
+        self.inner.send(Envelope { message, _credit: credit }).await.map_err(|_| receiver_gone())
+    }
+}
+
+impl Receiver {
+    /// The next message, `None` when the sender is gone and everything has been received.
+    pub fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.inner.poll_recv(context).map(|envelope| envelope.map(|envelope| envelope.message))
+    }
+
+    /// The next message if it is there already.
+    pub fn try_receive(&mut self) -> Option<Message> {
+        self.inner.try_recv().ok().map(|envelope| envelope.message)
+    }
+}
+
+/// A task whose receiver stopped has reported why; the senders' errors only follow from that.
+fn receiver_gone() -> Error {
+    Error::bug("a task ended before its inputs did").with_id(RECEIVER_GONE)
+}
+
+/// The id of the error that a sender meets when its receiver has failed: never the cause, so never reported first.
+pub const RECEIVER_GONE: &str = "BL-RECEIVER-GONE";
+
+/// Seeded yields; none outside a simulation.
+#[derive(Debug, Clone, Default)]
+pub struct Yields {
+    state: Option<Arc<AtomicU64>>,
+}
+
+impl Yields {
+    /// Yields in an order that follows from `seed`.
+    pub fn seeded(seed: u64) -> Self {
+        Self { state: Some(Arc::new(AtomicU64::new(seed))) }
+    }
+
+    /// Lets other tasks run, zero to three times.
+    pub async fn now_and_then(&self) {
+        let Some(state) = &self.state else { return };
+        // SplitMix64: one addition a step, so clones may share the state without a lock.
+        let mut bits = state.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        for _ in 0..(bits >> 62) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::{Changes, EventTime};
+    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::record_batch::RecordBatch;
+
+    fn rows(count: usize) -> Message {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![7; count]));
+        Message::Rows(Changes::inserts(RecordBatch::try_from_iter([("n", column)]).unwrap()))
+    }
+
+    #[tokio::test]
+    async fn rows_wait_for_credit_and_watermarks_do_not() {
+        let (sender, mut receiver) = channel(100, Yields::default());
+        sender.send(rows(10)).await.unwrap();
+        let second = sender.send(rows(10));
+        tokio::pin!(second);
+        assert!(futures::poll!(second.as_mut()).is_pending());
+        sender.send(Message::Watermark(EventTime(1))).await.unwrap();
+        assert!(matches!(receiver.try_receive(), Some(Message::Rows(_))));
+        second.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_batch_larger_than_the_channel_passes_alone() {
+        let (sender, mut receiver) = channel(8, Yields::default());
+        sender.send(rows(1000)).await.unwrap();
+        assert!(receiver.try_receive().is_some());
+        sender.send(rows(1000)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_sender_learns_that_its_receiver_is_gone() {
+        let (sender, receiver) = channel(8, Yields::default());
+        drop(receiver);
+        assert_eq!(sender.send(rows(1)).await.unwrap_err().id(), Some(RECEIVER_GONE));
+    }
+}

@@ -1,0 +1,51 @@
+//! What a job is run with, as plain values; the session reads them from its settings.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::channel::Yields;
+
+/// The settings of one job.
+#[derive(Debug, Clone)]
+pub struct JobConfig {
+    /// Names the job in its directory, its output and in messages.
+    pub job: String,
+    /// Where checkpoints go, a directory per job below it; `None`: nothing survives, outputs appear at the end.
+    pub directory: Option<PathBuf>,
+    /// Start over: a new lineage, with the published output of the old one removed.
+    pub fresh: bool,
+    /// 32 hexadecimal digits for a new lineage, drawn by the caller: the engine itself draws nothing.
+    pub new_lineage: String,
+    pub parallelism: usize,
+    pub max_parallelism: u32,
+    /// Rows of a batch at most.
+    pub batch_rows: usize,
+    /// Bytes of rows in a channel at most.
+    pub channel_bytes: usize,
+    /// Between two checkpoints; `None`: only on request and at the end.
+    pub checkpoint_interval: Option<Duration>,
+    /// A checkpoint behind each so many rows of a source.
+    pub checkpoint_every_rows: Option<u64>,
+    pub checkpoint_min_pause: Duration,
+    pub checkpoint_timeout: Duration,
+    pub tolerable_failures: u32,
+    /// Manifests kept.
+    pub retained: usize,
+    pub max_pending_epochs: usize,
+    pub restart: RestartStrategy,
+    /// Bytes of state that the job may hold in memory.
+    pub memory_limit: Option<u64>,
+    /// Under a simulation: seeded yields in the channels.
+    pub yields: Yields,
+}
+
+/// What follows a failure of the outside world. Failures of the query or the data always end the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartStrategy {
+    None,
+    FixedDelay { attempts: u32, delay: Duration },
+}
+
+/// Says something to the user while a job runs: that it resumes, that a checkpoint failed.
+pub type Notices = Arc<dyn Fn(String) + Send + Sync>;

@@ -1,0 +1,567 @@
+//! The driver of a job: takes over the log, restores, runs the tasks, and carries out what the coordinator decides.
+//!
+//! ```text
+//!   tasks ── Event ──▶ Coordinator::step ── Action ──▶ driver: inject, write the manifest, commit, collect garbage
+//!     ▲                                                   │
+//!     └──────────────── barrier into the sources ◀────────┘
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::build::{BuiltJob, Environment, build, tasks_of};
+use super::channel::RECEIVER_GONE;
+use super::config::{JobConfig, Notices};
+use super::source::SourceControl;
+use super::status::JobFigures;
+use crate::checkpoint::{
+    Action, Coordinator, CoordinatorConfig, Event, NodeDescription, Recovery, RecoverySettings, TaskId, recover,
+};
+use crate::connectors::{Committable, Committer, JobIdentity, SinkFactory, World};
+use crate::error::{Error, Result};
+use crate::plan::{NodeKind, StreamPlan};
+use crate::state::{Claim, FORMAT_VERSION, HASH_ID, JobLog, LogEntry, Manifest};
+use crate::stream::{BarrierKind, Counters, Epoch, Generation};
+
+/// Events that may wait for the driver.
+const EVENTS: usize = 1024;
+/// How often a commit that failed for the outside world's sake is tried again before the job restarts.
+const COMMIT_ATTEMPTS: u32 = 5;
+const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(50);
+
+/// Where tasks report to.
+#[derive(Debug, Clone)]
+pub struct Events(mpsc::Sender<Event>);
+
+impl Events {
+    /// Reports; a driver that is gone has ended the job and needs no report.
+    pub async fn send(&self, event: Event) {
+        let _ = self.0.send(event).await;
+    }
+}
+
+/// What the owner of a job may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// A checkpoint now.
+    Checkpoint,
+    /// Stop with a checkpoint.
+    Stop,
+}
+
+/// How a job came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// All input was read and everything is committed.
+    Finished,
+    /// An earlier run had finished; nothing was done.
+    AlreadyFinished,
+    /// Stopped on request; `resumable` says whether the next start goes on from here.
+    Stopped { epoch: Epoch, resumable: bool },
+}
+
+/// A job's end and what it had counted, by node and operator, since its first start.
+#[derive(Debug, Clone)]
+pub struct JobSummary {
+    pub ending: Ending,
+    pub counters: BTreeMap<String, BTreeMap<String, Counters>>,
+}
+
+/// One attempt at running a job; the supervisor makes another if the outside world failed this one.
+pub struct Attempt<'a> {
+    pub plan: &'a StreamPlan,
+    pub config: &'a JobConfig,
+    pub world: &'a World,
+    pub notices: &'a Notices,
+    pub figures: Arc<JobFigures>,
+    /// Whether output of an older lineage has to go first (the first attempt of a fresh start).
+    pub fresh: bool,
+}
+
+impl Attempt<'_> {
+    /// Runs to the end.
+    pub async fn run(&self, commands: &mut mpsc::Receiver<Command>) -> Result<JobSummary> {
+        let directory = self.config.directory.as_ref().map(|directory| directory.join(file_name(&self.config.job)));
+        let start = match &directory {
+            Some(directory) => match self.take_over(directory).await? {
+                Some(start) => start,
+                None => {
+                    return Ok(JobSummary { ending: Ending::AlreadyFinished, counters: BTreeMap::new() });
+                }
+            },
+            None => Start { base: self.empty_manifest(&self.config.new_lineage, Generation(1)), log: None, resumed: false },
+        };
+        let identity = JobIdentity {
+            job: self.config.job.clone(),
+            lineage: start.base.lineage.clone(),
+            generation: start.base.generation,
+        };
+        let committers = self.recover_sinks(&identity, &start.base).await?;
+        crate::failpoint::hit("restore.sink.fenced");
+        let (sender, events) = mpsc::channel(EVENTS);
+        let environment = Environment {
+            plan: self.plan,
+            config: self.config,
+            identity: &identity,
+            directory: directory.clone(),
+            world: self.world,
+            events: Events(sender),
+            figures: Arc::clone(&self.figures),
+            base: start.resumed.then_some(&start.base),
+        };
+        let built = build(&environment).await?;
+        drop(environment);
+        if start.resumed {
+            (self.notices)(format!("resumed job {} from checkpoint {}", self.config.job, start.base.epoch));
+        }
+        let driver = Driver::new(self, start, directory, built, events, committers);
+        driver.run(commands).await
+    }
+
+    /// Reads the log, decides where to go on from, and claims the job; `None` when it has finished already.
+    async fn take_over(&self, directory: &Path) -> Result<Option<Start>> {
+        let (store, path) = (Arc::clone(&self.world.store), directory.to_owned());
+        let mut log = self.world.blocking.call(move || JobLog::open(store, &path)).await??;
+        let nodes = describe(self.plan)?;
+        let settings = RecoverySettings {
+            fresh: self.fresh,
+            max_parallelism: self.config.max_parallelism,
+            hash_id: HASH_ID.to_owned(),
+        };
+        let (base, resumed) = match recover(log.entries(), &nodes, &settings) {
+            Recovery::Finished { .. } => return Ok(None),
+            Recovery::Refuse(error) => return Err(error),
+            Recovery::Resume { manifest } => {
+                let mut base = *manifest;
+                base.generation = log.next_generation();
+                base.parallelism = self.config.parallelism;
+                (base, true)
+            }
+            Recovery::Fresh => {
+                let lineage = match log.last_claim() {
+                    // A start that never completed a checkpoint goes on with its lineage: it has published nothing.
+                    Some(claim) if !self.fresh => claim.lineage.clone(),
+                    _ => self.config.new_lineage.clone(),
+                };
+                (self.empty_manifest(&lineage, log.next_generation()), false)
+            }
+        };
+        let old_lineages = log.lineages();
+        let claim = Claim {
+            format: FORMAT_VERSION,
+            job: self.config.job.clone(),
+            lineage: base.lineage.clone(),
+            generation: base.generation,
+            parallelism: self.config.parallelism,
+            sinks: sinks(self.plan).map(|(name, _)| name.to_owned()).collect(),
+        };
+        let log = self.world.blocking.call(move || log.claim(claim).map(|()| log)).await??;
+        crate::failpoint::hit("restore.claimed");
+        if self.fresh {
+            self.clear(&old_lineages).await?;
+        }
+        Ok(Some(Start { base, log: Some(Arc::new(Mutex::new(log))), resumed }))
+    }
+
+    /// Removes what older lineages of the job made public in the plan's sinks.
+    async fn clear(&self, lineages: &[String]) -> Result<()> {
+        let mut removed = 0;
+        for lineage in lineages {
+            let identity =
+                JobIdentity { job: self.config.job.clone(), lineage: lineage.clone(), generation: Generation(0) };
+            for (_, factory) in sinks(self.plan) {
+                let (factory, identity, world) = (Arc::clone(factory), identity.clone(), self.world.clone());
+                removed += self.world.blocking.call(move || factory.remove_published(&identity, &world)).await??;
+            }
+        }
+        if removed > 0 {
+            (self.notices)(format!("--fresh removed {removed} published files of earlier runs of job {}", self.config.job));
+        }
+        Ok(())
+    }
+
+    /// Opens the committers; each finishes what the restored checkpoint lists as pending.
+    async fn recover_sinks(&self, identity: &JobIdentity, base: &Manifest) -> Result<Committers> {
+        let pending: Vec<Committable> = base.pending.iter().map(committable).collect::<Result<_>>()?;
+        let mut committers = Committers::new();
+        for (name, factory) in sinks(self.plan) {
+            let mut committer = factory.committer(identity, self.world)?;
+            let own: Vec<Committable> = pending.iter().filter(|staged| staged.sink == name).cloned().collect();
+            committer.recover(&own).await?;
+            committers.insert(name.to_owned(), committer);
+        }
+        if let Some(lost) = pending.iter().find(|staged| !committers.contains_key(&staged.sink)) {
+            return Err(Error::query(format!(
+                "checkpoint {} holds {} rows for sink {}, which this query does not have",
+                base.epoch, lost.rows, lost.sink
+            ))
+            .with_help("run the query that wrote the checkpoint once more, or start over with --fresh"));
+        }
+        Ok(committers)
+    }
+
+    fn empty_manifest(&self, lineage: &str, generation: Generation) -> Manifest {
+        Manifest {
+            format: FORMAT_VERSION,
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            job: self.config.job.clone(),
+            lineage: lineage.to_owned(),
+            generation,
+            epoch: Epoch::ZERO,
+            parent: String::new(),
+            hash_id: HASH_ID.to_owned(),
+            max_parallelism: self.config.max_parallelism,
+            parallelism: self.config.parallelism,
+            nodes: BTreeMap::new(),
+            pending: Vec::new(),
+            digest: String::new(),
+        }
+    }
+}
+
+/// Where an attempt goes on from.
+struct Start {
+    base: Manifest,
+    log: Option<Arc<Mutex<JobLog>>>,
+    resumed: bool,
+}
+
+type Committers = BTreeMap<String, Box<dyn Committer>>;
+
+/// The plan's sinks by name.
+fn sinks(plan: &StreamPlan) -> impl Iterator<Item = (&str, &Arc<dyn SinkFactory>)> {
+    plan.nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::Sink(sink) => Some((node.name.as_str(), &sink.factory)),
+        _ => None,
+    })
+}
+
+/// What a restore compares with the manifest.
+fn describe(plan: &StreamPlan) -> Result<Vec<NodeDescription>> {
+    let nodes = plan.nodes.iter().map(|node| NodeDescription {
+        name: node.name.clone(),
+        operators: match &node.kind {
+            NodeKind::Chain(specs) => {
+                specs.iter().map(|spec| (spec.name().to_owned(), spec.signature())).collect()
+            }
+            NodeKind::Source(_) | NodeKind::Sink(_) => Vec::new(),
+        },
+        is_source: matches!(node.kind, NodeKind::Source(_)),
+        is_sink: matches!(node.kind, NodeKind::Sink(_)),
+    });
+    Ok(nodes.collect())
+}
+
+fn committable(value: &serde_json::Value) -> Result<Committable> {
+    serde_json::from_value(value.clone())
+        .map_err(|error| Error::world(format!("a prepared commit cannot be read: {error}")).with_id("BL-STATE-CORRUPT"))
+}
+
+/// A job's name as a directory name.
+pub fn file_name(job: &str) -> String {
+    job.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+}
+
+/// Answers of background work.
+enum Answer {
+    Event(Event),
+    Committed { epoch: Epoch, committers: Committers, result: Result<()> },
+    Nothing(Result<()>),
+}
+
+struct Driver<'a> {
+    attempt: &'a Attempt<'a>,
+    coordinator: Coordinator,
+    log: Option<Arc<Mutex<JobLog>>>,
+    tasks: JoinSet<(TaskId, Result<()>)>,
+    sources: Vec<(TaskId, mpsc::Sender<SourceControl>)>,
+    events: mpsc::Receiver<Event>,
+    background: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// `None` while a commit runs.
+    committers: Option<Committers>,
+    commits: VecDeque<(Epoch, Vec<serde_json::Value>)>,
+    /// The newest counters of each task.
+    counters: BTreeMap<TaskId, BTreeMap<String, Counters>>,
+    last_completed: Epoch,
+    finished: bool,
+    /// A task's failure that may only follow from another's; reported if no other comes.
+    suspected: Option<Error>,
+}
+
+impl<'a> Driver<'a> {
+    fn new(
+        attempt: &'a Attempt<'a>,
+        start: Start,
+        directory: Option<PathBuf>,
+        built: BuiltJob,
+        events: mpsc::Receiver<Event>,
+        committers: Committers,
+    ) -> Self {
+        let config = attempt.config;
+        let ids = |nodes: &dyn Fn(&NodeKind) -> bool| -> Vec<TaskId> {
+            let nodes = attempt.plan.nodes.iter().filter(|node| nodes(&node.kind));
+            nodes
+                .flat_map(|node| {
+                    (0..tasks_of(node, config)).map(|task| TaskId { node: node.name.clone(), task })
+                })
+                .collect()
+        };
+        let last_completed = start.base.epoch;
+        let coordinator = Coordinator::new(
+            CoordinatorConfig {
+                tasks: ids(&|_| true),
+                sources: ids(&|kind| matches!(kind, NodeKind::Source(_))),
+                base: start.base,
+                interval: config.checkpoint_interval,
+                min_pause: config.checkpoint_min_pause,
+                timeout: config.checkpoint_timeout,
+                tolerable_failures: config.tolerable_failures,
+                max_inherited_files: 32 * config.parallelism.max(1),
+                max_pending_epochs: config.max_pending_epochs,
+                durable: directory.is_some(),
+            },
+            attempt.world.clock.elapsed(),
+        );
+        let mut tasks = JoinSet::new();
+        for (id, future) in built.tasks {
+            tasks.spawn(async move {
+                let result = future.await;
+                (id, result)
+            });
+        }
+        Self {
+            attempt,
+            coordinator,
+            log: start.log,
+            tasks,
+            sources: built.sources,
+            events,
+            background: FuturesUnordered::new(),
+            committers: Some(committers),
+            commits: VecDeque::new(),
+            counters: BTreeMap::new(),
+            last_completed,
+            finished: false,
+            suspected: None,
+        }
+    }
+
+    async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Result<JobSummary> {
+        let mut stopping = false;
+        let mut commands_open = true;
+        loop {
+            let now = self.attempt.world.clock.elapsed();
+            let wait = self.coordinator.next_wakeup().map(|at| at.saturating_sub(now));
+            let event = tokio::select! {
+                biased;
+                Some(answer) = self.background.next(), if !self.background.is_empty() => self.answer(answer)?,
+                Some(event) = self.events.recv() => Some(event),
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    self.task_ended(ended)?;
+                    None
+                }
+                command = commands.recv(), if commands_open => match command {
+                    Some(Command::Checkpoint) => Some(Event::Requested(BarrierKind::Checkpoint)),
+                    Some(Command::Stop) => {
+                        stopping = true;
+                        Some(Event::Requested(BarrierKind::Stop))
+                    }
+                    None => {
+                        commands_open = false;
+                        None
+                    }
+                },
+                () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => Some(Event::Tick),
+            };
+            let Some(event) = event else { continue };
+            if let Event::Acknowledged { task, part, .. } = &event {
+                self.counters.insert(task.clone(), part.counters.clone());
+            }
+            let actions = self.coordinator.step(self.attempt.world.clock.elapsed(), event);
+            for action in actions {
+                if self.act(action)? {
+                    return self.end(stopping).await;
+                }
+            }
+        }
+    }
+
+    /// A task has ended: well behind the last barrier, else the job fails with its error. The first error that is
+    /// reported may be that of a neighbour who only met a closed channel, so that one waits for the cause.
+    fn task_ended(&mut self, ended: std::result::Result<(TaskId, Result<()>), tokio::task::JoinError>) -> Result<()> {
+        let error = match ended {
+            Ok((_, Ok(()))) => None,
+            Ok((id, Err(error))) if error.id() == Some(RECEIVER_GONE) => {
+                self.suspected.get_or_insert(error.context(format!("task {} of {}", id.task, id.node)));
+                None
+            }
+            Ok((_, Err(error))) => Some(error),
+            Err(panic) => Some(Error::bug(format!("a task failed: {panic}"))),
+        };
+        match error {
+            Some(error) => Err(error),
+            None if self.tasks.is_empty() => self.suspected.take().map_or(Ok(()), Err),
+            None => Ok(()),
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) -> Result<Option<Event>> {
+        match answer {
+            Answer::Event(event) => Ok(Some(event)),
+            Answer::Nothing(result) => result.map(|()| None),
+            Answer::Committed { epoch, committers, result } => {
+                self.committers = Some(committers);
+                result?;
+                self.start_commit();
+                Ok(Some(Event::Committed { epoch }))
+            }
+        }
+    }
+
+    /// Carries out one action; true when the job has ended well.
+    fn act(&mut self, action: Action) -> Result<bool> {
+        match action {
+            Action::Inject(barrier) => self.tell_sources(SourceControl::Inject(barrier)),
+            Action::WriteManifest(manifest) => self.write_manifest(*manifest),
+            Action::Commit { epoch, committables } => {
+                self.commits.push_back((epoch, committables));
+                self.start_commit();
+            }
+            Action::Completed { epoch } => {
+                self.last_completed = epoch;
+                self.attempt.figures.checkpoint_completed();
+                self.tell_sources(SourceControl::Completed(epoch));
+                self.collect_garbage();
+            }
+            Action::Aborted { epoch, error } => {
+                (self.attempt.notices)(format!("checkpoint {epoch} was given up: {error}"));
+            }
+            Action::WriteConfirm { epoch } => self.write_end(LogEntry::Confirm { epoch }),
+            Action::WriteFinished { epoch } => {
+                self.finished = true;
+                self.write_end(LogEntry::Finished { epoch });
+            }
+            Action::Done => return Ok(true),
+            Action::Fail(error) => return Err(error),
+        }
+        Ok(false)
+    }
+
+    /// A source that does not take the message in time misses the barrier, and the checkpoint runs into its timeout.
+    fn tell_sources(&self, control: SourceControl) {
+        for (_, source) in &self.sources {
+            let _ = source.try_send(control);
+        }
+    }
+
+    fn write_manifest(&mut self, manifest: Manifest) {
+        let epoch = manifest.epoch;
+        let Some(log) = self.log.clone() else { return };
+        let blocking = Arc::clone(&self.attempt.world.blocking);
+        self.background.push(Box::pin(async move {
+            let write = move || {
+                crate::failpoint::hit("manifest.before");
+                let digest = lock(&log).write_manifest(manifest)?;
+                crate::failpoint::hit("manifest.published");
+                Ok(digest)
+            };
+            Answer::Event(match blocking.call(write).await.and_then(|written| written) {
+                Ok(digest) => Event::ManifestWritten { epoch, digest },
+                Err(error) => Event::ManifestFailed { epoch, error },
+            })
+        }));
+    }
+
+    fn write_end(&mut self, entry: LogEntry) {
+        let Some(log) = self.log.clone() else {
+            self.background.push(Box::pin(async { Answer::Event(Event::EndWritten) }));
+            return;
+        };
+        let blocking = Arc::clone(&self.attempt.world.blocking);
+        self.background.push(Box::pin(async move {
+            crate::failpoint::hit("confirm.before");
+            let written = blocking.call(move || lock(&log).append(entry)).await.and_then(|written| written);
+            crate::failpoint::hit("confirm.after");
+            match written {
+                Ok(()) => Answer::Event(Event::EndWritten),
+                Err(error) => Answer::Nothing(Err(error)),
+            }
+        }));
+    }
+
+    /// Starts the next commit unless one runs: epochs are committed one after another.
+    fn start_commit(&mut self) {
+        let Some(mut committers) = self.committers.take() else { return };
+        let Some((epoch, committables)) = self.commits.pop_front() else {
+            self.committers = Some(committers);
+            return;
+        };
+        self.background.push(Box::pin(async move {
+            let result = commit(&mut committers, &committables).await;
+            Answer::Committed { epoch, committers, result }
+        }));
+    }
+
+    fn collect_garbage(&mut self) {
+        let Some(log) = self.log.clone() else { return };
+        let (blocking, retained) = (Arc::clone(&self.attempt.world.blocking), self.attempt.config.retained);
+        let in_flight = self.last_completed;
+        self.background.push(Box::pin(async move {
+            let collected = blocking.call(move || lock(&log).collect_garbage(retained, in_flight)).await;
+            Answer::Nothing(collected.and_then(|collected| collected.map(drop)))
+        }));
+    }
+
+    /// The last barrier has passed everything; waits for the tasks and for what runs in the background.
+    async fn end(mut self, stopping: bool) -> Result<JobSummary> {
+        while let Some(answer) = self.background.next().await {
+            self.answer(answer)?;
+        }
+        while let Some(ended) = self.tasks.join_next().await {
+            self.task_ended(ended)?;
+        }
+        let mut counters: BTreeMap<String, BTreeMap<String, Counters>> = BTreeMap::new();
+        for (task, of_task) in &self.counters {
+            let node = counters.entry(task.node.clone()).or_default();
+            for (operator, counts) in of_task {
+                node.entry(operator.clone()).or_default().merge(counts);
+            }
+        }
+        let ending = if self.finished || !stopping {
+            Ending::Finished
+        } else {
+            Ending::Stopped { epoch: self.last_completed, resumable: self.log.is_some() }
+        };
+        Ok(JobSummary { ending, counters })
+    }
+}
+
+/// Commits in order; what the outside world refuses for now is tried again a few times.
+async fn commit(committers: &mut Committers, committables: &[serde_json::Value]) -> Result<()> {
+    for value in committables {
+        let staged = committable(value)?;
+        let committer = committers
+            .get_mut(&staged.sink)
+            .ok_or_else(|| Error::bug(format!("nobody commits for sink {}", staged.sink)))?;
+        let mut attempt = 0;
+        while let Err(error) = committer.commit(&staged).await {
+            attempt += 1;
+            if !error.is_retryable() || attempt >= COMMIT_ATTEMPTS {
+                return Err(error.context(format!("commit of epoch {} to {}", staged.epoch, staged.sink)));
+            }
+            tokio::time::sleep(COMMIT_RETRY_DELAY * attempt).await;
+        }
+    }
+    Ok(())
+}
+
+fn lock(log: &Mutex<JobLog>) -> std::sync::MutexGuard<'_, JobLog> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}

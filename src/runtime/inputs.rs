@@ -1,0 +1,183 @@
+//! The inputs of a task: several channels merged into one sequence of events, with alignment and the minimum watermark.
+//!
+//! ```text
+//!   channel 0 ─ r r r │5 r r          rows before a barrier are taken from every channel; a channel whose barrier
+//!   channel 1 ─ r r r r r r │5 r      has come is not read until the barrier has come from all
+//! ```
+
+use std::task::{Context, Poll};
+
+use super::channel::Receiver;
+use crate::checkpoint::{Aligned, Aligner};
+use crate::error::Result;
+use crate::stream::{Barrier, Changes, EventTime, Message};
+
+/// What a task has to deal with next.
+#[derive(Debug)]
+pub enum InputEvent {
+    Rows { port: usize, rows: Changes },
+    /// The minimum over the active inputs has moved to this time.
+    Watermark(EventTime),
+    /// Every input of this port is complete.
+    Ended { port: usize },
+    /// The barrier has come on all inputs.
+    Barrier(Barrier),
+    /// All inputs are idle now, or one is active again.
+    Idle(bool),
+    /// All channels are gone.
+    Closed,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Inputs {
+    inputs: Vec<Input>,
+    aligner: Aligner,
+    /// The minimum last reported.
+    watermark: EventTime,
+    idle: bool,
+    /// Where the next look begins, so that no input starves.
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Input {
+    receiver: Receiver,
+    port: usize,
+    watermark: EventTime,
+    idle: bool,
+    ended: bool,
+    blocked: bool,
+    closed: bool,
+}
+
+impl Inputs {
+    /// Merges channels, each with the port it feeds; `restored` is the watermark that the task had met.
+    pub fn new(receivers: Vec<(usize, Receiver)>, restored: EventTime) -> Self {
+        let inputs: Vec<Input> = receivers
+            .into_iter()
+            .map(|(port, receiver)| Input {
+                receiver,
+                port,
+                watermark: restored,
+                idle: false,
+                ended: false,
+                blocked: false,
+                closed: false,
+            })
+            .collect();
+        let aligner = Aligner::new(inputs.len());
+        Self { inputs, aligner, watermark: restored, idle: false, next: 0 }
+    }
+
+    /// The watermark last reported.
+    pub fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    /// What comes next; waits for it. Cancel-safe.
+    pub async fn next(&mut self) -> Result<InputEvent> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// What has come already, if anything.
+    pub fn try_next(&mut self) -> Option<Result<InputEvent>> {
+        match self.poll_next(&mut Context::from_waker(std::task::Waker::noop())) {
+            Poll::Ready(event) => Some(event),
+            Poll::Pending => None,
+        }
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<InputEvent>> {
+        'again: loop {
+            let count = self.inputs.len();
+            for step in 0..count {
+                let index = (self.next + step) % count;
+                let input = &mut self.inputs[index];
+                if input.blocked || input.closed {
+                    continue;
+                }
+                let Poll::Ready(message) = input.receiver.poll_receive(context) else { continue };
+                self.next = (index + 1) % count;
+                match self.take(index, message) {
+                    Ok(Some(event)) => return Poll::Ready(Ok(event)),
+                    Ok(None) => continue 'again,
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+            if self.inputs.iter().all(|input| input.closed) {
+                return Poll::Ready(Ok(InputEvent::Closed));
+            }
+            return Poll::Pending;
+        }
+    }
+
+    /// Takes one message of input `index`; `None` if it changes nothing that the task has to know.
+    fn take(&mut self, index: usize, message: Option<Message>) -> Result<Option<InputEvent>> {
+        let input = &mut self.inputs[index];
+        match message {
+            Some(Message::Rows(rows)) => Ok(Some(InputEvent::Rows { port: input.port, rows })),
+            Some(Message::Watermark(time)) => {
+                input.watermark = input.watermark.max(time);
+                Ok(self.advance())
+            }
+            Some(Message::Idle) => {
+                input.idle = true;
+                Ok(self.advance())
+            }
+            Some(Message::Active) => {
+                input.idle = false;
+                Ok(self.advance())
+            }
+            Some(Message::End) => {
+                input.ended = true;
+                let port = input.port;
+                let complete = self.inputs.iter().all(|input| input.port != port || input.ended);
+                Ok(complete.then_some(InputEvent::Ended { port }))
+            }
+            Some(Message::Barrier(barrier)) => {
+                input.blocked = true;
+                let aligned = self.aligner.on_barrier(index, barrier)?;
+                Ok(self.aligned(aligned))
+            }
+            None => {
+                input.closed = true;
+                let aligned = self.aligner.close(index)?;
+                Ok(self.aligned(aligned))
+            }
+        }
+    }
+
+    fn aligned(&mut self, aligned: Aligned) -> Option<InputEvent> {
+        match aligned {
+            Aligned::Wait => None,
+            Aligned::Complete(barrier) => {
+                self.inputs.iter_mut().for_each(|input| input.blocked = false);
+                Some(InputEvent::Barrier(barrier))
+            }
+            Aligned::Superseded { keep, .. } => {
+                for (index, input) in self.inputs.iter_mut().enumerate() {
+                    input.blocked = keep.contains(&index);
+                }
+                None
+            }
+        }
+    }
+
+    /// The event that follows from a changed minimum or a changed idleness, if any.
+    fn advance(&mut self) -> Option<InputEvent> {
+        let active = self.inputs.iter().filter(|input| !input.idle);
+        match active.map(|input| input.watermark).min() {
+            None => (!std::mem::replace(&mut self.idle, true)).then_some(InputEvent::Idle(true)),
+            Some(_) if self.idle => {
+                self.idle = false;
+                Some(InputEvent::Idle(false))
+            }
+            Some(minimum) if minimum > self.watermark => {
+                self.watermark = minimum;
+                Some(InputEvent::Watermark(minimum))
+            }
+            Some(_) => None,
+        }
+    }
+}

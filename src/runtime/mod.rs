@@ -1,0 +1,22 @@
+//! Stream plans as running tasks: channels, the three loops (source, chain, sink), the driver and the supervisor.
+
+mod build;
+mod chain;
+mod channel;
+mod config;
+mod driver;
+mod exchange;
+mod inputs;
+mod prepare;
+mod sink;
+mod snapshots;
+mod source;
+mod status;
+mod supervisor;
+mod task;
+
+pub use channel::Yields;
+pub use config::{JobConfig, Notices, RestartStrategy};
+pub use driver::{Command, Ending, JobSummary};
+pub use status::{Figures, JobFigures};
+pub use supervisor::{JobHandle, start};

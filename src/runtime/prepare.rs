@@ -1,0 +1,245 @@
+//! What happens to a chunk before its place in time is known: decode, compute columns, evaluate the watermark
+//! expression. Runs on several workers at once; the source loop puts the results back in order.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatchOptions};
+use arrow::compute::{is_not_null, not};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
+use arrow::record_batch::RecordBatch;
+
+use crate::connectors::{Chunk, Polled, Position};
+use crate::error::{Error, Result};
+use crate::formats::{BadRow, Decoder};
+use crate::plan::{OnError, SourceNode};
+use crate::stream::{Changes, EventTime, WATERMARK_COLUMN};
+
+/// How rows of one source are prepared; shared by its workers.
+pub struct Preparation {
+    node: SourceNode,
+    /// The columns that leave, without the hidden one.
+    schema: SchemaRef,
+    /// With the hidden one, if it is carried.
+    out_schema: SchemaRef,
+    /// Decoders that no worker uses now.
+    decoders: Mutex<Vec<Box<dyn Decoder>>>,
+}
+
+/// Rows that wait for their turn.
+pub struct Prepared {
+    rows: Changes,
+    /// What each row leaves behind as watermark, if the table has a watermark.
+    watermarks: Option<ArrayRef>,
+    bad: Vec<BadRow>,
+    /// Bytes that were decoded.
+    pub bytes: usize,
+    origin: Arc<str>,
+    first_line: u64,
+}
+
+/// Rows in their place.
+pub struct Placed {
+    pub rows: Changes,
+    /// Rows that were skipped by the table's error policy.
+    pub skipped: usize,
+    /// The split's watermark behind them.
+    pub watermark: EventTime,
+}
+
+impl Preparation {
+    /// `schema` is that of the plan's node: the names of the columns that leave.
+    pub fn new(node: SourceNode, schema: &SchemaRef) -> Self {
+        let rowtime = node.watermark.as_ref().map(|watermark| watermark.rowtime);
+        let fields: Vec<Field> = node
+            .columns
+            .iter()
+            .zip(schema.fields())
+            .enumerate()
+            .map(|(index, (column, field))| {
+                let nullable = column.nullable() && rowtime != Some(index);
+                Field::new(field.name(), column.data_type().clone(), nullable)
+            })
+            .collect();
+        let mut with_watermark = fields.clone();
+        if node.carry_watermark {
+            with_watermark.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
+        }
+        Self {
+            node,
+            schema: Arc::new(Schema::new(fields)),
+            out_schema: Arc::new(Schema::new(with_watermark)),
+            decoders: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// A decoder that is free, if any.
+    pub fn idle_decoder(&self) -> Option<Box<dyn Decoder>> {
+        self.decoders.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Decodes and computes; `decoder` is there for chunks.
+    pub fn prepare(&self, polled: Payload, decoder: Option<Box<dyn Decoder>>) -> Result<Prepared> {
+        match polled {
+            Payload::Rows(rows) => self.compute(rows, Vec::new(), 0, Arc::from(""), 0),
+            Payload::Chunk(chunk) => {
+                let mut decoder = decoder.ok_or_else(|| Error::bug("a source of bytes has no decoder"))?;
+                let decoded = decoder.decode(&chunk.bytes, chunk.first_line)?;
+                self.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
+                let rows = Changes::inserts(decoded.rows);
+                self.compute(rows, decoded.bad, chunk.bytes.len(), chunk.origin, chunk.first_line)
+            }
+        }
+    }
+
+    fn compute(&self, rows: Changes, bad: Vec<BadRow>, bytes: usize, origin: Arc<str>, first_line: u64) -> Result<Prepared> {
+        let columns: Vec<ArrayRef> =
+            self.node.columns.iter().map(|column| column.evaluate(rows.batch())).collect::<Result<_>>()?;
+        // NULL rowtimes are judged when the rows have their place; until then the schema must allow them.
+        let batch = nullable_batch(&self.schema, columns, rows.len())?;
+        let watermarks =
+            self.node.watermark.as_ref().map(|watermark| watermark.expression.evaluate(&batch)).transpose()?;
+        let watermarks = watermarks
+            .map(|values| arrow::compute::cast(&values, &DataType::Timestamp(TimeUnit::Millisecond, None)))
+            .transpose()?;
+        Ok(Prepared { rows: rows.with_batch(batch), watermarks, bad, bytes, origin, first_line })
+    }
+
+    /// Gives prepared rows their place behind everything that moved the split's watermark to `before`: bad rows go by
+    /// the table's policy, each row gets the watermark that it meets, and the maximum moves on.
+    pub fn place(&self, prepared: Prepared, before: EventTime) -> Result<Placed> {
+        let skipped = self.judge(&prepared.bad, &prepared.origin)?;
+        let Prepared { mut rows, mut watermarks, origin, first_line, .. } = prepared;
+        let mut nulls = 0;
+        if let Some(watermark) = &self.node.watermark
+            && rows.column(watermark.rowtime).null_count() > 0
+        {
+            let times = rows.column(watermark.rowtime);
+            let known: BooleanArray = is_not_null(times)?;
+            nulls = times.null_count();
+            if self.node.on_error == OnError::Fail {
+                let row = not(&known)?.values().set_indices().next().unwrap_or(0);
+                return Err(self.null_rowtime(watermark.rowtime, &origin, first_line, row));
+            }
+            rows = rows.filter(&known)?;
+            watermarks = watermarks.map(|values| arrow::compute::filter(&values, &known)).transpose()?;
+        }
+        let (met, watermark) = match &watermarks {
+            None => (None, before),
+            Some(values) => {
+                let values = values.as_primitive::<TimestampMillisecondType>();
+                if self.node.carry_watermark {
+                    let (met, after) = running_maximum(values.values(), values.nulls(), before);
+                    (Some(met), after)
+                } else {
+                    let most = arrow::compute::max(values).map_or(EventTime::NONE, EventTime);
+                    (None, before.max(most))
+                }
+            }
+        };
+        let mut columns = rows.batch().columns().to_vec();
+        if self.node.carry_watermark {
+            columns.push(Arc::new(met.unwrap_or_else(|| Int64Array::from(vec![before.0; rows.len()]))));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.out_schema), columns, &options)?;
+        Ok(Placed { rows: rows.with_batch(batch), skipped: skipped + nulls, watermark })
+    }
+
+    /// Counts bad rows that may be skipped; fails at the first that may not.
+    fn judge(&self, bad: &[BadRow], origin: &str) -> Result<usize> {
+        for row in bad {
+            if self.node.on_error == OnError::Fail && !row.ignorable {
+                return Err(self.bad_row(row, origin));
+            }
+        }
+        Ok(bad.len())
+    }
+
+    fn bad_row(&self, row: &BadRow, origin: &str) -> Error {
+        Error::data(format!(
+            "table {}: {origin}, line {}: {}; the row is: {}",
+            self.node.table,
+            row.line,
+            row.error,
+            String::from_utf8_lossy(&row.raw).trim_end()
+        ))
+        .with_help("to count such rows and go on: SET 'beadline.on-error' = 'skip' before CREATE TABLE")
+    }
+
+    fn null_rowtime(&self, column: usize, origin: &str, first_line: u64, row: usize) -> Error {
+        let name = self.schema.field(column).name();
+        let place = if origin.is_empty() {
+            String::new()
+        } else {
+            format!(", {origin}, row {} from line {first_line}", row + 1)
+        };
+        Error::data(format!("table {}{place}: the rowtime column `{name}` is NULL", self.node.table))
+            .with_help("to count such rows and go on: SET 'beadline.on-error' = 'skip' before CREATE TABLE")
+    }
+}
+
+/// What a worker gets.
+pub enum Payload {
+    Chunk(Chunk),
+    Rows(Changes),
+}
+
+impl Payload {
+    /// What a reader returned and the position behind it; `Err` with anything else.
+    pub fn of(polled: Polled) -> Result<(Self, Position), Polled> {
+        match polled {
+            Polled::Chunk(chunk, position) => Ok((Self::Chunk(chunk), position)),
+            Polled::Rows(rows, position) => Ok((Self::Rows(rows), position)),
+            other => Err(other),
+        }
+    }
+}
+
+fn nullable_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let fields: Vec<Field> =
+        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
+}
+
+/// For each row the maximum of `before` and of the values of the rows in front of it; and the maximum of all.
+fn running_maximum(
+    values: &[i64],
+    nulls: Option<&arrow::buffer::NullBuffer>,
+    before: EventTime,
+) -> (Int64Array, EventTime) {
+    let mut maximum = before.0;
+    let mut met = Vec::with_capacity(values.len());
+    match nulls.filter(|nulls| nulls.null_count() > 0) {
+        None => {
+            for value in values {
+                met.push(maximum);
+                maximum = maximum.max(*value);
+            }
+        }
+        Some(nulls) => {
+            for (row, value) in values.iter().enumerate() {
+                met.push(maximum);
+                if nulls.is_valid(row) {
+                    maximum = maximum.max(*value);
+                }
+            }
+        }
+    }
+    (Int64Array::from(met), EventTime(maximum))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_meets_the_maximum_of_the_rows_before_it() {
+        let (met, after) = running_maximum(&[5, 3, 9, 7], None, EventTime::NONE);
+        assert_eq!(met.values().to_vec(), [i64::MIN, 5, 5, 9]);
+        assert_eq!(after, EventTime(9));
+        let nulls = arrow::buffer::NullBuffer::from(vec![true, false]);
+        let (met, after) = running_maximum(&[5, 99], Some(&nulls), EventTime(4));
+        assert_eq!((met.values().to_vec(), after), (vec![4, 5], EventTime(5)));
+    }
+}

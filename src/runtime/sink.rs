@@ -1,0 +1,105 @@
+//! The one loop of all sink tasks: check, write, prepare at the barrier. Committing is the driver's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, BooleanArray};
+use arrow::buffer::NullBuffer;
+
+use super::driver::Events;
+use super::inputs::{InputEvent, Inputs};
+use super::status::TaskStatus;
+use crate::checkpoint::{Event, TaskId, TaskPart};
+use crate::connectors::SinkWriter;
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::plan::SinkNode;
+use crate::stream::{Barrier, Changes, Counter, Counters};
+
+/// One writer of a sink.
+pub struct SinkTask {
+    pub id: TaskId,
+    pub node: SinkNode,
+    pub inputs: Inputs,
+    pub writer: Box<dyn SinkWriter>,
+    pub counters: Counters,
+    pub events: Events,
+    pub status: Arc<TaskStatus>,
+    /// Whether it writes a late table, whose rows the footer counts apart.
+    pub is_late: bool,
+}
+
+impl SinkTask {
+    /// Runs until the last barrier, or until the inputs are gone.
+    pub async fn run(mut self) -> Result<()> {
+        loop {
+            let event = match self.inputs.try_next() {
+                Some(event) => event?,
+                None => {
+                    self.writer.flush().await?;
+                    self.inputs.next().await?
+                }
+            };
+            match event {
+                InputEvent::Rows { rows, .. } => self.write(rows).await?,
+                InputEvent::Barrier(barrier) => {
+                    self.barrier(barrier).await?;
+                    if barrier.kind.is_last() {
+                        return Ok(());
+                    }
+                }
+                InputEvent::Watermark(time) => self.status.watermark(time),
+                InputEvent::Ended { .. } | InputEvent::Idle(_) => {}
+                InputEvent::Closed => return Ok(()),
+            }
+        }
+    }
+
+    async fn write(&mut self, rows: Changes) -> Result<()> {
+        self.counters.add(Counter::NumRecordsIn, rows.len() as u64);
+        let rows = self.without_nulls(rows)?;
+        self.counters.add(Counter::NumRecordsOut, rows.len() as u64);
+        if !self.is_late {
+            self.status.rows_out(rows.len());
+        }
+        self.writer.write(&rows).await
+    }
+
+    /// NULLs in NOT NULL columns fail the job or, if so set, drop their rows.
+    fn without_nulls(&mut self, rows: Changes) -> Result<Changes> {
+        let nulls = self.node.not_null.iter().filter(|column| rows.column(**column).null_count() > 0);
+        let columns: Vec<usize> = nulls.copied().collect();
+        let Some(first) = columns.first() else { return Ok(rows) };
+        if !self.node.drop_nulls {
+            let name = rows.schema().field(*first).name().clone();
+            return Err(Error::data(format!(
+                "Column '{name}' of table {} is NOT NULL, however, a null value is being written into it.",
+                self.node.table
+            ))
+            .with_help("to drop and count such rows: SET 'table.exec.sink.not-null-enforcer' = 'DROP'"));
+        }
+        let valid = columns.iter().fold(None, |valid, column| NullBuffer::union(valid.as_ref(), rows.column(*column).nulls()));
+        let Some(valid) = valid else { return Ok(rows) };
+        self.counters.add(Counter::NumNullsDropped, valid.null_count() as u64);
+        rows.filter(&BooleanArray::new(valid.into_inner(), None))
+    }
+
+    async fn barrier(&mut self, barrier: Barrier) -> Result<()> {
+        let epoch = barrier.epoch;
+        let committable = self.writer.prepare(epoch).await?;
+        failpoint::hit("sink.prepared");
+        let committable = committable
+            .map(|committable| serde_json::to_value(committable))
+            .transpose()
+            .map_err(|error| Error::bug(format!("a committable cannot be written down: {error}")))?;
+        let part = TaskPart {
+            watermark: Some(self.inputs.watermark().0),
+            counters: BTreeMap::from([("sink".to_owned(), self.counters.clone())]),
+            committable,
+            ..TaskPart::default()
+        };
+        let event = Event::Acknowledged { epoch, task: self.id.clone(), part: Box::new(part) };
+        self.events.send(event).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! From what a task hands over at a barrier to durable files and an acknowledgement.
+//!
+//! A task keeps each increment until a completed checkpoint covers it: after an aborted checkpoint the next one
+//! carries the increment too.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::checkpoint::{Event, OperatorPart, TablePart, TaskId, TaskPart};
+use crate::connectors::World;
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::runtime::driver::Events;
+use crate::state::{FileState, OperatorSnapshot, SnapshotWriter, TableSpec, encode_table, schema_text, write_state_file};
+use crate::stream::{Barrier, Counters, Epoch, Generation};
+
+/// Where state files go.
+#[derive(Debug, Clone)]
+pub struct SnapshotTarget {
+    /// The job's directory; `None` while nothing is durable.
+    pub directory: Option<PathBuf>,
+    pub generation: Generation,
+    pub max_parallelism: u32,
+    pub world: World,
+    pub events: Events,
+}
+
+/// The increments of one task that no completed checkpoint covers yet.
+#[derive(Debug, Default)]
+pub struct KeptIncrements {
+    kept: Vec<Increment>,
+}
+
+#[derive(Debug)]
+struct Increment {
+    epoch: Epoch,
+    full: bool,
+    /// By operator, by table.
+    operators: Vec<Vec<(TableSpec, Arc<SnapshotWriter>)>>,
+}
+
+impl KeptIncrements {
+    /// Adds what was handed over at `barrier` and returns, per operator and table, all that has to be written for it.
+    fn add(
+        &mut self,
+        barrier: Barrier,
+        snapshots: Vec<OperatorSnapshot>,
+    ) -> Result<Vec<Vec<(TableSpec, Vec<Arc<SnapshotWriter>>)>>> {
+        self.kept.retain(|increment| increment.epoch > barrier.covered && !barrier.full);
+        if self.kept.iter().any(|increment| increment.full) {
+            // Written beside the files it was to replace, a full snapshot would count its rows twice.
+            return Err(Error::bug("an increment was asked for after a full snapshot that never completed"));
+        }
+        let operators = snapshots
+            .into_iter()
+            .map(|tables| tables.into_iter().map(|(spec, writer)| (spec, Arc::new(writer))).collect())
+            .collect();
+        self.kept.push(Increment { epoch: barrier.epoch, full: barrier.full, operators });
+        let newest = &self.kept[self.kept.len() - 1].operators;
+        Ok(newest
+            .iter()
+            .enumerate()
+            .map(|(operator, tables)| {
+                let table = |(index, (spec, _)): (usize, &(TableSpec, _))| {
+                    let writers = self.kept.iter().map(|kept| Arc::clone(&kept.operators[operator][index].1));
+                    (spec.clone(), writers.collect())
+                };
+                tables.iter().enumerate().map(table).collect()
+            })
+            .collect())
+    }
+}
+
+/// What a task says of itself besides its tables.
+pub struct TaskFacts {
+    pub task: TaskId,
+    /// Kind and signature of each operator of the chain.
+    pub operators: Vec<(String, String)>,
+    pub watermark: Option<i64>,
+    pub counters: BTreeMap<String, Counters>,
+}
+
+/// Takes the handed-over state of a task and lets it be written and acknowledged while the task goes on.
+pub fn upload(
+    kept: &mut KeptIncrements,
+    barrier: Barrier,
+    snapshots: Vec<OperatorSnapshot>,
+    facts: TaskFacts,
+    target: &SnapshotTarget,
+) -> Result<()> {
+    failpoint::hit("snapshot.capture");
+    let tables = if target.directory.is_some() { kept.add(barrier, snapshots)? } else { Vec::new() };
+    let target = target.clone();
+    let operators = facts.operators;
+    let mut part = TaskPart { watermark: facts.watermark, counters: facts.counters, ..TaskPart::default() };
+    let task = facts.task;
+    tokio::spawn(async move {
+        let epoch = barrier.epoch;
+        let event = match write(&target, barrier.epoch, &task, tables).await {
+            Ok(tables) => {
+                let tables = tables.into_iter().chain(std::iter::repeat_with(Vec::new));
+                part.operators = operators
+                    .into_iter()
+                    .zip(tables)
+                    .map(|((name, signature), tables)| OperatorPart { name, signature, tables })
+                    .collect();
+                failpoint::hit("snapshot.ack");
+                Event::Acknowledged { epoch, task, part: Box::new(part) }
+            }
+            Err(error) => Event::Declined { epoch, task, error },
+        };
+        target.events.send(event).await;
+    });
+    Ok(())
+}
+
+type Tables = Vec<Vec<(TableSpec, Vec<Arc<SnapshotWriter>>)>>;
+
+async fn write(target: &SnapshotTarget, epoch: Epoch, task: &TaskId, tables: Tables) -> Result<Vec<Vec<TablePart>>> {
+    let Some(directory) = target.directory.clone() else { return Ok(Vec::new()) };
+    if tables.iter().all(Vec::is_empty) {
+        return Ok(tables.iter().map(|_| Vec::new()).collect());
+    }
+    let (task, generation, max_parallelism) = (task.clone(), target.generation, target.max_parallelism);
+    let store = Arc::clone(&target.world.store);
+    let job = move || {
+        failpoint::hit("snapshot.upload.begin");
+        let mut parts = Vec::new();
+        for (operator, tables) in tables.into_iter().enumerate() {
+            let mut of_operator = Vec::new();
+            for (spec, writers) in tables {
+                let mut files = Vec::new();
+                for (number, writer) in writers.iter().enumerate() {
+                    let Some(encoded) = encode_table(&spec, writer, max_parallelism)? else { continue };
+                    let path = format!(
+                        "data/{epoch}-{generation}/{}.{operator}.{}.{}.{number}.parquet",
+                        task.node, spec.name, task.task
+                    );
+                    failpoint::hit("snapshot.upload.mid");
+                    files.push(write_state_file(store.as_ref(), &directory, path, epoch, &encoded)?);
+                }
+                of_operator.push(table_part(&spec, &writers, files));
+            }
+            parts.push(of_operator);
+        }
+        failpoint::hit("snapshot.upload.end");
+        Ok(parts)
+    };
+    target.world.blocking.call(job).await?
+}
+
+fn table_part(spec: &TableSpec, writers: &[Arc<SnapshotWriter>], files: Vec<FileState>) -> TablePart {
+    TablePart {
+        name: spec.name.clone(),
+        schema: schema_text(&spec.schema),
+        kind: spec.kind,
+        retired_before: writers.iter().filter_map(|writer| writer.retired_before).max().map(|time| time.0),
+        files,
+    }
+}

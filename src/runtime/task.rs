@@ -1,0 +1,172 @@
+//! The loop of a task that runs a chain: align, call, send, snapshot.
+
+use std::sync::Arc;
+
+use super::chain::{Chain, Emitted};
+use super::exchange::Outputs;
+use super::inputs::{InputEvent, Inputs};
+use super::snapshots::{KeptIncrements, SnapshotTarget, TaskFacts, upload};
+use crate::checkpoint::TaskId;
+use crate::error::Result;
+use crate::failpoint;
+use crate::operators::Flush;
+use crate::plan::Output;
+use crate::runtime::status::TaskStatus;
+use crate::stream::{Barrier, Changes, Clock, EventTime, Message, ProcTime};
+
+/// One running copy of a chain.
+pub struct ChainTask {
+    pub id: TaskId,
+    pub inputs: Inputs,
+    pub chain: Chain,
+    /// How many ports of the first operator have inputs.
+    pub ports: usize,
+    pub outputs: Outputs,
+    pub target: SnapshotTarget,
+    pub clock: Arc<dyn Clock>,
+    pub status: Arc<TaskStatus>,
+    kept: KeptIncrements,
+    emitted: Emitted,
+    ended_ports: usize,
+}
+
+impl ChainTask {
+    #[expect(clippy::too_many_arguments, reason = "a task is the sum of its parts, and is made in one place")]
+    pub fn new(
+        id: TaskId,
+        inputs: Inputs,
+        chain: Chain,
+        ports: usize,
+        outputs: Outputs,
+        target: SnapshotTarget,
+        clock: Arc<dyn Clock>,
+        status: Arc<TaskStatus>,
+    ) -> Self {
+        Self {
+            id,
+            inputs,
+            chain,
+            ports,
+            outputs,
+            target,
+            clock,
+            status,
+            kept: KeptIncrements::default(),
+            emitted: Emitted::default(),
+            ended_ports: 0,
+        }
+    }
+
+    /// Runs until the last barrier, or until the inputs are gone.
+    pub async fn run(mut self) -> Result<()> {
+        let restored = self.inputs.watermark();
+        if restored.is_some() {
+            // Tells operators with restored state how far time had come; nothing may fire from it again.
+            self.watermark(restored).await?;
+        }
+        loop {
+            let event = match self.inputs.try_next() {
+                Some(event) => event?,
+                None => {
+                    self.rest().await?;
+                    match self.wait().await? {
+                        Some(event) => event,
+                        None => continue,
+                    }
+                }
+            };
+            match event {
+                InputEvent::Rows { port, rows } => {
+                    self.chain.rows(port, rows, self.now(), &mut self.emitted)?;
+                    self.send().await?;
+                }
+                InputEvent::Watermark(time) => self.watermark(time).await?,
+                InputEvent::Ended { port } => self.end(port).await?,
+                InputEvent::Idle(idle) => {
+                    self.outputs.control(if idle { Message::Idle } else { Message::Active }).await?;
+                }
+                InputEvent::Barrier(barrier) => {
+                    self.barrier(barrier).await?;
+                    if barrier.kind.is_last() {
+                        return Ok(());
+                    }
+                }
+                InputEvent::Closed => return Ok(()),
+            }
+        }
+    }
+
+    fn now(&self) -> ProcTime {
+        self.clock.now()
+    }
+
+    async fn watermark(&mut self, time: EventTime) -> Result<()> {
+        let passed_on = self.chain.watermark(time, self.now(), &mut self.emitted)?;
+        self.status.watermark(time);
+        self.send().await?;
+        self.outputs.control(Message::Watermark(passed_on)).await
+    }
+
+    async fn end(&mut self, port: usize) -> Result<()> {
+        self.ended_ports += 1;
+        let is_last = self.ended_ports == self.ports;
+        self.chain.end(port, is_last, self.now(), &mut self.emitted)?;
+        self.send().await?;
+        if is_last { self.outputs.control(Message::End).await } else { Ok(()) }
+    }
+
+    /// State is handed over between the last row before the barrier and the first behind it; the barrier goes on
+    /// before the state is written.
+    async fn barrier(&mut self, barrier: Barrier) -> Result<()> {
+        failpoint::hit("barrier.align.last");
+        self.chain.flush(Flush::All, self.now(), &mut self.emitted)?;
+        self.send().await?;
+        let before = self.clock.elapsed();
+        let snapshots = self.chain.snapshot(barrier.full)?;
+        self.status.paused(self.clock.elapsed().saturating_sub(before));
+        self.status.state_bytes(self.chain.state_bytes());
+        self.outputs.control(Message::Barrier(barrier)).await?;
+        let facts = TaskFacts {
+            task: self.id.clone(),
+            operators: self.chain.signatures().map(|(name, text)| (name.to_owned(), text.to_owned())).collect(),
+            watermark: Some(self.inputs.watermark().0),
+            counters: self.chain.counters(),
+        };
+        upload(&mut self.kept, barrier, snapshots, facts, &self.target)
+    }
+
+    /// The inputs ran dry: whoever waits for rows that are held back for throughput gets them.
+    async fn rest(&mut self) -> Result<()> {
+        self.chain.flush(Flush::Waiting, self.now(), &mut self.emitted)?;
+        self.send().await?;
+        self.outputs.flush().await
+    }
+
+    /// Waits for input, or for the time that an operator asked for (`None`).
+    async fn wait(&mut self) -> Result<Option<InputEvent>> {
+        let Some(wake_at) = self.chain.wake_at() else {
+            return self.inputs.next().await.map(Some);
+        };
+        let wait_ms = u64::try_from(wake_at.0.saturating_sub(self.now().0)).unwrap_or(0);
+        tokio::select! {
+            biased;
+            event = self.inputs.next() => event.map(Some),
+            () = tokio::time::sleep(std::time::Duration::from_millis(wait_ms)) => {
+                self.chain.tick(self.now(), &mut self.emitted)?;
+                self.send().await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn send(&mut self) -> Result<()> {
+        for rows in std::mem::take(&mut self.emitted.main) {
+            self.outputs.rows(Output::Main, rows).await?;
+        }
+        for (operator, rows) in std::mem::take(&mut self.emitted.late) {
+            self.status.late(rows.num_rows());
+            self.outputs.rows(Output::Late(operator), Changes::inserts(rows)).await?;
+        }
+        Ok(())
+    }
+}
