@@ -16,6 +16,8 @@ pub mod operators;
 pub mod options;
 /// Statements to stream plans.
 pub mod plan;
+/// The façade that programs embed.
+pub mod session;
 /// SQL text to statements.
 pub mod sql;
 /// What a query remembers.
