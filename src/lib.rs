@@ -2,6 +2,8 @@
 
 /// When a checkpoint is complete.
 pub mod checkpoint;
+/// The command line.
+pub mod cli;
 /// Where rows come from and go.
 pub mod connectors;
 /// What can go wrong, by who can mend it.

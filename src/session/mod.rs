@@ -5,8 +5,10 @@ mod job_settings;
 mod outcome;
 pub mod setting_list;
 mod settings;
+mod version;
 
 pub use crate::sql::{Statement, StatementAt};
 pub use job_settings::{CheckpointSettings, JobSettings, RestartStrategy, RuntimeMode};
 pub use outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Notice, Outcome, RowStream, RunningJob};
 pub use settings::{Listed, Origin, Settings};
+pub use version::version;
