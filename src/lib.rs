@@ -2,6 +2,8 @@
 
 /// When a checkpoint is complete.
 pub mod checkpoint;
+/// The command line.
+pub mod cli;
 /// Where rows come from and go.
 pub mod connectors;
 /// What can go wrong, by who can mend it.
@@ -16,6 +18,8 @@ pub mod operators;
 pub mod options;
 /// Statements to stream plans.
 pub mod plan;
+/// The façade that programs embed.
+pub mod session;
 /// SQL text to statements.
 pub mod sql;
 /// What a query remembers.

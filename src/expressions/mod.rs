@@ -4,6 +4,9 @@ mod scalar;
 
 pub use scalar::Scalar;
 
+/// The version of the library behind them, for `--version`.
+pub const DATAFUSION_VERSION: &str = datafusion::DATAFUSION_VERSION;
+
 use crate::error::Error;
 
 /// DataFusion's run-time failures are the data's fault, unless it says otherwise.

@@ -1,0 +1,210 @@
+//! The command line's flags. Files and commands keep the order in which they were given.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
+
+use super::render::Format;
+
+/// When something is done: as the terminal says, or always, or never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// When it goes to a terminal
+    Auto,
+    Always,
+    Never,
+}
+
+/// Streaming SQL in one binary: Flink's dialect, no cluster.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "beadline", version, disable_version_flag = true, after_long_help = AFTER_HELP, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// Run the SQL in FILE; `-` is stdin
+    #[arg(value_name = "FILE")]
+    paths: Vec<PathBuf>,
+
+    /// The same; files and commands run in the order given
+    #[arg(short, long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Run SQL
+    #[arg(short, long = "command", value_name = "SQL")]
+    commands: Vec<String>,
+
+    /// Go on after an error (the exit code is 1 all the same)
+    #[arg(long)]
+    pub keep_going: bool,
+
+    /// Start jobs over: forget their checkpoints and remove the files they published
+    #[arg(long)]
+    pub fresh: bool,
+
+    /// Print the last state of an updating query over bounded input, not its changes
+    #[arg(long = "final")]
+    pub is_final: bool,
+
+    /// As SET 'KEY' = 'VALUE' before the first statement
+    #[arg(short = 'D', long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    pub settings: Vec<(String, String)>,
+
+    /// How rows are written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "auto", hide_default_value = true)]
+    pub format: Format,
+
+    /// Whether output is coloured; NO_COLOR and CLICOLOR_FORCE are heard
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub color: When,
+
+    /// Rows of a bounded query shown on a terminal; 0: all
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub max_rows: usize,
+
+    /// Whether a line on stderr shows how far a job is
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub progress: When,
+
+    /// No notes and no footer on stderr; errors and warnings stay
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// With --version: what it was built of
+    #[arg(long)]
+    pub verbose: bool,
+
+    /// Print the version
+    #[arg(short = 'V', long, action = ArgAction::SetTrue)]
+    pub version: bool,
+
+    /// What is run, in order.
+    #[arg(skip)]
+    pub inputs: Vec<Input>,
+}
+
+/// A script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// SQL on stdin.
+    Stdin,
+    /// A file of SQL.
+    File(PathBuf),
+    /// SQL on the command line.
+    Command(String),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    success, or stopped with a checkpoint to go on from
+  1    an error of the SQL, of the data or of the outside world
+  2    wrong use of the command line
+  130  interrupted with nothing to go on from, or twice";
+
+const AFTER_HELP: &str = "\
+Without FILE, -f and -c, SQL is read from stdin.
+Rows go to stdout, everything else to stderr. Ctrl-C stops with a checkpoint; again within 2 seconds, at once.
+
+Exit codes:
+  0    success, or stopped with a checkpoint to go on from
+  1    an error of the SQL, of the data or of the outside world
+  2    wrong use of the command line
+  130  interrupted with nothing to go on from, or twice
+
+Examples:
+  beadline queries/late_flights.sql
+  beadline --fresh queries/late_flights.sql
+  beadline -f tables.sql -c 'SELECT origin, COUNT(*) FROM flights GROUP BY origin' --final
+  beadline -D parallelism.default=1 -D execution.runtime-mode=batch report.sql --format csv > report.csv
+  beadline < setup.sql";
+
+impl Arguments {
+    /// Reads the flags; an error knows its exit code (0 for help, 2 for wrong use).
+    pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(arguments)?;
+        let mut read = Self::from_arg_matches(&matches)?;
+        read.inputs = inputs(&read, &matches);
+        if read.inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
+            return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, "stdin can be read only once"));
+        }
+        Ok(read)
+    }
+}
+
+/// Files and commands in the order in which they stand on the command line; nothing at all means stdin.
+fn inputs(read: &Arguments, matches: &ArgMatches) -> Vec<Input> {
+    let places = |name: &str| {
+        let given = matches.value_source(name) == Some(ValueSource::CommandLine);
+        given.then(|| matches.indices_of(name)).flatten().into_iter().flatten()
+    };
+    let mut placed = Vec::new();
+    placed.extend(places("paths").zip(read.paths.iter().map(file)));
+    placed.extend(places("files").zip(read.files.iter().map(file)));
+    placed.extend(places("commands").zip(read.commands.iter().cloned().map(Input::Command)));
+    placed.sort_by_key(|(place, _)| *place);
+    match placed.is_empty() {
+        true => vec![Input::Stdin],
+        false => placed.into_iter().map(|(_, input)| input).collect(),
+    }
+}
+
+fn file(path: &PathBuf) -> Input {
+    if path.as_os_str() == "-" { Input::Stdin } else { Input::File(path.clone()) }
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &[&str]) -> Arguments {
+        Arguments::read(std::iter::once(&"beadline").chain(arguments)).unwrap()
+    }
+
+    fn command(sql: &str) -> Input {
+        Input::Command(sql.to_owned())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn files_and_commands_keep_their_order() {
+        let arguments = read(&["-c", "A", "-f", "b.sql", "-c", "C", "d.sql", "--fresh", "-f", "-"]);
+        let expected =
+            [command("A"), Input::File("b.sql".into()), command("C"), Input::File("d.sql".into()), Input::Stdin];
+        assert_eq!(arguments.inputs, expected);
+        assert!(arguments.fresh && !arguments.keep_going);
+    }
+
+    #[test]
+    fn without_input_stdin_is_sql() {
+        assert_eq!(read(&[]).inputs, [Input::Stdin]);
+        assert_eq!(read(&["-q", "--format", "csv"]).inputs, [Input::Stdin]);
+    }
+
+    #[test]
+    fn settings_are_cut_at_the_first_equals_sign() {
+        let arguments = read(&["-D", "a.b = c=d", "--set", "x=", "f.sql"]);
+        assert_eq!(arguments.settings, [("a.b".into(), "c=d".into()), ("x".into(), String::new())]);
+        let error = Arguments::read(["beadline", "-D", "nothing"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn help_names_the_exit_codes_and_mistyped_flags_get_a_hint() {
+        let help = Arguments::read(["beadline", "--help"]).unwrap_err();
+        assert_eq!(help.exit_code(), 0);
+        assert!(help.to_string().contains("130  interrupted"));
+        let error = Arguments::read(["beadline", "--frehs"]).unwrap_err();
+        assert!(error.to_string().contains("--fresh"), "{error}");
+        assert_eq!(Arguments::read(["beadline", "-", "-f", "-"]).unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,147 @@
+//! The line below a result, and the line that shows how far a job is: rows, time, lateness.
+
+use std::time::Duration;
+
+use crate::session::{Ending, JobState, JobStatus, JobSummary};
+
+/// `late_flights-1: 373 rows · 6,064 in · 0.84 s · late 194`. `shown` counts the rows of a SELECT as printed.
+pub fn footer(name: &str, shown: Option<u64>, summary: &JobSummary) -> String {
+    let status = &summary.status;
+    let rows = shown.unwrap_or(status.rows_out);
+    let mut parts = vec![
+        format!("{} {}", count(rows), if rows == 1 { "row" } else { "rows" }),
+        format!("{} in", count(status.rows_in)),
+        seconds(status.elapsed),
+        format!("late {}", count(status.late)),
+    ];
+    push_rare(&mut parts, status);
+    match named(name, &parts) {
+        line if matches!(summary.ending, Ending::Stopped { .. }) => format!("{line} · stopped"),
+        line => line,
+    }
+}
+
+/// `late_flights-1: 62 % · 1.2M in · 340k/s · late 194 · watermark 2013-01-03 05:00:00.000 · 1 s left`
+pub fn progress(name: &str, status: &JobStatus) -> String {
+    let mut parts = Vec::new();
+    match status.state {
+        JobState::Restarting => parts.push("restarting".to_owned()),
+        JobState::Stopping => parts.push("stopping".to_owned()),
+        JobState::Running | JobState::Ended => {}
+    }
+    let share = status
+        .bytes_total
+        .filter(|total| *total > 0)
+        .map(|total| (status.bytes_in as f64 / total as f64).clamp(0.0, 1.0));
+    if let Some(share) = share {
+        parts.push(format!("{:.0} %", share * 100.0));
+    }
+    parts.push(format!("{} in", count(status.rows_in)));
+    let elapsed = status.elapsed.as_secs_f64();
+    if elapsed > 0.0 {
+        parts.push(format!("{}/s", short(status.rows_in as f64 / elapsed)));
+    }
+    parts.push(format!("late {}", count(status.late)));
+    push_rare(&mut parts, status);
+    if let Some(watermark) = status.watermark.filter(|watermark| watermark.is_some()) {
+        parts.push(format!("watermark {watermark}"));
+    }
+    if let Some(share) = share.filter(|share| *share > 0.01) {
+        parts.push(format!("{:.0} s left", elapsed / share - elapsed));
+    }
+    named(name, &parts)
+}
+
+/// What is worth a word only when it happened.
+fn push_rare(parts: &mut Vec<String>, status: &JobStatus) {
+    if status.partially_late > 0 {
+        parts.push(format!("partially late {}", count(status.partially_late)));
+    }
+    if status.skipped > 0 {
+        parts.push(format!("skipped {}", count(status.skipped)));
+    }
+}
+
+fn named(name: &str, parts: &[String]) -> String {
+    let line = parts.join(" · ");
+    if name.is_empty() { line } else { format!("{name}: {line}") }
+}
+
+/// `6,064`, `1.2M`.
+fn count(number: u64) -> String {
+    match number {
+        0..1_000 => number.to_string(),
+        1_000..1_000_000 => format!("{},{:03}", number / 1_000, number % 1_000),
+        _ => short(number as f64),
+    }
+}
+
+/// `340`, `340k`, `1.2M`, `3.4G`.
+fn short(number: f64) -> String {
+    match number {
+        n if n < 999.5 => format!("{n:.0}"),
+        n if n < 999_500.0 => format!("{:.0}k", n / 1e3),
+        n if n < 999_950_000.0 => format!("{:.1}M", n / 1e6),
+        n => format!("{:.1}G", n / 1e9),
+    }
+}
+
+/// `0.84 s`, `12.3 s`, `2 min 05 s`.
+fn seconds(time: Duration) -> String {
+    match time.as_secs_f64() {
+        s if s < 9.995 => format!("{s:.2} s"),
+        s if s < 99.95 => format!("{s:.1} s"),
+        _ => format!("{} min {:02} s", time.as_secs() / 60, time.as_secs() % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::EventTime;
+
+    fn status() -> JobStatus {
+        JobStatus {
+            state: JobState::Running,
+            rows_in: 1_234_567,
+            rows_out: 3,
+            late: 0,
+            partially_late: 0,
+            skipped: 0,
+            bytes_in: 50,
+            bytes_total: Some(100),
+            watermark: Some(EventTime(0)),
+            elapsed: Duration::from_millis(840),
+        }
+    }
+
+    #[test]
+    fn footers() {
+        let mut summary = JobSummary { ending: Ending::Finished, status: status() };
+        assert_eq!(footer("", None, &summary), "3 rows · 1.2M in · 0.84 s · late 0");
+        summary.status.late = 194;
+        summary.status.partially_late = 2;
+        summary.status.rows_in = 6_064;
+        summary.ending = Ending::Stopped { at: None };
+        assert_eq!(
+            footer("job-1", Some(1), &summary),
+            "job-1: 1 row · 6,064 in · 0.84 s · late 194 · partially late 2 · stopped"
+        );
+    }
+
+    #[test]
+    fn progress_lines() {
+        assert_eq!(
+            progress("j", &status()),
+            "j: 50 % · 1.2M in · 1.5M/s · late 0 · watermark 1970-01-01 00:00:00.000 · 1 s left"
+        );
+        let unknown = JobStatus { bytes_total: None, watermark: None, elapsed: Duration::ZERO, ..status() };
+        assert_eq!(progress("", &unknown), "1.2M in · late 0");
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!([0, 999, 1_000, 328_521, 1_000_000].map(count), ["0", "999", "1,000", "328,521", "1.0M"]);
+        assert_eq!([84_000, 125_000].map(|ms| seconds(Duration::from_millis(ms))), ["84.0 s", "2 min 05 s"]);
+    }
+}

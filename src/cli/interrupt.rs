@@ -1,0 +1,104 @@
+//! Ctrl-C and SIGTERM: once stops with a checkpoint, again within two seconds ends at once.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::error::{Error, Result};
+
+/// Two signals that are no further apart mean "now".
+const TWICE: Duration = Duration::from_secs(2);
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// Stop with a checkpoint.
+    Stop,
+    /// The stop is under way; say so, and how to end at once.
+    Patience,
+    /// End at once.
+    Abort,
+}
+
+/// The signals so far.
+#[derive(Debug, Default)]
+pub struct Presses {
+    last: Option<Duration>,
+}
+
+impl Presses {
+    /// Takes a signal at `now`, a time that never steps back.
+    pub fn press(&mut self, now: Duration) -> Wish {
+        match self.last.replace(now) {
+            None => Wish::Stop,
+            Some(last) if now.saturating_sub(last) <= TWICE => Wish::Abort,
+            Some(_) => Wish::Patience,
+        }
+    }
+}
+
+/// Where signals arrive. Made once, before the first statement, so that none is missed.
+pub struct Interrupts {
+    source: Source,
+}
+
+enum Source {
+    Signals {
+        interrupt: Signal,
+        terminate: Signal,
+    },
+    #[cfg(test)]
+    Scripted(tokio::sync::mpsc::Receiver<()>),
+}
+
+impl Interrupts {
+    /// Listens for the process's signals; needs a tokio runtime.
+    pub fn of_process() -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(|error| Error::io("listen for signals", &error));
+        let source = Source::Signals {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        };
+        Ok(Self { source })
+    }
+
+    /// Signals that a test sends.
+    #[cfg(test)]
+    pub fn scripted(receiver: tokio::sync::mpsc::Receiver<()>) -> Self {
+        Self { source: Source::Scripted(receiver) }
+    }
+
+    /// Waits for a signal. Cancel-safe.
+    pub async fn next(&mut self) {
+        match &mut self.source {
+            Source::Signals { interrupt, terminate } => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            #[cfg(test)]
+            Source::Scripted(receiver) => {
+                if receiver.recv().await.is_none() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_stops_and_twice_aborts() {
+        let mut presses = Presses::default();
+        assert_eq!(presses.press(Duration::from_secs(10)), Wish::Stop);
+        assert_eq!(presses.press(Duration::from_millis(12_500)), Wish::Patience);
+        assert_eq!(presses.press(Duration::from_millis(14_000)), Wish::Abort);
+        let mut presses = Presses::default();
+        presses.press(Duration::ZERO);
+        assert_eq!(presses.press(Duration::from_secs(2)), Wish::Abort);
+    }
+}

@@ -1,0 +1,293 @@
+//! Scripts on a fake engine whose jobs end when told to.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use tokio::sync::{mpsc, watch};
+
+use super::super::render::Format;
+use super::super::screen::fake::{ClosedPipe, Paper};
+use super::*;
+use crate::error::Span;
+use crate::session::{JobSettings, JobState, JobStatus, RunningJob, Settings};
+use crate::stream::{ChangeKind, Epoch, ManualClock};
+
+/// A job that ends when it is stopped, or at once.
+struct FakeJob {
+    name: String,
+    is_awaited: bool,
+    /// What a stop leaves to go on from.
+    checkpoint: Option<Epoch>,
+    ending: watch::Sender<Option<Ending>>,
+    stop_never_ends: bool,
+}
+
+impl FakeJob {
+    fn ended(name: &str) -> Self {
+        let ending = watch::Sender::new(Some(Ending::Finished));
+        Self { name: name.to_owned(), is_awaited: true, checkpoint: None, ending, stop_never_ends: false }
+    }
+
+    fn endless(name: &str, checkpoint: Option<Epoch>) -> Self {
+        let ending = watch::Sender::new(None);
+        Self { name: name.to_owned(), is_awaited: true, checkpoint, ending, stop_never_ends: false }
+    }
+}
+
+#[async_trait]
+impl RunningJob for FakeJob {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.is_awaited
+    }
+
+    fn status(&self) -> JobStatus {
+        JobStatus {
+            state: JobState::Running,
+            rows_in: 5,
+            rows_out: 2,
+            late: 1,
+            partially_late: 0,
+            skipped: 0,
+            bytes_in: 0,
+            bytes_total: None,
+            watermark: None,
+            elapsed: Duration::from_millis(10),
+        }
+    }
+
+    async fn stop(&self) -> Result<()> {
+        if self.stop_never_ends {
+            std::future::pending::<()>().await;
+        }
+        self.ending.send_replace(Some(Ending::Stopped { at: self.checkpoint }));
+        Ok(())
+    }
+
+    async fn checkpoint(&self) -> Result<Epoch> {
+        Ok(Epoch(1))
+    }
+
+    async fn wait(&self) -> Result<JobSummary> {
+        let mut ending = self.ending.subscribe();
+        let ended = ending.wait_for(Option::is_some).await.map_err(|error| Error::bug(error.to_string()))?;
+        Ok(JobSummary { ending: ended.expect("waited for"), status: self.status() })
+    }
+}
+
+/// Answers statements in order.
+#[derive(Default)]
+struct FakeEngine {
+    answers: VecDeque<Result<Outcome>>,
+    names: Arc<Mutex<Vec<Option<String>>>>,
+    /// How many signals arrive with the first answer, and where they go.
+    signals: usize,
+    interrupt: Option<mpsc::Sender<()>>,
+}
+
+#[async_trait(?Send)]
+impl Engine for FakeEngine {
+    /// Each word is a statement; `insert` is a job.
+    fn parse(&self, script: &str) -> Result<Vec<StatementAt>> {
+        Ok(script
+            .split_whitespace()
+            .map(|word| StatementAt {
+                statement: match word {
+                    "insert" => Statement::StatementSet(Vec::new()),
+                    _ => Statement::ShowSettings,
+                },
+                span: Span { start: 0, end: word.len() },
+                text: word.to_owned(),
+            })
+            .collect())
+    }
+
+    async fn execute(&mut self, _statement: StatementAt, job: Option<&str>) -> Result<Outcome> {
+        self.names.lock().unwrap().push(job.map(str::to_owned));
+        for _ in 0..std::mem::take(&mut self.signals) {
+            self.interrupt.as_ref().unwrap().send(()).await.unwrap();
+        }
+        self.answers.pop_front().unwrap_or(Ok(Outcome::Done))
+    }
+
+    fn settings(&self) -> Result<JobSettings> {
+        Settings::new().job()
+    }
+}
+
+struct Run {
+    exit: Exit,
+    rows: String,
+    rest: String,
+    names: Vec<Option<String>>,
+}
+
+#[derive(Default)]
+struct Case {
+    script: &'static str,
+    answers: Vec<Result<Outcome>>,
+    is_final: bool,
+    keep_going: bool,
+    /// Signals that arrive while the first statement starts.
+    signals: usize,
+    pipe_is_closed: bool,
+}
+
+fn run(case: Case) -> Run {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let (rows, rest) = (Paper::default(), Paper::default());
+        let screen = match case.pipe_is_closed {
+            true => Screen::of_test(ClosedPipe, rest.clone(), false),
+            false => Screen::of_test(rows.clone(), rest.clone(), false),
+        };
+        let (send, receive) = mpsc::channel(8);
+        let engine = FakeEngine {
+            answers: case.answers.into(),
+            signals: case.signals,
+            interrupt: Some(send),
+            ..FakeEngine::default()
+        };
+        let names = Arc::clone(&engine.names);
+        let look = Look {
+            format: Format::Auto,
+            is_terminal: false,
+            has_colour: false,
+            max_rows: None,
+            max_column_width: 30,
+            zone: "UTC".to_owned(),
+        };
+        let manner = Manner { look, is_final: case.is_final, keep_going: case.keep_going };
+        let clock = Arc::new(ManualClock::default());
+        let runner = Runner::new(engine, Arc::new(screen), manner, clock, Interrupts::scripted(receive));
+        let script = ScriptText {
+            name: "dir/late.sql".to_owned(),
+            path: Some("dir/late.sql".into()),
+            text: case.script.to_owned(),
+        };
+        let exit = runner.run(vec![script]).await;
+        let names = names.lock().unwrap().clone();
+        Run { exit, rows: rows.text(), rest: rest.text(), names }
+    })
+}
+
+fn numbers(values: &[i64]) -> RecordBatch {
+    RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(values.to_vec())) as ArrayRef)]).unwrap()
+}
+
+fn select(is_updating: bool, is_bounded: bool) -> Outcome {
+    use ChangeKind::*;
+    let changes = Changes::new(numbers(&[1, 1, 2]), vec![Insert, UpdateBefore, UpdateAfter]);
+    let schema = changes.schema();
+    let rows = stream::iter([Ok(changes)]).boxed();
+    Outcome::Rows(RowStream { schema, is_updating, is_bounded, rows, job: Arc::new(FakeJob::ended("")) })
+}
+
+#[test]
+fn jobs_of_a_file_are_named_by_stem_and_number() {
+    let answers = vec![Ok(Outcome::Done), Ok(Outcome::Job(Arc::new(FakeJob::ended("late-1"))))];
+    let run = run(Case { script: "create insert set insert", answers, ..Case::default() });
+    assert_eq!(run.names, [None, Some("late-1".to_owned()), None, Some("late-2".to_owned())]);
+    assert_eq!((run.exit, run.rows.as_str()), (Exit::Success, ""));
+    assert_eq!(run.rest, "late-1: 2 rows · 5 in · 0.01 s · late 1\n");
+}
+
+#[test]
+fn rows_go_to_stdout_and_the_footer_to_stderr() {
+    let run = run(Case { script: "select", answers: vec![Ok(select(true, true))], ..Case::default() });
+    assert_eq!(run.rows, "{\"op\":\"+I\",\"n\":1}\n{\"op\":\"-U\",\"n\":1}\n{\"op\":\"+U\",\"n\":2}\n");
+    assert_eq!(run.rest, "3 rows · 5 in · 0.01 s · late 1\n");
+}
+
+#[test]
+fn final_prints_the_last_state() {
+    let answers = vec![Ok(select(true, true))];
+    let ended = run(Case { script: "select", answers, is_final: true, ..Case::default() });
+    assert_eq!(ended.rows, "{\"n\":2}\n");
+    let answers = vec![Ok(select(true, false))];
+    let endless = run(Case { script: "select", answers, is_final: true, ..Case::default() });
+    assert_eq!(endless.exit, Exit::Failed);
+    assert!(endless.rest.contains("never ends"));
+}
+
+#[test]
+fn the_first_error_ends_the_run_unless_told_otherwise() {
+    let failing = || vec![Err(Error::query("no such table").with_span(Span { start: 0, end: 1 })), Ok(Outcome::Done)];
+    let stopped = run(Case { script: "a b", answers: failing(), ..Case::default() });
+    assert_eq!((stopped.exit, stopped.names.len()), (Exit::Failed, 1));
+    assert!(stopped.rest.contains("--> dir/late.sql:1:1"), "{}", stopped.rest);
+    let went_on = run(Case { script: "a b", answers: failing(), keep_going: true, ..Case::default() });
+    assert_eq!((went_on.exit, went_on.names.len()), (Exit::Failed, 2));
+}
+
+#[test]
+fn a_signal_stops_with_a_checkpoint_and_says_how_to_go_on() {
+    let job = FakeJob::endless("late-1", Some(Epoch(12)));
+    let answers = vec![Ok(Outcome::Job(Arc::new(job)))];
+    let run = run(Case { script: "insert b", answers, signals: 1, ..Case::default() });
+    assert_eq!((run.exit, run.names.len()), (Exit::Success, 1), "{}", run.rest);
+    assert!(run.rest.contains("stopped at checkpoint 12; the same command goes on"), "{}", run.rest);
+}
+
+#[test]
+fn a_stop_with_nothing_to_go_on_from_is_an_interruption() {
+    let answers = vec![Ok(Outcome::Job(Arc::new(FakeJob::endless("late-1", None))))];
+    assert_eq!(run(Case { script: "insert", answers, signals: 1, ..Case::default() }).exit, Exit::Interrupted);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let job = FakeJob { stop_never_ends: true, ..FakeJob::endless("late-1", Some(Epoch(1))) };
+    let answers = vec![Ok(Outcome::Job(Arc::new(job)))];
+    assert_eq!(run(Case { script: "insert", answers, signals: 2, ..Case::default() }).exit, Exit::Interrupted);
+}
+
+#[test]
+fn a_job_over_unbounded_input_goes_on_and_is_awaited_at_the_end() {
+    let job = Arc::new(FakeJob { is_awaited: false, ..FakeJob::endless("late-1", Some(Epoch(3))) });
+    let ending = job.ending.clone();
+    ending.send_replace(None);
+    let rows = stream::once(async move {
+        ending.send_replace(Some(Ending::Finished));
+        Ok(Changes::inserts(numbers(&[7])))
+    });
+    let schema = numbers(&[]).schema();
+    let after = RowStream {
+        schema,
+        is_updating: false,
+        is_bounded: true,
+        rows: rows.boxed(),
+        job: Arc::new(FakeJob::ended("")),
+    };
+    let run = run(Case {
+        script: "insert select",
+        answers: vec![Ok(Outcome::Job(job)), Ok(Outcome::Rows(after))],
+        ..Case::default()
+    });
+    assert_eq!((run.exit, run.rows.as_str()), (Exit::Success, "{\"n\":7}\n"));
+    assert!(run.rest.starts_with("note: job late-1 is running\n1 row"), "{}", run.rest);
+    assert!(run.rest.ends_with("late-1: 2 rows · 5 in · 0.01 s · late 1\n"), "{}", run.rest);
+}
+
+#[test]
+fn an_error_stops_the_jobs_that_go_on() {
+    let job = Arc::new(FakeJob { is_awaited: false, ..FakeJob::endless("late-1", Some(Epoch(3))) });
+    let answers = vec![Ok(Outcome::Job(job)), Err(Error::query("wrong"))];
+    let run = run(Case { script: "insert b", answers, ..Case::default() });
+    assert_eq!(run.exit, Exit::Failed);
+    assert!(run.rest.contains("stopped at checkpoint 3"), "{}", run.rest);
+}
+
+#[test]
+fn a_closed_pipe_ends_in_silence() {
+    let answers = vec![Ok(select(false, true)), Ok(Outcome::Done)];
+    let run = run(Case { script: "select b", answers, pipe_is_closed: true, ..Case::default() });
+    assert_eq!((run.exit, run.names.len(), run.rest.as_str()), (Exit::Success, 1, ""));
+}

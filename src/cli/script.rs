@@ -1,0 +1,77 @@
+//! Reads the SQL that is run: files, commands, stdin.
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use super::arguments::Input;
+use super::runner::ScriptText;
+use crate::error::{Error, Result};
+
+/// All scripts in order; `None` if the only one would be typed into a terminal.
+pub fn read(inputs: &[Input]) -> Result<Option<Vec<ScriptText>>> {
+    if inputs == [Input::Stdin] && std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    inputs.iter().map(read_one).collect::<Result<_>>().map(Some)
+}
+
+fn read_one(input: &Input) -> Result<ScriptText> {
+    match input {
+        Input::Command(sql) => Ok(ScriptText { name: "command line".to_owned(), path: None, text: sql.clone() }),
+        Input::Stdin => {
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).map_err(|error| Error::io("read SQL from stdin", &error))?;
+            Ok(ScriptText { name: "stdin".to_owned(), path: None, text: text("stdin", bytes)? })
+        }
+        Input::File(path) => {
+            let name = path.display().to_string();
+            let bytes = std::fs::read(path).map_err(|error| no_file(path, &error))?;
+            Ok(ScriptText { text: text(&name, bytes)?, name, path: Some(path.clone()) })
+        }
+    }
+}
+
+/// SQL is UTF-8; a byte order mark before it is none of it.
+fn text(name: &str, bytes: Vec<u8>) -> Result<String> {
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        Error::query(format!("{name} is not UTF-8: line {} holds other bytes", line + 1))
+    })?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    Ok(text)
+}
+
+fn no_file(path: &Path, error: &std::io::Error) -> Error {
+    let failure = Error::io(format_args!("read {}", path.display()), error);
+    let text = path.to_string_lossy();
+    if error.kind() == std::io::ErrorKind::NotFound && text.contains(char::is_whitespace) {
+        return failure.with_help("to run SQL itself, put -c before it");
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_utf8_without_a_mark() {
+        assert_eq!(text("f", b"\xef\xbb\xbfSELECT 1".to_vec()).unwrap(), "SELECT 1");
+        let error = text("f.sql", b"SELECT\n'\xff'".to_vec()).unwrap_err();
+        assert!(error.message().contains("f.sql is not UTF-8: line 2"), "{error}");
+    }
+
+    #[test]
+    fn sql_in_place_of_a_file_gets_a_hint() {
+        let error = read(&[Input::File("SELECT 1 FROM nowhere".into())]).unwrap_err();
+        assert!(error.to_string().contains("-c"), "{error}");
+    }
+
+    #[test]
+    fn commands_have_no_path_and_so_no_name() {
+        let scripts = read(&[Input::Command("SELECT 1".to_owned())]).unwrap().unwrap();
+        assert_eq!((scripts[0].path.as_ref(), scripts[0].text.as_str()), (None, "SELECT 1"));
+    }
+}

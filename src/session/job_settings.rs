@@ -1,0 +1,83 @@
+//! The settings of a job, read and typed: what the planner and the runtime obey, and no text any more.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Whether a statement runs as a stream or once over bounded tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeMode {
+    Streaming,
+    Batch,
+}
+
+/// What happens after a failure of the outside world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartStrategy {
+    /// The job fails.
+    None,
+    /// The job goes back to its last checkpoint after `delay`, at most `attempts` times.
+    FixedDelay { attempts: u32, delay: Duration },
+}
+
+/// When checkpoints are taken and where they are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointSettings {
+    /// Time between two; `None`: none by time.
+    pub interval: Option<Duration>,
+    /// One each time a source has read this many rows.
+    pub every_rows: Option<u64>,
+    /// Where they are kept, if the script says so.
+    pub directory: Option<PathBuf>,
+    pub min_pause: Duration,
+    pub timeout: Duration,
+    /// How many completed ones are kept.
+    pub retained: usize,
+    /// How many may fail in a row.
+    pub tolerable_failures: u32,
+    /// At this many epochs that are not committed yet the next one waits.
+    pub max_pending_epochs: usize,
+}
+
+impl CheckpointSettings {
+    /// Whether any are taken while the job runs.
+    pub fn is_on(&self) -> bool {
+        self.interval.is_some() || self.every_rows.is_some()
+    }
+}
+
+/// Everything that a job reads from SET, as it stood when the job was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSettings {
+    pub runtime_mode: RuntimeMode,
+    /// `pipeline.name`.
+    pub name: Option<String>,
+    /// Tasks of a parallel node; `None`: as many as there are cores.
+    pub parallelism: Option<usize>,
+    /// The number of key groups.
+    pub max_parallelism: u32,
+    pub checkpoints: CheckpointSettings,
+    pub restart: RestartStrategy,
+    /// After this long without rows a split is idle; `None`: never.
+    pub idle_timeout: Option<Duration>,
+    /// A NULL for a NOT NULL column: drop the row and count it; else fail.
+    pub drop_nulls: bool,
+    /// `UTC` or an offset such as `+02:00`.
+    pub time_zone: String,
+    /// Whether a script waits for jobs over unbounded input.
+    pub dml_sync: bool,
+    /// Rows of a batch at most.
+    pub batch_rows: usize,
+    /// One total in bytes; `None`: no limit.
+    pub memory_limit: Option<u64>,
+    /// How long a stop waits for its checkpoint and commits.
+    pub stop_timeout: Duration,
+    /// The widest value of a table on a terminal.
+    pub max_column_width: usize,
+}
+
+impl JobSettings {
+    /// Time between two checkpoints, if they are taken by time.
+    pub fn checkpoint_interval(&self) -> Option<Duration> {
+        self.checkpoints.interval
+    }
+}

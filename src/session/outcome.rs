@@ -1,0 +1,131 @@
+//! What a statement comes to: nothing, a table, rows that flow, or a job with a handle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use crate::error::Result;
+use crate::stream::{Changes, Epoch, EventTime};
+
+/// What a statement comes to.
+pub enum Outcome {
+    /// It is done and there is nothing to show.
+    Done,
+    /// A text to read as it is: EXPLAIN, SHOW CREATE.
+    Text(String),
+    /// A small table: SHOW, DESCRIBE, SET without a key.
+    Table(SchemaRef, Vec<RecordBatch>),
+    /// The rows of a SELECT, as they come.
+    Rows(RowStream),
+    /// An INSERT or a statement set, started.
+    Job(JobHandle),
+}
+
+/// The result of a running SELECT.
+pub struct RowStream {
+    /// Names and types of the columns.
+    pub schema: SchemaRef,
+    /// Whether rows can be taken back: the output then leads with a column `op`.
+    pub is_updating: bool,
+    /// Whether it ends by itself.
+    pub is_bounded: bool,
+    /// The rows.
+    pub rows: BoxStream<'static, Result<Changes>>,
+    /// The job that makes them; it has no name and is never resumed.
+    pub job: JobHandle,
+}
+
+impl RowStream {
+    /// The next rows, `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Changes>> {
+        self.rows.next().await
+    }
+}
+
+/// A job, shared by everyone who watches it.
+pub type JobHandle = Arc<dyn RunningJob>;
+
+/// A running INSERT, statement set or SELECT.
+#[async_trait]
+pub trait RunningJob: Send + Sync {
+    /// Its name; empty for a SELECT.
+    fn name(&self) -> &str;
+    /// Whether a script waits for it before its next statement: its input is bounded, or `table.dml-sync` is on.
+    fn is_awaited(&self) -> bool;
+    /// How it stands now.
+    fn status(&self) -> JobStatus;
+    /// Stops it with a checkpoint, where it has any; `wait` then comes to its end.
+    async fn stop(&self) -> Result<()>;
+    /// Takes a checkpoint now and waits until it is complete.
+    async fn checkpoint(&self) -> Result<Epoch>;
+    /// Waits for its end. May be called more than once.
+    async fn wait(&self) -> Result<JobSummary>;
+}
+
+/// What a job is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobState {
+    /// Reading and writing.
+    Running,
+    /// Between a failure and its restart.
+    Restarting,
+    /// On its way to the end that somebody asked for.
+    Stopping,
+    /// At its end.
+    Ended,
+}
+
+/// Figures of a job, since its first start where a checkpoint carries them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobStatus {
+    pub state: JobState,
+    /// Rows read.
+    pub rows_in: u64,
+    /// Rows written, or handed to whoever reads the SELECT.
+    pub rows_out: u64,
+    /// Rows refused because every window of theirs had closed.
+    pub late: u64,
+    /// (row, window) pairs that were closed, of rows with another window still open.
+    pub partially_late: u64,
+    /// Rows that could not be read and were skipped.
+    pub skipped: u64,
+    /// Bytes read, and how many there are if that is known.
+    pub bytes_in: u64,
+    pub bytes_total: Option<u64>,
+    /// The least watermark of the sources.
+    pub watermark: Option<EventTime>,
+    /// Since this start.
+    pub elapsed: Duration,
+}
+
+/// How a job ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All input was read and all output is public.
+    Finished,
+    /// An earlier run had finished it: nothing was done.
+    AlreadyFinished,
+    /// It was stopped. With an epoch the same command goes on from there.
+    Stopped { at: Option<Epoch> },
+}
+
+/// The end of a job and its last figures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSummary {
+    pub ending: Ending,
+    pub status: JobStatus,
+}
+
+/// Something to tell the user beside the rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// `resumed from checkpoint 12`, `the job is finished already`.
+    Note(String),
+    /// Something that is probably not meant.
+    Warning(String),
+}

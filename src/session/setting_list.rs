@@ -1,0 +1,518 @@
+//! Every key of SET that is known by name, in one list: Flink's, those of Flink that cannot matter here, and our own.
+//!
+//! A key that is honoured is read by [`JobSettings`](super::JobSettings), by a table's format or by the command line.
+//! One that would change a result and is not built is refused; one that cannot change a result is accepted and a
+//! warning says so. The comment above an entry gives the reason where a default is not Flink's.
+
+use crate::options::{Effect, OptionKind, OptionSpec};
+
+use OptionKind::{Boolean, Duration, Enum, Integer, Path, Size, Text};
+
+/// All spellings of a duration of nothing that people write.
+const NO_TIME: &[&str] = &["0", "0 ms", "0ms", "0 s", "0s", "0 sec", "0 min", "0min", "0 h", "0 d"];
+/// The one fine value of a switch that is not built.
+const OFF: &[&str] = &["false"];
+/// The one fine value of a switch that is always on.
+const ON: &[&str] = &["true"];
+
+/// A key that changes no result here.
+const fn accepted(key: &'static str, kind: OptionKind, default: Option<&'static str>, doc: &'static str) -> OptionSpec {
+    OptionSpec::honoured(key, kind, default, doc).effect(Effect::Accepted)
+}
+
+/// A key that would change a result and is not built: only `fine` is taken.
+const fn refused(
+    key: &'static str,
+    kind: OptionKind,
+    default: Option<&'static str>,
+    fine: &'static [&'static str],
+    doc: &'static str,
+) -> OptionSpec {
+    OptionSpec::honoured(key, kind, default, doc).effect(Effect::RefusedUnless(fine))
+}
+
+// ------------------------------------------------------------------------- honoured: execution and checkpoints
+
+pub static RUNTIME_MODE: OptionSpec = OptionSpec::honoured(
+    "execution.runtime-mode",
+    Enum(&["STREAMING", "BATCH", "AUTOMATIC"]),
+    Some("STREAMING"),
+    "STREAMING runs a job that never needs its input to end; BATCH runs the same statement once over bounded tables.",
+)
+.effect(Effect::RefusedUnless(&["STREAMING", "BATCH"]));
+
+pub static CHECKPOINT_INTERVAL: OptionSpec = OptionSpec::honoured(
+    "execution.checkpointing.interval",
+    Duration,
+    None,
+    "Time between two checkpoints. Not set: no checkpoints; outputs become visible when bounded input has ended.",
+);
+
+pub static CHECKPOINT_DIRECTORY: OptionSpec = OptionSpec::honoured(
+    "execution.checkpointing.dir",
+    Path,
+    None,
+    "The directory of checkpoints, one folder a job. Not set: `.beadline` in the working directory.",
+)
+.aliases(&["state.checkpoints.dir", "state.backend.fs.checkpointdir"]);
+
+pub static CHECKPOINT_MIN_PAUSE: OptionSpec = OptionSpec::honoured(
+    "execution.checkpointing.min-pause",
+    Duration,
+    Some("0 ms"),
+    "The least time between the end of a checkpoint and the start of the next.",
+);
+
+pub static CHECKPOINT_TIMEOUT: OptionSpec = OptionSpec::honoured(
+    "execution.checkpointing.timeout",
+    Duration,
+    Some("10 min"),
+    "A checkpoint that takes longer is given up and counts as failed.",
+);
+
+pub static CHECKPOINT_RETAINED: OptionSpec = OptionSpec::honoured(
+    "execution.checkpointing.num-retained",
+    Integer,
+    Some("1"),
+    "How many completed checkpoints are kept.",
+)
+.aliases(&["state.checkpoints.num-retained"]);
+
+pub static CHECKPOINT_TOLERABLE_FAILURES: OptionSpec = OptionSpec::honoured(
+    "execution.checkpointing.tolerable-failed-checkpoints",
+    Integer,
+    Some("0"),
+    "How many checkpoints in a row may fail before the job does.",
+);
+
+pub static RESTART_TYPE: OptionSpec = OptionSpec::honoured(
+    "restart-strategy.type",
+    Enum(&["none", "off", "disable", "fixed-delay", "failure-rate", "exponential-delay"]),
+    // Flink restarts with exponential delay once checkpoints are on; that is not built, and the same command resumes.
+    Some("none"),
+    "What happens after a failure of the outside world. Errors of the query or of the data stop a job at once.",
+)
+.aliases(&["restart-strategy"])
+.effect(Effect::RefusedUnless(&["none", "off", "disable", "fixed-delay"]));
+
+pub static RESTART_ATTEMPTS: OptionSpec = OptionSpec::honoured(
+    "restart-strategy.fixed-delay.attempts",
+    Integer,
+    Some("1"),
+    "How often the job is restarted before it fails.",
+);
+
+pub static RESTART_DELAY: OptionSpec =
+    OptionSpec::honoured("restart-strategy.fixed-delay.delay", Duration, Some("1 s"), "The pause before each restart.");
+
+// ------------------------------------------------------------------------- honoured: pipeline and tables
+
+pub static PARALLELISM: OptionSpec = OptionSpec::honoured(
+    "parallelism.default",
+    Integer,
+    // Flink's is 1; here one process is the whole cluster, so it is the number of cores.
+    None,
+    "How many tasks a parallel part of a job has. Not set: the machine's cores.",
+);
+
+pub static TABLE_PARALLELISM: OptionSpec = OptionSpec::honoured(
+    "table.exec.resource.default-parallelism",
+    Integer,
+    Some("-1"),
+    "Above 0, used in place of `parallelism.default`.",
+);
+
+pub static MAX_PARALLELISM: OptionSpec = OptionSpec::honoured(
+    "pipeline.max-parallelism",
+    Integer,
+    // Flink derives it from the parallelism; here it never depends on the machine, so that state moves between them.
+    Some("128"),
+    "The number of key groups, 1 to 32768, and so the highest parallelism. Fixed for the life of a job's state.",
+);
+
+pub static PIPELINE_NAME: OptionSpec = OptionSpec::honoured(
+    "pipeline.name",
+    Text,
+    None,
+    "The name of the next jobs, which their checkpoints are found by. Not set: file name and statement number.",
+);
+
+pub static SOURCE_IDLE_TIMEOUT: OptionSpec = OptionSpec::honoured(
+    "table.exec.source.idle-timeout",
+    Duration,
+    Some("0 ms"),
+    "A split without rows for this long no longer holds back the watermark. 0: off.",
+);
+
+pub static NOT_NULL_ENFORCER: OptionSpec = OptionSpec::honoured(
+    "table.exec.sink.not-null-enforcer",
+    Enum(&["ERROR", "DROP"]),
+    Some("ERROR"),
+    "A NULL for a NOT NULL column of a sink: ERROR stops the job, DROP leaves the row out and counts it.",
+);
+
+pub static LOCAL_TIME_ZONE: OptionSpec = OptionSpec::honoured(
+    "table.local-time-zone",
+    Text,
+    // Flink's `default` is the zone of the machine; here it is UTC, so that a script has one answer everywhere.
+    Some("default"),
+    "The zone in which TIMESTAMP_LTZ is shown and read: `UTC`, or an offset such as `+02:00`. `default` is UTC.",
+);
+
+pub static DML_SYNC: OptionSpec = OptionSpec::honoured(
+    "table.dml-sync",
+    Boolean,
+    Some("false"),
+    "Whether a script waits for each INSERT even over unbounded input.",
+);
+
+pub static MAX_COLUMN_WIDTH: OptionSpec = OptionSpec::honoured(
+    "table.display.max-column-width",
+    Integer,
+    Some("30"),
+    "Wider values are cut in tables on a terminal; never in a pipe.",
+);
+
+// ------------------------------------------------------------------------- honoured: our own
+
+pub static CHECKPOINT_EVERY_ROWS: OptionSpec = OptionSpec::honoured(
+    "beadline.checkpoint.every-rows",
+    Integer,
+    None,
+    "A checkpoint each time a source has read this many rows, besides the interval; for tests and small files.",
+);
+
+pub static BATCH_ROWS: OptionSpec = OptionSpec::honoured(
+    "beadline.limit.batch-rows",
+    Integer,
+    Some("8192"),
+    "Rows of a batch at most; no result depends on it.",
+);
+
+pub static MEMORY_LIMIT: OptionSpec = OptionSpec::honoured(
+    "beadline.memory.limit",
+    Size,
+    None,
+    "One total for state, operators and buffers; beyond it a job stops with a named error. Not set: no limit.",
+);
+
+pub static STOP_TIMEOUT: OptionSpec = OptionSpec::honoured(
+    "beadline.stop.timeout",
+    Duration,
+    Some("1 min"),
+    "How long a stop waits for its checkpoint and its commits.",
+);
+
+pub static MAX_PENDING_EPOCHS: OptionSpec = OptionSpec::honoured(
+    "beadline.sink.max-pending-epochs",
+    Integer,
+    Some("8"),
+    "At this many checkpoints whose output is not committed yet, the next one waits.",
+);
+
+pub static CSV_HEADER: OptionSpec = OptionSpec::honoured(
+    "beadline.csv.header",
+    Boolean,
+    Some("false"),
+    "The first line of each csv file holds names: skipped on reading, written on writing.",
+);
+
+pub static ON_ERROR: OptionSpec = OptionSpec::honoured(
+    "beadline.on-error",
+    Enum(&["fail", "skip", "dead-letter"]),
+    Some("fail"),
+    "A row that cannot be read: fail names file, line and raw value and stops the job; skip leaves it out and counts it.",
+)
+.effect(Effect::RefusedUnless(&["fail", "skip"]));
+
+pub static DATAGEN_SEED: OptionSpec = OptionSpec::honoured(
+    "beadline.datagen.seed",
+    Integer,
+    None,
+    "The seed of random rows. Not set: another one at each start.",
+);
+
+pub static JSON_LENIENT_NUMBERS: OptionSpec = OptionSpec::honoured(
+    "beadline.json.lenient-numbers",
+    Boolean,
+    Some("false"),
+    "Whether 1.9 read as BIGINT is cut to 1, as Flink does, and not an error.",
+);
+
+pub static JSON_DUPLICATE_KEYS: OptionSpec = OptionSpec::honoured(
+    "beadline.json.duplicate-keys",
+    Enum(&["error", "last"]),
+    Some("error"),
+    "A name given twice in a JSON object: an error, or the last one counts, as in Flink.",
+);
+
+/// The settings that belong to a table: the value in force at CREATE TABLE stays with it, and
+/// `beadline.table.<table>.<rest>` sets one for a single table.
+pub static OF_TABLES: &[&OptionSpec] =
+    &[&CSV_HEADER, &ON_ERROR, &DATAGEN_SEED, &JSON_LENIENT_NUMBERS, &JSON_DUPLICATE_KEYS];
+
+/// The settings that are honoured.
+static HONOURED: &[&OptionSpec] = &[
+    &RUNTIME_MODE,
+    &CHECKPOINT_INTERVAL,
+    &CHECKPOINT_DIRECTORY,
+    &CHECKPOINT_MIN_PAUSE,
+    &CHECKPOINT_TIMEOUT,
+    &CHECKPOINT_RETAINED,
+    &CHECKPOINT_TOLERABLE_FAILURES,
+    &RESTART_TYPE,
+    &RESTART_ATTEMPTS,
+    &RESTART_DELAY,
+    &PARALLELISM,
+    &TABLE_PARALLELISM,
+    &MAX_PARALLELISM,
+    &PIPELINE_NAME,
+    &SOURCE_IDLE_TIMEOUT,
+    &NOT_NULL_ENFORCER,
+    &LOCAL_TIME_ZONE,
+    &DML_SYNC,
+    &MAX_COLUMN_WIDTH,
+    &CHECKPOINT_EVERY_ROWS,
+    &BATCH_ROWS,
+    &MEMORY_LIMIT,
+    &STOP_TIMEOUT,
+    &MAX_PENDING_EPOCHS,
+    &CSV_HEADER,
+    &ON_ERROR,
+    &DATAGEN_SEED,
+    &JSON_LENIENT_NUMBERS,
+    &JSON_DUPLICATE_KEYS,
+];
+
+/// The settings that are known and not honoured; of a key that matches several entries the first counts.
+#[rustfmt::skip]
+static KNOWN: &[OptionSpec] = &[
+    // Execution, checkpoints, recovery.
+    refused("execution.checkpointing.mode", Enum(&["EXACTLY_ONCE", "AT_LEAST_ONCE"]), Some("EXACTLY_ONCE"), &["EXACTLY_ONCE"], "What a restart may repeat."),
+    // Flink deletes checkpoints on cancel; here Ctrl-C and the same command again must resume.
+    refused("execution.checkpointing.externalized-checkpoint-retention", Enum(&["NO_EXTERNALIZED_CHECKPOINTS", "RETAIN_ON_CANCELLATION", "DELETE_ON_CANCELLATION"]), Some("RETAIN_ON_CANCELLATION"), &["RETAIN_ON_CANCELLATION"], "Whether checkpoints stay when a job is stopped."),
+    refused("execution.checkpointing.max-concurrent-checkpoints", Integer, Some("1"), &["1"], "How many checkpoints may be under way at once."),
+    refused("execution.checkpointing.unaligned.enabled", Boolean, Some("false"), OFF, "Barriers that overtake rows.").aliases(&["execution.checkpointing.unaligned"]),
+    // In memory until a directory is set in Flink; here a checkpoint always has a directory.
+    refused("execution.checkpointing.storage", Enum(&["jobmanager", "filesystem"]), Some("filesystem"), &["filesystem"], "Where checkpoints are kept.").aliases(&["state.checkpoint-storage"]),
+    refused("execution.checkpointing.checkpoints-after-tasks-finish", Boolean, Some("true"), ON, "Whether checkpoints go on after a source has ended.").aliases(&["execution.checkpointing.checkpoints-after-tasks-finish.enabled"]),
+    refused("execution.checkpointing.interval-during-backlog", Duration, None, &[], "Another interval while a source catches up."),
+    accepted("execution.checkpointing.incremental", Boolean, Some("false"), "Checkpoints always write only what changed.").aliases(&["state.backend.incremental"]),
+    accepted("execution.checkpointing.savepoint-dir", Path, None, "Where savepoints go, once there are any.").aliases(&["state.savepoints.dir", "savepoints.state.backend.fs.dir"]),
+    accepted("execution.checkpointing.aligned-checkpoint-timeout", Duration, Some("0 ms"), "For unaligned checkpoints only."),
+    accepted("execution.checkpointing.create-subdir", Boolean, Some("true"), "Layout of Flink's checkpoint directory."),
+    accepted("execution.checkpointing.data-inline-threshold", Size, None, "Layout of Flink's checkpoint files."),
+    accepted("execution.checkpointing.write-buffer-size", Integer, None, "Layout of Flink's checkpoint files."),
+    accepted("execution.checkpointing.snapshot-compression", Boolean, None, "Layout of Flink's checkpoint files."),
+    accepted("execution.checkpointing.file-merging.#", Text, None, "Layout of Flink's checkpoint files."),
+    accepted("execution.checkpointing.local-backup.#", Text, None, "Copies on task managers."),
+    accepted("execution.checkpointing.cleaner.#", Text, None, "Threads that remove old checkpoints."),
+    refused("execution.state-recovery.path", Path, None, &[], "A savepoint or checkpoint to start from.").aliases(&["execution.savepoint.path"]),
+    refused("execution.state-recovery.ignore-unclaimed-state", Boolean, Some("false"), OFF, "Whether state that no operator takes is dropped.").aliases(&["execution.savepoint.ignore-unclaimed-state"]),
+    refused("execution.state-recovery.claim-mode", Enum(&["NO_CLAIM", "CLAIM", "LEGACY"]), Some("NO_CLAIM"), &["NO_CLAIM"], "Who owns the savepoint that a job starts from.").aliases(&["execution.savepoint-restore-mode"]),
+    refused("execution.state-recovery.approximate-local-recovery", Boolean, Some("false"), OFF, "Restarts that may lose rows."),
+    refused("execution.state-recovery.without-channel-state.#", Text, None, OFF, "Restarts that drop rows in flight."),
+    refused("execution.state-recovery.from-local", Boolean, Some("false"), OFF, "Recovery from copies on task managers."),
+    refused("state.backend.type", Enum(&["hashmap", "disk", "rocksdb", "forst", "memory", "filesystem"]), Some("hashmap"), &["hashmap", "filesystem"], "Where working state is held.").aliases(&["state.backend"]),
+    refused("restart-strategy.failure-rate.#", Text, None, &[], "Part of a restart strategy that is not built."),
+    refused("restart-strategy.exponential-delay.#", Text, None, &[], "Part of a restart strategy that is not built."),
+    accepted("execution.buffer-timeout.#", Text, None, "Flink's network buffers."),
+    accepted("execution.sort-#", Text, None, "Flink's batch mode."),
+    accepted("execution.sorted-inputs.#", Text, None, "Flink's batch mode."),
+    accepted("execution.batch-#", Text, None, "Flink's batch mode."),
+    accepted("execution.batch.#", Text, None, "Flink's batch mode."),
+    accepted("execution.target", Text, None, "Where Flink's client runs a job."),
+    accepted("execution.attached", Boolean, None, "Where Flink's client runs a job."),
+    accepted("execution.shutdown-on-attached-exit", Boolean, None, "Where Flink's client runs a job."),
+    // Pipeline.
+    accepted("pipeline.auto-watermark-interval", Duration, Some("200 ms"), "Watermarks follow each batch of rows; no result depends on how often."),
+    accepted("pipeline.object-reuse", Boolean, Some("false"), "Rows are never objects here."),
+    accepted("pipeline.operator-chaining.#", Text, None, "Which operators share a task in Flink."),
+    accepted("pipeline.operator-chaining", Boolean, None, "Which operators share a task in Flink."),
+    accepted("pipeline.generic-types", Boolean, None, "Serialisation of Java objects."),
+    accepted("pipeline.force-#", Text, None, "Serialisation of Java objects."),
+    accepted("pipeline.jars", Text, None, "Java code; none is loaded here."),
+    accepted("pipeline.classpaths", Text, None, "Java code; none is loaded here."),
+    // Tables.
+    refused("table.exec.state.ttl", Duration, Some("0 ms"), NO_TIME, "After how long state that nobody touches is dropped."),
+    accepted("table.exec.mini-batch.enabled", Boolean, Some("false"), "Updates are always emitted once a key and batch."),
+    accepted("table.exec.mini-batch.allow-latency", Duration, Some("0 ms"), "Updates are always emitted once a key and batch."),
+    accepted("table.exec.mini-batch.size", Integer, Some("-1"), "Updates are always emitted once a key and batch."),
+    refused("table.exec.sink.upsert-materialize", Enum(&["AUTO", "NONE", "FORCE"]), Some("AUTO"), &["AUTO", "NONE"], "Puts changes back in order before an upsert sink."),
+    accepted("table.exec.sink.upsert-materialize-strategy.#", Text, None, "How the above is done."),
+    accepted("table.exec.sink.require-on-conflict", Boolean, Some("true"), "For upsert sinks, of which there is none yet."),
+    accepted("table.exec.sink.keyed-shuffle", Enum(&["AUTO", "NONE", "FORCE"]), Some("AUTO"), "How rows reach the tasks of a sink."),
+    refused("table.exec.sink.type-length-enforcer", Enum(&["IGNORE", "TRIM_PAD", "ERROR"]), Some("IGNORE"), &["IGNORE"], "Values longer than CHAR(n) or VARCHAR(n)."),
+    refused("table.exec.sink.nested-constraint-enforcer", Enum(&["IGNORE", "ROWS", "ROWS_AND_COLLECTIONS"]), Some("IGNORE"), &["IGNORE"], "NOT NULL inside rows and arrays."),
+    refused("table.exec.sink.rowtime-inserter", Enum(&["ENABLED", "DISABLED"]), Some("ENABLED"), &["ENABLED"], "Whether event time is written with the row."),
+    refused("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), OFF, "Whether a change log may repeat changes."),
+    accepted("table.exec.rank.topn-cache-size", Integer, Some("10000"), "Flink's Top-N cache."),
+    accepted("table.exec.async-lookup.#", Text, None, "Lookup joins, which are refused."),
+    refused("table.exec.emit.early-fire.enabled", Boolean, Some("false"), OFF, "Windows that fire before their end."),
+    accepted("table.exec.emit.early-fire.delay", Duration, None, "Has no effect unless the above is on."),
+    refused("table.exec.emit.late-fire.enabled", Boolean, Some("false"), OFF, "Windows that fire again for late rows."),
+    accepted("table.exec.emit.late-fire.delay", Duration, None, "Has no effect unless the above is on."),
+    refused("table.exec.emit.allow-lateness", Duration, None, NO_TIME, "How long a fired window stays open."),
+    refused("table.exec.legacy-cast-behaviour", Enum(&["ENABLED", "DISABLED"]), Some("DISABLED"), &["DISABLED"], "CAST that returns NULL instead of failing."),
+    refused("table.exec.unbounded-over.version", Integer, Some("2"), &["2"], "Flink's operator for OVER."),
+    accepted("table.exec.interval-join.min-cleanup-interval", Duration, Some("0 ms"), "Interval joins, which are refused."),
+    refused("table.exec.deduplicate.insert-update-after-sensitive-enabled", Boolean, Some("true"), ON, "Whether an update is told from an insert."),
+    accepted("table.exec.deduplicate.mini-batch.compact-changes-enabled", Boolean, Some("false"), "Fewer intermediate changes."),
+    refused("table.exec.sort.default-limit", Integer, Some("-1"), &["-1"], "A limit for ORDER BY without one, in batch mode."),
+    accepted("table.exec.sort.#", Text, None, "Memory of Flink's batch operators."),
+    accepted("table.exec.spill-compression.#", Text, None, "Memory of Flink's batch operators."),
+    accepted("table.exec.resource.#-memory", Size, None, "Memory of Flink's batch operators."),
+    accepted("table.exec.window-agg.buffer-size-limit", Integer, None, "Memory of Flink's window operator."),
+    accepted("table.exec.local-hash-agg.#", Text, None, "Flink's batch operators."),
+    accepted("table.exec.async-scalar.#", Text, None, "Asynchronous functions, which are refused."),
+    accepted("table.exec.async-table.#", Text, None, "Asynchronous functions, which are refused."),
+    accepted("table.exec.async-state.#", Text, None, "Flink's asynchronous state."),
+    accepted("table.exec.async-ml-predict.#", Text, None, "Models, which are refused."),
+    accepted("table.exec.async-vector-search.#", Text, None, "Vector search, which is refused."),
+    accepted("table.exec.delta-join.#", Text, None, "Delta joins, which are refused."),
+    accepted("table.exec.uid.#", Text, None, "Names of Flink's operators."),
+    accepted("table.plan.#", Text, None, "Flink's compiled plans."),
+    accepted("table.generated-code.#", Text, None, "Flink's generated code."),
+    refused("table.column-expansion-strategy", Text, None, &[""], "Which columns SELECT * leaves out."),
+    refused("table.optimizer.non-deterministic-update.strategy", Enum(&["IGNORE", "TRY_RESOLVE"]), Some("IGNORE"), &["IGNORE"], "What happens to updates that cannot be repeated."),
+    accepted("table.optimizer.#", Text, None, "How Flink chooses a plan."),
+    refused("table.builtin-catalog-name", Text, Some("default_catalog"), &["default_catalog"], "The name of the catalog that a session starts with."),
+    refused("table.builtin-database-name", Text, Some("default_database"), &["default_database"], "The name of the database that a session starts with."),
+    refused("table.sql-dialect", Text, Some("default"), &["default"], "The SQL dialect."),
+    refused("table.dynamic-table-options.enabled", Boolean, Some("true"), ON, "Whether OPTIONS hints are taken."),
+    // SQL client.
+    accepted("sql-client.execution.result-mode", Enum(&["TABLE", "CHANGELOG", "TABLEAU"]), Some("TABLE"), "How Flink's client shows rows; here `--format`."),
+    accepted("sql-client.execution.max-table-result.rows", Integer, Some("1000000"), "How many rows Flink's client keeps; here `--max-rows`."),
+    accepted("sql-client.verbose", Boolean, Some("false"), "Whether Flink's client prints stack traces."),
+    accepted("sql-client.display.print-time-cost", Boolean, None, "The footer always has the time; `--quiet` leaves it out."),
+    accepted("sql-client.display.color-schema", Text, None, "Colours of Flink's client; here `--color`."),
+    accepted("sql-client.display.show-line-numbers", Boolean, None, "Line numbers in Flink's client."),
+    // Our own that are not built.
+    refused("beadline.watermark.max-future-drift", Duration, None, &[], "Diverts rows from the future; needs a source with stored timestamps."),
+    refused("beadline.sink.on-lost-transaction", Enum(&["fail", "replay"]), Some("fail"), &["fail"], "What to do when a broker aborted a finished transaction."),
+    refused("beadline.sink.low-latency", Boolean, Some("false"), OFF, "The Kafka sink's other protocol."),
+    refused("beadline.kafka.marker-topic", Text, None, &[], "The topic of the Kafka sink's markers."),
+    refused("beadline.protobuf.descriptor-set", Path, None, &[], "The descriptors of protobuf messages."),
+    refused("beadline.dead-letter.table", Text, None, &[], "The table for rows that cannot be read."),
+    accepted("beadline.repl.stall-hint", Duration, Some("10 s"), "When the prompt says why nothing comes out."),
+    // Keys of a cluster.
+    accepted("jobmanager.#", Text, None, CLUSTER),
+    accepted("taskmanager.#", Text, None, CLUSTER),
+    accepted("rest.#", Text, None, CLUSTER),
+    accepted("kubernetes.#", Text, None, CLUSTER),
+    accepted("yarn.#", Text, None, CLUSTER),
+    accepted("security.#", Text, None, CLUSTER),
+    accepted("env.#", Text, None, CLUSTER),
+];
+
+const CLUSTER: &str = "Configures a cluster; here there is none.";
+
+/// All entries, honoured ones first.
+pub fn all() -> impl Iterator<Item = &'static OptionSpec> {
+    HONOURED.iter().copied().chain(KNOWN)
+}
+
+/// The entry of `key`, under any of its names; one with a full name before a template.
+pub fn find(key: &str) -> Option<&'static OptionSpec> {
+    let mut matching = all().filter(|spec| spec.matches(key)).collect::<Vec<_>>();
+    matching.sort_by_key(|spec| spec.key.contains('#'));
+    matching.first().copied()
+}
+
+/// The entry of a key `beadline.table.<table>.<rest>`, and the table.
+pub fn find_of_table(key: &str) -> Option<(&'static OptionSpec, &str)> {
+    let address = key.strip_prefix("beadline.table.")?;
+    OF_TABLES.iter().find_map(|spec| {
+        let rest = spec.key.strip_prefix("beadline.")?;
+        let table = address.strip_suffix(rest)?.strip_suffix('.')?;
+        (!table.is_empty()).then_some((*spec, table))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No key twice, each with a doc that is a sentence, each default readable and allowed.
+    #[test]
+    fn entries_are_whole() {
+        let mut seen = std::collections::BTreeSet::new();
+        for spec in all() {
+            for name in std::iter::once(&spec.key).chain(spec.aliases) {
+                assert!(seen.insert(*name), "{name} stands twice");
+            }
+            assert!(spec.doc.ends_with('.'), "{} needs a sentence of doc", spec.key);
+            if let Some(default) = spec.default {
+                spec.check(default).unwrap_or_else(|error| panic!("{}: {error}", spec.key));
+            }
+        }
+    }
+
+    /// The defaults that people know from Flink 2.3, but for those with a reason beside their entry.
+    #[test]
+    fn defaults_are_flinks() {
+        let flink = [
+            ("execution.runtime-mode", Some("STREAMING")),
+            ("execution.checkpointing.interval", None),
+            ("execution.checkpointing.dir", None),
+            ("execution.checkpointing.mode", Some("EXACTLY_ONCE")),
+            ("execution.checkpointing.min-pause", Some("0 ms")),
+            ("execution.checkpointing.timeout", Some("10 min")),
+            ("execution.checkpointing.num-retained", Some("1")),
+            ("execution.checkpointing.tolerable-failed-checkpoints", Some("0")),
+            ("execution.checkpointing.max-concurrent-checkpoints", Some("1")),
+            ("execution.checkpointing.incremental", Some("false")),
+            ("execution.checkpointing.unaligned.enabled", Some("false")),
+            ("execution.state-recovery.claim-mode", Some("NO_CLAIM")),
+            ("state.backend.type", Some("hashmap")),
+            ("restart-strategy.fixed-delay.attempts", Some("1")),
+            ("restart-strategy.fixed-delay.delay", Some("1 s")),
+            ("table.exec.resource.default-parallelism", Some("-1")),
+            ("pipeline.auto-watermark-interval", Some("200 ms")),
+            ("table.exec.source.idle-timeout", Some("0 ms")),
+            ("table.exec.state.ttl", Some("0 ms")),
+            ("table.exec.mini-batch.enabled", Some("false")),
+            ("table.exec.mini-batch.size", Some("-1")),
+            ("table.exec.sink.not-null-enforcer", Some("ERROR")),
+            ("table.exec.sink.upsert-materialize", Some("AUTO")),
+            ("table.exec.sink.require-on-conflict", Some("true")),
+            ("table.local-time-zone", Some("default")),
+            ("table.dml-sync", Some("false")),
+            ("table.display.max-column-width", Some("30")),
+        ];
+        for (key, default) in flink {
+            assert_eq!(find(key).unwrap().default, default, "{key}");
+        }
+    }
+
+    /// Keys that turn up in Flink scripts must never be "unknown".
+    #[test]
+    fn keys_of_flink_scripts_are_known() {
+        for key in [
+            "state.checkpoints.dir",
+            "state.backend.incremental",
+            "execution.savepoint.path",
+            "restart-strategy",
+            "restart-strategy.exponential-delay.initial-backoff",
+            "table.optimizer.agg-phase-strategy",
+            "table.exec.async-lookup.buffer-capacity",
+            "taskmanager.numberOfTaskSlots",
+            "pipeline.operator-chaining.enabled",
+            "execution.checkpointing.file-merging.enabled",
+            "sql-client.execution.result-mode",
+            "table.exec.resource.external-buffer-memory",
+            "execution.batch-shuffle-mode",
+        ] {
+            assert!(find(key).is_some(), "{key}");
+        }
+        let own = find("table.optimizer.non-deterministic-update.strategy").unwrap();
+        assert!(!own.key.contains('#'), "a full name goes before a template");
+    }
+
+    #[test]
+    fn a_table_is_addressed_even_if_its_name_has_dots() {
+        let (spec, table) = find_of_table("beadline.table.a.b.csv.header").unwrap();
+        assert_eq!((spec.key, table), ("beadline.csv.header", "a.b"));
+        assert!(find_of_table("beadline.table.csv.header").is_none());
+    }
+}
