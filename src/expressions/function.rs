@@ -195,6 +195,8 @@ pub const SPECIAL_FORMS: &[(&str, &str)] = &[
     ("IF", "IF(condition, then, else): one of two values"),
     ("IFNULL", "IFNULL(value, other): the other if the value is NULL"),
     ("NULLIF", "NULLIF(value, other): NULL if both are equal"),
+    ("TIMESTAMPADD", "TIMESTAMPADD(unit, amount, time): the time moved by so many units"),
+    ("TIMESTAMPDIFF", "TIMESTAMPDIFF(unit, from, to): whole units from one time to another"),
     ("TRY_CAST", "TRY_CAST(value AS type): as CAST, but NULL where it does not fit"),
 ];
 
