@@ -1,8 +1,35 @@
 //! DataFusion's expressions as our operators call them, and the functions where Flink differs.
 
+mod aggregates;
+mod arithmetic;
+mod cast;
+mod compile;
+mod function;
+mod instant;
+mod numbers;
 mod scalar;
+mod show;
+mod strings;
+mod text;
+mod times;
+mod types;
 
+pub use aggregates::{aggregate, aggregate_type};
+pub use arithmetic::{MINUS_INTERVAL, PLUS_INTERVAL, function as arithmetic_function, is_native, operand};
+pub use cast::{CAST, CastShape, TRY_CAST, is_castable, parse_decimal};
+pub use compile::{compile, compile_condition, is_fallible, split};
+pub use function::{
+    AGGREGATE_FUNCTIONS, Argument, Call, Function, Nulls, SPECIAL_FORMS, Style, Typing, function_list, functions,
+    lookup,
+};
+pub use instant::{civil_day, parse_date, parse_time, parse_timestamp};
 pub use scalar::Scalar;
+pub use text::text;
+pub use times::{CURRENT_WATERMARK, TIMESTAMPDIFF, WINDOW_START, unit_length};
+pub use types::{
+    ArithmeticOperator, arithmetic_type, as_decimal, common_numeric, common_type, digits, is_approximate, is_integer,
+    is_numeric, type_name,
+};
 
 /// The version of the library behind them, for `--version`.
 pub const DATAFUSION_VERSION: &str = datafusion::DATAFUSION_VERSION;

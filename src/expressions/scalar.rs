@@ -45,6 +45,12 @@ impl Scalar {
         (self.physical.as_ref() as &dyn std::any::Any).downcast_ref::<Column>().map(Column::index)
     }
 
+    /// The same under another text.
+    pub fn with_text(mut self, text: impl Into<Arc<str>>) -> Self {
+        self.text = text.into();
+        self
+    }
+
     /// The type of its values.
     pub fn data_type(&self) -> &DataType {
         &self.data_type

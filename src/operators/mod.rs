@@ -1,11 +1,27 @@
 //! The work on rows, one operator a file. An operator touches the world only through its state tables: no I/O, no
 //! clock, no await, and it never sees a barrier.
 
+mod aggregate;
+mod calc;
+mod group_aggregate;
+mod group_local;
 mod late;
 mod spec;
+mod window;
+mod window_aggregate;
+mod window_assign;
+mod window_local;
 
+pub use aggregate::{AggregateCall, AggregateFunction};
+pub use calc::CalcSpec;
+pub use group_aggregate::GroupAggregateSpec;
+pub use group_local::GroupLocalSpec;
 pub use late::{LATE_COLUMNS, late_columns};
 pub use spec::OperatorSpec;
+pub use window::WindowKind;
+pub use window_aggregate::WindowAggregateSpec;
+pub use window_assign::WindowAssignSpec;
+pub use window_local::WindowLocalSpec;
 
 use arrow::record_batch::RecordBatch;
 

@@ -1,10 +1,41 @@
-//! SQL text to statements: Flink's dialect, its DDL, and the few clauses that are ours. Nothing is looked up here.
+//! SQL text to statements: Flink's dialect, its DDL, and the few clauses that are ours. Nothing is looked up here, and
+//! nothing is folded: names keep their case.
+//!
+//! The way of a text: `split` cuts a script into statements, `limits` measures them, `tokens` makes sqlparser's tokens,
+//! `parser` decides by the first words who reads them. The places in the syntax tree are byte offsets in the script.
 
+mod create_table;
+mod create_view;
+mod cursor;
+mod data_type;
+mod dialect;
+mod insert;
+mod interval;
+mod lexer;
+mod limits;
+mod parser;
+mod query;
+mod refused;
+mod settings;
+mod split;
 mod statement;
+mod tokens;
 mod types;
+mod window_call;
 
+#[cfg(test)]
+mod tests;
+
+pub use dialect::FlinkDialect;
+pub use interval::{IntervalLength, interval_length};
+pub use limits::{SQL_BYTES, SQL_DEPTH, on_large_stack};
+pub use parser::{parse_script, parse_statement};
+pub use query::{parse_expression, parse_query};
+pub use split::split_script;
 pub use statement::{
     ColumnDefinition, ColumnKind, CreateTable, CreateView, DropKind, Insert, ObjectName, Script, ShowKind, Statement,
     StatementAt, WatermarkDefinition,
 };
+pub use tokens::script_span;
 pub use types::SqlType;
+pub use window_call::{WindowCall, WindowFunction, WindowInput, table_name, window_call};

@@ -21,6 +21,13 @@ pub struct StatementAt {
     pub text: String,
 }
 
+impl StatementAt {
+    /// Where a node of this statement's syntax tree stands in the script; the whole statement for one that was made up.
+    pub fn span_of(&self, node: sqlparser::tokenizer::Span) -> Span {
+        super::script_span(node).unwrap_or(self.span)
+    }
+}
+
 /// A name as written: case-sensitive, without quotes; `a.b.c` has three parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectName {

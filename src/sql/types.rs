@@ -110,6 +110,7 @@ impl fmt::Display for SqlType {
             Self::Row(fields) => {
                 out.write_str("ROW<")?;
                 for (index, (name, data_type)) in fields.iter().enumerate() {
+                    let name = name.replace('`', "``");
                     write!(out, "{}`{name}` {data_type}", if index > 0 { ", " } else { "" })?;
                 }
                 out.write_str(">")

@@ -1,0 +1,472 @@
+//! Functions on dates and times: their fields, reading and writing them, moving and comparing them.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringArray};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMillisecondType};
+use chrono::{Datelike, Timelike};
+
+use super::arithmetic::never;
+use super::function::{Argument, Call, Function, Nulls, Style, Typing};
+use super::instant::{date_of, parse_timestamp, ticks};
+use super::numbers::{count, strict};
+use super::types::{digits, is_integer, type_name};
+use crate::error::{Error, Result};
+
+/// The list.
+pub const FUNCTIONS: &[Function] = &[
+    strict(
+        "DATE_FORMAT",
+        "DATE_FORMAT(time, pattern): as text, by Java's letters: yyyy MM dd HH mm ss SSS",
+        format_typing,
+        format,
+    ),
+    strict("DAYOFMONTH", "DAYOFMONTH(date): the day of the month, 1 to 31", field_typing, |_, a, _| {
+        field(a, Field::Day)
+    }),
+    strict("DAYOFWEEK", "DAYOFWEEK(date): the day of the week, Sunday = 1", field_typing, |_, a, _| {
+        field(a, Field::WeekDay)
+    }),
+    strict("DAYOFYEAR", "DAYOFYEAR(date): the day of the year, 1 to 366", field_typing, |_, a, _| {
+        field(a, Field::YearDay)
+    }),
+    strict("HOUR", "HOUR(time): the hour, 0 to 23", field_typing, |_, a, _| field(a, Field::Hour)),
+    strict("MINUTE", "MINUTE(time): the minute, 0 to 59", field_typing, |_, a, _| field(a, Field::Minute)),
+    strict("MONTH", "MONTH(date): the month, 1 to 12", field_typing, |_, a, _| field(a, Field::Month)),
+    strict("QUARTER", "QUARTER(date): the quarter of the year, 1 to 4", field_typing, |_, a, _| {
+        field(a, Field::Quarter)
+    }),
+    strict("SECOND", "SECOND(time): the second, 0 to 59", field_typing, |_, a, _| field(a, Field::Second)),
+    Function {
+        name: "TO_TIMESTAMP",
+        doc: "TO_TIMESTAMP(text [, pattern]): a TIMESTAMP(3) read from yyyy-MM-dd HH:mm:ss; NULL if it cannot be read",
+        typing: to_timestamp_typing,
+        body: to_timestamp,
+        nulls: Nulls::Possible,
+        fallible: false,
+        style: Style::Call,
+    },
+    strict(
+        "TO_TIMESTAMP_LTZ",
+        "TO_TIMESTAMP_LTZ(number, precision): an instant from seconds (0) or milliseconds (3) since 1970",
+        to_instant_typing,
+        to_instant,
+    ),
+    strict("WEEK", "WEEK(date): the week of the year by ISO 8601", field_typing, |_, a, _| field(a, Field::Week)),
+    strict("YEAR", "YEAR(date): the year", field_typing, |_, a, _| field(a, Field::Year)),
+];
+
+/// `CURRENT_WATERMARK(rowtime)`: its argument is the hidden column of the watermark that the row met.
+pub static CURRENT_WATERMARK: Function = Function {
+    name: "CURRENT_WATERMARK",
+    doc: "",
+    typing: never,
+    body: |_, arguments, _| {
+        let met = arguments[0].as_primitive::<Int64Type>();
+        let times: PrimitiveArray<TimestampMillisecondType> =
+            met.iter().map(|time| time.filter(|time| *time != i64::MIN)).collect();
+        Ok(Arc::new(times))
+    },
+    nulls: Nulls::Possible,
+    fallible: false,
+    style: Style::Call,
+};
+
+/// The start of the window that is the n-th before the last one to hold a time: parameters are slide, offset, n, and
+/// what is added to the start (all in milliseconds but n).
+pub static WINDOW_START: Function = Function {
+    name: "WINDOW_BOUND",
+    doc: "",
+    typing: never,
+    body: window_start,
+    nulls: Nulls::Strict,
+    fallible: false,
+    style: Style::Call,
+};
+
+/// `TIMESTAMPDIFF(unit, from, to)`: the parameter is the unit's length in milliseconds, or minus a number of months.
+pub static TIMESTAMPDIFF: Function = Function {
+    name: "TIMESTAMPDIFF",
+    doc: "",
+    typing: never,
+    body: difference,
+    nulls: Nulls::Strict,
+    fallible: false,
+    style: Style::Call,
+};
+
+fn window_start(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+    let [slide, offset, before, plus] = call.parameters[..] else {
+        return Err(Error::bug("a window bound has four parameters"));
+    };
+    let times = arguments[0].as_primitive::<TimestampMillisecondType>();
+    let shift = plus.wrapping_sub(before.wrapping_mul(slide));
+    let starts: PrimitiveArray<TimestampMillisecondType> = times.unary(|time| {
+        let into = time.wrapping_sub(offset).rem_euclid(slide);
+        time.wrapping_sub(into).wrapping_add(shift)
+    });
+    Ok(Arc::new(starts))
+}
+
+#[derive(Clone, Copy)]
+enum Field {
+    Year,
+    Quarter,
+    Month,
+    Week,
+    Day,
+    WeekDay,
+    YearDay,
+    Hour,
+    Minute,
+    Second,
+}
+
+fn is_time(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Timestamp(..) | DataType::Date32)
+}
+
+fn field_typing(arguments: &[Argument]) -> Result<Typing, String> {
+    count(arguments, 1, 1)?;
+    let data_type = match &arguments[0].data_type {
+        DataType::Null => DataType::Date32,
+        data_type if is_time(data_type) => data_type.clone(),
+        other => return Err(format!("it takes a DATE or TIMESTAMP, not {}", type_name(other))),
+    };
+    Ok(Typing::new(vec![data_type], DataType::Int64))
+}
+
+fn field(arguments: &[ArrayRef], field: Field) -> Result<ArrayRef> {
+    let (ticks, per_second) = ticks(&arguments[0])?;
+    let values: PrimitiveArray<Int64Type> = ticks.unary(|tick| {
+        let seconds = tick.div_euclid(per_second);
+        let of_day = seconds.rem_euclid(86_400);
+        let date = || date_of(seconds.div_euclid(86_400));
+        match field {
+            Field::Year => i64::from(date().year()),
+            Field::Quarter => i64::from(date().month0() / 3 + 1),
+            Field::Month => i64::from(date().month()),
+            Field::Week => i64::from(date().iso_week().week()),
+            Field::Day => i64::from(date().day()),
+            Field::WeekDay => i64::from(date().weekday().number_from_sunday()),
+            Field::YearDay => i64::from(date().ordinal()),
+            Field::Hour => of_day / 3_600,
+            Field::Minute => of_day / 60 % 60,
+            Field::Second => of_day % 60,
+        }
+    });
+    Ok(Arc::new(values))
+}
+
+fn to_timestamp_typing(arguments: &[Argument]) -> Result<Typing, String> {
+    count(arguments, 1, 2)?;
+    for argument in arguments {
+        if !matches!(argument.data_type, DataType::Utf8 | DataType::Null) {
+            return Err(format!("it takes text, not {}", type_name(&argument.data_type)));
+        }
+    }
+    if let Some(pattern) = arguments.get(1) {
+        let pattern = pattern.text.as_deref().ok_or("the pattern has to be written as a string")?;
+        Pattern::parse(pattern)?;
+    }
+    Ok(Typing::new(vec![DataType::Utf8; arguments.len()], DataType::Timestamp(TimeUnit::Millisecond, None)))
+}
+
+fn to_timestamp(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+    let texts = arguments[0].as_string::<i32>();
+    let pattern = match arguments.get(1).map(|array| array.as_string::<i32>()) {
+        Some(patterns) if patterns.iter().any(|pattern| pattern.is_some()) => {
+            let text = patterns.iter().flatten().next().unwrap_or_default();
+            Some(Pattern::parse(text).map_err(Error::query)?)
+        }
+        _ => None,
+    };
+    let times: PrimitiveArray<TimestampMillisecondType> = texts
+        .iter()
+        .map(|text| {
+            let text = text?;
+            match &pattern {
+                None => i64::try_from(parse_timestamp(text.trim())?.div_euclid(1_000_000)).ok(),
+                Some(pattern) => pattern.read(text),
+            }
+        })
+        .collect();
+    Ok(Arc::new(times))
+}
+
+fn to_instant_typing(arguments: &[Argument]) -> Result<Typing, String> {
+    count(arguments, 1, 2)?;
+    let precision = arguments.get(1).map_or(Some(3), |precision| precision.number);
+    let Some(precision @ (0 | 3)) = precision else {
+        return Err("its precision has to be 0 (seconds) or 3 (milliseconds)".into());
+    };
+    if !is_integer(&arguments[0].data_type) && arguments[0].data_type != DataType::Null {
+        return Err(format!("it takes a whole number, not {}", type_name(&arguments[0].data_type)));
+    }
+    let mut types = vec![DataType::Int64];
+    types.extend(arguments.get(1).map(|_| DataType::Int32));
+    let output = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    Ok(Typing { arguments: types, output, parameters: vec![precision] })
+}
+
+fn to_instant(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+    let factor = if call.parameters.first() == Some(&0) { 1_000 } else { 1 };
+    let values = arguments[0].as_primitive::<Int64Type>();
+    let times: PrimitiveArray<TimestampMillisecondType> = values.unary(|value| value.wrapping_mul(factor));
+    Ok(Arc::new(times.with_timezone("UTC")))
+}
+
+fn difference(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+    let unit = call.parameters.first().copied().unwrap_or(1);
+    let millis = |values: &ArrayRef| -> Result<PrimitiveArray<Int64Type>> {
+        let (ticks, per_second) = ticks(values)?;
+        Ok(ticks.unary(|tick| (i128::from(tick) * 1_000).div_euclid(i128::from(per_second)) as i64))
+    };
+    let (from, to) = (millis(&arguments[0])?, millis(&arguments[1])?);
+    let result: PrimitiveArray<Int32Type> = arrow::compute::binary(&from, &to, |from, to| {
+        if unit > 0 { (to.wrapping_sub(from) / unit) as i32 } else { (months_between(from, to) / -unit) as i32 }
+    })?;
+    Ok(Arc::new(result))
+}
+
+/// Whole months from one time to another, as a calendar counts them.
+fn months_between(from: i64, to: i64) -> i64 {
+    if to < from {
+        return -months_between(to, from);
+    }
+    let parts = |time: i64| (date_of(time.div_euclid(86_400_000)), time.rem_euclid(86_400_000));
+    let ((early, early_time), (late, late_time)) = (parts(from), parts(to));
+    let months = i64::from(late.year() - early.year()) * 12 + i64::from(late.month()) - i64::from(early.month());
+    months - i64::from((late.day(), late_time) < (early.day(), early_time))
+}
+
+fn format_typing(arguments: &[Argument]) -> Result<Typing, String> {
+    count(arguments, 2, 2)?;
+    let data_type = match &arguments[0].data_type {
+        DataType::Null => DataType::Timestamp(TimeUnit::Millisecond, None),
+        data_type @ DataType::Timestamp(..) => data_type.clone(),
+        // A text in the usual spelling is taken too, as in Flink.
+        DataType::Utf8 => DataType::Utf8,
+        other => return Err(format!("it takes a TIMESTAMP, not {}", type_name(other))),
+    };
+    let pattern = arguments[1].text.as_deref().ok_or("the pattern has to be written as a string")?;
+    Pattern::parse(pattern)?;
+    Ok(Typing::new(vec![data_type, DataType::Utf8], DataType::Utf8))
+}
+
+fn format(_: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+    let patterns = arguments[1].as_string::<i32>();
+    let Some(text) = patterns.iter().flatten().next() else {
+        return Ok(arrow::array::new_null_array(&DataType::Utf8, rows));
+    };
+    let pattern = Pattern::parse(text).map_err(Error::query)?;
+    let millis: PrimitiveArray<Int64Type> = match arguments[0].data_type() {
+        DataType::Utf8 => {
+            let texts = arguments[0].as_string::<i32>();
+            texts.iter().map(|text| i64::try_from(parse_timestamp(text?)?.div_euclid(1_000_000)).ok()).collect()
+        }
+        DataType::Timestamp(unit, _) => {
+            let per_milli = 10_i64.pow(u32::from(digits(*unit).saturating_sub(3)));
+            ticks(&arguments[0])?.0.unary::<_, Int64Type>(|tick| tick.div_euclid(per_milli))
+        }
+        other => return Err(Error::bug(format!("DATE_FORMAT of {other}"))),
+    };
+    let texts: StringArray = millis.iter().map(|time| Some(pattern.write(time?))).collect();
+    Ok(Arc::new(texts))
+}
+
+/// A pattern of Java's letters for dates and times: runs of `yMdHhmsSaE`, text between quotes, other signs as they are.
+struct Pattern(Vec<Piece>);
+
+enum Piece {
+    Letters(char, usize),
+    Text(String),
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut pieces = Vec::new();
+        let mut characters = text.chars().peekable();
+        while let Some(first) = characters.next() {
+            match first {
+                'y' | 'M' | 'd' | 'H' | 'h' | 'm' | 's' | 'S' | 'a' | 'E' => {
+                    let mut length = 1;
+                    while characters.next_if_eq(&first).is_some() {
+                        length += 1;
+                    }
+                    pieces.push(Piece::Letters(first, length));
+                }
+                '\'' => {
+                    let mut quoted = String::new();
+                    loop {
+                        match characters.next() {
+                            Some('\'') if characters.next_if_eq(&'\'').is_none() => break,
+                            Some(character) => quoted.push(character),
+                            None => return Err(format!("the pattern '{text}' has an open quote")),
+                        }
+                    }
+                    pieces.push(Piece::Text(if quoted.is_empty() { "'".to_owned() } else { quoted }));
+                }
+                letter if letter.is_ascii_alphabetic() => {
+                    return Err(format!(
+                        "the letter '{letter}' of the pattern '{text}' is not built yet; known: yMdHhmsSaE"
+                    ));
+                }
+                other => pieces.push(Piece::Text(other.to_string())),
+            }
+        }
+        Ok(Self(pieces))
+    }
+
+    fn write(&self, millis: i64) -> String {
+        use std::fmt::Write;
+        let date = date_of(millis.div_euclid(86_400_000));
+        let of_day = millis.rem_euclid(86_400_000);
+        let seconds = u32::try_from(of_day / 1_000).unwrap_or(0);
+        let time = chrono::NaiveTime::from_num_seconds_from_midnight_opt(seconds, 0).unwrap_or_default();
+        let mut out = String::new();
+        for piece in &self.0 {
+            let _ = match piece {
+                Piece::Text(text) => write!(out, "{text}"),
+                Piece::Letters('y', 2) => write!(out, "{:02}", date.year().rem_euclid(100)),
+                Piece::Letters('y', width) => write!(out, "{:0width$}", date.year()),
+                Piece::Letters('M', 3) => write!(out, "{}", date.format("%b")),
+                Piece::Letters('M', 4..) => write!(out, "{}", date.format("%B")),
+                Piece::Letters('M', width) => write!(out, "{:0width$}", date.month()),
+                Piece::Letters('d', width) => write!(out, "{:0width$}", date.day()),
+                Piece::Letters('H', width) => write!(out, "{:0width$}", time.hour()),
+                Piece::Letters('h', width) => write!(out, "{:0width$}", (time.hour() + 11) % 12 + 1),
+                Piece::Letters('m', width) => write!(out, "{:0width$}", time.minute()),
+                Piece::Letters('s', width) => write!(out, "{:0width$}", time.second()),
+                Piece::Letters('S', width) => {
+                    let fraction = format!("{:03}000000", of_day % 1_000);
+                    write!(out, "{:0<width$}", &fraction[..(*width).min(9)])
+                }
+                Piece::Letters('a', _) => write!(out, "{}", if time.hour() < 12 { "AM" } else { "PM" }),
+                Piece::Letters('E', 4..) => write!(out, "{}", date.format("%A")),
+                Piece::Letters(..) => write!(out, "{}", date.format("%a")),
+            };
+        }
+        out
+    }
+
+    /// The time in milliseconds, if the text has the pattern's shape.
+    fn read(&self, text: &str) -> Option<i64> {
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        let (mut hour, mut minute, mut second, mut millis) = (0_i64, 0_i64, 0_i64, 0_i64);
+        let mut afternoon = None;
+        let mut rest = text;
+        for (index, piece) in self.0.iter().enumerate() {
+            let (letter, width) = match piece {
+                Piece::Text(expected) => {
+                    rest = rest.strip_prefix(expected.as_str())?;
+                    continue;
+                }
+                Piece::Letters('a', _) => {
+                    let word = rest.get(..2)?;
+                    afternoon = Some(word.eq_ignore_ascii_case("pm"));
+                    rest = &rest[2..];
+                    continue;
+                }
+                Piece::Letters(letter, width) => (*letter, *width),
+            };
+            // Letters side by side have a fixed width; else a number may be longer than its letters.
+            let fixed = matches!(self.0.get(index + 1), Some(Piece::Letters(..)));
+            let most = if fixed || letter == 'S' { width } else { width.max(4) };
+            let length = rest.bytes().take(most).take_while(u8::is_ascii_digit).count();
+            if length == 0 || (fixed && length < width) {
+                return None;
+            }
+            let value: i64 = rest[..length].parse().ok()?;
+            match letter {
+                'y' => year = i32::try_from(if width == 2 { 2000 + value } else { value }).ok()?,
+                'M' if width <= 2 => month = u32::try_from(value).ok()?,
+                'd' => day = u32::try_from(value).ok()?,
+                'H' | 'h' => hour = value,
+                'm' => minute = value,
+                's' => second = value,
+                'S' => millis = value * 1_000 / 10_i64.checked_pow(u32::try_from(length).ok()?)?,
+                _ => return None,
+            }
+            rest = &rest[length..];
+        }
+        if let Some(afternoon) = afternoon {
+            hour = hour % 12 + if afternoon { 12 } else { 0 };
+        }
+        if !rest.is_empty() || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let date = chrono::NaiveDate::from_ymd_opt(year, month, day)?;
+        let day = i64::from(super::instant::civil_day(date));
+        Some((day * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000 + millis)
+    }
+}
+
+/// A unit's length in milliseconds, or minus its months, by Flink's names.
+pub fn unit_length(name: &str) -> Option<i64> {
+    Some(match name.to_ascii_uppercase().trim_end_matches('S') {
+        "MILLISECOND" => 1,
+        "SECOND" => 1_000,
+        "MINUTE" => 60_000,
+        "HOUR" => 3_600_000,
+        "DAY" => 86_400_000,
+        "WEEK" => 7 * 86_400_000,
+        "MONTH" => -1,
+        "QUARTER" => -3,
+        "YEAR" => -12,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expressions::lookup;
+    use arrow::array::TimestampMillisecondArray;
+
+    const SUNDAY: i64 = 1_704_601_845_678; // 2024-01-07 04:30:45.678
+
+    fn times() -> ArrayRef {
+        Arc::new(TimestampMillisecondArray::from(vec![SUNDAY]))
+    }
+
+    #[test]
+    fn t18_sunday_is_day_one() {
+        for (name, value) in
+            [("DAYOFWEEK", 1), ("YEAR", 2024), ("MONTH", 1), ("DAYOFMONTH", 7), ("HOUR", 4), ("SECOND", 45)]
+        {
+            let function = lookup(name).unwrap();
+            let call = Call::new(function, DataType::Int64, true, Vec::new());
+            let result = (function.body)(&call, &[times()], 1).unwrap();
+            assert_eq!(result.as_primitive::<Int64Type>().value(0), value, "{name}");
+        }
+    }
+
+    #[test]
+    fn patterns_write_and_read() {
+        let pattern = Pattern::parse("yyyy-MM-dd'T'HH:mm:ss.SSS").unwrap();
+        assert_eq!(pattern.write(SUNDAY), "2024-01-07T04:30:45.678");
+        assert_eq!(pattern.read("2024-01-07T04:30:45.678"), Some(SUNDAY));
+        assert_eq!(pattern.read("2024-01-07 04:30:45.678"), None);
+        assert_eq!(Pattern::parse("yyyyMMdd").unwrap().read("20240107"), Some(SUNDAY - 16_245_678));
+        assert_eq!(Pattern::parse("EEE, d MMM yy h a").unwrap().write(SUNDAY), "Sun, 7 Jan 24 4 AM");
+        assert!(Pattern::parse("QQ").is_err() && Pattern::parse("'x").is_err());
+    }
+
+    #[test]
+    fn window_bounds_are_floored_before_1970_too() {
+        let times: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![-1, 0, 25]));
+        let output = times.data_type().clone();
+        let start = window_start(&Call::new(&WINDOW_START, output, true, vec![10, 0, 1, 3]), &[times], 3).unwrap();
+        assert_eq!(start.as_primitive::<TimestampMillisecondType>().values(), &[-17, -7, 13]);
+    }
+
+    #[test]
+    fn months_are_whole_ones() {
+        let day = 86_400_000;
+        assert_eq!(months_between(0, 31 * day), 1);
+        assert_eq!(months_between(0, 31 * day - 1), 0);
+        assert_eq!(months_between(31 * day, 0), -1);
+        assert_eq!((unit_length("days"), unit_length("YEAR")), (Some(day), Some(-12)));
+    }
+}

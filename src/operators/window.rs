@@ -1,0 +1,178 @@
+//! TUMBLE and HOP windows as arithmetic: which pane a time lies in, and which windows hold the pane.
+//!
+//! A pane is the stretch of time between two neighbouring window borders. All rows of a pane lie in the same windows,
+//! so they are aggregated once and the panes of a window are put together when it fires.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// A window table function, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowKind {
+    /// Windows side by side.
+    Tumble { size_ms: i64, offset_ms: i64 },
+    /// A window of `size_ms` starts every `slide_ms`.
+    Hop { slide_ms: i64, size_ms: i64, offset_ms: i64 },
+}
+
+impl WindowKind {
+    /// The length of a window.
+    pub fn size_ms(self) -> i64 {
+        match self {
+            Self::Tumble { size_ms, .. } | Self::Hop { size_ms, .. } => size_ms,
+        }
+    }
+
+    /// The distance of neighbouring windows.
+    pub fn slide_ms(self) -> i64 {
+        match self {
+            Self::Tumble { size_ms, .. } => size_ms,
+            Self::Hop { slide_ms, .. } => slide_ms,
+        }
+    }
+
+    /// What the starts of all windows leave when divided by the slide: at least 0, below the slide.
+    pub fn offset_ms(self) -> i64 {
+        match self {
+            Self::Tumble { offset_ms, .. } | Self::Hop { offset_ms, .. } => offset_ms.rem_euclid(self.slide_ms()),
+        }
+    }
+
+    /// The length of a pane: the greatest common divisor of slide and size, which is the slide as it divides the size.
+    pub fn pane_ms(self) -> i64 {
+        self.slide_ms()
+    }
+
+    /// How many windows hold a row.
+    pub fn windows_per_pane(self) -> i64 {
+        self.size_ms() / self.slide_ms()
+    }
+
+    /// Refuses windows that no aggregation can use.
+    pub fn check(self) -> Result<()> {
+        let (slide, size) = (self.slide_ms(), self.size_ms());
+        if slide <= 0 || size <= 0 {
+            return Err(Error::query("the size and the slide of a window must be longer than 0 ms"));
+        }
+        if slide > size {
+            let error = Error::query(format!("HOP: the slide of {slide} ms is longer than the size of {size} ms"));
+            return Err(error.with_help("the slide comes first: HOP(TABLE t, DESCRIPTOR(ts), slide, size)"));
+        }
+        if size % slide != 0 {
+            let error = format!("HOP: the size of {size} ms is no multiple of the slide of {slide} ms");
+            return Err(Error::query(error).with_help("choose a slide that divides the size"));
+        }
+        if size > i64::MAX / 16 {
+            return Err(Error::query(format!("a window of {size} ms is too long")));
+        }
+        let (Self::Tumble { offset_ms, .. } | Self::Hop { offset_ms, .. }) = self;
+        if offset_ms.unsigned_abs() >= size.unsigned_abs() {
+            let error = format!("the offset of {offset_ms} ms must be shorter than the window of {size} ms");
+            return Err(Error::query(error));
+        }
+        Ok(())
+    }
+
+    /// The times for which all borders of all windows fit into 64 bits with room to spare.
+    pub fn times(self) -> std::ops::RangeInclusive<i64> {
+        let room = 4 * self.size_ms();
+        i64::MIN + room..=i64::MAX - room
+    }
+
+    /// The start of the pane that holds `time`, which must be within [`times`](Self::times).
+    pub fn pane(self, time: i64) -> i64 {
+        time - (time - self.offset_ms()).rem_euclid(self.slide_ms())
+    }
+
+    /// The end of the first window that holds the pane.
+    pub fn first_end(self, pane: i64) -> i64 {
+        pane + self.slide_ms()
+    }
+
+    /// The end of the last window that holds the pane.
+    pub fn last_end(self, pane: i64) -> i64 {
+        pane + self.size_ms()
+    }
+
+    /// The end of the first window that has not fired at `watermark`, clamped to what can be computed with.
+    pub fn first_open_end(self, watermark: i64) -> i64 {
+        let times = self.times();
+        // A window fires at its end − 1 ms: the first open one ends at watermark + 2 ms or later.
+        let earliest = watermark.clamp(*times.start(), *times.end()) + 2;
+        self.pane(earliest + self.slide_ms() - 1)
+    }
+
+    /// The start of the first pane that some window still needs at `watermark`.
+    pub fn first_open_pane(self, watermark: i64) -> i64 {
+        self.first_open_end(watermark) - self.size_ms()
+    }
+}
+
+impl fmt::Display for WindowKind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let offset = match *self {
+            Self::Tumble { size_ms, offset_ms } => {
+                write!(out, "TUMBLE(size=[{}]", Span(size_ms))?;
+                offset_ms
+            }
+            Self::Hop { slide_ms, size_ms, offset_ms } => {
+                write!(out, "HOP(slide=[{}], size=[{}]", Span(slide_ms), Span(size_ms))?;
+                offset_ms
+            }
+        };
+        if offset != 0 {
+            write!(out, ", offset=[{}]", Span(offset))?;
+        }
+        out.write_str(")")
+    }
+}
+
+/// Milliseconds in the largest unit that divides them, as Flink's plans write them: `10 s`, `1 min`.
+struct Span(i64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];
+        let unit = units.into_iter().find(|(length, _)| self.0 != 0 && self.0 % length == 0);
+        let (length, name) = unit.unwrap_or((1, "ms"));
+        write!(out, "{} {name}", self.0 / length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_align_right_before_1970_and_with_an_offset() {
+        let tumble = WindowKind::Tumble { size_ms: 10, offset_ms: 0 };
+        assert_eq!([-11, -10, -1, 0, 9, 10].map(|time| tumble.pane(time)), [-20, -10, -10, 0, 0, 10]);
+        let shifted = WindowKind::Tumble { size_ms: 10, offset_ms: -3 };
+        assert_eq!([-4, -3, 6, 7].map(|time| shifted.pane(time)), [-13, -3, -3, 7]);
+        let hop = WindowKind::Hop { slide_ms: 2, size_ms: 10, offset_ms: 1 };
+        assert_eq!((hop.pane(0), hop.first_end(-1), hop.last_end(-1), hop.windows_per_pane()), (-1, 1, 9, 5));
+    }
+
+    #[test]
+    fn the_first_open_window_is_the_first_that_has_not_fired() {
+        let tumble = WindowKind::Tumble { size_ms: 10, offset_ms: 0 };
+        assert_eq!([8, 9, 18, 19].map(|watermark| tumble.first_open_end(watermark)), [10, 20, 20, 30]);
+        assert_eq!(tumble.first_open_pane(9), 10);
+        assert!(tumble.first_open_end(i64::MAX) > *tumble.times().end());
+        assert!(tumble.first_open_pane(i64::MIN) < 0);
+    }
+
+    #[test]
+    fn useless_windows_are_refused() {
+        let hop = |slide_ms, size_ms| WindowKind::Hop { slide_ms, size_ms, offset_ms: 0 }.check();
+        assert!(hop(2, 10).is_ok());
+        assert!(hop(10, 2).unwrap_err().to_string().contains("slide comes first"));
+        assert!(hop(3, 10).is_err() && hop(0, 10).is_err());
+        assert!(WindowKind::Tumble { size_ms: 600_000, offset_ms: -960_000 }.check().is_err());
+        assert_eq!(
+            WindowKind::Hop { slide_ms: 2_000, size_ms: 60_000, offset_ms: 0 }.to_string(),
+            "HOP(slide=[2 s], size=[1 min])"
+        );
+    }
+}

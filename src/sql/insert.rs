@@ -1,0 +1,129 @@
+//! `INSERT INTO`, and several of them as one job: the statement set.
+
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use crate::error::{Error, Result, Span};
+
+use super::cursor::{self, Cursor};
+use super::dialect::FlinkDialect;
+use super::query::{self, cover, split_late, words};
+use super::refused;
+use super::statement::Insert;
+
+/// Reads an INSERT that is all of the tokens.
+pub(super) fn insert(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>) -> Result<Insert> {
+    let span = cover(&tokens[..tokens.len().saturating_sub(1)]);
+    refused::statement(&tokens)?;
+    refused::in_query(&tokens)?;
+    let (main, late) = split_late(tokens)?;
+    let mut parser = cursor::parser(dialect, main);
+    parser.expects(&["INSERT", "INTO"])?;
+    let target = parser.object_name("the name of a table")?;
+    if parser.sees(&["PARTITION"]) {
+        return Err(Error::query("INSERT INTO … PARTITION is not built yet")
+            .with_span(parser.here())
+            .with_help("name the partition columns in the list of columns and give their values in the query"));
+    }
+    let columns = if has_columns(&parser) { columns(&mut parser)? } else { Vec::new() };
+    let query = query::query(&mut parser)?;
+    parser.end()?;
+    let late = match late {
+        Some(late) => {
+            let mut parser = cursor::parser(dialect, late);
+            parser.expects(&["LATE", "RECORDS", "INTO"])?;
+            let table = parser.object_name("the name of the table for late rows")?;
+            parser.end()?;
+            Some(table)
+        }
+        None => None,
+    };
+    Ok(Insert { target, columns, query, late, span })
+}
+
+/// Whether the parenthesis that comes next holds columns and not a query.
+fn has_columns(parser: &Parser) -> bool {
+    let inside = &parser.peek_nth_token_ref(1).token;
+    let begins_query = |word: &str| ["SELECT", "WITH", "VALUES"].iter().any(|begin| begin.eq_ignore_ascii_case(word));
+    parser.peek_token_ref().token == Token::LParen
+        && match inside {
+            Token::Word(word) => word.quote_style.is_some() || !begins_query(&word.value),
+            other => *other != Token::LParen,
+        }
+}
+
+fn columns(parser: &mut Parser) -> Result<Vec<String>> {
+    let mut columns: Vec<String> = Vec::new();
+    for (column, span) in parser.names("the name of a column")? {
+        if columns.contains(&column) {
+            return Err(Error::query(format!("the list of columns names `{column}` twice")).with_span(span));
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+/// Reads `STATEMENT SET BEGIN insert; … END`, or `BEGIN STATEMENT SET; insert; … END`, that is all of the tokens.
+pub(super) fn statement_set(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>) -> Result<Vec<Insert>> {
+    let (body, is_old) = if words(&tokens, &["STATEMENT", "SET", "BEGIN"]) {
+        (&tokens[3..], false)
+    } else if words(&tokens, &["BEGIN", "STATEMENT", "SET"]) {
+        (&tokens[3..], true)
+    } else {
+        let parser = cursor::parser(dialect, tokens.get(2..).unwrap_or_default().to_vec());
+        return Err(parser.unexpected("BEGIN"));
+    };
+    let mut inserts = Vec::new();
+    let mut rest = body;
+    if is_old {
+        match rest.first() {
+            Some(first) if first.token == Token::SemiColon => rest = &rest[1..],
+            _ => return Err(cursor::parser(dialect, rest.to_vec()).unexpected("`;`")),
+        }
+    }
+    loop {
+        if words(rest, &["END"]) {
+            cursor::parser(dialect, rest[1..].to_vec()).end()?;
+            break;
+        }
+        let Some(end) = rest.iter().position(|token| token.token == Token::SemiColon) else {
+            return Err(unfinished(rest));
+        };
+        let mut tokens = rest[..end].to_vec();
+        tokens.push(TokenWithSpan::new(Token::EOF, rest[end].span));
+        if !words(&tokens, &["INSERT"]) {
+            refused::statement(&tokens)?;
+            let parser = cursor::parser(dialect, tokens);
+            return Err(parser
+                .unexpected("INSERT INTO or END")
+                .with_help("a statement set holds INSERT statements, each with its `;`"));
+        }
+        inserts.push(insert(dialect, tokens)?);
+        rest = &rest[end + 1..];
+    }
+    if inserts.is_empty() {
+        return Err(Error::query("the statement set is empty").with_span(cover(&tokens)));
+    }
+    Ok(inserts)
+}
+
+/// The last statement of a set lacks its semicolon, or the set its END.
+fn unfinished(rest: &[TokenWithSpan]) -> Error {
+    let mut cases = 0usize;
+    for token in rest {
+        if words(std::slice::from_ref(token), &["CASE"]) {
+            cases += 1;
+        } else if words(std::slice::from_ref(token), &["END"]) {
+            if cases == 0 {
+                return Error::query("expected `;` before END")
+                    .with_span(cover(std::slice::from_ref(token)))
+                    .with_help("in a statement set each INSERT ends with `;`, the last one too");
+            }
+            cases -= 1;
+        }
+    }
+    let end = cover(rest).end;
+    Error::query("the statement set has no END")
+        .with_span(Span { start: end, end })
+        .with_help("write EXECUTE STATEMENT SET BEGIN INSERT …; INSERT …; END;")
+}

@@ -1,0 +1,196 @@
+//! A statement's first words decide who reads it: our own readers for what is Flink's or ours, sqlparser for queries.
+
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use crate::error::{Error, Result, Span};
+
+use super::cursor::{self, Cursor};
+use super::dialect::FlinkDialect;
+use super::query::words;
+use super::statement::{DropKind, Script, ShowKind, Statement, StatementAt};
+use super::tokens::tokens;
+use super::{create_table, create_view, insert, limits, query, refused, settings, split};
+
+/// A statement this shallow is read on the caller's stack.
+const SHALLOW: usize = 8;
+
+/// Reads a whole script; the first mistake in it is the error.
+pub fn parse_script(text: &str) -> Result<Script> {
+    let statements = split::split_script(text)?;
+    let statements =
+        statements.into_iter().map(|(span, text)| parse_statement(text, span.start)).collect::<Result<_>>()?;
+    Ok(Script { statements })
+}
+
+/// Reads one statement, with or without its semicolon. Spans count from the start of the script, where it stands at
+/// `offset`.
+pub fn parse_statement(text: &str, offset: usize) -> Result<StatementAt> {
+    let pieces = split::split_script(text)?;
+    let &[(span, content)] = pieces.as_slice() else {
+        let Some((second, _)) = pieces.get(1) else {
+            let span = Span { start: offset, end: offset + text.len() };
+            return Err(Error::query("there is no statement").with_span(span).with_help("write one, such as SELECT 1"));
+        };
+        return Err(Error::query("one statement was expected, and a second one begins here")
+            .with_span(Span { start: offset + second.start, end: offset + second.end }));
+    };
+    let span = Span { start: offset + span.start, end: offset + span.end };
+    let depth = limits::check_depth(content, span.start)?;
+    let read = || read(content, span.start);
+    let statement = if depth <= SHALLOW { read() } else { limits::on_large_stack(read) };
+    let statement = statement.map_err(|error| error.with_span(span))?;
+    Ok(StatementAt { statement, span, text: content.to_owned() })
+}
+
+fn read(text: &str, offset: usize) -> Result<Statement> {
+    if let Some(statement) = settings::setting(text, offset) {
+        return statement;
+    }
+    let dialect = FlinkDialect::default();
+    statement(&dialect, tokens(text, offset)?, text, offset)
+}
+
+/// Reads a statement that is all of the tokens.
+fn statement(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, offset: usize) -> Result<Statement> {
+    let begins = |first: &[&str]| words(&tokens, first);
+    if begins(&["EXPLAIN"]) {
+        return explain(dialect, tokens, text, offset);
+    }
+    if begins(&["EXECUTE", "STATEMENT"]) {
+        return insert::statement_set(dialect, tokens[1..].to_vec()).map(Statement::StatementSet);
+    }
+    if begins(&["STATEMENT", "SET"]) || begins(&["BEGIN", "STATEMENT"]) {
+        return insert::statement_set(dialect, tokens).map(Statement::StatementSet);
+    }
+    if ["INSERT", "SELECT", "WITH", "VALUES"].iter().any(|word| begins(&["EXECUTE", word])) {
+        return statement(dialect, tokens[1..].to_vec(), text, offset);
+    }
+    refused::statement(&tokens)?;
+    if begins(&["INSERT"]) {
+        return insert::insert(dialect, tokens).map(|insert| Statement::Insert(Box::new(insert)));
+    }
+    refused::in_query(&tokens)?;
+    if let Some(late) = (0..tokens.len()).find(|index| words(&tokens[*index..], &["LATE", "RECORDS", "INTO"])) {
+        return Err(Error::query("LATE RECORDS INTO belongs to an INSERT")
+            .with_span(query::cover(&tokens[late..late + 3]))
+            .with_help("write INSERT INTO table SELECT … LATE RECORDS INTO late_table"));
+    }
+    let parser = &mut cursor::parser(dialect, tokens);
+    let statement = if query::begins(parser) {
+        Statement::Query(query::query(parser)?)
+    } else if parser.takes(&["CREATE"]) {
+        create(parser, text, offset)?
+    } else if parser.takes(&["SHOW"]) {
+        Statement::Show(show(parser)?)
+    } else if parser.takes(&["DESCRIBE"]) || parser.takes(&["DESC"]) {
+        Statement::Describe(parser.object_name("the name of a table or view")?)
+    } else if parser.takes(&["DROP"]) {
+        drop_object(parser)?
+    } else {
+        return Err(parser.unexpected("a statement").with_help(
+            "a statement begins with SELECT, INSERT INTO, CREATE, EXECUTE STATEMENT SET, EXPLAIN, SET, RESET, SHOW, DESCRIBE or DROP",
+        ));
+    };
+    parser.end()?;
+    Ok(statement)
+}
+
+/// What stands behind `CREATE`.
+fn create(parser: &mut Parser, text: &str, offset: usize) -> Result<Statement> {
+    let or_replace = parser.takes(&["OR", "REPLACE"]);
+    let temporary = parser.takes(&["TEMPORARY"]);
+    if parser.takes(&["TABLE"]) {
+        create_table::create_table(parser, or_replace, temporary).map(Statement::CreateTable)
+    } else if parser.takes(&["VIEW"]) {
+        create_view::create_view(parser, or_replace, temporary, text, offset).map(Statement::CreateView)
+    } else {
+        Err(parser.unexpected("TABLE or VIEW"))
+    }
+}
+
+/// What stands behind `SHOW`.
+fn show(parser: &mut Parser) -> Result<ShowKind> {
+    for (word, kind) in [
+        ("TABLES", ShowKind::Tables),
+        ("VIEWS", ShowKind::Views),
+        ("FUNCTIONS", ShowKind::Functions),
+        ("CONNECTORS", ShowKind::Connectors),
+        ("FORMATS", ShowKind::Formats),
+    ] {
+        if parser.takes(&[word]) {
+            for clause in ["FROM", "IN", "LIKE", "ILIKE", "NOT"] {
+                if parser.sees(&[clause]) {
+                    return Err(Error::query(format!("SHOW {word} {clause} is not built yet"))
+                        .with_span(parser.here())
+                        .with_help(format!("SHOW {word} lists them all")));
+                }
+            }
+            return Ok(kind);
+        }
+    }
+    if parser.takes(&["CREATE", "TABLE"]) {
+        Ok(ShowKind::CreateTable(parser.object_name("the name of a table")?))
+    } else if parser.takes(&["CREATE", "VIEW"]) {
+        Ok(ShowKind::CreateView(parser.object_name("the name of a view")?))
+    } else {
+        Err(parser.unexpected("TABLES, VIEWS, FUNCTIONS, CONNECTORS, FORMATS, CREATE TABLE or CREATE VIEW"))
+    }
+}
+
+/// What stands behind `DROP`.
+fn drop_object(parser: &mut Parser) -> Result<Statement> {
+    parser.takes(&["TEMPORARY"]);
+    let kind = if parser.takes(&["TABLE"]) {
+        DropKind::Table
+    } else if parser.takes(&["VIEW"]) {
+        DropKind::View
+    } else {
+        return Err(parser.unexpected("TABLE or VIEW"));
+    };
+    let if_exists = parser.takes(&["IF", "EXISTS"]);
+    let name = parser.object_name("the name to drop")?;
+    Ok(Statement::Drop { kind, name, if_exists })
+}
+
+/// `EXPLAIN [PLAN FOR | CHANGELOG_MODE] statement`. The changelog mode is always shown.
+fn explain(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, offset: usize) -> Result<Statement> {
+    let mut rest = &tokens[1..];
+    if words(rest, &["PLAN", "FOR"]) {
+        rest = &rest[2..];
+    }
+    loop {
+        for (option, help) in [
+            ("ESTIMATED_COST", "plans are not chosen by cost; leave it out"),
+            ("JSON_EXECUTION_PLAN", "EXPLAIN shows the plan as text; leave it out"),
+            ("PLAN_ADVICE", "leave it out: warnings about a plan are always shown"),
+            ("WATERMARK", "the footer of a run shows the watermarks"),
+        ] {
+            if words(rest, &[option]) {
+                return Err(refused::not_built(&format!("EXPLAIN {option}"), &rest[..1]).with_help(help));
+            }
+        }
+        if !words(rest, &["CHANGELOG_MODE"]) {
+            break;
+        }
+        rest = &rest[1..];
+        if rest.first().is_some_and(|next| next.token == Token::Comma) {
+            rest = &rest[1..];
+        }
+    }
+    let place = query::cover(&rest[..rest.len().min(1)]);
+    let only = || {
+        Error::query("EXPLAIN takes a query, an INSERT or a statement set")
+            .with_span(place)
+            .with_help("write EXPLAIN SELECT … or EXPLAIN INSERT INTO …")
+    };
+    if words(rest, &["EXPLAIN"]) || words(rest, &["SET"]) || words(rest, &["RESET"]) {
+        return Err(only());
+    }
+    match statement(dialect, rest.to_vec(), text, offset)? {
+        inner @ (Statement::Query(_) | Statement::Insert(_) | Statement::StatementSet(_)) => {
+            Ok(Statement::Explain(Box::new(inner)))
+        }
+        _ => Err(only()),
+    }
+}
