@@ -1,0 +1,92 @@
+//! The WITH clause against the lists of the connector and its format, in Flink's words but at CREATE TABLE.
+
+use crate::connectors::{self, Connector};
+use crate::error::{Error, Result};
+use crate::formats::{self, Format};
+use crate::options::{OptionSpec, Options, nearest};
+use crate::sql::ObjectName;
+
+/// The connector that the options name.
+pub fn connector(options: &Options) -> Result<&'static dyn Connector> {
+    let Some(name) = options.raw("connector") else {
+        return Err(Error::query("One or more required options are missing.\n\nMissing required options are:\n\nconnector")
+            .with_help(format!("say what the table is, such as WITH ('connector' = '{}')", connectors::all()[0].name())));
+    };
+    connectors::all()
+        .iter()
+        .find(|connector| connector.name() == name)
+        .copied()
+        .ok_or_else(|| unknown_factory(name, "connector", connectors::all().iter().map(|connector| connector.name())))
+}
+
+/// Checks keys and values.
+pub fn check_options(connector: &dyn Connector, options: &Options, table: &ObjectName) -> Result<()> {
+    let format = format(connector, options)?;
+    for (key, value) in options.iter() {
+        if matches!(key, "connector" | "format" | "property-version") {
+            continue;
+        }
+        let own = connector.options().iter().find(|spec| spec.matches(key));
+        let of_format = format.and_then(|format| {
+            let key = key.strip_prefix(format.name())?.strip_prefix('.')?;
+            format.options().iter().find(|spec| spec.matches(key))
+        });
+        let spec = own.or(of_format).ok_or_else(|| unsupported(key, connector, format, table))?;
+        spec.check(value)?;
+    }
+    let missing: Vec<&str> = connector
+        .options()
+        .iter()
+        .filter(|spec| spec.required && options.text(spec).is_none())
+        .map(|spec| spec.key)
+        .chain((connector.takes_format() && format.is_none()).then_some("format"))
+        .collect();
+    if !missing.is_empty() {
+        return Err(Error::query(format!(
+            "One or more required options are missing.\n\nMissing required options are:\n\n{}",
+            missing.join("\n")
+        )));
+    }
+    Ok(())
+}
+
+fn format(connector: &dyn Connector, options: &Options) -> Result<Option<&'static dyn Format>> {
+    let Some(name) = options.raw("format").filter(|_| connector.takes_format()) else { return Ok(None) };
+    let found = formats::all().iter().find(|format| format.name() == name).copied();
+    found
+        .map(Some)
+        .ok_or_else(|| unknown_factory(name, "format", formats::all().iter().map(|format| format.name())))
+}
+
+fn unknown_factory(name: &str, what: &str, known: impl Iterator<Item = &'static str>) -> Error {
+    let mut known: Vec<&str> = known.collect();
+    known.sort_unstable();
+    let error = Error::query(format!(
+        "Could not find any factory for identifier '{name}'.\n\nAvailable {what} identifiers are:\n\n{}",
+        known.join("\n")
+    ));
+    match nearest(name, known) {
+        Some(meant) => error.with_help(format!("did you mean '{meant}'?")),
+        None => error,
+    }
+}
+
+fn unsupported(key: &str, connector: &dyn Connector, format: Option<&dyn Format>, table: &ObjectName) -> Error {
+    let mut supported: Vec<String> = vec!["connector".to_owned()];
+    supported.extend(connector.takes_format().then(|| "format".to_owned()));
+    supported.extend(connector.options().iter().map(|spec: &OptionSpec| spec.key.to_owned()));
+    if let Some(format) = format {
+        supported.extend(format.options().iter().map(|spec| format!("{}.{}", format.name(), spec.key)));
+    }
+    supported.sort_unstable();
+    let error = Error::query(format!(
+        "Unsupported options found for '{}' of table `{}`.\n\nUnsupported options:\n\n{key}\n\nSupported options:\n\n{}",
+        connector.name(),
+        table.table(),
+        supported.join("\n")
+    ));
+    match nearest(key, supported.iter().map(String::as_str)) {
+        Some(meant) => error.with_help(format!("did you mean '{meant}'?")),
+        None => error,
+    }
+}

@@ -1,0 +1,92 @@
+//! Names to tables and views, with what was declared of them. Looks nothing up in the outside world.
+
+mod check;
+mod create;
+mod describe;
+mod table;
+
+pub use create::Created;
+pub use describe::{describe, show_create_table, show_create_view};
+pub use table::{Column, ColumnSource, Table, View, Watermark};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::options::nearest;
+use crate::sql::ObjectName;
+
+/// The names that Flink gives to its catalog and database when nobody chose others.
+const DEFAULT_PATH: [&str; 2] = ["default_catalog", "default_database"];
+
+/// A table or a view.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    Table(Arc<Table>),
+    View(Arc<View>),
+}
+
+/// All tables and views of a session, by case-sensitive name.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Catalog {
+    /// The table or view of that name; an error with the nearest name if there is none.
+    pub fn entry(&self, name: &ObjectName) -> Result<&Entry> {
+        let table = own_name(name)?;
+        self.entries.get(table).ok_or_else(|| {
+            let error = Error::query(format!("Object '{table}' not found")).with_span(name.span);
+            match nearest(table, self.entries.keys().map(String::as_str)) {
+                Some(meant) => error.with_help(format!("did you mean `{meant}`?")),
+                None if self.entries.is_empty() => error.with_help("there are no tables yet: CREATE TABLE makes one"),
+                None => error.with_help(format!(
+                    "there are {}",
+                    self.entries.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+                )),
+            }
+        })
+    }
+
+    /// The table of that name; a view is an error.
+    pub fn table(&self, name: &ObjectName) -> Result<&Arc<Table>> {
+        match self.entry(name)? {
+            Entry::Table(table) => Ok(table),
+            Entry::View(_) => Err(Error::query(format!("`{}` is a view, not a table", name.table())).with_span(name.span)),
+        }
+    }
+
+    /// Adds a table, for a program that embeds the crate and has made it itself.
+    pub fn add_table(&mut self, table: Table) {
+        self.entries.insert(table.name.clone(), Entry::Table(Arc::new(table)));
+    }
+
+    /// Removes a table or view; false if there is none of that name and kind.
+    pub fn remove(&mut self, name: &ObjectName, is_view: bool) -> Result<bool> {
+        let table = own_name(name)?;
+        match self.entries.get(table) {
+            Some(entry) if matches!(entry, Entry::View(_)) == is_view => {
+                self.entries.remove(table);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Names of all tables and views.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.entries.iter().map(|(name, entry)| (name.as_str(), entry))
+    }
+}
+
+/// The name within the one database that there is.
+fn own_name(name: &ObjectName) -> Result<&str> {
+    let Some((table, path)) = name.parts.split_last() else { return Err(Error::bug("a name has at least one part")) };
+    if path.len() > 2 || !DEFAULT_PATH.ends_with(&path.iter().map(String::as_str).collect::<Vec<_>>()) {
+        return Err(Error::query(format!("there is no database `{}`", path.join(".")))
+            .with_span(name.span)
+            .with_help("all tables are in `default_catalog`.`default_database`; leave the path out"));
+    }
+    Ok(table)
+}

@@ -1,0 +1,665 @@
+//! The binder of expressions: names to columns, operators and calls to typed expressions with every cast written out.
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::Column;
+use datafusion::logical_expr::expr::{BinaryExpr, Case, InList, Like};
+use datafusion::logical_expr::{Expr, Operator};
+use sqlparser::ast;
+
+use super::aggregation::Aggregation;
+use super::scope::Scope;
+use super::{at, literal};
+use crate::error::{Error, Result};
+use crate::expressions::{
+    Argument, ArithmeticOperator, CAST, CURRENT_WATERMARK, Call, CastShape, Function, MINUS_INTERVAL, Nulls,
+    PLUS_INTERVAL, TIMESTAMPDIFF, TRY_CAST, arithmetic_function, arithmetic_type, common_type, digits,
+    function_list, is_castable, is_native, is_numeric, lookup, operand, type_name, unit_length,
+};
+use crate::options::nearest;
+use crate::sql::{IntervalLength, SqlType, interval_length};
+use crate::stream::WATERMARK_COLUMN;
+
+/// A bound expression and what is known of it.
+#[derive(Debug, Clone)]
+pub struct Typed {
+    pub expression: Expr,
+    pub data_type: DataType,
+    pub nullable: bool,
+    /// Digits of the fraction of a second of a literal, where Arrow's unit says more than was written.
+    pub precision: Option<u8>,
+    /// The value of a whole number written in the query.
+    pub number: Option<i64>,
+    /// The value of a text written in the query.
+    pub text: Option<String>,
+}
+
+impl Typed {
+    /// An expression that is not a literal.
+    pub fn new(expression: Expr, data_type: DataType, nullable: bool) -> Self {
+        Self { expression, data_type, nullable, precision: None, number: None, text: None }
+    }
+}
+
+/// Binds the expressions of one place in a query.
+pub struct Binder<'a> {
+    pub scope: &'a Scope,
+    /// Behind GROUP BY: what may be named is a key or inside an aggregate function.
+    pub aggregation: Option<&'a mut Aggregation>,
+}
+
+impl<'a> Binder<'a> {
+    /// A binder of row expressions.
+    pub fn new(scope: &'a Scope) -> Self {
+        Self { scope, aggregation: None }
+    }
+
+    /// Binds an expression.
+    pub fn bind(&mut self, expression: &ast::Expr) -> Result<Typed> {
+        self.bind_anything(expression).map_err(|error| at(error, expression))
+    }
+
+    /// Binds a condition.
+    pub fn bind_condition(&mut self, expression: &ast::Expr) -> Result<Typed> {
+        let typed = self.bind(expression)?;
+        boolean(typed).map_err(|error| at(error, expression))
+    }
+
+    fn bind_anything(&mut self, expression: &ast::Expr) -> Result<Typed> {
+        if let Some(aggregation) = &mut self.aggregation
+            && let Some(key) = aggregation.key(expression, self.scope)
+        {
+            return Ok(key);
+        }
+        match expression {
+            ast::Expr::Nested(inner) => self.bind(inner),
+            ast::Expr::Identifier(ident) => self.column(std::slice::from_ref(ident)),
+            ast::Expr::CompoundIdentifier(idents) => self.column(idents),
+            ast::Expr::Value(value) => literal::literal(&value.value),
+            ast::Expr::TypedString(typed) => match &typed.value.value {
+                ast::Value::SingleQuotedString(text) => literal::typed_string(&typed.data_type, text),
+                other => Err(Error::query(format!("{other} is no text"))),
+            },
+            ast::Expr::UnaryOp { op, expr } => self.unary(*op, expr),
+            ast::Expr::BinaryOp { left, op, right } => self.binary(left, op, right),
+            ast::Expr::IsNull(inner) => Ok(self.test(inner)?.map(|inner| Expr::IsNull(Box::new(inner)))),
+            ast::Expr::IsNotNull(inner) => Ok(self.test(inner)?.map(|inner| Expr::IsNotNull(Box::new(inner)))),
+            ast::Expr::IsTrue(inner) => Ok(self.truth(inner)?.map(|inner| Expr::IsTrue(Box::new(inner)))),
+            ast::Expr::IsNotTrue(inner) => Ok(self.truth(inner)?.map(|inner| Expr::IsNotTrue(Box::new(inner)))),
+            ast::Expr::IsFalse(inner) => Ok(self.truth(inner)?.map(|inner| Expr::IsFalse(Box::new(inner)))),
+            ast::Expr::IsNotFalse(inner) => Ok(self.truth(inner)?.map(|inner| Expr::IsNotFalse(Box::new(inner)))),
+            ast::Expr::IsUnknown(inner) => Ok(self.truth(inner)?.map(|inner| Expr::IsUnknown(Box::new(inner)))),
+            ast::Expr::IsNotUnknown(inner) => Ok(self.truth(inner)?.map(|inner| Expr::IsNotUnknown(Box::new(inner)))),
+            ast::Expr::IsDistinctFrom(left, right) => self.comparison(left, Operator::IsDistinctFrom, right),
+            ast::Expr::IsNotDistinctFrom(left, right) => self.comparison(left, Operator::IsNotDistinctFrom, right),
+            ast::Expr::Between { expr, negated, low, high } => self.between(expr, *negated, low, high),
+            ast::Expr::InList { expr, list, negated } => self.in_list(expr, list, *negated),
+            ast::Expr::Like { negated, any: false, expr, pattern, escape_char } => {
+                self.like(*negated, expr, pattern, escape_char.as_ref())
+            }
+            ast::Expr::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref())
+            }
+            ast::Expr::Cast { kind, expr, data_type, .. } => {
+                let lenient = matches!(kind, ast::CastKind::TryCast | ast::CastKind::SafeCast);
+                let typed = self.bind(expr)?;
+                cast_to_sql(typed, &SqlType::of_cast(data_type)?, lenient)
+            }
+            ast::Expr::Extract { field, expr, .. } => {
+                let name = match field.to_string().to_ascii_uppercase().as_str() {
+                    "DAY" => "DAYOFMONTH".to_owned(),
+                    "DOW" => "DAYOFWEEK".to_owned(),
+                    "DOY" => "DAYOFYEAR".to_owned(),
+                    other => other.to_owned(),
+                };
+                let argument = self.bind(expr)?;
+                self.call_named(&name, vec![argument])
+            }
+            ast::Expr::Ceil { expr, field } => self.round("CEIL", expr, field),
+            ast::Expr::Floor { expr, field } => self.round("FLOOR", expr, field),
+            ast::Expr::Position { expr, r#in } => {
+                let arguments = vec![self.bind(expr)?, self.bind(r#in)?];
+                self.call_named("POSITION", arguments)
+            }
+            ast::Expr::Substring { expr, substring_from, substring_for, .. } => {
+                let parts = [Some(expr), substring_from.as_ref(), substring_for.as_ref()];
+                let arguments = parts.into_iter().flatten().map(|part| self.bind(part)).collect::<Result<_>>()?;
+                self.call_named("SUBSTRING", arguments)
+            }
+            ast::Expr::Trim { trim_where, trim_what, expr, .. } => {
+                let name = match trim_where {
+                    Some(ast::TrimWhereField::Leading) => "LTRIM",
+                    Some(ast::TrimWhereField::Trailing) => "RTRIM",
+                    _ => "BTRIM",
+                };
+                let parts = [Some(expr), trim_what.as_ref()];
+                let arguments = parts.into_iter().flatten().map(|part| self.bind(part)).collect::<Result<_>>()?;
+                self.call_named(name, arguments)
+            }
+            ast::Expr::Function(function) => self.function(function),
+            ast::Expr::Interval(_) => {
+                Err(Error::query("an interval stands only behind a time and + or -").with_help("as in ts - INTERVAL '5' SECOND"))
+            }
+            ast::Expr::Subquery(_) | ast::Expr::InSubquery { .. } | ast::Expr::Exists { .. } => {
+                Err(Error::query("subqueries inside expressions are not built yet"))
+            }
+            other => Err(Error::query(format!("the expression {other} is not built yet"))),
+        }
+    }
+
+    fn column(&mut self, idents: &[ast::Ident]) -> Result<Typed> {
+        let column = self.scope.resolve(idents)?;
+        if let Some(aggregation) = &self.aggregation {
+            return Err(aggregation.not_grouped(&column.name));
+        }
+        let expression = Expr::Column(Column::new_unqualified(&column.name));
+        Ok(Typed::new(expression, column.data_type.clone(), column.nullable))
+    }
+
+    fn unary(&mut self, operator: ast::UnaryOperator, inner: &ast::Expr) -> Result<Typed> {
+        match operator {
+            ast::UnaryOperator::Not => {
+                let inner = self.bind_condition(inner)?;
+                Ok(Typed::new(Expr::Not(Box::new(inner.expression)), DataType::Boolean, inner.nullable))
+            }
+            ast::UnaryOperator::Plus => self.number(inner, "+"),
+            ast::UnaryOperator::Minus => {
+                // The literal first: -2147483648 is an INT although 2147483648 is none.
+                if let ast::Expr::Value(value) = inner
+                    && let ast::Value::Number(text, _) = &value.value
+                    && !text.contains(['e', 'E', '.'])
+                    && let Ok(number) = format!("-{text}").parse::<i64>()
+                {
+                    return Ok(literal::of(match i32::try_from(number) {
+                        Ok(number) => datafusion::scalar::ScalarValue::Int32(Some(number)),
+                        Err(_) => datafusion::scalar::ScalarValue::Int64(Some(number)),
+                    }));
+                }
+                let number = self.number(inner, "-")?;
+                let zero = cast(literal::of(datafusion::scalar::ScalarValue::Int32(Some(0))), &number.data_type)?;
+                let output = number.data_type.clone();
+                if matches!(output, DataType::Decimal128(..)) {
+                    let nullable = number.nullable;
+                    let call = Call::new(arithmetic_function(ArithmeticOperator::Minus), output.clone(), nullable, Vec::new());
+                    return Ok(Typed::new(call.on(vec![zero.expression, number.expression]), output, nullable));
+                }
+                Ok(Typed::new(infix(zero.expression, Operator::Minus, number.expression), output, number.nullable))
+            }
+            other => Err(Error::query(format!("the operator {other} is not built yet"))),
+        }
+    }
+
+    fn number(&mut self, inner: &ast::Expr, sign: &str) -> Result<Typed> {
+        let typed = self.bind(inner)?;
+        if is_numeric(&typed.data_type) {
+            return Ok(typed);
+        }
+        Err(Error::query(format!("Cannot apply '{sign}' to {}", type_name(&typed.data_type))))
+    }
+
+    fn binary(&mut self, left: &ast::Expr, operator: &ast::BinaryOperator, right: &ast::Expr) -> Result<Typed> {
+        use ast::BinaryOperator as B;
+        match operator {
+            B::And | B::Or => {
+                let (left, right) = (self.bind_condition(left)?, self.bind_condition(right)?);
+                let operator = if *operator == B::And { Operator::And } else { Operator::Or };
+                let nullable = left.nullable || right.nullable;
+                Ok(Typed::new(infix(left.expression, operator, right.expression), DataType::Boolean, nullable))
+            }
+            B::Eq => self.comparison(left, Operator::Eq, right),
+            B::NotEq => self.comparison(left, Operator::NotEq, right),
+            B::Lt => self.comparison(left, Operator::Lt, right),
+            B::LtEq => self.comparison(left, Operator::LtEq, right),
+            B::Gt => self.comparison(left, Operator::Gt, right),
+            B::GtEq => self.comparison(left, Operator::GtEq, right),
+            B::Plus => self.arithmetic(left, ArithmeticOperator::Plus, right),
+            B::Minus => self.arithmetic(left, ArithmeticOperator::Minus, right),
+            B::Multiply => self.arithmetic(left, ArithmeticOperator::Multiply, right),
+            B::Divide => self.arithmetic(left, ArithmeticOperator::Divide, right),
+            B::Modulo => self.arithmetic(left, ArithmeticOperator::Modulo, right),
+            B::StringConcat => {
+                let arguments = vec![self.bind(left)?, self.bind(right)?];
+                self.call_named("CONCAT", arguments)
+            }
+            other => Err(Error::query(format!("the operator {other} is not built yet"))),
+        }
+    }
+
+    fn comparison(&mut self, left: &ast::Expr, operator: Operator, right: &ast::Expr) -> Result<Typed> {
+        let (left, right) = same_type(self.bind(left)?, self.bind(right)?, operator)?;
+        let nullable = (left.nullable || right.nullable)
+            && !matches!(operator, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
+        Ok(Typed::new(infix(left.expression, operator, right.expression), DataType::Boolean, nullable))
+    }
+
+    fn arithmetic(&mut self, left: &ast::Expr, operator: ArithmeticOperator, right: &ast::Expr) -> Result<Typed> {
+        if let Some(length) = interval_length(right) {
+            let time = self.bind(left)?;
+            return shift(time, operator, length, right);
+        }
+        if let (Some(length), ArithmeticOperator::Plus) = (interval_length(left), operator) {
+            let time = self.bind(right)?;
+            return shift(time, operator, length, left);
+        }
+        let (left, right) = (self.bind(left)?, self.bind(right)?);
+        let Some(output) = arithmetic_type(operator, &left.data_type, &right.data_type) else {
+            let error = Error::query(format!(
+                "Cannot apply '{}' to arguments of type '<{}> {} <{}>'",
+                operator.symbol(),
+                type_name(&left.data_type),
+                operator.symbol(),
+                type_name(&right.data_type)
+            ));
+            let is_time = |data_type: &DataType| matches!(data_type, DataType::Timestamp(..) | DataType::Date32);
+            return Err(if is_time(&left.data_type) && is_time(&right.data_type) {
+                error.with_help("use TIMESTAMPDIFF(SECOND, a, b)")
+            } else {
+                error.with_help("write the conversion that is meant: CAST(… AS …)")
+            });
+        };
+        let nullable = left.nullable || right.nullable;
+        if is_native(operator, &output) {
+            let (left, right) = (cast(left, &output)?, cast(right, &output)?);
+            let symbol = match operator {
+                ArithmeticOperator::Plus => Operator::Plus,
+                ArithmeticOperator::Minus => Operator::Minus,
+                ArithmeticOperator::Multiply => Operator::Multiply,
+                ArithmeticOperator::Divide => Operator::Divide,
+                ArithmeticOperator::Modulo => Operator::Modulo,
+            };
+            return Ok(Typed::new(infix(left.expression, symbol, right.expression), output, nullable));
+        }
+        let (left, right) = if matches!(output, DataType::Decimal128(..)) {
+            let (one, two) = (operand(left.data_type.clone()), operand(right.data_type.clone()));
+            (cast(left, &one)?, cast(right, &two)?)
+        } else {
+            (cast(left, &output)?, cast(right, &output)?)
+        };
+        let nullable = nullable || matches!(output, DataType::Decimal128(..));
+        let call = Call::new(arithmetic_function(operator), output.clone(), nullable, Vec::new());
+        Ok(Typed::new(call.on(vec![left.expression, right.expression]), output, nullable))
+    }
+
+    fn between(&mut self, value: &ast::Expr, negated: bool, low: &ast::Expr, high: &ast::Expr) -> Result<Typed> {
+        let least = self.comparison(value, Operator::GtEq, low)?;
+        let most = self.comparison(value, Operator::LtEq, high)?;
+        let nullable = least.nullable || most.nullable;
+        let both = infix(least.expression, Operator::And, most.expression);
+        let expression = if negated { Expr::Not(Box::new(both)) } else { both };
+        Ok(Typed::new(expression, DataType::Boolean, nullable))
+    }
+
+    fn in_list(&mut self, value: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Typed> {
+        let value = self.bind(value)?;
+        let list: Vec<Typed> = list.iter().map(|item| self.bind(item)).collect::<Result<_>>()?;
+        let mut common = value.data_type.clone();
+        for item in &list {
+            common = comparable(&common, &item.data_type, Operator::Eq)?;
+        }
+        let nullable = value.nullable || list.iter().any(|item| item.nullable);
+        let value = Box::new(cast(value, &common)?.expression);
+        let list = list.into_iter().map(|item| Ok(cast(item, &common)?.expression)).collect::<Result<_>>()?;
+        Ok(Typed::new(Expr::InList(InList::new(value, list, negated)), DataType::Boolean, nullable))
+    }
+
+    fn like(
+        &mut self,
+        negated: bool,
+        value: &ast::Expr,
+        pattern: &ast::Expr,
+        escape: Option<&ast::ValueWithSpan>,
+    ) -> Result<Typed> {
+        let (value, pattern) = (self.bind(value)?, self.bind(pattern)?);
+        for side in [&value, &pattern] {
+            if !matches!(side.data_type, DataType::Utf8 | DataType::Null) {
+                return Err(Error::query(format!("LIKE compares texts, not {}", type_name(&side.data_type))));
+            }
+        }
+        let escape = match escape.map(|escape| &escape.value) {
+            None => None,
+            Some(ast::Value::SingleQuotedString(text)) if text.chars().count() == 1 => text.chars().next(),
+            Some(other) => return Err(Error::query(format!("ESCAPE takes one character, not {other}"))),
+        };
+        let nullable = value.nullable || pattern.nullable;
+        let (value, pattern) = (cast(value, &DataType::Utf8)?, cast(pattern, &DataType::Utf8)?);
+        let like = Like::new(negated, Box::new(value.expression), Box::new(pattern.expression), escape, false);
+        Ok(Typed::new(Expr::Like(like), DataType::Boolean, nullable))
+    }
+
+    /// CASE, with conditions written out and every branch of one type.
+    fn case(
+        &mut self,
+        operand: Option<&ast::Expr>,
+        conditions: &[ast::CaseWhen],
+        otherwise: Option<&ast::Expr>,
+    ) -> Result<Typed> {
+        let mut whens = Vec::new();
+        let mut branches = Vec::new();
+        for branch in conditions {
+            let condition = match operand {
+                Some(operand) => self.comparison(operand, Operator::Eq, &branch.condition)?,
+                None => self.bind_condition(&branch.condition)?,
+            };
+            whens.push(condition.expression);
+            branches.push(self.bind(&branch.result)?);
+        }
+        branches.push(match otherwise {
+            Some(otherwise) => self.bind(otherwise)?,
+            None => literal::of(datafusion::scalar::ScalarValue::Null),
+        });
+        let (mut branches, data_type) = to_common_type(branches, "the branches of a CASE")?;
+        let nullable = branches.iter().any(|branch| branch.nullable);
+        let otherwise = branches.pop().map(|branch| Box::new(branch.expression));
+        let branches = whens
+            .into_iter()
+            .zip(branches)
+            .map(|(when, then)| (Box::new(when), Box::new(then.expression)))
+            .collect();
+        Ok(Typed::new(Expr::Case(Case::new(None, branches, otherwise)), data_type, nullable))
+    }
+
+    fn test(&mut self, inner: &ast::Expr) -> Result<Test> {
+        Ok(Test(self.bind(inner)?.expression))
+    }
+
+    fn truth(&mut self, inner: &ast::Expr) -> Result<Test> {
+        Ok(Test(self.bind_condition(inner)?.expression))
+    }
+
+    fn round(&mut self, name: &str, inner: &ast::Expr, field: &ast::CeilFloorKind) -> Result<Typed> {
+        match field {
+            ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) => {}
+            _ => return Err(Error::query(format!("{name} of times is not built yet"))),
+        }
+        let argument = self.bind(inner)?;
+        self.call_named(name, vec![argument])
+    }
+
+    fn function(&mut self, function: &ast::Function) -> Result<Typed> {
+        let name = function.name.to_string().to_ascii_uppercase();
+        if function.over.is_some() {
+            return Err(Error::query(format!("{name} OVER (…) is not built yet")));
+        }
+        if Aggregation::is_aggregate(&name) {
+            return self.aggregate(&name, function);
+        }
+        let arguments = match &function.args {
+            ast::FunctionArguments::None => &[][..],
+            ast::FunctionArguments::List(list) => &list.args[..],
+            ast::FunctionArguments::Subquery(_) => {
+                return Err(Error::query(format!("{name} does not take a query")));
+            }
+        };
+        let arguments: Vec<&ast::Expr> = arguments.iter().map(|argument| plain_argument(&name, argument)).collect::<Result<_>>()?;
+        match (name.as_str(), arguments.as_slice()) {
+            ("CURRENT_WATERMARK", [rowtime]) => self.current_watermark(rowtime),
+            ("COALESCE" | "IFNULL" | "NVL", [_, ..]) => self.coalesce(&arguments),
+            ("NULLIF", [value, other]) => {
+                let same = self.comparison(value, Operator::Eq, other)?;
+                let value = self.bind(value)?;
+                let null = cast(literal::of(datafusion::scalar::ScalarValue::Null), &value.data_type)?;
+                let branch = (Box::new(same.expression), Box::new(null.expression));
+                let case = Case::new(None, vec![branch], Some(Box::new(value.expression)));
+                Ok(Typed::new(Expr::Case(case), value.data_type, true))
+            }
+            ("IF", [condition, then, otherwise]) => {
+                let condition = self.bind_condition(condition)?;
+                let branches = vec![self.bind(then)?, self.bind(otherwise)?];
+                let (branches, data_type) = to_common_type(branches, "the branches of IF")?;
+                let nullable = branches.iter().any(|branch| branch.nullable);
+                let mut branches = branches.into_iter().map(|branch| Box::new(branch.expression));
+                let (Some(then), Some(otherwise)) = (branches.next(), branches.next()) else {
+                    return Err(Error::bug("IF has two branches"));
+                };
+                let case = Case::new(None, vec![(Box::new(condition.expression), then)], Some(otherwise));
+                Ok(Typed::new(Expr::Case(case), data_type, nullable))
+            }
+            ("TIMESTAMPDIFF", [unit, from, to]) => {
+                let unit = unit.to_string();
+                let length = unit_length(&unit).ok_or_else(|| {
+                    Error::query(format!("{unit} is no unit of time")).with_help("SECOND, MINUTE, HOUR, DAY, MONTH or YEAR")
+                })?;
+                let (from, to) = (self.bind(from)?, self.bind(to)?);
+                let (from, to) = same_type(from, to, Operator::Minus)?;
+                let nullable = from.nullable || to.nullable;
+                let call = Call::new(&TIMESTAMPDIFF, DataType::Int32, nullable, vec![length]);
+                Ok(Typed::new(call.on(vec![from.expression, to.expression]), DataType::Int32, nullable))
+            }
+            _ => {
+                let arguments = arguments.into_iter().map(|argument| self.bind(argument)).collect::<Result<_>>()?;
+                self.call_named(&name, arguments)
+            }
+        }
+    }
+
+    /// The watermark that the row met in its own split.
+    fn current_watermark(&mut self, rowtime: &ast::Expr) -> Result<Typed> {
+        let column = match rowtime {
+            ast::Expr::Identifier(ident) => self.scope.resolve(std::slice::from_ref(ident))?,
+            ast::Expr::CompoundIdentifier(idents) => self.scope.resolve(idents)?,
+            other => return Err(Error::query(format!("CURRENT_WATERMARK takes the rowtime column, not {other}"))),
+        };
+        if !column.is_rowtime || !self.scope.has_watermark() {
+            return Err(Error::query(format!("The argument of CURRENT_WATERMARK() must be a rowtime attribute, but `{}` is none.", column.name))
+                .with_help("name the column of the table's WATERMARK clause itself, not a copy of it"));
+        }
+        if self.aggregation.is_some() {
+            return Err(Error::query("CURRENT_WATERMARK is known of rows, not of groups"));
+        }
+        let hidden = Expr::Column(Column::new_unqualified(WATERMARK_COLUMN));
+        let output = DataType::Timestamp(TimeUnit::Millisecond, None);
+        let call = Call::new(&CURRENT_WATERMARK, output.clone(), true, Vec::new());
+        Ok(Typed::new(call.on(vec![hidden]), output, true))
+    }
+
+    fn coalesce(&mut self, arguments: &[&ast::Expr]) -> Result<Typed> {
+        let values = arguments.iter().map(|argument| self.bind(argument)).collect::<Result<Vec<_>>>()?;
+        let (mut values, data_type) = to_common_type(values, "the arguments of COALESCE")?;
+        let nullable = values.iter().all(|value| value.nullable);
+        let last = values.pop().map(|value| Box::new(value.expression));
+        let branches: Vec<_> = values
+            .into_iter()
+            .map(|value| (Box::new(Expr::IsNotNull(Box::new(value.expression.clone()))), Box::new(value.expression)))
+            .collect();
+        if branches.is_empty() {
+            let only = last.ok_or_else(|| Error::bug("COALESCE has an argument"))?;
+            return Ok(Typed::new(*only, data_type, nullable));
+        }
+        Ok(Typed::new(Expr::Case(Case::new(None, branches, last)), data_type, nullable))
+    }
+
+    fn aggregate(&mut self, name: &str, function: &ast::Function) -> Result<Typed> {
+        let scope = self.scope;
+        match &mut self.aggregation {
+            Some(aggregation) => aggregation.call(name, function, scope),
+            None => Err(Error::query(format!("{name} is an aggregate function, which has no place here"))
+                .with_help("aggregate in the SELECT list or in HAVING")),
+        }
+    }
+
+    fn call_named(&self, name: &str, arguments: Vec<Typed>) -> Result<Typed> {
+        let function = lookup(name).ok_or_else(|| unknown_function(name))?;
+        call(function, arguments)
+    }
+}
+
+/// An expression whose result is never NULL.
+struct Test(Expr);
+
+impl Test {
+    fn map(self, wrap: impl FnOnce(Expr) -> Expr) -> Typed {
+        Typed::new(wrap(self.0), DataType::Boolean, false)
+    }
+}
+
+fn plain_argument<'a>(name: &str, argument: &'a ast::FunctionArg) -> Result<&'a ast::Expr> {
+    match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expression)) => Ok(expression),
+        other => Err(Error::query(format!("{name} does not take {other}"))),
+    }
+}
+
+/// A call with its arguments cast as the function's typing rule asks.
+fn call(function: &'static Function, arguments: Vec<Typed>) -> Result<Typed> {
+    let seen: Vec<Argument> = arguments
+        .iter()
+        .map(|typed| Argument { data_type: typed.data_type.clone(), number: typed.number, text: typed.text.clone() })
+        .collect();
+    let typing = (function.typing)(&seen).map_err(|reason| {
+        Error::query(format!("{}: {reason}", function.name)).with_help(function.doc)
+    })?;
+    let nullable = function.nulls == Nulls::Possible || arguments.iter().any(|argument| argument.nullable);
+    let arguments = arguments
+        .into_iter()
+        .zip(&typing.arguments)
+        .map(|(argument, wanted)| Ok(cast(argument, wanted)?.expression))
+        .collect::<Result<Vec<_>>>()?;
+    let call = Call::new(function, typing.output.clone(), nullable, typing.parameters);
+    Ok(Typed::new(call.on(arguments), typing.output, nullable))
+}
+
+fn unknown_function(name: &str) -> Error {
+    let list = function_list();
+    let error = Error::query(format!("No match found for function {name}"));
+    match nearest(name, list.iter().map(|(known, _)| *known)) {
+        Some(meant) => error.with_help(format!("did you mean {meant}?")),
+        None => error.with_help("SHOW FUNCTIONS lists those that there are"),
+    }
+}
+
+/// A time plus or minus an interval.
+fn shift(time: Typed, operator: ArithmeticOperator, length: IntervalLength, interval: &ast::Expr) -> Result<Typed> {
+    if !matches!(time.data_type, DataType::Timestamp(..) | DataType::Date32) {
+        return Err(Error::query(format!("an interval moves a time, not {}", type_name(&time.data_type))));
+    }
+    let (function, sign) = match operator {
+        ArithmeticOperator::Plus => (&PLUS_INTERVAL, 1),
+        ArithmeticOperator::Minus => (&MINUS_INTERVAL, -1),
+        other => return Err(Error::query(format!("'{}' has no meaning for an interval", other.symbol()))),
+    };
+    let (months, millis) = match length {
+        IntervalLength::Months(months) => (months * sign, 0),
+        IntervalLength::Milliseconds(millis) => (0, millis * sign),
+    };
+    // A literal keeps what was written of its fraction; the sum has the unit's digits.
+    let time = Typed { precision: None, ..time };
+    let call = Call::new(function, time.data_type.clone(), time.nullable, vec![months, millis]).with_detail(interval.to_string());
+    Ok(Typed::new(call.on(vec![time.expression]), time.data_type, time.nullable))
+}
+
+fn infix(left: Expr, operator: Operator, right: Expr) -> Expr {
+    Expr::BinaryExpr(BinaryExpr::new(Box::new(left), operator, Box::new(right)))
+}
+
+fn boolean(typed: Typed) -> Result<Typed> {
+    match typed.data_type {
+        DataType::Boolean => Ok(typed),
+        DataType::Null => cast(typed, &DataType::Boolean),
+        ref other => Err(Error::query(format!("a condition is a BOOLEAN, not {}", type_name(other)))),
+    }
+}
+
+fn same_type(left: Typed, right: Typed, operator: Operator) -> Result<(Typed, Typed)> {
+    let common = comparable(&left.data_type, &right.data_type, operator)?;
+    Ok((cast(left, &common)?, cast(right, &common)?))
+}
+
+/// The type that two compared values are brought to; texts and numbers are not compared.
+fn comparable(left: &DataType, right: &DataType, operator: Operator) -> Result<DataType> {
+    common_type(left, right).ok_or_else(|| {
+        Error::query(format!(
+            "Cannot apply '{operator}' to arguments of type '<{}> {operator} <{}>'",
+            type_name(left),
+            type_name(right)
+        ))
+        .with_help("nothing is converted by itself here: write CAST(… AS …)")
+    })
+}
+
+fn to_common_type(values: Vec<Typed>, what: &str) -> Result<(Vec<Typed>, DataType)> {
+    let mut common = DataType::Null;
+    for value in &values {
+        common = common_type(&common, &value.data_type).ok_or_else(|| {
+            Error::query(format!(
+                "{what} have no common type: {} and {}",
+                type_name(&common),
+                type_name(&value.data_type)
+            ))
+        })?;
+    }
+    let values = values.into_iter().map(|value| cast(value, &common)).collect::<Result<_>>()?;
+    Ok((values, common))
+}
+
+/// A value in an Arrow type that Flink converts to without being asked, or that a rule asks for.
+pub fn cast(typed: Typed, to: &DataType) -> Result<Typed> {
+    cast_with(typed, to, CastShape::default(), &type_name(to), false)
+}
+
+/// `CAST(typed AS to)`, or TRY_CAST.
+pub fn cast_to_sql(typed: Typed, to: &SqlType, lenient: bool) -> Result<Typed> {
+    let mut shape = CastShape::default();
+    match to {
+        SqlType::Char(length) => (shape.length, shape.pad) = (Some(*length), true),
+        SqlType::VarChar(length) if *length != u32::MAX => shape.length = Some(*length),
+        SqlType::Timestamp(precision) | SqlType::TimestampLtz(precision) | SqlType::Time(precision) => {
+            shape.precision = Some(*precision);
+        }
+        _ => {}
+    }
+    let keeps_precision = shape.precision;
+    let mut out = cast_with(typed, &to.arrow(), shape, &to.to_string(), lenient)?;
+    out.precision = keeps_precision;
+    Ok(out)
+}
+
+fn cast_with(typed: Typed, to: &DataType, mut shape: CastShape, name: &str, lenient: bool) -> Result<Typed> {
+    let coarser = |precision: u8| match to {
+        DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit) => precision < digits(*unit),
+        _ => false,
+    };
+    if shape.precision.is_some_and(|precision| !coarser(precision)) {
+        shape.precision = None;
+    }
+    let plain = shape.length.is_none() && shape.precision.is_none();
+    if typed.data_type == *to && plain {
+        return Ok(typed);
+    }
+    is_castable(&typed.data_type, to).map_err(|help| {
+        let error = Error::query(format!("Unsupported cast from '{}' to '{name}'", type_name(&typed.data_type)));
+        match help {
+            Some(help) => error.with_help(help),
+            None => error,
+        }
+    })?;
+    if *to == DataType::Utf8 && shape.precision.is_none() {
+        shape.precision = typed.precision;
+    }
+    let nullable = typed.nullable || lenient;
+    let function = if lenient { &TRY_CAST } else { &CAST };
+    let call = Call::new(function, to.clone(), nullable, shape.parameters()).with_detail(name);
+    Ok(Typed::new(call.on(vec![typed.expression]), to.clone(), nullable))
+}
+
+/// The declared type that an Arrow type stands for, as far as Arrow says it.
+pub fn sql_type(data_type: &DataType) -> SqlType {
+    match data_type {
+        DataType::Boolean => SqlType::Boolean,
+        DataType::Int8 => SqlType::TinyInt,
+        DataType::Int16 => SqlType::SmallInt,
+        DataType::Int32 => SqlType::Int,
+        DataType::Int64 => SqlType::BigInt,
+        DataType::Float32 => SqlType::Float,
+        DataType::Float64 => SqlType::Double,
+        DataType::Decimal128(precision, scale) => SqlType::Decimal(*precision, scale.unsigned_abs()),
+        DataType::Binary => SqlType::VarBinary(u32::MAX),
+        DataType::Date32 => SqlType::Date,
+        DataType::Time32(unit) | DataType::Time64(unit) => SqlType::Time(digits(*unit)),
+        DataType::Timestamp(unit, None) => SqlType::Timestamp(digits(*unit)),
+        DataType::Timestamp(unit, Some(_)) => SqlType::TimestampLtz(digits(*unit)),
+        DataType::List(field) => SqlType::Array(Box::new(sql_type(field.data_type()))),
+        DataType::Struct(fields) => {
+            SqlType::Row(fields.iter().map(|field| (field.name().clone(), sql_type(field.data_type()))).collect())
+        }
+        _ => SqlType::STRING,
+    }
+}

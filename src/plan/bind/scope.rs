@@ -1,0 +1,112 @@
+//! The columns that an expression may name, with what is known of each: type, time attribute, window bound.
+
+use arrow::datatypes::DataType;
+use sqlparser::ast;
+
+use super::{at, place};
+use crate::error::{Error, Result};
+use crate::options::nearest;
+use crate::stream::WATERMARK_COLUMN;
+
+/// The columns in reach, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// The name by which columns may be qualified: the table's, or its alias.
+    pub qualifier: Option<String>,
+    pub columns: Vec<ScopeColumn>,
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScopeColumn {
+    /// Unique within the scope; the name of the plan's field too.
+    pub name: String,
+    pub data_type: DataType,
+    pub nullable: bool,
+    /// Whether it is an event-time attribute: windows may be put on it.
+    pub is_rowtime: bool,
+    /// Whether it is a bound of the window that a window table function assigned.
+    pub window: Option<WindowColumn>,
+}
+
+/// The three columns that a window table function adds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowColumn {
+    Start,
+    End,
+    Time,
+}
+
+impl WindowColumn {
+    /// All three, in order.
+    pub const ALL: [Self; 3] = [Self::Start, Self::End, Self::Time];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "window_start",
+            Self::End => "window_end",
+            Self::Time => "window_time",
+        }
+    }
+}
+
+impl ScopeColumn {
+    /// A plain column.
+    pub fn new(name: impl Into<String>, data_type: DataType, nullable: bool) -> Self {
+        Self { name: name.into(), data_type, nullable, is_rowtime: false, window: None }
+    }
+
+    /// Whether a query can name it; columns of ours cannot be named.
+    pub fn is_visible(&self) -> bool {
+        !self.name.starts_with('$')
+    }
+}
+
+impl Scope {
+    /// The columns that `SELECT *` means.
+    pub fn visible(&self) -> impl Iterator<Item = &ScopeColumn> {
+        self.columns.iter().filter(|column| column.is_visible())
+    }
+
+    /// Whether the watermark that each row meets is at hand.
+    pub fn has_watermark(&self) -> bool {
+        self.columns.iter().any(|column| column.name == WATERMARK_COLUMN)
+    }
+
+    /// The column of that name, perhaps qualified.
+    pub fn resolve(&self, idents: &[ast::Ident]) -> Result<&ScopeColumn> {
+        let (name, qualifier) = match idents {
+            [name] => (name, None),
+            [qualifier, name] => (name, Some(qualifier)),
+            _ => {
+                let text: Vec<&str> = idents.iter().map(|ident| ident.value.as_str()).collect();
+                let error = Error::query(format!("`{}` is no column", text.join(".")));
+                return Err(idents.first().map_or(error.clone(), |ident| at(error, ident)));
+            }
+        };
+        if let Some(qualifier) = qualifier
+            && self.qualifier.as_deref() != Some(qualifier.value.as_str())
+        {
+            let error = at(Error::query(format!("Table '{}' not found", qualifier.value)), qualifier);
+            return Err(match &self.qualifier {
+                Some(known) => error.with_help(format!("the table here is `{known}`")),
+                None => error,
+            });
+        }
+        let found = self.visible().find(|column| column.name == name.value);
+        found.ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &ast::Ident) -> Error {
+        let mut error = Error::query(format!("Column '{}' not found in any table", name.value));
+        if let Some(span) = place(name) {
+            error = error.with_span(span);
+        }
+        let names: Vec<&str> = self.visible().map(|column| column.name.as_str()).collect();
+        match nearest(&name.value, names.iter().copied()) {
+            Some(meant) => error.with_help(format!("did you mean `{meant}`?")),
+            None if names.is_empty() => error,
+            None => error.with_help(format!("there are {}", names.join(", "))),
+        }
+    }
+}
