@@ -1,0 +1,252 @@
+//! One SELECT: FROM, WHERE, GROUP BY, HAVING, the list, DISTINCT.
+
+use datafusion::common::Column;
+use datafusion::logical_expr::Expr;
+use sqlparser::ast;
+
+use super::aggregation::Aggregation;
+use super::at;
+use super::expression::{Binder, Typed};
+use super::query::{BoundQuery, QueryBinder, aggregate, filter, project};
+use super::scope::{Scope, ScopeColumn, WindowColumn};
+use crate::error::{Error, Result};
+
+/// A column of the SELECT list before it is bound.
+enum Item<'a> {
+    /// All visible columns.
+    All,
+    Expression { expression: &'a ast::Expr, alias: Option<&'a str> },
+}
+
+impl QueryBinder<'_> {
+    /// Binds a SELECT.
+    pub fn select(&mut self, select: &ast::Select) -> Result<BoundQuery> {
+        refuse_clauses(select)?;
+        let mut input = match select.from.as_slice() {
+            [] => super::query::one_row()?,
+            [table] if table.joins.is_empty() => self.table_factor(&table.relation)?,
+            [_] => return Err(not_built("joins")),
+            _ => return Err(not_built("joins (a comma in FROM)")),
+        };
+        if let Some(condition) = &select.selection {
+            let condition = Binder::new(&input.scope).bind_condition(condition)?;
+            input = filter(input, condition)?;
+        }
+        let items: Vec<Item<'_>> = select.projection.iter().map(item).collect::<Result<_>>()?;
+        let group_by = match &select.group_by {
+            ast::GroupByExpr::Expressions(keys, modifiers) if modifiers.is_empty() => keys.as_slice(),
+            _ => return Err(not_built("GROUP BY ALL, ROLLUP and CUBE")),
+        };
+        let calls_aggregates = select.having.is_some() || items.iter().any(|item| item.calls_aggregate());
+        let bound = if group_by.is_empty() && !calls_aggregates {
+            let scope = input.scope.clone();
+            project_items(input, &scope, &items, &mut Binder::new(&scope))?
+        } else {
+            self.aggregated(input, &items, group_by, select.having.as_ref())?
+        };
+        match &select.distinct {
+            None | Some(ast::Distinct::All) => Ok(bound),
+            Some(ast::Distinct::Distinct) => distinct(bound),
+            Some(ast::Distinct::On(_)) => Err(not_built("DISTINCT ON")),
+        }
+    }
+
+    fn aggregated(
+        &mut self,
+        input: BoundQuery,
+        items: &[Item<'_>],
+        group_by: &[ast::Expr],
+        having: Option<&ast::Expr>,
+    ) -> Result<BoundQuery> {
+        let scope = input.scope.clone();
+        let mut aggregation = Aggregation::default();
+        for key in group_by {
+            if let ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_) = key {
+                return Err(at(not_built("GROUPING SETS, CUBE and ROLLUP"), key));
+            }
+            let typed = self.group_key(key, &scope, items)?;
+            aggregation.add_key(typed, &scope);
+        }
+        self.warn_of_half_a_window(&aggregation);
+        let mut binder = Binder { scope: &scope, aggregation: Some(&mut aggregation) };
+        let having = having.map(|having| binder.bind_condition(having)).transpose()?;
+        let outputs = bind_items(items, &scope, &mut binder)?;
+        let mut bound = aggregate(input, &aggregation)?;
+        if let Some(having) = having {
+            bound = filter(bound, having)?;
+        }
+        let columns = named_outputs(outputs, &bound.scope);
+        project(bound, columns)
+    }
+
+    /// A key of GROUP BY: an expression, or the number of an item of the list.
+    fn group_key(&self, key: &ast::Expr, scope: &Scope, items: &[Item<'_>]) -> Result<Typed> {
+        match Binder::new(scope).bind(key) {
+            Ok(typed) if typed.number.is_none() => Ok(typed),
+            // Flink knows neither ordinals nor aliases here; a constant would group everything together.
+            Ok(_) => Err(at(Error::query("GROUP BY takes expressions, not positions"), key)),
+            Err(error) => {
+                let alias = match key {
+                    ast::Expr::Identifier(ident) => items.iter().any(|item| item.alias() == Some(ident.value.as_str())),
+                    _ => false,
+                };
+                Err(if alias { error.with_help("an alias of the SELECT list is not known in GROUP BY: repeat the expression") } else { error })
+            }
+        }
+    }
+
+    /// N8: with one of the two bounds alone nothing ever closes a window.
+    fn warn_of_half_a_window(&mut self, aggregation: &Aggregation) {
+        let has = |bound: WindowColumn| aggregation.keys().iter().any(|key| key.column.window == Some(bound));
+        let missing = match (has(WindowColumn::Start), has(WindowColumn::End)) {
+            (true, false) => "window_end",
+            (false, true) => "window_start",
+            _ => return,
+        };
+        self.warnings.push(format!(
+            "GROUP BY lacks {missing}: without both bounds this is no window aggregate but one that is never complete; \
+             it emits updates and keeps every group"
+        ));
+    }
+}
+
+impl<'a> Item<'a> {
+    fn alias(&self) -> Option<&'a str> {
+        match self {
+            Self::All => None,
+            Self::Expression { alias, .. } => *alias,
+        }
+    }
+
+    fn calls_aggregate(&self) -> bool {
+        use sqlparser::ast::{Visit, Visitor};
+        use std::ops::ControlFlow;
+        struct Finder;
+        impl Visitor for Finder {
+            type Break = ();
+            fn pre_visit_expr(&mut self, expression: &ast::Expr) -> ControlFlow<()> {
+                match expression {
+                    ast::Expr::Function(function)
+                        if function.over.is_none()
+                            && Aggregation::is_aggregate(&function.name.to_string().to_ascii_uppercase()) =>
+                    {
+                        ControlFlow::Break(())
+                    }
+                    _ => ControlFlow::Continue(()),
+                }
+            }
+        }
+        match self {
+            Self::All => false,
+            Self::Expression { expression, .. } => expression.visit(&mut Finder).is_break(),
+        }
+    }
+}
+
+fn item(item: &ast::SelectItem) -> Result<Item<'_>> {
+    Ok(match item {
+        ast::SelectItem::UnnamedExpr(expression) => Item::Expression { expression, alias: None },
+        ast::SelectItem::ExprWithAlias { expr, alias } => {
+            Item::Expression { expression: expr, alias: Some(alias.value.as_str()) }
+        }
+        ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..) => Item::All,
+        other => return Err(Error::query(format!("{other} has no place in a SELECT list"))),
+    })
+}
+
+/// The list as (bound expression, name asked for).
+fn bind_items(items: &[Item<'_>], scope: &Scope, binder: &mut Binder<'_>) -> Result<Vec<(Typed, Option<String>)>> {
+    let mut outputs = Vec::new();
+    for item in items {
+        match item {
+            Item::All => {
+                if let Some(aggregation) = &binder.aggregation {
+                    return Err(aggregation.not_grouped("*"));
+                }
+                for column in scope.visible() {
+                    let expression = Expr::Column(Column::new_unqualified(&column.name));
+                    outputs.push((Typed::new(expression, column.data_type.clone(), column.nullable), Some(column.name.clone())));
+                }
+            }
+            Item::Expression { expression, alias } => {
+                let name = alias.map(str::to_owned).or_else(|| name_of(expression));
+                outputs.push((binder.bind(expression)?, name));
+            }
+        }
+    }
+    Ok(outputs)
+}
+
+fn project_items(input: BoundQuery, scope: &Scope, items: &[Item<'_>], binder: &mut Binder<'_>) -> Result<BoundQuery> {
+    let outputs = bind_items(items, scope, binder)?;
+    let columns = named_outputs(outputs, scope);
+    project(input, columns)
+}
+
+/// The name that a plain column keeps.
+fn name_of(expression: &ast::Expr) -> Option<String> {
+    match expression {
+        ast::Expr::Identifier(ident) => Some(ident.value.clone()),
+        ast::Expr::CompoundIdentifier(idents) => idents.last().map(|ident| ident.value.clone()),
+        ast::Expr::Nested(inner) => name_of(inner),
+        _ => None,
+    }
+}
+
+/// Gives every output its name: the one asked for, else `EXPR$n`; a name that is taken gets a number, as in Flink.
+fn named_outputs(outputs: Vec<(Typed, Option<String>)>, scope: &Scope) -> Vec<(Typed, ScopeColumn)> {
+    let mut names: Vec<String> = Vec::new();
+    outputs
+        .into_iter()
+        .enumerate()
+        .map(|(index, (typed, name))| {
+            let wanted = name.unwrap_or_else(|| format!("EXPR${index}"));
+            let mut name = wanted.clone();
+            let mut number = 0;
+            while names.contains(&name) {
+                name = format!("{wanted}{number}");
+                number += 1;
+            }
+            names.push(name.clone());
+            let source = match &typed.expression {
+                Expr::Column(column) => scope.columns.iter().find(|known| known.name == column.name),
+                _ => None,
+            };
+            let column = match source {
+                Some(source) => ScopeColumn { name, ..source.clone() },
+                None => ScopeColumn::new(name, typed.data_type.clone(), typed.nullable),
+            };
+            (typed, column)
+        })
+        .collect()
+}
+
+/// DISTINCT is a GROUP BY of all columns.
+fn distinct(bound: BoundQuery) -> Result<BoundQuery> {
+    let scope = bound.scope.clone();
+    let mut aggregation = Aggregation::default();
+    for column in scope.visible() {
+        let expression = Expr::Column(Column::new_unqualified(&column.name));
+        aggregation.add_key(Typed::new(expression, column.data_type.clone(), column.nullable), &scope);
+    }
+    aggregate(bound, &aggregation)
+}
+
+fn refuse_clauses(select: &ast::Select) -> Result<()> {
+    let clauses = [
+        (select.top.is_some(), "TOP"),
+        (select.into.is_some(), "SELECT INTO"),
+        (!select.lateral_views.is_empty(), "LATERAL VIEW"),
+        (select.qualify.is_some(), "QUALIFY"),
+        (!select.named_window.is_empty(), "WINDOW"),
+        (!select.cluster_by.is_empty() || !select.distribute_by.is_empty() || !select.sort_by.is_empty(), "SORT BY"),
+    ];
+    match clauses.into_iter().find(|(is_there, _)| *is_there) {
+        Some((_, clause)) => Err(not_built(clause)),
+        None => Ok(()),
+    }
+}
+
+pub fn not_built(what: &str) -> Error {
+    Error::query(format!("{what}: not built yet"))
+}
