@@ -202,17 +202,21 @@ impl Cursor for Parser<'_> {
             Some((message, column)) => (message, column.parse::<u64>().ok()),
             None => (text.as_str(), None),
         };
-        // The message has the first column of a token of ours.
-        let place_of = |column: u64| {
-            let tokens = (0..).map(|index| self.token_at(index));
-            let mut tokens = tokens.take_while(|token| token.token != Token::EOF || token.span.start.column > 0);
-            tokens.find(|token| token.span.start.column == column)
+        let index_of = |column: u64| {
+            let is_past = |index: &usize| self.token_at(*index).span.start.column == 0;
+            (0..).take_while(|index| !is_past(index)).find(|index| self.token_at(*index).span.start.column == column)
         };
-        let found = column.and_then(place_of).unwrap_or_else(|| self.peek_token_ref());
-        let place = place(found);
-        match message.strip_prefix("Expected: ").and_then(|rest| rest.split_once(", found: ")) {
-            Some((what, _)) => expected(&lower_first(what), found, place),
-            None => Error::query(lower_first(message)).with_span(place),
+        let sides = message.strip_prefix("Expected").and_then(|rest| rest.split_once(", found: "));
+        let is_found = |token: &&TokenWithSpan| sides.is_some_and(|(_, found)| token.token.to_string() == found);
+        // Some messages have no place, some that of the token behind the one that they name.
+        let place_given = column.and_then(index_of);
+        let last = place_given.unwrap_or(self.get_current_index());
+        let mut near = (last.saturating_sub(2)..=last).rev().map(|index| self.token_at(index));
+        let otherwise = || place_given.map_or(self.peek_token_ref(), |index| self.token_at(index));
+        let found = near.find(is_found).unwrap_or_else(otherwise);
+        match sides {
+            Some((what, _)) => expected(&lower_first(what.trim_start_matches([':', ' '])), found, place(found)),
+            None => Error::query(lower_first(message)).with_span(place(found)),
         }
     }
 }

@@ -211,6 +211,10 @@ fn element(parser: &mut Parser, depth: usize) -> Result<SqlType> {
 
 /// `<a INT, b STRING 'comment'>` or the same in parentheses.
 fn fields(parser: &mut Parser, depth: usize) -> Result<Vec<(String, SqlType)>> {
+    // Without fields the two signs look like one.
+    if parser.takes_sign(&Token::Neq) {
+        return Ok(Vec::new());
+    }
     let close = if parser.takes_sign(&Token::Lt) {
         Token::Gt
     } else if parser.takes_sign(&Token::LParen) {

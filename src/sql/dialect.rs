@@ -20,17 +20,23 @@ use super::cursor::{self, Cursor};
 use super::{data_type, interval};
 
 /// Flink's SQL. One value reads one text: it counts the work.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FlinkDialect {
     /// How many more operands may be read. sqlparser tries some texts in two ways, and where such texts nest and none of the
     /// ways leads on, the work doubles with each level.
     fuel: Cell<usize>,
 }
 
+impl Default for FlinkDialect {
+    fn default() -> Self {
+        Self { fuel: Cell::new(usize::MAX) }
+    }
+}
+
 impl FlinkDialect {
     /// Allows the work that a text of so many tokens may need.
     pub(super) fn fill(&self, tokens: usize) {
-        self.fuel.set(10_000 + 8 * tokens);
+        self.fuel.set(10_000 + 4 * tokens);
     }
 
     fn burn(&self) -> Result<(), ParserError> {

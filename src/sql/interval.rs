@@ -91,7 +91,7 @@ pub(super) fn literal(parser: &mut Parser) -> Result<Expr> {
     };
     let whole = text.trim().trim_start_matches(['-', '+']).bytes().all(|byte| byte.is_ascii_digit());
     let (value, field) = match length {
-        _ if unit == last && whole && unit.is_plain() => (format!("{sign}{}", text.trim()), unit.field()),
+        _ if unit == last && whole && unit.is_part() => (format!("{sign}{}", text.trim()), unit.field()),
         IntervalLength::Months(months) => (format!("{sign}{months}"), DateTimeField::Month),
         IntervalLength::Milliseconds(time) => {
             let (seconds, rest) = (time.unsigned_abs() / 1000, time.unsigned_abs() % 1000);
@@ -199,14 +199,9 @@ impl Unit {
         self <= Self::Month
     }
 
-    /// Whether it may be one of several units.
+    /// Whether it may be one of several units. DataFusion, too, reads these as we do.
     fn is_part(self) -> bool {
         !matches!(self, Self::Quarter | Self::Week | Self::Millisecond)
-    }
-
-    /// Whether DataFusion reads it as we do.
-    fn is_plain(self) -> bool {
-        self.is_part()
     }
 
     /// In months or milliseconds.

@@ -77,10 +77,13 @@ impl<'a> Lexer<'a> {
     fn skip_blank(&mut self) -> Option<Lexeme> {
         loop {
             let start = self.position;
+            if !matches!(self.byte(start), 0..=b' ' | b'-' | b'/' | 0x80..) {
+                return None;
+            }
             let rest = &self.text[start..];
             if let Some(first) = rest.chars().next().filter(|first| first.is_whitespace() || *first == '\u{feff}') {
                 self.position += first.len_utf8();
-            } else if rest.starts_with("--") || (rest.starts_with("//") && !self.text[..start].ends_with(':')) {
+            } else if rest.starts_with("--") || (rest.starts_with("//") && !self.text[..start].ends_with([':', '/'])) {
                 // As in Flink. After a colon the slashes belong to an address that someone left unquoted in a SET.
                 self.position += rest.find('\n').map_or(rest.len(), |line| line + 1);
             } else if rest.starts_with("/*") {
@@ -153,13 +156,12 @@ impl<'a> Lexer<'a> {
     }
 
     fn sign_from(&self, start: usize, first: char) -> (Kind, usize) {
-        let two = ["<>", "<=", ">=", "!=", "||", "=>", "::", "==", "->"];
-        if two.iter().any(|sign| self.text[start..].starts_with(sign)) {
-            (Kind::Sign, start + 2)
-        } else if "()[]{},;.+-*/%=<>:?|".contains(first) {
-            (Kind::Sign, start + 1)
-        } else {
-            (Kind::Stray, start + first.len_utf8())
+        match (self.byte(start), self.byte(start + 1)) {
+            (b'<', b'>' | b'=') | (b'>' | b'!' | b'=', b'=') | (b'|', b'|') | (b'=' | b'-', b'>') | (b':', b':') => {
+                (Kind::Sign, start + 2)
+            }
+            (sign, _) if b"()[]{},;.+-*/%=<>:?|".contains(&sign) => (Kind::Sign, start + 1),
+            _ => (Kind::Stray, start + first.len_utf8()),
         }
     }
 }

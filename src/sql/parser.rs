@@ -26,6 +26,8 @@ pub fn parse_script(text: &str) -> Result<Script> {
 /// Reads one statement, with or without its semicolon. Spans count from the start of the script, where it stands at
 /// `offset`.
 pub fn parse_statement(text: &str, offset: usize) -> Result<StatementAt> {
+    limits::check_bytes(text)?;
+    let depth = limits::check_depth(text, offset)?;
     let pieces = split::split_script(text)?;
     let &[(span, content)] = pieces.as_slice() else {
         let Some((second, _)) = pieces.get(1) else {
@@ -36,7 +38,6 @@ pub fn parse_statement(text: &str, offset: usize) -> Result<StatementAt> {
             .with_span(Span { start: offset + second.start, end: offset + second.end }));
     };
     let span = Span { start: offset + span.start, end: offset + span.end };
-    let depth = limits::check_depth(content, span.start)?;
     let read = || read(content, span.start);
     let statement = if depth <= SHALLOW { read() } else { limits::on_large_stack(read) };
     let statement = statement.map_err(|error| error.with_span(span))?;

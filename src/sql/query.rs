@@ -227,13 +227,16 @@ mod tests {
             "VALUES (1, 'a'), (2, 'b')",
             "SELECT * FROM (VALUES (1, 'a')) AS t (id, name)",
             "SELECT * FROM a LEFT JOIN b ON a.x = b.x CROSS JOIN UNNEST(a.y) AS u (z)",
-            "SELECT * FROM o JOIN r FOR SYSTEM_TIME AS OF o.ts AS r ON o.a = r.a",
             "SELECT a, COUNT(*) FROM t GROUP BY GROUPING SETS ((a), ())",
             "SELECT a FROM t FETCH FIRST 5 ROWS ONLY",
             "SELECT window_start, COUNT(*) FROM TUMBLE(TABLE(t), DESCRIPTOR(ts), INTERVAL '1' HOUR) GROUP BY window_start",
         ] {
             check(&text.replace("TABLE(t)", "TABLE t"), text);
         }
+        check(
+            "SELECT * FROM o JOIN r FOR SYSTEM_TIME AS OF o.ts AS s ON o.a = s.a",
+            "SELECT * FROM o JOIN r AS s FOR SYSTEM_TIME AS OF o.ts ON o.a = s.a",
+        );
         check("SELECT * FROM TABLE(f(1)) AS t", "SELECT * FROM f(1) AS t");
         check("SELECT * FROM a, LATERAL TABLE(f(a.x)) AS t (y)", "SELECT * FROM a, LATERAL f(a.x) AS t (y)");
         check("SELECT format, start, top FROM sample final", "SELECT format, start, top FROM sample final");

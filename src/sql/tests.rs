@@ -384,15 +384,24 @@ fn statements_at_the_limits_are_read() {
         format!("SELECT a FROM a{}", " JOIN a ON a".repeat(SQL_DEPTH)),
         format!("SELECT {}1{}", "(".repeat(200), " + 1 + 1)".repeat(200)),
         format!("SELECT {}a{}", "NOT NOT (".repeat(SQL_DEPTH), ")".repeat(SQL_DEPTH)),
+        format!("SELECT * FROM {}1{}", "(SELECT * FROM TUMBLE((SELECT a IN (".repeat(64), "))))".repeat(64)),
     ] {
         let statement = parse_statement(&text, 0);
         assert!(statement.is_ok(), "{:?} for {}…", statement.err(), &text[..60.min(text.len())]);
-        // Copies and drops happen on ordinary stacks.
-        let copy = statement.clone();
+        // It may be dropped anywhere; whoever copies it does so on a large stack.
+        let copy = on_large_stack(|| statement.clone());
         drop((statement, copy));
     }
     let many = format!("INSERT INTO t VALUES (1){}", ", (1)".repeat(20_000));
     assert!(parse_statement(&many, 0).is_ok());
+}
+
+#[test]
+fn a_huge_statement_is_refused_by_its_id() {
+    let error = parse_script(&format!("SELECT 1;\nSELECT 1{}", "+1".repeat(400_000))).unwrap_err();
+    assert_eq!(error.id(), Some("BL-LIM-SQL-DEPTH"));
+    let error = parse_script(&" ".repeat(SQL_BYTES + 1)).unwrap_err();
+    assert_eq!(error.id(), Some("BL-LIM-SQL-BYTES"));
 }
 
 #[test]
@@ -499,7 +508,7 @@ fn soup() -> impl Strategy<Value = String> {
         "ü",
         "\n",
     ];
-    prop::collection::vec(prop::sample::select(&pieces[..]).prop_map(str::to_owned), 0..40)
+    prop::collection::vec(prop::sample::select(pieces.to_vec()).prop_map(str::to_owned), 0..40)
         .prop_map(|words| words.join(" "))
 }
 

@@ -296,7 +296,7 @@ mod tests {
             "'it''s' E'a\\tb\\'c\\x41\\u00e9\\101' X'41' U&'\\0041\\\\b\\+01F600'",
             "'it's' 'a\tb'cAéA' X'41' 'A\\b😀' EOF",
         );
-        check("`a``b` Mixed", "`a``b` Mixed EOF");
+        check("`a``b` Mixed", "`a`b` Mixed EOF");
         check("X'4'", "0..4 a binary literal has an even number of hexadecimal digits  help: as in X'48656C6C6F'");
         check(
             "U&'\\00'",

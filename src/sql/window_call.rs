@@ -99,15 +99,13 @@ pub fn window_call(factor: &TableFactor) -> Option<Result<WindowCall>> {
     };
     let [ast::ObjectNamePart::Identifier(ident)] = name.0.as_slice() else { return None };
     let function = WindowFunction::named(&ident.value)?;
-    let span = span_of(factor.span()).or_else(|| span_of(ident.span)).unwrap_or(NOWHERE);
+    let end = args.iter().filter_map(|arg| script_span(arg.span())).map(|span| span.end).max();
+    let span =
+        script_span(ident.span).map_or(NOWHERE, |name| Span { end: end.unwrap_or(name.end).max(name.end), ..name });
     Some(read(function, args, alias.clone(), span).map_err(|error| error.with_span(span)))
 }
 
 const NOWHERE: Span = Span { start: 0, end: 0 };
-
-fn span_of(span: sqlparser::tokenizer::Span) -> Option<Span> {
-    script_span(span)
-}
 
 fn read(
     function: WindowFunction,
@@ -171,9 +169,9 @@ fn in_order(function: WindowFunction, args: &[FunctionArg]) -> Result<Vec<&Expr>
                 if place.is_none() {
                     let error = Error::query(format!("{} has no argument {}", function.name(), name.value))
                         .with_help(format!("its arguments are {}", names.join(", ")));
-                    return Err(span_of(name.span).into_iter().fold(error, Error::with_span));
+                    return Err(script_span(name.span).into_iter().fold(error, Error::with_span));
                 }
-                (place, arg, span_of(name.span))
+                (place, arg, script_span(name.span))
             }
             FunctionArg::ExprNamed { .. } => {
                 return Err(Error::query("the name of an argument is a word").with_help(function.usage()));
@@ -182,7 +180,7 @@ fn in_order(function: WindowFunction, args: &[FunctionArg]) -> Result<Vec<&Expr>
         let FunctionArgExpr::Expr(value) = arg else {
             return Err(Error::query("`*` is not an argument of a window function").with_help(function.usage()));
         };
-        let span = span.or_else(|| span_of(value.span()));
+        let span = span.or_else(|| script_span(value.span()));
         let Some(place) = place else {
             let error = Error::query(format!("{} has {} arguments at most", function.name(), names.len()))
                 .with_help(function.usage());
@@ -205,7 +203,7 @@ fn input(function: WindowFunction, data: &Expr) -> Result<(WindowInput, Vec<ast:
     let refuse = || {
         let error =
             Error::query(format!("the first argument of {} is a table", function.name())).with_help(function.usage());
-        span_of(data.span()).into_iter().fold(error, Error::with_span)
+        script_span(data.span()).into_iter().fold(error, Error::with_span)
     };
     match data {
         Expr::Subquery(query) => Ok((WindowInput::Query(query.clone()), Vec::new())),
@@ -232,8 +230,8 @@ fn input(function: WindowFunction, data: &Expr) -> Result<(WindowInput, Vec<ast:
                 Expr::Identifier(ident) => Ok(ident.clone()),
                 other => {
                     let error = Error::query("PARTITION BY in a window function takes columns")
-                        .with_help("compute the key in a query: SESSION((SELECT …) PARTITION BY key, …) or a view");
-                    Err(span_of(other.span()).into_iter().fold(error, Error::with_span))
+                        .with_help("make the key a column, in a view or a query before");
+                    Err(script_span(other.span()).into_iter().fold(error, Error::with_span))
                 }
             };
             Ok((input, columns.iter().map(column).collect::<Result<_>>()?))
@@ -249,15 +247,15 @@ fn descriptor(function: WindowFunction, time: &Expr) -> Result<(String, Span)> {
         && let FunctionArguments::List(list) = &call.args
         && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(column)))] = list.args.as_slice()
     {
-        return Ok((column.value.clone(), span_of(column.span).unwrap_or(NOWHERE)));
+        return Ok((column.value.clone(), script_span(column.span).unwrap_or(NOWHERE)));
     }
     let error = Error::query(format!("the second argument of {} is DESCRIPTOR with one column", function.name()))
         .with_help(function.usage());
-    Err(span_of(time.span()).into_iter().fold(error, Error::with_span))
+    Err(script_span(time.span()).into_iter().fold(error, Error::with_span))
 }
 
 fn span_or(expression: &Expr, other: Span) -> Span {
-    span_of(expression.span()).unwrap_or(other)
+    script_span(expression.span()).unwrap_or(other)
 }
 
 /// The name of a table in a FROM as one of ours.
@@ -378,7 +376,7 @@ mod tests {
         );
         check(
             "TUMBLE(TABLE t PARTITION BY a, DESCRIPTOR(ts), INTERVAL '1' HOUR)",
-            "TABLE t PARTITION BY a: PARTITION BY has no meaning in TUMBLE",
+            "TABLE t: PARTITION BY has no meaning in TUMBLE",
         );
     }
 }
