@@ -12,7 +12,7 @@ mod window_aggregate;
 mod window_assign;
 mod window_local;
 
-pub use aggregate::{AggregateCall, AggregateFunction};
+pub use aggregate::{AggregateCall, AggregateFunction, Aggregates};
 pub use calc::CalcSpec;
 pub use group_aggregate::GroupAggregateSpec;
 pub use group_local::GroupLocalSpec;

@@ -2,11 +2,16 @@
 //!
 //! Operators compose the table kinds of this folder; bytes, key groups, files and budgets are solved here once.
 
+mod key_index;
 mod manifest;
+mod probe_table;
+mod slot_columns;
 
+pub use key_index::{KeyIndex, batch_of};
 pub use manifest::{
     Claim, FORMAT_VERSION, FileState, LogEntry, Manifest, NodeState, OperatorState, SplitState, TableState,
 };
+pub use slot_columns::SlotColumns;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
