@@ -2,10 +2,12 @@
 //! clock, no await, and it never sees a barrier.
 
 mod aggregate;
+mod batches;
 mod calc;
 mod group_aggregate;
 mod group_local;
 mod late;
+mod running_window;
 mod spec;
 mod window;
 mod window_aggregate;
@@ -20,7 +22,7 @@ pub use late::{LATE_COLUMNS, late_columns};
 pub use spec::OperatorSpec;
 pub use window::WindowKind;
 pub use window_aggregate::WindowAggregateSpec;
-pub use window_assign::WindowAssignSpec;
+pub use window_assign::{OPEN_FROM_COLUMN, PANE_COLUMN, WindowAssignSpec};
 pub use window_local::WindowLocalSpec;
 
 use arrow::record_batch::RecordBatch;
