@@ -11,6 +11,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::batches::Batches;
+use super::combining::Combining;
 use super::window_assign::{OPEN_FROM_COLUMN, PANE_COLUMN};
 use super::{AggregateCall, Aggregates, Context, Flush, Operator, OperatorSpec, WindowKind};
 use crate::error::{Error, Result};
@@ -19,10 +20,6 @@ use crate::stream::{Changes, EventTime, ProcTime};
 
 /// Groups held at most, over all slices.
 const MOST_GROUPS: usize = 256 * 1024;
-/// Rows after which it is judged whether combining pays.
-const SAMPLE_ROWS: usize = 64 * 1024;
-/// Rows that are let through when it does not, before it is tried again.
-const PASS_ROWS: usize = 512 * 1024;
 /// Empty tables kept for the next slices.
 const SPARE_TABLES: usize = 4;
 
@@ -87,8 +84,7 @@ impl OperatorSpec for WindowLocalSpec {
             slices: BTreeMap::new(),
             spare: Vec::new(),
             held: 0,
-            sampled: (0, 0),
-            pass: 0,
+            combining: Combining::default(),
         }))
     }
 }
@@ -145,10 +141,7 @@ struct WindowLocal {
     out: Batches,
     /// Groups in all slices.
     held: usize,
-    /// Rows since the last verdict, and groups that they made.
-    sampled: (usize, usize),
-    /// Rows to let through.
-    pass: usize,
+    combining: Combining,
 }
 
 impl Operator for WindowLocal {
@@ -157,8 +150,7 @@ impl Operator for WindowLocal {
             return Err(Error::bug("a window aggregation met rows that are taken back"));
         }
         let batch = rows.batch().project(&self.chosen)?;
-        if self.pass > 0 {
-            self.pass = self.pass.saturating_sub(batch.num_rows());
+        if self.combining.lets_through(batch.num_rows()) {
             let states = Aggregates::each(&self.calls, &batch, None)?;
             let columns = batch.columns()[..self.types.len() + 2].iter().cloned().chain(states).collect();
             cx.emit(Changes::inserts(batch_of(&self.schema, columns, batch.num_rows())?));
@@ -169,7 +161,7 @@ impl Operator for WindowLocal {
         for (slice, piece) in cut_slices(&batch, keys, keys + 1)? {
             self.add(slice, &piece)?;
         }
-        self.judge(batch.num_rows(), self.held - before);
+        self.combining.note(batch.num_rows(), self.held - before);
         if self.held >= MOST_GROUPS { self.flush_through(None, cx) } else { Ok(()) }
     }
 
@@ -213,16 +205,6 @@ impl WindowLocal {
         states.update(slots, rows, None)?;
         self.held += table.len() - before;
         Ok(())
-    }
-
-    /// Stops combining for a while if seven of ten rows made a group of their own.
-    fn judge(&mut self, rows: usize, groups: usize) {
-        self.sampled = (self.sampled.0 + rows, self.sampled.1 + groups);
-        if self.sampled.0 >= SAMPLE_ROWS {
-            let hardly = self.sampled.1 * 10 > self.sampled.0 * 7;
-            self.pass = if hardly { PASS_ROWS } else { 0 };
-            self.sampled = (0, 0);
-        }
     }
 
     /// Emits the slices of which some window fires at `time`, or all of them. No further row comes for those: it

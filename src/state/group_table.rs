@@ -64,7 +64,7 @@ impl<C: SlotColumns> GroupTable<C> {
     }
 }
 
-/// Bytes that the columns of a batch keep alive.
+/// Bytes of the columns of a batch. A slice counts its share.
 pub fn batch_bytes(batch: &RecordBatch) -> usize {
-    batch.columns().iter().map(|column| column.get_array_memory_size()).sum()
+    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
 }

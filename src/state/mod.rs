@@ -4,6 +4,7 @@
 
 mod group_table;
 mod key_index;
+mod keyed_table;
 mod manifest;
 mod pane_table;
 mod probe_table;
@@ -12,6 +13,7 @@ mod slot_columns;
 
 pub use group_table::{GroupTable, batch_bytes};
 pub use key_index::{KeyIndex, batch_of};
+pub use keyed_table::KeyedTable;
 pub use manifest::{
     Claim, FORMAT_VERSION, FileState, LogEntry, Manifest, NodeState, OperatorState, SplitState, TableState,
 };
