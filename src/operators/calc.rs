@@ -1,8 +1,14 @@
 //! Filter and project: the rows that a condition lets through, with computed columns.
 
+use std::fmt;
+
 use arrow::datatypes::SchemaRef;
 
+use super::{Context, Flush, Operator, OperatorSpec};
+use crate::error::Result;
 use crate::expressions::Scalar;
+use crate::state::{StateTable, batch_of};
+use crate::stream::{Changes, Counter, EventTime, ProcTime};
 
 /// `WHERE` and the select list.
 #[derive(Debug, Clone)]
@@ -15,4 +21,104 @@ pub struct CalcSpec {
     pub columns: Vec<Scalar>,
     /// Their names and types.
     pub output: SchemaRef,
+}
+
+impl OperatorSpec for CalcSpec {
+    fn name(&self) -> &'static str {
+        "Calc"
+    }
+
+    fn signature(&self) -> String {
+        String::new()
+    }
+
+    fn output(&self) -> SchemaRef {
+        SchemaRef::clone(&self.output)
+    }
+
+    fn late(&self) -> Option<SchemaRef> {
+        None
+    }
+
+    fn build(&self) -> Result<Box<dyn Operator>> {
+        let columns: Option<Vec<usize>> = self.columns.iter().map(Scalar::as_column).collect();
+        Ok(Box::new(Calc { spec: self.clone(), columns }))
+    }
+}
+
+impl fmt::Display for CalcSpec {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let column = |(scalar, field): (&Scalar, &arrow::datatypes::FieldRef)| match scalar.text() == field.name() {
+            true => field.name().clone(),
+            false => format!("{scalar} AS {}", field.name()),
+        };
+        let columns: Vec<String> = self.columns.iter().zip(self.output.fields()).map(column).collect();
+        write!(out, "Calc(select=[{}]", columns.join(", "))?;
+        if let Some(condition) = &self.condition {
+            write!(out, ", where=[{condition}]")?;
+        }
+        out.write_str(")")
+    }
+}
+
+#[derive(Debug)]
+struct Calc {
+    spec: CalcSpec,
+    /// The input columns that leave, where nothing is computed.
+    columns: Option<Vec<usize>>,
+}
+
+impl Operator for Calc {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+        let Some(condition) = &self.spec.condition else {
+            let rows = self.project(rows)?;
+            cx.emit(rows);
+            return Ok(());
+        };
+        let keep = condition.evaluate_condition(rows.batch())?;
+        let kept = keep.true_count();
+        cx.count(Counter::NumRecordsFiltered, rows.len() - kept);
+        if kept == rows.len() {
+            let rows = self.project(rows)?;
+            cx.emit(rows);
+        } else if kept > 0 {
+            // Plain columns are chosen first, so that only what leaves is copied.
+            let rows = match self.columns {
+                Some(_) => self.project(rows)?.filter(&keep)?,
+                None => self.project(rows.filter(&keep)?)?,
+            };
+            cx.emit(rows);
+        }
+        Ok(())
+    }
+
+    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
+        Ok(time)
+    }
+
+    fn on_tick(&mut self, _: &mut Context) -> Result<Option<ProcTime>> {
+        Ok(None)
+    }
+
+    fn on_end(&mut self, _: usize, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+
+    fn flush(&mut self, _: Flush, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+
+    fn state(&mut self) -> Vec<&mut dyn StateTable> {
+        Vec::new()
+    }
+}
+
+impl Calc {
+    fn project(&self, rows: Changes) -> Result<Changes> {
+        let columns = match &self.columns {
+            Some(columns) => columns.iter().map(|index| rows.column(*index).clone()).collect(),
+            None => self.spec.columns.iter().map(|scalar| scalar.evaluate(rows.batch())).collect::<Result<Vec<_>>>()?,
+        };
+        Ok(rows.with_batch(batch_of(&self.spec.output, columns, rows.len())?))
+    }
 }

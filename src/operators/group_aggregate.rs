@@ -1,8 +1,25 @@
 //! Unwindowed GROUP BY over partials: each batch changes the results of the keys that it touches.
+//!
+//! A key that is touched leaves once a batch: `+I` when it is new, `-U` and `+U` when its result has changed, nothing
+//! when it has not, `-D` when its last row has gone.
 
-use arrow::datatypes::SchemaRef;
+use std::fmt;
+use std::sync::Arc;
 
-use super::AggregateCall;
+use arrow::array::{ArrayRef, BooleanArray, UInt32Array};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::kernels::cmp::distinct;
+use arrow::compute::{interleave, take_arrays};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+
+use super::batches::BATCH_ROWS;
+use super::group_local::split;
+use super::retracted_extreme::RetractedExtreme;
+use super::window_aggregate::{global_texts, signatures};
+use super::{AggregateCall, Aggregates, Context, Flush, Operator, OperatorSpec};
+use crate::error::{Error, Result};
+use crate::state::{KeyedTable, StateTable, batch_of, integers};
+use crate::stream::{ChangeKind, Changes, EventTime, ProcTime};
 
 /// An updating GROUP BY.
 #[derive(Debug, Clone)]
@@ -19,4 +36,267 @@ pub struct GroupAggregateSpec {
     pub emit_update_before: bool,
     /// Keys, then a column per aggregate.
     pub output: SchemaRef,
+}
+
+impl OperatorSpec for GroupAggregateSpec {
+    fn name(&self) -> &'static str {
+        "GroupAggregate"
+    }
+
+    fn signature(&self) -> String {
+        let keys = self.input.fields().iter().take(self.keys);
+        let keys: Vec<String> = keys.map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
+        let calls = signatures(&self.calls, &self.input, self.keys + usize::from(self.retract));
+        let retract = if self.retract { ", retract" } else { "" };
+        format!("GroupAggregate(groupBy=[{}], select=[{calls}]{retract})", keys.join(", "))
+    }
+
+    fn output(&self) -> SchemaRef {
+        SchemaRef::clone(&self.output)
+    }
+
+    fn late(&self) -> Option<SchemaRef> {
+        None
+    }
+
+    fn build(&self) -> Result<Box<dyn Operator>> {
+        let keys: Vec<Field> = self.input.fields().iter().take(self.keys).map(|key| key.as_ref().clone()).collect();
+        // The columns of a partial that are summed up, and those that hold the values of MIN and MAX.
+        let (summed, extremes) = if self.retract { split(&self.calls) } else { (self.calls.clone(), Vec::new()) };
+        let mut states: Vec<usize> = if self.retract { vec![self.keys] } else { Vec::new() };
+        let mut column = self.keys + states.len();
+        let mut values = Vec::new();
+        for (index, call) in self.calls.iter().enumerate() {
+            let fields = call.state_fields(index, None)?.len();
+            if self.retract && call.function.is_extreme() {
+                values.push(column);
+            } else {
+                states.extend(column..column + fields);
+            }
+            column += fields;
+        }
+        if column != self.input.fields().len() {
+            return Err(Error::bug("the partials of an aggregation do not have the columns that it expects"));
+        }
+        let fields = states.iter().map(|index| self.input.field(*index).clone());
+        let schema = Arc::new(Schema::new(keys.iter().cloned().chain(fields).collect::<Vec<_>>()));
+        let extreme = |(index, call): &(usize, AggregateCall)| RetractedExtreme::new(*index, call, &keys);
+        let groups = KeyedTable::new("groups", schema, self.keys, self.keys, Aggregates::new(&summed)?)?;
+        Ok(Box::new(GroupAggregate {
+            extremes: extremes.iter().map(extreme).collect::<Result<_>>()?,
+            groups,
+            states,
+            values,
+            spec: self.clone(),
+            slots: Vec::new(),
+            touched: Vec::new(),
+            marks: Vec::new(),
+            turn: 0,
+        }))
+    }
+}
+
+impl fmt::Display for GroupAggregateSpec {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("GroupAggregate(")?;
+        if self.keys > 0 {
+            let keys: Vec<&str> = self.input.fields().iter().take(self.keys).map(|key| key.name().as_str()).collect();
+            write!(out, "groupBy=[{}], ", keys.join(", "))?;
+        }
+        write!(out, "select=[{}])", global_texts(&self.calls))
+    }
+}
+
+struct GroupAggregate {
+    spec: GroupAggregateSpec,
+    groups: KeyedTable<Aggregates>,
+    extremes: Vec<RetractedExtreme>,
+    /// The columns of a partial that go into `groups`.
+    states: Vec<usize>,
+    /// The columns of a partial that go into `extremes`.
+    values: Vec<usize>,
+    /// The slot of each row of the present batch.
+    slots: Vec<u32>,
+    /// The slots of the present batch, each once, in order of appearance.
+    touched: Vec<u32>,
+    /// By slot: the last turn that touched it.
+    marks: Vec<u32>,
+    turn: u32,
+}
+
+/// The results of the touched keys at one moment.
+struct Results {
+    columns: Vec<ArrayRef>,
+    /// Which keys have a result.
+    present: Vec<bool>,
+}
+
+impl Operator for GroupAggregate {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+        // Every key makes up to two rows.
+        for piece in rows.pieces(BATCH_ROWS / 2) {
+            let changes = self.advance(&piece)?;
+            if let Some(changes) = changes {
+                cx.emit(changes);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
+        Ok(time)
+    }
+
+    fn on_tick(&mut self, _: &mut Context) -> Result<Option<ProcTime>> {
+        Ok(None)
+    }
+
+    fn on_end(&mut self, _: usize, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+
+    fn flush(&mut self, _: Flush, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+
+    fn state(&mut self) -> Vec<&mut dyn StateTable> {
+        let mut tables: Vec<&mut dyn StateTable> = vec![&mut self.groups];
+        tables.extend(self.extremes.iter_mut().map(|extreme| extreme as &mut dyn StateTable));
+        tables
+    }
+}
+
+impl GroupAggregate {
+    fn advance(&mut self, partials: &Changes) -> Result<Option<Changes>> {
+        let columns = partials.batch().columns();
+        let keys = &columns[..self.spec.keys];
+        for extreme in &mut self.extremes {
+            extreme.restore(&mut self.groups)?;
+        }
+        let known = self.groups.table().index.slots();
+        self.groups.assign(keys, partials.len(), &mut self.slots)?;
+        self.find_touched();
+
+        let before = self.results(known)?;
+        let states: Vec<ArrayRef> = self.states.iter().map(|index| Arc::clone(&columns[*index])).collect();
+        self.groups.merge(&self.slots, &states)?;
+        for (extreme, index) in self.extremes.iter_mut().zip(&self.values) {
+            extreme.apply(&self.slots, keys, &columns[*index], &states[0])?;
+        }
+        self.groups.touch(&self.touched);
+        let after = self.results(usize::MAX)?;
+
+        let changes = self.changes(&before, &after)?;
+        if self.spec.retract {
+            self.remove_empty()?;
+        }
+        Ok(changes)
+    }
+
+    /// Each slot once.
+    fn find_touched(&mut self) {
+        self.turn = self.turn.wrapping_add(1);
+        if self.turn == 0 {
+            self.marks.fill(0);
+            self.turn = 1;
+        }
+        self.marks.resize(self.groups.table().index.slots(), 0);
+        self.touched.clear();
+        for slot in &self.slots {
+            let mark = &mut self.marks[*slot as usize];
+            if *mark != self.turn {
+                *mark = self.turn;
+                self.touched.push(*slot);
+            }
+        }
+    }
+
+    /// The results of the touched keys, of which those in slots below `known` had been there.
+    fn results(&self, known: usize) -> Result<Results> {
+        let mut summed = self.groups.table().columns.evaluate(Some(&self.touched))?;
+        if !self.spec.retract {
+            let present = self.touched.iter().map(|slot| (*slot as usize) < known).collect();
+            return Ok(Results { columns: summed, present });
+        }
+        let present = integers(&summed.remove(0))?.iter().map(|rows| *rows > 0).collect();
+        let (mut summed, mut extremes) = (summed.into_iter(), self.extremes.iter());
+        let mut columns = Vec::with_capacity(self.spec.calls.len());
+        for call in &self.spec.calls {
+            let column = match call.function.is_extreme() {
+                true => extremes.next().map(|extreme| extreme.evaluate(&self.touched)).transpose()?,
+                false => summed.next(),
+            };
+            columns.push(column.ok_or_else(|| Error::bug("an aggregate without a result"))?);
+        }
+        Ok(Results { columns, present })
+    }
+
+    /// What leaves, in order of keys' appearance.
+    fn changes(&self, before: &Results, after: &Results) -> Result<Option<Changes>> {
+        let differs = differs(before, after, self.touched.len())?;
+        // Which key, and whether its old (0) or its new (1) result.
+        let mut rows: Vec<(usize, usize)> = Vec::with_capacity(2 * self.touched.len());
+        let mut kinds = Vec::with_capacity(2 * self.touched.len());
+        for key in 0..self.touched.len() {
+            match (before.present[key], after.present[key]) {
+                (false, true) => {
+                    rows.push((1, key));
+                    kinds.push(ChangeKind::Insert);
+                }
+                (true, false) => {
+                    rows.push((0, key));
+                    kinds.push(ChangeKind::Delete);
+                }
+                (true, true) if differs.value(key) => {
+                    if self.spec.emit_update_before {
+                        rows.push((0, key));
+                        kinds.push(ChangeKind::UpdateBefore);
+                    }
+                    rows.push((1, key));
+                    kinds.push(ChangeKind::UpdateAfter);
+                }
+                _ => {}
+            }
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let slots: Vec<u32> = rows.iter().map(|(_, key)| self.touched[*key]).collect();
+        let mut columns = self.groups.table().index.gather(&slots)?;
+        if rows.iter().all(|(version, _)| *version == 1) {
+            if rows.len() == self.touched.len() {
+                columns.extend(after.columns.iter().cloned());
+            } else {
+                let keys = UInt32Array::from_iter_values(rows.iter().map(|(_, key)| *key as u32));
+                columns.extend(take_arrays(&after.columns, &keys, None)?);
+            }
+        } else {
+            for (old, new) in before.columns.iter().zip(&after.columns) {
+                columns.push(interleave(&[old, new], &rows)?);
+            }
+        }
+        Ok(Some(Changes::new(batch_of(&self.spec.output, columns, rows.len())?, kinds)))
+    }
+
+    /// Forgets the touched keys whose rows have all gone.
+    fn remove_empty(&mut self) -> Result<()> {
+        let rows = &self.groups.table().columns.evaluate(Some(&self.touched))?[0];
+        let empty = integers(rows)?.iter().zip(&self.touched).filter(|(rows, _)| **rows == 0);
+        let empty: Vec<u32> = empty.map(|(_, slot)| *slot).collect();
+        self.groups.remove(&empty);
+        Ok(())
+    }
+}
+
+/// Whether the results of a key differ; NULL equals NULL.
+fn differs(before: &Results, after: &Results, keys: usize) -> Result<BooleanArray> {
+    let mut differs: Option<BooleanArray> = None;
+    for (old, new) in before.columns.iter().zip(&after.columns) {
+        let column = distinct(old, new)?;
+        differs = Some(match differs {
+            None => column,
+            Some(differs) => arrow::compute::or(&differs, &column)?,
+        });
+    }
+    Ok(differs.unwrap_or_else(|| BooleanArray::new(BooleanBuffer::new_unset(keys), None)))
 }

@@ -1,8 +1,28 @@
 //! The half of an unwindowed GROUP BY before the exchange: rows of the same key become one partial.
+//!
+//! MIN and MAX of rows that can be taken back need every value: there the value is part of what rows are combined by,
+//! and `$rows` says how many more of them came than went.
 
-use arrow::datatypes::SchemaRef;
+use std::fmt;
+use std::sync::Arc;
 
-use super::AggregateCall;
+use arrow::array::{Array, ArrayRef, RecordBatch, make_array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::aggregate::counted;
+use super::batches::Batches;
+use super::combining::Combining;
+use super::window_local::{choose, local_texts};
+use super::{AggregateCall, AggregateFunction, Aggregates, Context, Flush, Operator, OperatorSpec};
+use crate::error::{Error, Result};
+use crate::state::{GroupTable, StateTable, batch_of};
+use crate::stream::{Changes, EventTime, ProcTime};
+
+/// The column of a partial that says how many more rows came than went; only where rows can be taken back.
+pub const ROWS_COLUMN: &str = "$rows";
+
+/// Rows combined at most before their partials leave.
+const MOST_ROWS: usize = 64 * 1024;
 
 /// Pre-aggregation of an updating GROUP BY.
 #[derive(Debug, Clone)]
@@ -15,4 +35,210 @@ pub struct GroupLocalSpec {
     pub calls: Vec<AggregateCall>,
     /// Whether rows can be taken back.
     pub retract: bool,
+}
+
+impl GroupLocalSpec {
+    /// The columns of a partial: the keys, `$rows` where rows can be taken back, then the state of each aggregate as
+    /// `$0_count`, `$1_sum`, `$1_count` and so on.
+    pub fn partial_schema(&self) -> Result<SchemaRef> {
+        let mut fields: Vec<Field> = self.keys.iter().map(|index| self.input.field(*index).clone()).collect();
+        if self.retract {
+            fields.push(Field::new(ROWS_COLUMN, DataType::Int64, false));
+        }
+        for (index, call) in self.calls.iter().enumerate() {
+            fields.extend(call.state_fields(index, Some(&self.input))?);
+        }
+        Ok(Arc::new(Schema::new(fields)))
+    }
+}
+
+impl OperatorSpec for GroupLocalSpec {
+    fn name(&self) -> &'static str {
+        "LocalGroupAggregate"
+    }
+
+    fn signature(&self) -> String {
+        String::new()
+    }
+
+    /// The partial schema; empty if an aggregate is not supported, which `build` refuses.
+    fn output(&self) -> SchemaRef {
+        self.partial_schema().unwrap_or_else(|_| Arc::new(Schema::empty()))
+    }
+
+    fn late(&self) -> Option<SchemaRef> {
+        None
+    }
+
+    fn build(&self) -> Result<Box<dyn Operator>> {
+        let schema = self.partial_schema()?;
+        let (chosen, calls) = choose(&self.keys, &self.calls, &[]);
+        let (summed, extremes) = if self.retract { split(&calls) } else { (calls.clone(), Vec::new()) };
+        let mut types: Vec<DataType> =
+            self.keys.iter().map(|index| self.input.field(*index).data_type().clone()).collect();
+        types.extend(extremes.iter().map(|(_, call)| call.input_type.clone()));
+        let table = GroupTable::new(&types, Aggregates::new(&summed)?)?;
+        Ok(Box::new(GroupLocal {
+            keys: self.keys.len(),
+            retract: self.retract,
+            order: self.order()?,
+            out: Batches::new(Arc::clone(&schema)),
+            schema,
+            chosen,
+            summed,
+            extremes: extremes.into_iter().map(|(_, call)| call).collect(),
+            table,
+            held: 0,
+            combining: Combining::default(),
+            signs: Vec::new(),
+        }))
+    }
+}
+
+impl GroupLocalSpec {
+    /// Where each column of a partial is found among keys, extreme values and states.
+    fn order(&self) -> Result<Vec<usize>> {
+        let keys = self.keys.len();
+        let extremes = self.calls.iter().filter(|call| self.retract && call.function.is_extreme()).count();
+        let mut order: Vec<usize> = (0..keys).collect();
+        let (mut value, mut state) = (keys, keys + extremes);
+        if self.retract {
+            order.push(state);
+            state += 1;
+        }
+        for (index, call) in self.calls.iter().enumerate() {
+            if self.retract && call.function.is_extreme() {
+                order.push(value);
+                value += 1;
+            } else {
+                let fields = call.state_fields(index, None)?.len();
+                order.extend(state..state + fields);
+                state += fields;
+            }
+        }
+        Ok(order)
+    }
+}
+
+/// For rows that can be taken back: what is summed up, the number of rows first; and MIN and MAX with their index.
+pub(super) fn split(calls: &[AggregateCall]) -> (Vec<AggregateCall>, Vec<(usize, AggregateCall)>) {
+    let rows = AggregateCall {
+        function: AggregateFunction::Count,
+        argument: None,
+        filter: None,
+        input_type: DataType::Int64,
+        output: Field::new(ROWS_COLUMN, DataType::Int64, false),
+    };
+    let summed = calls.iter().filter(|call| !call.function.is_extreme()).cloned();
+    let extremes = calls.iter().enumerate().filter(|(_, call)| call.function.is_extreme());
+    (std::iter::once(rows).chain(summed).collect(), extremes.map(|(index, call)| (index, call.clone())).collect())
+}
+
+impl fmt::Display for GroupLocalSpec {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("LocalGroupAggregate(")?;
+        if !self.keys.is_empty() {
+            let keys: Vec<&str> = self.keys.iter().map(|index| self.input.field(*index).name().as_str()).collect();
+            write!(out, "groupBy=[{}], ", keys.join(", "))?;
+        }
+        write!(out, "select=[{}])", local_texts(&self.calls, &self.input))
+    }
+}
+
+struct GroupLocal {
+    keys: usize,
+    retract: bool,
+    /// The columns of a partial among those of the table.
+    order: Vec<usize>,
+    schema: SchemaRef,
+    /// The input columns that are read: keys, then arguments.
+    chosen: Vec<usize>,
+    summed: Vec<AggregateCall>,
+    /// MIN and MAX of rows that can be taken back.
+    extremes: Vec<AggregateCall>,
+    table: GroupTable<Aggregates>,
+    out: Batches,
+    /// Rows in the table.
+    held: usize,
+    combining: Combining,
+    signs: Vec<i64>,
+}
+
+impl Operator for GroupLocal {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+        let batch = rows.batch().project(&self.chosen)?;
+        let signs = match rows.kinds() {
+            None => None,
+            Some(_) if !self.retract => {
+                return Err(Error::bug("an aggregation over rows that only come met one that is taken back"));
+            }
+            Some(kinds) => {
+                self.signs.clear();
+                self.signs.extend(kinds.iter().map(|kind| kind.sign()));
+                Some(&self.signs[..])
+            }
+        };
+        let mut keys = batch.columns()[..self.keys].to_vec();
+        for call in &self.extremes {
+            keys.push(counted_values(call, &batch)?);
+        }
+        if self.combining.lets_through(batch.num_rows()) {
+            keys.extend(Aggregates::each(&self.summed, &batch, signs)?);
+            cx.emit(Changes::inserts(self.partials(&keys, batch.num_rows())?));
+            return Ok(());
+        }
+        let before = self.table.len();
+        let (slots, states) = self.table.assign(&keys, batch.num_rows())?;
+        states.update(slots, &batch, signs)?;
+        self.combining.note(batch.num_rows(), self.table.len() - before);
+        self.held += batch.num_rows();
+        if self.held >= MOST_ROWS { self.flush(Flush::All, cx) } else { Ok(()) }
+    }
+
+    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
+        Ok(time)
+    }
+
+    fn on_tick(&mut self, _: &mut Context) -> Result<Option<ProcTime>> {
+        Ok(None)
+    }
+
+    fn on_end(&mut self, _: usize, cx: &mut Context) -> Result<()> {
+        self.flush(Flush::All, cx)
+    }
+
+    fn flush(&mut self, _: Flush, cx: &mut Context) -> Result<()> {
+        if self.table.is_empty() {
+            return Ok(());
+        }
+        self.held = 0;
+        let rows = self.table.len();
+        let columns = self.table.take()?;
+        let partials = self.partials(&columns, rows)?;
+        self.out.push(partials, cx)?;
+        self.out.finish(cx)
+    }
+
+    fn state(&mut self) -> Vec<&mut dyn StateTable> {
+        Vec::new()
+    }
+}
+
+impl GroupLocal {
+    fn partials(&self, columns: &[ArrayRef], rows: usize) -> Result<RecordBatch> {
+        batch_of(&self.schema, self.order.iter().map(|index| Arc::clone(&columns[*index])).collect(), rows)
+    }
+}
+
+/// The argument of a call, NULL where its FILTER does not let it through.
+fn counted_values(call: &AggregateCall, batch: &RecordBatch) -> Result<ArrayRef> {
+    let Some(argument) = call.argument else {
+        return Err(Error::bug(format!("{} needs an argument", call.function)));
+    };
+    let values = batch.column(argument);
+    if call.filter.is_none() {
+        return Ok(Arc::clone(values));
+    }
+    let nulls = counted(call, batch)?;
+    Ok(make_array(values.to_data().into_builder().nulls(nulls).build()?))
 }

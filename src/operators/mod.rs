@@ -2,25 +2,29 @@
 //! clock, no await, and it never sees a barrier.
 
 mod aggregate;
+mod batches;
 mod calc;
+mod combining;
 mod group_aggregate;
 mod group_local;
 mod late;
+mod retracted_extreme;
+mod running_window;
 mod spec;
 mod window;
 mod window_aggregate;
 mod window_assign;
 mod window_local;
 
-pub use aggregate::{AggregateCall, AggregateFunction};
+pub use aggregate::{AggregateCall, AggregateFunction, Aggregates};
 pub use calc::CalcSpec;
 pub use group_aggregate::GroupAggregateSpec;
-pub use group_local::GroupLocalSpec;
+pub use group_local::{GroupLocalSpec, ROWS_COLUMN};
 pub use late::{LATE_COLUMNS, late_columns};
 pub use spec::OperatorSpec;
 pub use window::WindowKind;
 pub use window_aggregate::WindowAggregateSpec;
-pub use window_assign::WindowAssignSpec;
+pub use window_assign::{OPEN_FROM_COLUMN, PANE_COLUMN, WindowAssignSpec};
 pub use window_local::WindowLocalSpec;
 
 use arrow::record_batch::RecordBatch;

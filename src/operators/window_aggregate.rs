@@ -1,8 +1,24 @@
 //! The half of a window aggregation behind the exchange: partials meet, windows fire.
+//!
+//! A window fires when the watermark reaches its last millisecond; windows fire in the order of their ends, and those
+//! without rows are silent. A slice counts in a window that holds its pane and ends at its `$open_from` or later.
+//!
+//! After a restore the first call of `on_watermark` brings the watermark that the task had met: it must come before
+//! any rows (also when it is [`EventTime::NONE`]), and it emits nothing, for what it fires had been emitted.
 
-use arrow::datatypes::SchemaRef;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
-use super::{AggregateCall, WindowKind};
+use arrow::array::{ArrayRef, TimestampMillisecondArray};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+
+use super::batches::Batches;
+use super::running_window::RunningWindow;
+use super::{AggregateCall, Aggregates, Context, Flush, Operator, OperatorSpec, WindowKind};
+use crate::error::{Error, Result};
+use crate::state::{PaneTable, Slice, SnapshotReader, SnapshotWriter, StateTable, TableSpec, batch_of, cut_slices};
+use crate::stream::{Changes, Counter, EventTime, ProcTime};
 
 /// Window aggregation over partials.
 #[derive(Debug, Clone)]
@@ -17,4 +33,245 @@ pub struct WindowAggregateSpec {
     pub window: WindowKind,
     /// Keys, `window_start`, `window_end`, `window_time`, then a column per aggregate.
     pub output: SchemaRef,
+}
+
+impl OperatorSpec for WindowAggregateSpec {
+    fn name(&self) -> &'static str {
+        "GlobalWindowAggregate"
+    }
+
+    fn signature(&self) -> String {
+        let keys = self.input.fields().iter().take(self.keys);
+        let keys: Vec<String> = keys.map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
+        let calls = signatures(&self.calls, &self.input, self.keys + 2);
+        format!("WindowAggregate(window={}, groupBy=[{}], select=[{calls}])", self.window, keys.join(", "))
+    }
+
+    fn output(&self) -> SchemaRef {
+        SchemaRef::clone(&self.output)
+    }
+
+    fn late(&self) -> Option<SchemaRef> {
+        None
+    }
+
+    fn build(&self) -> Result<Box<dyn Operator>> {
+        self.window.check()?;
+        let fields = self.input.fields();
+        let (keys, rest) = fields.split_at_checked(self.keys).ok_or_else(|| Error::bug("more keys than columns"))?;
+        let (slice, states) = rest.split_at_checked(2).ok_or_else(|| Error::bug("a partial without its pane"))?;
+        let schema = Arc::new(Schema::new(slice.iter().chain(keys).chain(states).cloned().collect::<Vec<_>>()));
+        let types: Vec<DataType> = keys.iter().map(|field| field.data_type().clone()).collect();
+        let calls = self.calls.clone();
+        let panes = PaneTable::new("panes", schema, self.keys, move || Aggregates::new(&calls));
+        let running = match self.window.windows_per_pane() {
+            1 => None,
+            _ => Some(RunningWindow::new(&types, &self.calls)?),
+        };
+        Ok(Box::new(WindowAggregate {
+            keys: self.keys,
+            window: self.window,
+            state: State { panes, loaded: false, running_bytes: 0 },
+            running,
+            counted: BTreeMap::new(),
+            time: i64::MIN,
+            out: Batches::new(Arc::clone(&self.output)),
+            output: Arc::clone(&self.output),
+        }))
+    }
+}
+
+impl fmt::Display for WindowAggregateSpec {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("GlobalWindowAggregate(")?;
+        if self.keys > 0 {
+            let keys: Vec<&str> = self.input.fields().iter().take(self.keys).map(|key| key.name().as_str()).collect();
+            write!(out, "groupBy=[{}], ", keys.join(", "))?;
+        }
+        write!(out, "window=[{}], select=[{}])", self.window, global_texts(&self.calls))
+    }
+}
+
+/// The aggregates as EXPLAIN shows them behind the exchange.
+pub(super) fn global_texts(calls: &[AggregateCall]) -> String {
+    let text =
+        |(index, call): (usize, &AggregateCall)| format!("{}(${index}) AS {}", call.function, call.output.name());
+    calls.iter().enumerate().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// The aggregates for a signature; `column` is that of the first state field in `partial`.
+pub(super) fn signatures(calls: &[AggregateCall], partial: &Schema, mut column: usize) -> String {
+    let mut texts = Vec::new();
+    for (index, call) in calls.iter().enumerate() {
+        texts.push(call.signature(partial, column));
+        column += call.state_fields(index, None).map_or(0, |fields| fields.len());
+    }
+    texts.join(", ")
+}
+
+struct WindowAggregate {
+    keys: usize,
+    window: WindowKind,
+    state: State,
+    /// The content of the window that moves on, for HOP.
+    running: Option<RunningWindow>,
+    /// The slices that the moving window counts, by pane.
+    counted: BTreeMap<i64, Vec<Slice>>,
+    /// The watermark that was met.
+    time: i64,
+    out: Batches,
+    output: SchemaRef,
+}
+
+/// The state table, and whether it was loaded and has not been told its watermark since.
+struct State {
+    panes: PaneTable<Aggregates>,
+    loaded: bool,
+    running_bytes: usize,
+}
+
+impl StateTable for State {
+    fn spec(&self) -> TableSpec {
+        self.panes.spec()
+    }
+
+    fn save(&mut self, to: &mut SnapshotWriter) -> Result<()> {
+        self.panes.save(to)
+    }
+
+    fn load(&mut self, from: SnapshotReader) -> Result<()> {
+        self.loaded = true;
+        self.panes.load(from)
+    }
+
+    fn bytes(&self) -> usize {
+        self.panes.bytes() + self.running_bytes
+    }
+}
+
+impl Operator for WindowAggregate {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+        self.state.loaded = false;
+        let batch = rows.batch();
+        for (slice, piece) in cut_slices(batch, self.keys, self.keys + 1)? {
+            let Some(slice) = self.open(slice) else {
+                cx.count(Counter::NumLateRecordsDropped, piece.num_rows());
+                continue;
+            };
+            let (keys, states) = (&piece.columns()[..self.keys], &piece.columns()[self.keys + 2..]);
+            self.state.panes.add(slice, keys, states, piece.num_rows())?;
+        }
+        self.state.panes.tidy()
+    }
+
+    fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<EventTime> {
+        let restored = std::mem::take(&mut self.state.loaded);
+        if time.0 <= self.time {
+            return Ok(time);
+        }
+        match self.running {
+            None => self.fire_tumbling(time.0, restored, cx)?,
+            Some(_) => self.fire_hopping(time.0, restored, cx)?,
+        }
+        self.time = time.0;
+        self.state.running_bytes = self.running.as_ref().map_or(0, RunningWindow::bytes);
+        self.state.panes.retire(EventTime(self.window.first_open_pane(time.0)));
+        self.out.finish(cx)?;
+        Ok(time)
+    }
+
+    fn on_tick(&mut self, _: &mut Context) -> Result<Option<ProcTime>> {
+        Ok(None)
+    }
+
+    fn on_end(&mut self, _: usize, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+
+    fn flush(&mut self, _: Flush, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+
+    fn state(&mut self) -> Vec<&mut dyn StateTable> {
+        vec![&mut self.state]
+    }
+}
+
+impl WindowAggregate {
+    /// The slice to which a partial goes, if any window still counts it. Only partials of a source that had been idle
+    /// can come after their window: every other row has met a watermark at or behind this operator's.
+    fn open(&self, slice: Slice) -> Option<Slice> {
+        if slice.open_from.saturating_sub(1) > self.time {
+            return Some(slice);
+        }
+        let open_from = self.window.first_open_end(self.time);
+        (open_from <= self.window.last_end(slice.pane)).then_some(Slice { open_from, ..slice })
+    }
+
+    /// Each slice is a window.
+    fn fire_tumbling(&mut self, time: i64, restored: bool, cx: &mut Context) -> Result<()> {
+        while let Some(slice) = self.state.panes.first_from(i64::MIN).filter(|slice| slice.open_from - 1 <= time) {
+            let Some(mut table) = self.state.panes.take(slice)? else { break };
+            if !restored {
+                let rows = table.len();
+                let results = table.columns.evaluate(None)?;
+                let keys = table.index.take()?;
+                self.emit(slice.open_from, keys, results, rows, cx)?;
+                crate::state::SlotColumns::take(&mut table.columns)?;
+            }
+            self.state.panes.recycle(table)?;
+        }
+        Ok(())
+    }
+
+    /// The window moves on from end to end.
+    fn fire_hopping(&mut self, time: i64, restored: bool, cx: &mut Context) -> Result<()> {
+        let Some(mut running) = self.running.take() else { return Ok(()) };
+        let slide = self.window.slide_ms();
+        let mut next = self.window.first_open_end(self.time);
+        loop {
+            if running.is_empty() {
+                // Windows without rows are passed over.
+                match self.state.panes.first_from(next) {
+                    Some(slice) => next = slice.open_from,
+                    None => break,
+                }
+            }
+            if next - 1 > time {
+                break;
+            }
+            for slice in self.state.panes.range(next, next) {
+                running.enter(slice.pane, self.state.panes.sealed(slice)?)?;
+                self.counted.entry(slice.pane).or_default().push(slice);
+            }
+            if !restored {
+                let (keys, results, rows) = running.evaluate()?;
+                self.emit(next, keys, results, rows, cx)?;
+            }
+            next += slide;
+            for pane in running.leave_before(next - self.window.size_ms())? {
+                for slice in self.counted.remove(&pane).into_iter().flatten() {
+                    self.state.panes.drop_slice(slice);
+                }
+            }
+        }
+        self.running = Some(running);
+        Ok(())
+    }
+
+    fn emit(
+        &mut self,
+        end: i64,
+        mut columns: Vec<ArrayRef>,
+        results: Vec<ArrayRef>,
+        rows: usize,
+        cx: &mut Context,
+    ) -> Result<()> {
+        for (index, time) in [end - self.window.size_ms(), end, end - 1].into_iter().enumerate() {
+            let data_type = self.output.field(self.keys + index).data_type().clone();
+            columns.push(Arc::new(TimestampMillisecondArray::from_value(time, rows).with_data_type(data_type)));
+        }
+        columns.extend(results);
+        self.out.push(batch_of(&self.output, columns, rows)?, cx)
+    }
 }

@@ -1,8 +1,25 @@
 //! Gives each row its pane and judges lateness by the watermark that the row met in its own split.
+//!
+//! A row is late when its last window had ended by that watermark; it leaves on the late output. A row of which only
+//! some windows had ended goes on, marked with the first window that still counts it.
 
-use arrow::datatypes::SchemaRef;
+use std::fmt;
+use std::sync::Arc;
 
-use super::WindowKind;
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMillisecondArray, UInt32Array};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::take_arrays;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::{Context, Flush, Operator, OperatorSpec, WindowKind, late_columns};
+use crate::error::{Error, Result};
+use crate::state::{StateTable, batch_of, integers};
+use crate::stream::{Changes, Counter, EventTime, ProcTime};
+
+/// The hidden column with the start of the row's pane, `Int64` ms.
+pub const PANE_COLUMN: &str = "$pane";
+/// The hidden column with the end of the first window that counts the row, `Int64` ms.
+pub const OPEN_FROM_COLUMN: &str = "$open_from";
 
 /// TUMBLE or HOP over rows, before any aggregation.
 #[derive(Debug, Clone)]
@@ -19,4 +36,202 @@ pub struct WindowAssignSpec {
     pub operator: String,
     /// The columns of a late row, by index into the input.
     pub late_columns: Vec<usize>,
+}
+
+impl WindowAssignSpec {
+    fn late_schema(&self) -> SchemaRef {
+        let own = self.late_columns.iter().map(|index| self.input.field(*index).clone());
+        Arc::new(Schema::new(own.chain(late_columns()).collect::<Vec<_>>()))
+    }
+}
+
+impl OperatorSpec for WindowAssignSpec {
+    fn name(&self) -> &'static str {
+        "WindowAssign"
+    }
+
+    fn signature(&self) -> String {
+        String::new()
+    }
+
+    fn output(&self) -> SchemaRef {
+        let own = self.input.fields().iter().enumerate().filter(|(index, _)| *index != self.watermark);
+        let hidden = [PANE_COLUMN, OPEN_FROM_COLUMN].map(|name| Arc::new(Field::new(name, DataType::Int64, false)));
+        Arc::new(Schema::new(own.map(|(_, field)| Arc::clone(field)).chain(hidden).collect::<Vec<_>>()))
+    }
+
+    fn late(&self) -> Option<SchemaRef> {
+        Some(self.late_schema())
+    }
+
+    fn build(&self) -> Result<Box<dyn Operator>> {
+        self.window.check()?;
+        Ok(Box::new(WindowAssign {
+            output: self.output(),
+            late: self.late_schema(),
+            spec: self.clone(),
+            met: i64::MIN,
+            late_rows: Vec::new(),
+        }))
+    }
+}
+
+impl fmt::Display for WindowAssignSpec {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "WindowAssign(time=[{}], window=[{}])", self.input.field(self.time).name(), self.window)
+    }
+}
+
+#[derive(Debug)]
+struct WindowAssign {
+    spec: WindowAssignSpec,
+    output: SchemaRef,
+    late: SchemaRef,
+    /// The watermark that this operator has met. It is never ahead of what a row of an active split met, so it only
+    /// judges the rows of splits that were idle or came late.
+    met: i64,
+    late_rows: Vec<u32>,
+}
+
+impl Operator for WindowAssign {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+        let times = timestamps(rows.column(self.spec.time), self.spec.input.field(self.spec.time))?;
+        let met = integers(rows.column(self.spec.watermark))?;
+        self.check(times)?;
+
+        let (mut panes, mut open_from) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        let closed_pairs = self.assign(times, met, &mut panes, &mut open_from);
+
+        let windows = self.spec.window.windows_per_pane() as usize;
+        let late_pairs = self.late_rows.len() * windows;
+        let assigned = rows.len() * windows;
+        cx.count(Counter::WindowPairsAssigned, assigned);
+        cx.count(Counter::WindowPairsLate, late_pairs);
+        cx.count(Counter::WindowPairsPartiallyLate, closed_pairs);
+        cx.count(Counter::WindowPairsCounted, assigned - late_pairs - closed_pairs);
+        cx.count(Counter::NumLateRecordsDropped, self.late_rows.len());
+        if !self.late_rows.is_empty() {
+            self.divert(&rows, met, &panes, cx)?;
+        }
+
+        let columns = rows.batch().columns().iter().enumerate().filter(|(index, _)| *index != self.spec.watermark);
+        let mut columns: Vec<ArrayRef> = columns.map(|(_, column)| Arc::clone(column)).collect();
+        columns.push(Arc::new(Int64Array::from(panes)));
+        columns.push(Arc::new(Int64Array::from(open_from)));
+        let assigned = rows.with_batch(batch_of(&self.output, columns, rows.len())?);
+        cx.emit(if self.late_rows.is_empty() { assigned } else { assigned.filter(&self.on_time(rows.len()))? });
+        Ok(())
+    }
+
+    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
+        self.met = self.met.max(time.0);
+        Ok(time)
+    }
+
+    fn on_tick(&mut self, _: &mut Context) -> Result<Option<ProcTime>> {
+        Ok(None)
+    }
+
+    fn on_end(&mut self, _: usize, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+
+    fn flush(&mut self, _: Flush, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+
+    fn state(&mut self) -> Vec<&mut dyn StateTable> {
+        Vec::new()
+    }
+}
+
+impl WindowAssign {
+    /// Refuses times whose window borders do not fit into 64 bits.
+    fn check(&self, times: &[i64]) -> Result<()> {
+        let (mut least, mut greatest) = (i64::MAX, i64::MIN);
+        for time in times {
+            (least, greatest) = (least.min(*time), greatest.max(*time));
+        }
+        let allowed = self.spec.window.times();
+        match [least, greatest].into_iter().find(|time| !times.is_empty() && !allowed.contains(time)) {
+            None => Ok(()),
+            Some(time) => {
+                let column = self.spec.input.field(self.spec.time).name();
+                Err(Error::data(format!(
+                    "column {column}: {} lies too far away for {}",
+                    EventTime(time),
+                    self.spec.window
+                )))
+            }
+        }
+    }
+
+    /// Fills in pane and first open window of each row, notes the late rows, and returns the number of (row, window)
+    /// pairs that were closed for rows that are not late.
+    fn assign(&mut self, times: &[i64], met: &[i64], panes: &mut Vec<i64>, open_from: &mut Vec<i64>) -> usize {
+        let window = self.spec.window;
+        let (slide, size) = (window.slide_ms(), window.size_ms());
+        self.late_rows.clear();
+        let mut closed_pairs = 0;
+        let mut pane = times.first().map_or(0, |time| window.pane(*time));
+        for (row, (time, met)) in times.iter().zip(met).enumerate() {
+            // Neighbours mostly lie in the same pane, which saves the division.
+            if (time.wrapping_sub(pane) as u64) >= slide as u64 {
+                pane = window.pane(*time);
+            }
+            let met = (*met).max(self.met);
+            let mut open = pane + slide;
+            if met >= open - 1 {
+                if met >= pane + size - 1 {
+                    self.late_rows.push(row as u32);
+                } else {
+                    // Windows that end at `met + 1` or before have fired.
+                    let closed = (met + 1 - open) / slide + 1;
+                    open += closed * slide;
+                    closed_pairs += closed as usize;
+                }
+            }
+            panes.push(pane);
+            open_from.push(open);
+        }
+        closed_pairs
+    }
+
+    fn on_time(&self, rows: usize) -> BooleanArray {
+        let mut keep = vec![true; rows];
+        self.late_rows.iter().for_each(|row| keep[*row as usize] = false);
+        BooleanArray::new(BooleanBuffer::from(keep), None)
+    }
+
+    fn divert(&self, rows: &Changes, met: &[i64], panes: &[i64], cx: &mut Context) -> Result<()> {
+        let taken = UInt32Array::from(self.late_rows.clone());
+        let own: Vec<ArrayRef> = self.spec.late_columns.iter().map(|index| Arc::clone(rows.column(*index))).collect();
+        let mut columns = take_arrays(&own, &taken, None)?;
+        let window = self.spec.window;
+        let each = |value: &dyn Fn(usize) -> i64| -> Vec<i64> {
+            self.late_rows.iter().map(|row| value(*row as usize)).collect()
+        };
+        let text = |text: &str| Arc::new(StringArray::from_iter_values(self.late_rows.iter().map(|_| text)));
+        let met = |row: usize| met[row].max(self.met);
+        let end = |row: usize| window.last_end(panes[row]);
+        columns.push(text(&self.spec.operator));
+        columns.push(Arc::new(TimestampMillisecondArray::from(each(&met))));
+        columns.push(Arc::new(TimestampMillisecondArray::from(each(&|row| end(row) - window.size_ms()))));
+        columns.push(Arc::new(TimestampMillisecondArray::from(each(&end))));
+        columns.push(Arc::new(Int64Array::from(each(&|row| met(row).saturating_sub(end(row) - 1)))));
+        columns.push(text("window_fired"));
+        cx.late(batch_of(&self.late, columns, self.late_rows.len())?);
+        Ok(())
+    }
+}
+
+/// A rowtime column as milliseconds. A NULL is the data's fault; the source should have refused it.
+fn timestamps<'a>(column: &'a ArrayRef, field: &Field) -> Result<&'a [i64]> {
+    let Some(times) = column.as_any().downcast_ref::<TimestampMillisecondArray>() else {
+        return Err(Error::bug(format!("the rowtime column {} is {}", field.name(), column.data_type())));
+    };
+    if times.null_count() > 0 {
+        return Err(Error::data(format!("column {}: the rowtime of a row is NULL", field.name())));
+    }
+    Ok(times.values())
 }

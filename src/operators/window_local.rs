@@ -1,8 +1,27 @@
-//! The half of a window aggregation before the exchange: rows of the same pane and key become one partial.
+//! The half of a window aggregation before the exchange: rows of the same slice and key become one partial.
+//!
+//! It only saves work behind the exchange and holds no state over a barrier. Where keys hardly repeat, it lets rows
+//! through as partials of one row each.
 
-use arrow::datatypes::SchemaRef;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
-use super::{AggregateCall, WindowKind};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::batches::Batches;
+use super::combining::Combining;
+use super::window_assign::{OPEN_FROM_COLUMN, PANE_COLUMN};
+use super::{AggregateCall, Aggregates, Context, Flush, Operator, OperatorSpec, WindowKind};
+use crate::error::{Error, Result};
+use crate::state::{GroupTable, Slice, StateTable, batch_of, cut_slices};
+use crate::stream::{Changes, EventTime, ProcTime};
+
+/// Groups held at most, over all slices.
+const MOST_GROUPS: usize = 256 * 1024;
+/// Empty tables kept for the next slices.
+const SPARE_TABLES: usize = 4;
 
 /// Pre-aggregation of windows.
 #[derive(Debug, Clone)]
@@ -19,4 +38,194 @@ pub struct WindowLocalSpec {
     pub calls: Vec<AggregateCall>,
     /// The windows.
     pub window: WindowKind,
+}
+
+impl WindowLocalSpec {
+    /// The columns of a partial: the keys, `$pane`, `$open_from`, then the state of each aggregate as `$0_count`,
+    /// `$1_sum`, `$1_count` and so on.
+    pub fn partial_schema(&self) -> Result<SchemaRef> {
+        let mut fields: Vec<Field> = self.keys.iter().map(|index| self.input.field(*index).clone()).collect();
+        fields.extend([PANE_COLUMN, OPEN_FROM_COLUMN].map(|name| Field::new(name, DataType::Int64, false)));
+        for (index, call) in self.calls.iter().enumerate() {
+            fields.extend(call.state_fields(index, Some(&self.input))?);
+        }
+        Ok(Arc::new(Schema::new(fields)))
+    }
+}
+
+impl OperatorSpec for WindowLocalSpec {
+    fn name(&self) -> &'static str {
+        "LocalWindowAggregate"
+    }
+
+    fn signature(&self) -> String {
+        String::new()
+    }
+
+    /// The partial schema; empty if an aggregate is not supported, which `build` refuses.
+    fn output(&self) -> SchemaRef {
+        self.partial_schema().unwrap_or_else(|_| Arc::new(Schema::empty()))
+    }
+
+    fn late(&self) -> Option<SchemaRef> {
+        None
+    }
+
+    fn build(&self) -> Result<Box<dyn Operator>> {
+        self.window.check()?;
+        let schema = self.partial_schema()?;
+        let (chosen, calls) = choose(&self.keys, &self.calls, &[self.pane, self.open_from]);
+        Ok(Box::new(WindowLocal {
+            types: self.keys.iter().map(|index| self.input.field(*index).data_type().clone()).collect(),
+            out: Batches::new(Arc::clone(&schema)),
+            schema,
+            chosen,
+            calls,
+            slices: BTreeMap::new(),
+            spare: Vec::new(),
+            held: 0,
+            combining: Combining::default(),
+        }))
+    }
+}
+
+impl fmt::Display for WindowLocalSpec {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("LocalWindowAggregate(")?;
+        if !self.keys.is_empty() {
+            let keys: Vec<&str> = self.keys.iter().map(|index| self.input.field(*index).name().as_str()).collect();
+            write!(out, "groupBy=[{}], ", keys.join(", "))?;
+        }
+        write!(out, "window=[{}], select=[{}])", self.window, local_texts(&self.calls, &self.input))
+    }
+}
+
+/// The aggregates as EXPLAIN shows them before the exchange.
+pub(super) fn local_texts(calls: &[AggregateCall], input: &Schema) -> String {
+    let text = |(index, call): (usize, &AggregateCall)| format!("{} AS ${index}", call.text(input));
+    calls.iter().enumerate().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// The columns that an aggregation reads: the keys, then `further`, then whatever the aggregates need; and the
+/// aggregates over the columns so chosen.
+pub(super) fn choose(keys: &[usize], calls: &[AggregateCall], further: &[usize]) -> (Vec<usize>, Vec<AggregateCall>) {
+    let mut chosen: Vec<usize> = keys.iter().chain(further).copied().collect();
+    let mut place = |column: &mut Option<usize>| {
+        if let Some(index) = column {
+            let at = chosen.iter().position(|chosen| chosen == index);
+            *index = at.unwrap_or_else(|| {
+                chosen.push(*index);
+                chosen.len() - 1
+            });
+        }
+    };
+    let mut calls = calls.to_vec();
+    for call in &mut calls {
+        place(&mut call.argument);
+        place(&mut call.filter);
+    }
+    (chosen, calls)
+}
+
+type Table = GroupTable<Aggregates>;
+
+#[derive(Debug)]
+struct WindowLocal {
+    schema: SchemaRef,
+    types: Vec<DataType>,
+    /// The input columns that are read: keys, pane, first open window, arguments.
+    chosen: Vec<usize>,
+    calls: Vec<AggregateCall>,
+    slices: BTreeMap<Slice, Table>,
+    spare: Vec<Table>,
+    out: Batches,
+    /// Groups in all slices.
+    held: usize,
+    combining: Combining,
+}
+
+impl Operator for WindowLocal {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+        if rows.kinds().is_some() {
+            return Err(Error::bug("a window aggregation met rows that are taken back"));
+        }
+        let batch = rows.batch().project(&self.chosen)?;
+        if self.combining.lets_through(batch.num_rows()) {
+            let states = Aggregates::each(&self.calls, &batch, None)?;
+            let columns = batch.columns()[..self.types.len() + 2].iter().cloned().chain(states).collect();
+            cx.emit(Changes::inserts(batch_of(&self.schema, columns, batch.num_rows())?));
+            return Ok(());
+        }
+        let before = self.held;
+        let keys = self.types.len();
+        for (slice, piece) in cut_slices(&batch, keys, keys + 1)? {
+            self.add(slice, &piece)?;
+        }
+        self.combining.note(batch.num_rows(), self.held - before);
+        if self.held >= MOST_GROUPS { self.flush_through(None, cx) } else { Ok(()) }
+    }
+
+    fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<EventTime> {
+        self.flush_through(Some(time), cx)?;
+        Ok(time)
+    }
+
+    fn on_tick(&mut self, _: &mut Context) -> Result<Option<ProcTime>> {
+        Ok(None)
+    }
+
+    fn on_end(&mut self, _: usize, cx: &mut Context) -> Result<()> {
+        self.flush_through(None, cx)
+    }
+
+    fn flush(&mut self, why: Flush, cx: &mut Context) -> Result<()> {
+        match why {
+            Flush::All => self.flush_through(None, cx),
+            // Nobody can use a partial before a watermark fires its window.
+            Flush::Waiting => Ok(()),
+        }
+    }
+
+    fn state(&mut self) -> Vec<&mut dyn StateTable> {
+        Vec::new()
+    }
+}
+
+impl WindowLocal {
+    fn add(&mut self, slice: Slice, rows: &RecordBatch) -> Result<()> {
+        let table = match self.slices.entry(slice) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => entry.insert(match self.spare.pop() {
+                Some(table) => table,
+                None => GroupTable::new(&self.types, Aggregates::new(&self.calls)?)?,
+            }),
+        };
+        let before = table.len();
+        let (slots, states) = table.assign(&rows.columns()[..self.types.len()], rows.num_rows())?;
+        states.update(slots, rows, None)?;
+        self.held += table.len() - before;
+        Ok(())
+    }
+
+    /// Emits the slices of which some window fires at `time`, or all of them. No further row comes for those: it
+    /// would have met a watermark at or behind `time`, and be counted from a later window on.
+    fn flush_through(&mut self, time: Option<EventTime>, cx: &mut Context) -> Result<()> {
+        while let Some(entry) = self.slices.first_entry() {
+            let slice = *entry.key();
+            if time.is_some_and(|time| slice.open_from - 1 > time.0) {
+                break;
+            }
+            let mut table = entry.remove();
+            let rows = table.len();
+            self.held -= rows;
+            let constant = |value| Arc::new(Int64Array::from_value(value, rows)) as ArrayRef;
+            let mut columns = table.take()?;
+            columns.splice(self.types.len()..self.types.len(), [constant(slice.pane), constant(slice.open_from)]);
+            self.out.push(batch_of(&self.schema, columns, rows)?, cx)?;
+            if self.spare.len() < SPARE_TABLES {
+                self.spare.push(table);
+            }
+        }
+        self.out.finish(cx)
+    }
 }

@@ -2,11 +2,24 @@
 //!
 //! Operators compose the table kinds of this folder; bytes, key groups, files and budgets are solved here once.
 
+mod group_table;
+mod key_index;
+mod keyed_table;
 mod manifest;
+mod pane_table;
+mod probe_table;
+mod slices;
+mod slot_columns;
 
+pub use group_table::{GroupTable, batch_bytes};
+pub use key_index::{KeyIndex, batch_of};
+pub use keyed_table::KeyedTable;
 pub use manifest::{
     Claim, FORMAT_VERSION, FileState, LogEntry, Manifest, NodeState, OperatorState, SplitState, TableState,
 };
+pub use pane_table::PaneTable;
+pub use slices::{Slice, cut_slices, integers};
+pub use slot_columns::SlotColumns;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;

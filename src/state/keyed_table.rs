@@ -1,0 +1,164 @@
+//! Keyed slots: one row of state a key, of which a barrier hands over those that changed.
+//!
+//! A key that goes away before any barrier has seen it leaves no trace. One that a barrier has seen keeps its slot until
+//! the next barrier has recorded the deletion.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, SchemaRef};
+
+use super::{GroupTable, SlotColumns, SnapshotReader, SnapshotWriter, StateTable, TableKind, TableSpec, batch_of};
+use crate::error::Result;
+
+/// The slot stands in the list of changes.
+const LISTED: u8 = 1;
+/// The slot holds a key with state.
+const ALIVE: u8 = 2;
+/// A barrier has handed the key over.
+const SAVED: u8 = 4;
+/// Rows of one batch of state.
+const SAVE_ROWS: usize = 64 * 1024;
+
+/// A state table whose first columns are unique.
+#[derive(Debug)]
+pub struct KeyedTable<C> {
+    name: String,
+    schema: SchemaRef,
+    /// Leading columns that are unique.
+    unique: usize,
+    /// Leading columns that the key group is computed from.
+    key: usize,
+    table: GroupTable<C>,
+    flags: Vec<u8>,
+    changed: Vec<u32>,
+}
+
+impl<C: SlotColumns> KeyedTable<C> {
+    /// An empty table. `schema` is `unique` unique columns, of which the first `key` give the key group, then the
+    /// fields of `columns`.
+    pub fn new(name: impl Into<String>, schema: SchemaRef, unique: usize, key: usize, columns: C) -> Result<Self> {
+        let types: Vec<DataType> = schema.fields().iter().take(unique).map(|field| field.data_type().clone()).collect();
+        let table = GroupTable::new(&types, columns)?;
+        Ok(Self { name: name.into(), schema, unique, key, table, flags: Vec::new(), changed: Vec::new() })
+    }
+
+    /// Keys and state, to read.
+    pub fn table(&self) -> &GroupTable<C> {
+        &self.table
+    }
+
+    /// Writes the slot of each row's key to `slots`; new keys hold the state of no rows. `touch` has to follow.
+    pub fn assign(&mut self, keys: &[ArrayRef], rows: usize, slots: &mut Vec<u32>) -> Result<()> {
+        self.table.index.assign(keys, rows, slots)?;
+        self.table.columns.resize(self.table.index.slots());
+        self.flags.resize(self.table.index.slots(), 0);
+        Ok(())
+    }
+
+    /// Adds states to slots.
+    pub fn merge(&mut self, slots: &[u32], states: &[ArrayRef]) -> Result<()> {
+        self.table.columns.merge(slots, states)
+    }
+
+    /// Notes that the state of `slots` has changed.
+    pub fn touch(&mut self, slots: &[u32]) {
+        for slot in slots {
+            let flags = &mut self.flags[*slot as usize];
+            if *flags & LISTED == 0 {
+                self.changed.push(*slot);
+            }
+            *flags |= LISTED | ALIVE;
+        }
+    }
+
+    /// Removes keys, each named once.
+    pub fn remove(&mut self, slots: &[u32]) {
+        self.touch(slots);
+        self.table.columns.clear(slots);
+        let mut unseen = Vec::new();
+        for slot in slots {
+            let flags = &mut self.flags[*slot as usize];
+            *flags &= !ALIVE;
+            if *flags & SAVED == 0 {
+                unseen.push(*slot);
+            }
+        }
+        self.table.index.remove(&unseen);
+    }
+
+    /// The slots that changed since the last barrier, in order of slots, alive or not.
+    fn changed_slots(&mut self) -> Vec<u32> {
+        let mut changed = std::mem::take(&mut self.changed);
+        if changed.len() * 8 > self.flags.len() {
+            // So many that a walk over all slots costs less than sorting them.
+            let listed = self.flags.iter().enumerate().filter(|(_, flags)| **flags & LISTED != 0);
+            changed.clear();
+            changed.extend(listed.map(|(slot, _)| slot as u32));
+        } else {
+            changed.sort_unstable();
+        }
+        changed
+    }
+}
+
+impl<C: SlotColumns> StateTable for KeyedTable<C> {
+    fn spec(&self) -> TableSpec {
+        TableSpec {
+            name: self.name.clone(),
+            schema: Arc::clone(&self.schema),
+            key: (0..self.key).collect(),
+            kind: TableKind::Keyed { unique: self.unique },
+        }
+    }
+
+    fn save(&mut self, to: &mut SnapshotWriter) -> Result<()> {
+        let (mut put, mut gone) = (Vec::new(), Vec::new());
+        for slot in self.changed_slots() {
+            let flags = &mut self.flags[slot as usize];
+            match (*flags & ALIVE != 0, *flags & SAVED != 0) {
+                (true, _) => {
+                    put.push(slot);
+                    *flags = ALIVE | SAVED;
+                }
+                (false, true) => {
+                    gone.push(slot);
+                    *flags = 0;
+                }
+                (false, false) => *flags = 0,
+            }
+        }
+        if to.full {
+            put = (0..self.flags.len() as u32).filter(|slot| self.flags[*slot as usize] & ALIVE != 0).collect();
+        }
+        for slots in put.chunks(SAVE_ROWS) {
+            let mut columns = self.table.index.gather(slots)?;
+            columns.extend(self.table.columns.gather(slots)?);
+            to.put(batch_of(&self.schema, columns, slots.len())?);
+        }
+        if !gone.is_empty() {
+            let unique: Vec<usize> = (0..self.unique).collect();
+            let schema = Arc::new(self.schema.project(&unique)?);
+            for slots in gone.chunks(SAVE_ROWS) {
+                to.delete(batch_of(&schema, self.table.index.gather(slots)?, slots.len())?);
+            }
+            self.table.index.remove(&gone);
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, from: SnapshotReader) -> Result<()> {
+        let mut slots = Vec::new();
+        for batch in from.rows {
+            let (keys, states) = batch.columns().split_at(self.unique);
+            self.assign(keys, batch.num_rows(), &mut slots)?;
+            self.table.columns.merge(&slots, states)?;
+            slots.iter().for_each(|slot| self.flags[*slot as usize] = ALIVE | SAVED);
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.table.bytes() + self.flags.capacity() + self.changed.capacity() * 4
+    }
+}
