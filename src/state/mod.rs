@@ -2,8 +2,10 @@
 //!
 //! Operators compose the table kinds of this folder; bytes, key groups, files and budgets are solved here once.
 
+mod key_group;
 mod manifest;
 
+pub use key_group::{HASH_ID, MAX_PARALLELISM_LIMIT, group_of, key_groups, key_hashes, key_range, task_of};
 pub use manifest::{
     Claim, FORMAT_VERSION, FileState, LogEntry, Manifest, NodeState, OperatorState, SplitState, TableState,
 };
