@@ -210,7 +210,7 @@ impl Coordinator {
     /// A coordinator that has just started at time `now` (of a clock that never steps back). What `config.base` lists
     /// as pending must have been committed before.
     pub fn new(config: CoordinatorConfig, now: Duration) -> Self {
-        let last = Manifest { pending: Vec::new(), ..config.base.clone() };
+        let last = config.base.clone();
         Self {
             phase: Phase::Running,
             next_epoch: last.epoch.next(),
@@ -511,7 +511,7 @@ impl Coordinator {
         self.last_trigger = now;
         // Any checkpoint from here on contains what an earlier request wanted to be in one.
         self.requests.checkpoint = false;
-        self.requests.savepoint &= kind != BarrierKind::Savepoint;
+        self.requests.savepoint = false;
         self.in_flight = Some(InFlight { barrier, since: now, parts: BTreeMap::new(), manifest: None });
         actions.push(Action::Inject(barrier));
     }
