@@ -2,11 +2,23 @@
 //!
 //! Operators compose the table kinds of this folder; bytes, key groups, files and budgets are solved here once.
 
+mod digest;
+mod files;
+mod garbage;
+mod key_group;
+mod log;
 mod manifest;
+mod schema;
 
+pub use digest::digest;
+pub use files::{FileName, encode, path_name, read_table, write_table};
+pub use garbage::Collected;
+pub use key_group::{HASH_ID, MAX_PARALLELISM_LIMIT, group_of, key_groups, key_hashes, key_range, task_of};
+pub use log::JobLog;
 pub use manifest::{
     Claim, FORMAT_VERSION, FileState, LogEntry, Manifest, NodeState, OperatorState, SplitState, TableState,
 };
+pub use schema::{check_schema, schema_text};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
