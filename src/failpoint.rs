@@ -1,24 +1,53 @@
-//! Named places where a test may kill the process: `BEADLINE_FAILPOINT=manifest.before:2` kills it with SIGKILL at the
-//! second visit. Without the variable a visit costs one load.
+//! Places where a test lets the process die. Without `BEADLINE_FAILPOINT` they do nothing.
+//!
+//! `BEADLINE_FAILPOINT=manifest.before:3` kills the process, as `kill -9` would, when it comes to the place
+//! `manifest.before` for the third time. The names are listed where `hit` is called.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The place asked for, and how many visits are left until the end.
-static ARMED: OnceLock<Option<(String, AtomicU64)>> = OnceLock::new();
+/// The one failpoint of this process: its name and how many more times it is passed.
+struct Failpoint {
+    name: String,
+    remaining: AtomicU64,
+}
 
-/// Marks a place; the process ends here when a test has asked for it.
+static FAILPOINT: OnceLock<Option<Failpoint>> = OnceLock::new();
+
+/// Marks the place `name`; the process ends here if it was asked to.
 pub fn hit(name: &str) {
-    let armed = ARMED.get_or_init(|| {
-        let asked = std::env::var("BEADLINE_FAILPOINT").ok()?;
-        let (name, visits) = asked.rsplit_once(':').unwrap_or((&asked, "1"));
-        Some((name.to_owned(), AtomicU64::new(visits.parse().unwrap_or(1))))
-    });
-    if let Some((asked, visits)) = armed
-        && asked == name
-        && visits.fetch_sub(1, Ordering::SeqCst) == 1
+    let failpoint = FAILPOINT.get_or_init(|| std::env::var("BEADLINE_FAILPOINT").ok().map(|text| parse(&text)));
+    if let Some(failpoint) = failpoint
+        && failpoint.name == name
+        && failpoint.remaining.fetch_sub(1, Ordering::SeqCst) == 1
     {
-        // SIGKILL, not abort: no handler, no flush, as from outside.
+        // Nothing may run any more, no destructor and no handler: that is what a kill is.
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        std::process::abort();
+    }
+}
+
+fn parse(text: &str) -> Failpoint {
+    let (name, count) = match text.rsplit_once(':') {
+        Some((name, count)) => (name, count.parse().unwrap_or(1)),
+        None => (text, 1),
+    };
+    Failpoint { name: name.to_owned(), remaining: AtomicU64::new(count.max(1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_may_carry_a_count() {
+        let failpoint = parse("manifest.before:3");
+        assert_eq!((failpoint.name.as_str(), failpoint.remaining.into_inner()), ("manifest.before", 3));
+        assert_eq!(parse("gc.done").remaining.into_inner(), 1);
+    }
+
+    #[test]
+    fn an_unset_failpoint_does_nothing() {
+        hit("nowhere");
     }
 }

@@ -10,6 +10,8 @@ pub mod connectors;
 pub mod error;
 /// Compiled expressions.
 pub mod expressions;
+/// Places where a test lets the process die.
+pub mod failpoint;
 /// Bytes to rows and back.
 pub mod formats;
 /// The work on rows.

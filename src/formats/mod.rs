@@ -3,6 +3,19 @@
 //! A decoder takes a chunk of whole rows and returns the good ones and, apart, each bad one with its place and its
 //! raw bytes. A bad row never costs its neighbours.
 
+mod base64;
+mod cells;
+mod columns;
+mod csv;
+pub(crate) mod java;
+pub mod json;
+mod lines;
+mod numbers;
+pub(crate) mod spelling;
+#[cfg(test)]
+pub(crate) mod tests;
+mod times;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -13,6 +26,16 @@ use bytes::Bytes;
 use crate::error::Result;
 use crate::options::{OptionSpec, Options};
 
+/// All formats there are.
+pub fn all() -> &'static [&'static dyn Format] {
+    &[&csv::Csv, &json::Json]
+}
+
+/// The format of this name.
+pub fn find(name: &str) -> Option<&'static dyn Format> {
+    all().iter().copied().find(|format| format.name() == name)
+}
+
 /// One kind of encoding, such as `csv`.
 pub trait Format: Debug + Send + Sync {
     /// The value of `'format'`, and the prefix of its options.
@@ -21,6 +44,10 @@ pub trait Format: Debug + Send + Sync {
     fn doc(&self) -> &'static str;
     /// Its options, without the prefix.
     fn options(&self) -> &'static [OptionSpec];
+    /// Its settings: `SET 'beadline.…'` keys, in full.
+    fn settings(&self) -> &'static [OptionSpec] {
+        &[]
+    }
     /// How to read: `schema` is the table's physical columns; `options` have the prefix removed; `settings` are the
     /// `beadline.*` settings of the table.
     fn reader(&self, schema: &SchemaRef, options: &Options, settings: &Options) -> Result<Arc<dyn RowReader>>;

@@ -2,22 +2,34 @@
 //!
 //! Operators compose the table kinds of this folder; bytes, key groups, files and budgets are solved here once.
 
+mod digest;
+mod files;
+mod garbage;
 mod group_table;
+mod key_group;
 mod key_index;
 mod keyed_table;
+mod log;
 mod manifest;
 mod pane_table;
 mod probe_table;
+mod schema;
 mod slices;
 mod slot_columns;
 
+pub use digest::digest;
+pub use files::{FileName, encode, path_name, read_table, write_table};
+pub use garbage::Collected;
 pub use group_table::{GroupTable, batch_bytes};
+pub use key_group::{HASH_ID, MAX_PARALLELISM_LIMIT, group_of, key_groups, key_hashes, key_range, task_of};
 pub use key_index::{KeyIndex, batch_of};
 pub use keyed_table::KeyedTable;
+pub use log::JobLog;
 pub use manifest::{
     Claim, FORMAT_VERSION, FileState, LogEntry, Manifest, NodeState, OperatorState, SplitState, TableState,
 };
 pub use pane_table::PaneTable;
+pub use schema::{check_schema, schema_text};
 pub use slices::{Slice, cut_slices, integers};
 pub use slot_columns::SlotColumns;
 

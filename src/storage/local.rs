@@ -1,2 +1,185 @@
-//! x
+//! Files of this computer. The only place of the crate that calls `std::fs`.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Result as IoResult, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+
+use super::durable::Files;
+use super::{FileInfo, Lock};
+
+/// The local file system. New files can be read by their owner alone: state and output hold the user's data.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct LocalStore;
+
+impl Files for LocalStore {
+    type Handle = File;
+
+    fn entries(&self, directory: &Path) -> IoResult<Vec<FileInfo>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(or_working_directory(directory))? {
+            // The path as the caller began it: `read_dir` would put `./` before the working directory's entries.
+            let path = directory.join(entry?.file_name());
+            // An entry may be gone by now, as when another process cleans up.
+            entries.extend(self.stat(&path)?);
+        }
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(entries)
+    }
+
+    fn stat(&self, path: &Path) -> IoResult<Option<FileInfo>> {
+        match fs::metadata(or_working_directory(path)) {
+            Ok(metadata) => Ok(Some(file_info(path, &metadata))),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_at(&self, path: &Path, offset: u64, length: usize) -> IoResult<Bytes> {
+        let mut file = File::open(path)?;
+        let rest = file.metadata()?.len().saturating_sub(offset);
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        if offset > 0 {
+            file.seek(SeekFrom::Start(offset))?;
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(rest.min(length)).unwrap_or(0));
+        file.take(length).read_to_end(&mut bytes)?;
+        Ok(Bytes::from(bytes))
+    }
+
+    fn open_new(&self, path: &Path) -> IoResult<File> {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    }
+
+    fn append(&self, file: &mut File, bytes: &[u8]) -> IoResult<()> {
+        file.write_all(bytes)
+    }
+
+    fn sync(&self, file: &File) -> IoResult<()> {
+        file.sync_all()
+    }
+
+    fn rename_no_replace(&self, from: &Path, to: &Path) -> IoResult<()> {
+        match rename_exclusive(from, to) {
+            Err(error) if is_unsupported(&error) => link_and_unlink(from, to),
+            renamed => renamed,
+        }
+    }
+
+    fn make_directory(&self, path: &Path) -> IoResult<()> {
+        fs::create_dir(path)
+    }
+
+    fn sync_directory(&self, path: &Path) -> IoResult<()> {
+        File::open(or_working_directory(path))?.sync_all()
+    }
+
+    fn unlink(&self, path: &Path) -> IoResult<()> {
+        match fs::symlink_metadata(path)?.is_dir() {
+            true => fs::remove_dir(path),
+            false => fs::remove_file(path),
+        }
+    }
+
+    fn try_lock(&self, path: &Path) -> IoResult<Option<Box<dyn Lock>>> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(LocalLock { _file: file }))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// An open file with an exclusive `flock`, which ends with it. The file itself stays: removing it would let two
+/// processes hold locks on two files of one name.
+#[derive(Debug)]
+struct LocalLock {
+    _file: File,
+}
+
+impl Lock for LocalLock {}
+
+fn file_info(path: &Path, metadata: &fs::Metadata) -> FileInfo {
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    FileInfo {
+        path: PathBuf::from(path),
+        length: metadata.len(),
+        modified_ms: modified.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+        is_directory: metadata.is_dir(),
+    }
+}
+
+/// The empty path is the parent of a relative name; the operating system calls it `.`.
+fn or_working_directory(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn rename_exclusive(from: &Path, to: &Path) -> IoResult<()> {
+    use rustix::fs::{CWD, RenameFlags};
+    rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE).map_err(Into::into)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn rename_exclusive(_from: &Path, _to: &Path) -> IoResult<()> {
+    Err(ErrorKind::Unsupported.into())
+}
+
+/// Whether this system or file system knows no exclusive rename (old kernels, some network and FUSE mounts).
+fn is_unsupported(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    error.kind() == ErrorKind::Unsupported
+        || Errno::from_io_error(error)
+            .is_some_and(|errno| [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP].contains(&errno))
+}
+
+/// The same in two steps. Between them the file has both names, which [`super::Store::rename_if_absent`] allows.
+fn link_and_unlink(from: &Path, to: &Path) -> IoResult<()> {
+    fs::hard_link(from, to)?;
+    fs::remove_file(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::suite;
+    use super::super::{Put, Store};
+    use super::*;
+
+    #[test]
+    fn keeps_the_promises_of_a_store() {
+        let directory = tempfile::tempdir().unwrap();
+        suite::check(&LocalStore, directory.path());
+    }
+
+    #[test]
+    fn the_way_without_exclusive_rename_keeps_them_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        LocalStore.put_if_absent(&from, b"1").unwrap();
+        link_and_unlink(&from, &to).unwrap();
+        LocalStore.put_if_absent(&from, b"2").unwrap();
+        assert_eq!(link_and_unlink(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(&LocalStore.read_all(&to).unwrap()[..], b"1");
+    }
+
+    #[test]
+    fn only_the_owner_reads_new_files() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        assert_eq!(LocalStore.put_if_absent(&path, b"1").unwrap(), Put::Created);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn failures_name_the_file_and_the_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        LocalStore.put_if_absent(&directory.path().join("file"), b"1").unwrap();
+        let error = LocalStore.put_if_absent(&directory.path().join("file/below"), b"1").unwrap_err();
+        assert!(error.message().contains("file"), "{error}");
+    }
+}

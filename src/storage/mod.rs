@@ -3,10 +3,14 @@
 //!
 //! Calls block. The runtime makes them on threads for blocking work, the simulator in line.
 
+mod durable;
 mod fake;
 mod local;
+#[cfg(test)]
+mod suite;
 
-pub use fake::FakeStore;
+pub use durable::is_temporary;
+pub use fake::{FakeStore, Fault};
 pub use local::LocalStore;
 
 use std::fmt::Debug;
@@ -42,7 +46,7 @@ pub enum Put {
 pub trait NewFile: Send {
     /// Appends bytes.
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
-    /// Makes content and name durable: fsync of the file, then of its directory. An error is final.
+    /// Makes content and name durable: fsync of the file, then of its directory. An error is final; the file is gone.
     fn finish(self: Box<Self>) -> Result<()>;
 }
 
@@ -51,7 +55,8 @@ pub trait Lock: Send + Sync + Debug {}
 
 /// A place for files. All paths are as the caller gave them (relative ones are relative to the working directory).
 pub trait Store: Debug + Send + Sync {
-    /// The entries of a directory in the order of their names; empty when the directory does not exist.
+    /// The entries of a directory in the order of their names; empty when the directory does not exist. Among them
+    /// may be leftovers of a write that a crash cut short: [`is_temporary`] knows them.
     fn list(&self, directory: &Path) -> Result<Vec<FileInfo>>;
     /// What stands at `path`, if anything.
     fn info(&self, path: &Path) -> Result<Option<FileInfo>>;
@@ -65,8 +70,11 @@ pub trait Store: Debug + Send + Sync {
     fn put_if_absent(&self, path: &Path, content: &[u8]) -> Result<Put>;
     /// Moves a durable file to a name that must be free, atomically and durably.
     /// `Exists` when `to` is taken (nothing changes). An absent `from` is an error with blame World.
+    /// Whatever the answer, what stands under both names by then is durable; a power loss during the call may leave
+    /// the one file under both names.
     fn rename_if_absent(&self, from: &Path, to: &Path) -> Result<Put>;
-    /// Removes a file; an absent one is no error.
+    /// Removes a file or an empty directory; an absent one is no error. Not durable by itself: after a power loss
+    /// the name may be back, so that callers must be able to remove it again.
     fn remove(&self, path: &Path) -> Result<()>;
     /// Takes the lock file at `path`, or says who else holds it: `None` when it is taken.
     fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>>;

@@ -1,0 +1,701 @@
+//! The coordinator by scripts and, under random orders of events, against a driver that keeps its own books.
+
+use super::*;
+use crate::state::{NodeState, OperatorState, TableState};
+use crate::stream::{Counter, Generation};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn task(node: &str, task: usize) -> TaskId {
+    TaskId { node: node.to_owned(), task }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn base() -> Manifest {
+    Manifest {
+        format: crate::state::FORMAT_VERSION,
+        build: String::new(),
+        job: "job".to_owned(),
+        lineage: "0".repeat(32),
+        generation: Generation(1),
+        epoch: Epoch::ZERO,
+        parent: String::new(),
+        hash_id: crate::state::HASH_ID.to_owned(),
+        max_parallelism: 128,
+        parallelism: 2,
+        nodes: BTreeMap::new(),
+        pending: Vec::new(),
+        digest: String::new(),
+    }
+}
+
+/// Two source tasks and a sink; an interval of 10 s, a pause of 2 s, a timeout of 60 s.
+fn config() -> CoordinatorConfig {
+    let sources = vec![task("source", 0), task("source", 1)];
+    CoordinatorConfig {
+        tasks: [sources.clone(), vec![task("sink", 0)]].concat(),
+        sources,
+        base: base(),
+        interval: Some(seconds(10)),
+        min_pause: seconds(2),
+        timeout: seconds(60),
+        tolerable_failures: 1,
+        max_inherited_files: 3,
+        max_pending_epochs: 2,
+        durable: true,
+    }
+}
+
+/// The actions in short, for comparison.
+fn short(actions: &[Action]) -> Vec<String> {
+    actions
+        .iter()
+        .map(|action| match action {
+            Action::Inject(barrier) => format!("inject {} {:?}", barrier.epoch, barrier.kind),
+            Action::WriteManifest(manifest) => format!("write {} pending {:?}", manifest.epoch, manifest.pending),
+            Action::Commit { epoch, committables } => format!("commit {epoch} {committables:?}"),
+            Action::Completed { epoch } => format!("completed {epoch}"),
+            Action::Aborted { epoch, .. } => format!("aborted {epoch}"),
+            Action::WriteConfirm { epoch } => format!("confirm {epoch}"),
+            Action::WriteFinished { epoch } => format!("finished {epoch}"),
+            Action::Done => "done".to_owned(),
+            Action::Fail(error) => format!("fail: {error}"),
+        })
+        .collect()
+}
+
+struct Script {
+    coordinator: Coordinator,
+    now: Duration,
+}
+
+impl Script {
+    fn new(config: CoordinatorConfig) -> Self {
+        Self { coordinator: Coordinator::new(config, Duration::ZERO), now: Duration::ZERO }
+    }
+
+    #[track_caller]
+    fn step(&mut self, event: Event, expected: &[&str]) {
+        let actions = short(&self.coordinator.step(self.now, event));
+        let is_same = actions.len() == expected.len()
+            && actions.iter().zip(expected).all(|(action, start)| action.starts_with(start));
+        assert!(is_same, "{actions:?} is not {expected:?}");
+    }
+
+    #[track_caller]
+    fn at(&mut self, second: u64, expected: &[&str]) {
+        self.now = seconds(second);
+        self.step(Event::Tick, expected);
+    }
+
+    /// All three acknowledge; the sink with a committable, if given.
+    #[track_caller]
+    fn acknowledge_all(&mut self, epoch: u64, committable: Option<&str>, expected: &[&str]) {
+        self.step(ack(epoch, task("source", 0), None), &[]);
+        self.step(ack(epoch, task("source", 1), None), &[]);
+        self.step(ack(epoch, task("sink", 0), committable), expected);
+    }
+}
+
+fn ack(epoch: u64, task: TaskId, committable: Option<&str>) -> Event {
+    let part = TaskPart { committable: committable.map(|text| json!(text)), ..TaskPart::default() };
+    Event::Acknowledged { epoch: Epoch(epoch), task, part: Box::new(part) }
+}
+
+fn written(epoch: u64) -> Event {
+    Event::ManifestWritten { epoch: Epoch(epoch), digest: format!("digest {epoch}") }
+}
+
+fn committed(epoch: u64) -> Event {
+    Event::Committed { epoch: Epoch(epoch) }
+}
+
+#[test]
+fn periodic_checkpoints_keep_the_interval_and_the_pause() {
+    let mut script = Script::new(config());
+    assert_eq!(script.coordinator.next_wakeup(), Some(seconds(10)));
+    script.at(9, &[]);
+    script.at(10, &["inject 1 Checkpoint"]);
+    assert_eq!(script.coordinator.next_wakeup(), Some(seconds(70)), "the timeout");
+    script.at(19, &[]);
+    script.acknowledge_all(1, None, &["write 1 pending []"]);
+    assert_eq!(script.coordinator.next_wakeup(), None);
+    script.step(written(1), &["completed 1"]);
+    assert_eq!(script.coordinator.next_wakeup(), Some(seconds(21)), "ten after the trigger, but two after the end");
+    script.at(20, &[]);
+    script.at(21, &["inject 2 Checkpoint"]);
+}
+
+#[test]
+fn acknowledgements_are_answered() {
+    let mut script = Script::new(config());
+    script.at(10, &["inject 1"]);
+    let mut answer = |epoch, task| {
+        script.coordinator.step(seconds(10), ack(epoch, task, None));
+        script.coordinator.last_answer().unwrap()
+    };
+    assert_eq!(answer(1, task("source", 0)), AckAnswer::Ok);
+    assert_eq!(answer(1, task("source", 0)), AckAnswer::Duplicate);
+    assert_eq!(answer(2, task("source", 0)), AckAnswer::Unknown);
+    assert_eq!(answer(0, task("source", 0)), AckAnswer::Unknown);
+    assert_eq!(answer(1, task("stranger", 0)), AckAnswer::Unknown);
+    script.at(70, &["aborted 1"]);
+    script.at(72, &["inject 2"]);
+    let mut answer = |epoch, task| {
+        script.coordinator.step(seconds(70), ack(epoch, task, None));
+        script.coordinator.last_answer().unwrap()
+    };
+    assert_eq!(answer(1, task("source", 0)), AckAnswer::Duplicate);
+    assert_eq!(answer(1, task("source", 1)), AckAnswer::Discarded);
+    assert_eq!(answer(1, task("source", 1)), AckAnswer::Duplicate);
+}
+
+#[test]
+fn commits_follow_the_manifest_in_order_and_hold_up_only_the_trigger() {
+    let mut script = Script::new(config());
+    script.at(10, &["inject 1"]);
+    script.acknowledge_all(1, Some("a"), &[r#"write 1 pending [String("a")]"#]);
+    script.step(written(1), &[r#"commit 1 [String("a")]"#, "completed 1"]);
+    script.at(20, &["inject 2"]);
+    script.acknowledge_all(2, Some("b"), &[r#"write 2 pending [String("a"), String("b")]"#]);
+    script.step(written(2), &["completed 2"]);
+    script.at(30, &[]);
+    script.at(40, &[]);
+    assert_eq!(script.coordinator.next_wakeup(), None, "two epochs are not committed");
+    script.step(committed(1), &[r#"commit 2 [String("b")]"#, "inject 3"]);
+    script.step(committed(2), &[]);
+    script.acknowledge_all(3, None, &["write 3 pending []"]);
+}
+
+#[test]
+fn rows_prepared_for_a_given_up_checkpoint_are_committed_with_the_next() {
+    let mut script = Script::new(CoordinatorConfig { tolerable_failures: 9, ..config() });
+    script.at(10, &["inject 1"]);
+    script.step(ack(1, task("sink", 0), Some("a")), &[]);
+    let error = Error::transient("disk full");
+    script.step(Event::Declined { epoch: Epoch(1), task: task("source", 0), error: error.clone() }, &["aborted 1"]);
+    script.at(20, &["inject 2"]);
+    script.at(80, &["aborted 2"]);
+    script.at(82, &["inject 3"]);
+    script.step(ack(2, task("sink", 0), Some("b")), &[]);
+    script.acknowledge_all(3, Some("c"), &[r#"write 3 pending [String("a"), String("b"), String("c")]"#]);
+    script.step(Event::ManifestFailed { epoch: Epoch(3), error }, &["aborted 3"]);
+    script.at(92, &["inject 4"]);
+    let all = r#"[String("a"), String("b"), String("c"), String("d")]"#;
+    script.acknowledge_all(4, Some("d"), &[&format!("write 4 pending {all}")]);
+    script.step(written(4), &[&format!("commit 4 {all}"), "completed 4"]);
+    script.step(ack(2, task("sink", 0), Some("b")), &[]);
+    script.step(committed(4), &[]);
+    script.at(102, &["inject 5"]);
+    script.acknowledge_all(5, None, &["write 5 pending []"]);
+}
+
+#[test]
+fn an_acknowledgement_that_comes_too_late_for_its_rows_is_not_swallowed() {
+    let mut script = Script::new(config());
+    script.at(10, &["inject 1"]);
+    script.at(70, &["aborted 1"]);
+    script.at(72, &["inject 2"]);
+    script.acknowledge_all(2, None, &["write 2"]);
+    script.step(written(2), &["completed 2"]);
+    script
+        .step(ack(1, task("sink", 0), Some("lost")), &["fail: task 0 of sink acknowledged epoch 1 after a later one"]);
+}
+
+#[test]
+fn failures_in_a_row_beyond_tolerance_end_the_job() {
+    let mut script = Script::new(config());
+    let declined =
+        |epoch| Event::Declined { epoch: Epoch(epoch), task: task("sink", 0), error: Error::transient("no space") };
+    script.at(10, &["inject 1"]);
+    script.step(declined(1), &["aborted 1"]);
+    script.at(20, &["inject 2"]);
+    script.acknowledge_all(2, None, &["write 2"]);
+    script.step(written(2), &["completed 2"]);
+    script.at(30, &["inject 3"]);
+    script.step(declined(3), &["aborted 3"]);
+    script.step(declined(3), &[]);
+    script.at(40, &["inject 4"]);
+    script.at(100, &["aborted 4", "fail: 2 checkpoints in a row failed, the last of them 4: checkpoint 4 was not"]);
+    script.at(200, &[]);
+    assert_eq!(script.coordinator.next_wakeup(), None);
+}
+
+#[test]
+fn a_fenced_writer_stops_at_once() {
+    let mut script = Script::new(CoordinatorConfig { tolerable_failures: 9, ..config() });
+    script.at(10, &["inject 1"]);
+    script.acknowledge_all(1, None, &["write 1"]);
+    let failed = Event::ManifestFailed { epoch: Epoch(1), error: Error::fenced("a newer start owns the job") };
+    script.step(failed, &["aborted 1", "fail: a newer start"]);
+}
+
+#[test]
+fn a_manifest_on_its_way_is_not_timed_out() {
+    let mut script = Script::new(config());
+    script.at(10, &["inject 1"]);
+    script.acknowledge_all(1, None, &["write 1"]);
+    script.at(1000, &[]);
+    script.step(written(1), &["completed 1"]);
+}
+
+#[test]
+fn a_stop_waits_for_the_checkpoint_in_flight_and_ends_with_a_confirm_entry() {
+    let mut script = Script::new(config());
+    script.at(10, &["inject 1"]);
+    script.step(Event::Requested(BarrierKind::Stop), &[]);
+    script.acknowledge_all(1, Some("a"), &["write 1"]);
+    script.step(written(1), &["commit 1", "completed 1", "inject 2 Stop"]);
+    script.step(Event::SourceEnded(task("source", 0)), &[]);
+    script.step(Event::SourceEnded(task("source", 1)), &[]);
+    script.acknowledge_all(2, Some("b"), &["write 2"]);
+    script.step(written(2), &["completed 2"]);
+    script.at(100, &[]);
+    script.step(committed(1), &["commit 2"]);
+    script.step(committed(2), &["confirm 2"]);
+    script.at(200, &[]);
+    script.step(Event::EndWritten, &["done"]);
+    script.at(300, &[]);
+}
+
+#[test]
+fn the_end_of_all_sources_drains_even_before_the_first_checkpoint() {
+    let mut script = Script::new(config());
+    script.step(Event::SourceEnded(task("source", 1)), &[]);
+    script.step(Event::SourceEnded(task("source", 0)), &["inject 1 Drain"]);
+    script.step(Event::Requested(BarrierKind::Stop), &[]);
+    script.acknowledge_all(1, Some("a"), &["write 1"]);
+    script.step(written(1), &["commit 1", "completed 1"]);
+    script.step(committed(1), &["finished 1"]);
+    script.step(Event::EndWritten, &["done"]);
+}
+
+#[test]
+fn a_stop_after_the_end_of_all_sources_is_an_end() {
+    let mut script = Script::new(config());
+    script.at(10, &["inject 1"]);
+    script.step(Event::SourceEnded(task("source", 1)), &[]);
+    script.step(Event::SourceEnded(task("source", 0)), &[]);
+    script.step(Event::Requested(BarrierKind::Stop), &[]);
+    script.acknowledge_all(1, None, &["write 1"]);
+    script.step(written(1), &["completed 1", "inject 2 Drain"]);
+}
+
+#[test]
+fn a_last_checkpoint_that_fails_ends_the_job_whatever_is_tolerated() {
+    let mut script = Script::new(CoordinatorConfig { tolerable_failures: 9, ..config() });
+    script.step(Event::Requested(BarrierKind::Stop), &["inject 1 Stop"]);
+    script.at(60, &["aborted 1", "fail: the last checkpoint failed"]);
+}
+
+#[test]
+fn without_a_log_only_the_last_barrier_runs() {
+    let mut script = Script::new(CoordinatorConfig { durable: false, ..config() });
+    assert_eq!(script.coordinator.next_wakeup(), None);
+    script.at(100, &[]);
+    script.step(Event::Requested(BarrierKind::Checkpoint), &[]);
+    script.step(Event::SourceEnded(task("source", 0)), &[]);
+    script.step(Event::SourceEnded(task("source", 1)), &["inject 1 Drain"]);
+    script.at(1000, &[]);
+    script.acknowledge_all(1, Some("a"), &["commit 1"]);
+    script.step(committed(1), &["done"]);
+}
+
+#[test]
+fn requests_are_served_at_once_and_together() {
+    let mut script = Script::new(CoordinatorConfig { interval: None, ..config() });
+    assert_eq!(script.coordinator.next_wakeup(), None);
+    script.step(Event::Requested(BarrierKind::Checkpoint), &["inject 1 Checkpoint"]);
+    script.step(Event::Requested(BarrierKind::Checkpoint), &[]);
+    script.step(Event::Requested(BarrierKind::Savepoint), &[]);
+    script.acknowledge_all(1, None, &["write 1"]);
+    script.step(written(1), &["completed 1", "inject 2 Savepoint"]);
+    script.acknowledge_all(2, None, &["write 2"]);
+    script.step(written(2), &["completed 2"]);
+}
+
+#[test]
+fn a_restart_goes_on_after_its_manifest() {
+    let base =
+        Manifest { epoch: Epoch(41), pending: vec![json!("done by recovery")], digest: "d".to_owned(), ..base() };
+    let mut script = Script::new(CoordinatorConfig { base, ..config() });
+    script.now = seconds(10);
+    let actions = script.coordinator.step(script.now, Event::Tick);
+    assert!(matches!(actions[..], [Action::Inject(Barrier { epoch: Epoch(42), covered: Epoch(41), .. })]));
+    script.step(ack(42, task("source", 0), None), &[]);
+    script.step(ack(42, task("source", 1), None), &[]);
+    let actions = script.coordinator.step(script.now, ack(42, task("sink", 0), None));
+    let [Action::WriteManifest(manifest)] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!((manifest.parent.as_str(), manifest.pending.len()), ("d", 0));
+    script.step(written(42), &["completed 42"]);
+}
+
+// ------------------------------------------------------------------------------------------------ merging
+
+fn file(name: &str, epoch: u64) -> FileState {
+    FileState { path: name.to_owned(), epoch: Epoch(epoch), rows: 1, length: 1, digest: String::new() }
+}
+
+fn part(files: Vec<FileState>, retired_before: Option<i64>, rows_in: u64) -> TaskPart {
+    let table = TablePart {
+        name: "panes".to_owned(),
+        schema: vec!["n int64".to_owned()],
+        kind: TableKind::Append,
+        retired_before,
+        files,
+    };
+    let mut counters = Counters::default();
+    counters.add(Counter::NumRecordsIn, rows_in);
+    TaskPart {
+        operators: vec![OperatorPart { name: "window".to_owned(), signature: "w".to_owned(), tables: vec![table] }],
+        watermark: Some(7),
+        counters: BTreeMap::from([("window".to_owned(), counters)]),
+        ..TaskPart::default()
+    }
+}
+
+/// A node `window` with two tasks, started from a manifest in which its table has `inherited` files.
+fn windows(inherited: Vec<FileState>) -> Coordinator {
+    let table = TableState {
+        name: "panes".to_owned(),
+        schema: vec!["n int64".to_owned()],
+        kind: TableKind::Append,
+        retired_before: Some(5),
+        files: inherited,
+    };
+    let operator = OperatorState { name: "window".to_owned(), signature: "w".to_owned(), tables: vec![table] };
+    let node = NodeState { operators: vec![operator], ..NodeState::default() };
+    let base = Manifest { epoch: Epoch(3), nodes: BTreeMap::from([("window".to_owned(), node)]), ..base() };
+    let tasks = vec![task("source", 0), task("window", 0), task("window", 1)];
+    let config = CoordinatorConfig { tasks, sources: vec![task("source", 0)], base, ..config() };
+    Coordinator::new(config, Duration::ZERO)
+}
+
+fn merged(coordinator: &mut Coordinator, first: TaskPart, second: TaskPart) -> Vec<Action> {
+    let mut actions = coordinator.step(seconds(10), Event::Tick);
+    for (task, part) in
+        [(task("window", 1), second), (task("source", 0), TaskPart::default()), (task("window", 0), first)]
+    {
+        actions.extend(coordinator.step(seconds(10), Event::Acknowledged { epoch: Epoch(4), task, part: part.into() }));
+    }
+    actions
+}
+
+fn panes(actions: &[Action]) -> (bool, Vec<String>, Option<i64>, u64) {
+    let [Action::Inject(barrier), Action::WriteManifest(manifest)] = actions else { panic!("{actions:?}") };
+    let node = &manifest.nodes["window"];
+    let table = &node.operators[0].tables[0];
+    let names = table.files.iter().map(|file| file.path.clone()).collect();
+    (barrier.full, names, table.retired_before, node.counters["window"].get(Counter::NumRecordsIn))
+}
+
+#[test]
+fn parts_of_a_node_are_put_behind_what_is_inherited() {
+    let mut coordinator = windows(vec![file("a", 1), file("b", 3)]);
+    let actions = merged(&mut coordinator, part(vec![file("c0", 4)], None, 10), part(vec![file("c1", 4)], Some(9), 5));
+    let names = ["a", "b", "c0", "c1"].map(str::to_owned).to_vec();
+    assert_eq!(panes(&actions), (false, names, Some(9), 15));
+}
+
+#[test]
+fn too_many_inherited_files_make_a_full_checkpoint() {
+    let mut coordinator = windows((0..4).map(|number| file(&number.to_string(), 3)).collect());
+    let actions = merged(&mut coordinator, part(vec![file("c0", 4)], None, 1), part(vec![], None, 1));
+    assert_eq!(panes(&actions), (true, vec!["c0".to_owned()], Some(5), 2));
+}
+
+#[test]
+fn tasks_of_a_node_that_disagree_are_a_bug() {
+    let check = |change: &dyn Fn(&mut TaskPart), expected: &str| {
+        let mut second = part(vec![], None, 1);
+        change(&mut second);
+        let actions = short(&merged(&mut windows(vec![]), part(vec![], None, 1), second));
+        assert!(actions[1].contains(expected), "{actions:?}");
+    };
+    check(&|part| part.watermark = Some(8), "met watermark Some(8)");
+    check(&|part| part.watermark = None, "met watermark None");
+    check(&|part| part.operators.clear(), "another number of operators");
+    check(&|part| part.operators[0].tables[0].schema.clear(), "its operator window differs");
+}
+
+#[test]
+fn splits_are_read_once() {
+    let split = SplitState { position: json!(1), watermark: None, ended: false, idle: false };
+    let sources = |names: [&str; 2]| {
+        let mut coordinator = Coordinator::new(config(), Duration::ZERO);
+        coordinator.step(seconds(10), Event::Tick);
+        let mut actions = Vec::new();
+        for (number, name) in names.into_iter().enumerate() {
+            let part = TaskPart { splits: BTreeMap::from([(name.to_owned(), split.clone())]), ..TaskPart::default() };
+            let event = Event::Acknowledged { epoch: Epoch(1), task: task("source", number), part: part.into() };
+            actions.extend(coordinator.step(seconds(10), event));
+        }
+        actions.extend(coordinator.step(seconds(10), ack(1, task("sink", 0), None)));
+        actions
+    };
+    let actions = sources(["a", "b"]);
+    let [Action::WriteManifest(manifest)] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(manifest.nodes["source"].splits.len(), 2);
+    assert!(short(&sources(["a", "a"]))[0].contains("reads split a, which another task reads too"));
+}
+
+// ------------------------------------------------------------------------------------------------ random orders
+
+/// A driver that answers in any order that a real one could, and keeps books of its own.
+struct Driver {
+    coordinator: Coordinator,
+    config: CoordinatorConfig,
+    now: Duration,
+    barriers: Vec<Barrier>,
+    /// By task, how many barriers it has answered.
+    answered: BTreeMap<TaskId, usize>,
+    acknowledged: BTreeSet<(Epoch, TaskId)>,
+    /// Prepared by a sink and not known to be committed.
+    open: BTreeSet<String>,
+    committing: Option<(Epoch, Vec<String>)>,
+    writing: Option<Manifest>,
+    written: Vec<Epoch>,
+    manifests: BTreeSet<Epoch>,
+    aborted: BTreeSet<Epoch>,
+    ending: Option<BarrierKind>,
+    ended: BTreeSet<TaskId>,
+    stop_requested: bool,
+    over: Option<bool>,
+}
+
+impl Driver {
+    fn new(config: CoordinatorConfig) -> Self {
+        Self {
+            coordinator: Coordinator::new(config.clone(), Duration::ZERO),
+            now: Duration::ZERO,
+            barriers: Vec::new(),
+            answered: config.tasks.iter().map(|task| (task.clone(), 0)).collect(),
+            acknowledged: BTreeSet::new(),
+            open: BTreeSet::new(),
+            committing: None,
+            writing: None,
+            written: Vec::new(),
+            manifests: BTreeSet::new(),
+            aborted: BTreeSet::new(),
+            ending: None,
+            ended: BTreeSet::new(),
+            stop_requested: false,
+            over: None,
+            config,
+        }
+    }
+
+    fn send(&mut self, event: Event) {
+        let actions = self.coordinator.step(self.now, event);
+        for action in actions {
+            self.check(action);
+        }
+    }
+
+    /// What must hold of every action, whatever happened before.
+    fn check(&mut self, action: Action) {
+        assert_eq!(self.over, None, "{action:?} after the end");
+        match action {
+            Action::Inject(barrier) => {
+                let last = self.barriers.last();
+                assert!(last.is_none_or(|last| last.epoch < barrier.epoch && !last.kind.is_last()));
+                assert!(
+                    last.is_none_or(|last| self.written.contains(&last.epoch) || self.aborted.contains(&last.epoch))
+                );
+                assert_eq!(barrier.covered, self.written.last().copied().unwrap_or(Epoch::ZERO));
+                let all_ended = self.ended.len() == self.config.sources.len();
+                assert_eq!(barrier.kind == BarrierKind::Drain, all_ended);
+                assert!(barrier.kind != BarrierKind::Stop || self.stop_requested);
+                assert!(self.config.durable || barrier.kind.is_last());
+                self.barriers.push(barrier);
+            }
+            Action::WriteManifest(manifest) => {
+                let epoch = manifest.epoch;
+                assert!(self.config.durable && self.writing.is_none());
+                assert!(self.manifests.insert(epoch), "two manifests of one epoch");
+                assert!(self.config.tasks.iter().all(|task| self.acknowledged.contains(&(epoch, task.clone()))));
+                let pending = texts(&manifest.pending);
+                assert_eq!(pending.iter().cloned().collect::<BTreeSet<_>>(), self.open, "rows are lost or doubled");
+                assert_eq!(pending.len(), self.open.len());
+                self.writing = Some(*manifest);
+            }
+            Action::Commit { epoch, committables } => {
+                assert!(self.committing.is_none(), "one epoch after the other");
+                assert!(!self.config.durable || self.written.contains(&epoch), "committed before its manifest");
+                let texts = texts(&committables);
+                assert!(texts.iter().all(|text| self.open.contains(text)), "committed twice");
+                self.committing = Some((epoch, texts));
+            }
+            Action::Completed { epoch } => assert_eq!(self.written.last(), Some(&epoch)),
+            Action::Aborted { epoch, .. } => {
+                assert!(!self.written.contains(&epoch) && self.aborted.insert(epoch));
+            }
+            Action::WriteConfirm { epoch } => self.check_end(epoch, BarrierKind::Stop),
+            Action::WriteFinished { epoch } => self.check_end(epoch, BarrierKind::Drain),
+            Action::Done => {
+                assert!(self.open.is_empty() && self.committing.is_none());
+                assert!(self.ending.is_some() || !self.config.durable);
+                self.over = Some(true);
+            }
+            Action::Fail(error) => {
+                assert_ne!(error.blame(), Blame::Bug, "{error}");
+                self.over = Some(false);
+            }
+        }
+    }
+
+    fn check_end(&mut self, epoch: Epoch, kind: BarrierKind) {
+        let last = self.barriers.last().unwrap();
+        assert_eq!((last.epoch, last.kind), (epoch, kind));
+        assert!(self.written.contains(&epoch) && self.open.is_empty() && self.ending.is_none());
+        self.ending = Some(kind);
+    }
+
+    /// One random thing that can happen now. What cannot is skipped.
+    fn happen(&mut self, what: u8, which: u8) {
+        let task = self.config.tasks[usize::from(which) % self.config.tasks.len()].clone();
+        match what % 16 {
+            0..=5 => self.answer(task, false),
+            6 => self.answer(task, true),
+            7 if !self.barriers.is_empty() => {
+                // An acknowledgement comes twice.
+                let epoch = self.barriers[usize::from(which) % self.barriers.len()].epoch;
+                if self.acknowledged.contains(&(epoch, task.clone())) {
+                    self.send(self.acknowledgement(epoch, task));
+                }
+            }
+            8 => {
+                self.now += Duration::from_millis(u64::from(which) * 100);
+                self.send(Event::Tick);
+            }
+            9 | 10 => self.manifest(true),
+            11 => self.manifest(false),
+            12 | 13 => self.commit(),
+            14 => match which {
+                0..=3 => {
+                    self.stop_requested = true;
+                    self.send(Event::Requested(BarrierKind::Stop));
+                }
+                4..=100 => self.send(Event::Requested(BarrierKind::Checkpoint)),
+                101..=150 => self.send(Event::Requested(BarrierKind::Savepoint)),
+                _ => {}
+            },
+            15 if which % 8 == 0 && self.config.sources.contains(&task) && self.over.is_none() => {
+                self.ended.insert(task.clone());
+                self.send(Event::SourceEnded(task));
+            }
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, task: TaskId, decline: bool) {
+        let answered = self.answered[&task];
+        let Some(barrier) = self.barriers.get(answered).copied() else { return };
+        if self.over.is_some() {
+            return;
+        }
+        self.answered.insert(task.clone(), answered + 1);
+        let epoch = barrier.epoch;
+        if decline && task.node != "sink" {
+            return self.send(Event::Declined { epoch, task, error: Error::transient("no space") });
+        }
+        self.acknowledged.insert((epoch, task.clone()));
+        if let Some(committable) = committable(epoch, &task) {
+            self.open.insert(committable);
+        }
+        self.send(self.acknowledgement(epoch, task));
+    }
+
+    fn acknowledgement(&self, epoch: Epoch, task: TaskId) -> Event {
+        let committable = committable(epoch, &task).map(|text| json!(text));
+        Event::Acknowledged { epoch, task, part: Box::new(TaskPart { committable, ..TaskPart::default() }) }
+    }
+
+    fn manifest(&mut self, success: bool) {
+        let Some(manifest) = self.writing.take() else { return };
+        let epoch = manifest.epoch;
+        if success {
+            self.written.push(epoch);
+            self.send(Event::ManifestWritten { epoch, digest: format!("{epoch}") });
+        } else {
+            self.send(Event::ManifestFailed { epoch, error: Error::transient("no space") });
+        }
+    }
+
+    fn commit(&mut self) {
+        if let Some((epoch, committables)) = self.committing.take() {
+            committables.iter().for_each(|text| assert!(self.open.remove(text), "committed twice"));
+            self.send(Event::Committed { epoch });
+        }
+        if self.ending.is_some() && self.over.is_none() {
+            self.send(Event::EndWritten);
+        }
+    }
+
+    /// Everything goes well from here on: the job must come to its end.
+    fn finish(&mut self) {
+        self.stop_requested = true;
+        self.send(Event::Requested(BarrierKind::Stop));
+        for _ in 0..100 {
+            for task in self.config.tasks.clone() {
+                while self.answered[&task] < self.barriers.len() && self.over.is_none() {
+                    self.answer(task.clone(), false);
+                }
+            }
+            // A task that declined the one in flight owes no answer; the timeout ends it.
+            if let Some(wakeup) = self.coordinator.next_wakeup() {
+                self.now = self.now.max(wakeup);
+                self.send(Event::Tick);
+            }
+            self.manifest(true);
+            self.commit();
+            if self.over.is_some() {
+                return;
+            }
+        }
+        panic!("the job does not end: {:?}", self.coordinator);
+    }
+}
+
+/// Two of three sink parts hold rows.
+fn committable(epoch: Epoch, task: &TaskId) -> Option<String> {
+    let has_rows = task.node == "sink" && (epoch.0 + task.task as u64) % 3 > 0;
+    has_rows.then(|| format!("rows of {epoch} from {}", task.task))
+}
+
+fn texts(committables: &[serde_json::Value]) -> Vec<String> {
+    committables.iter().map(|value| value.as_str().unwrap().to_owned()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_of_events_keeps_the_promises(
+        events in prop::collection::vec(any::<(u8, u8)>(), 0..300),
+        tolerable_failures in 0u32..20,
+        max_pending_epochs in 1usize..4,
+        durable in prop::bool::weighted(0.9),
+    ) {
+        let sources = vec![task("source", 0), task("source", 1)];
+        let sinks = vec![task("sink", 0), task("sink", 1)];
+        let mut driver = Driver::new(CoordinatorConfig {
+            tasks: [sources.clone(), vec![task("map", 0)], sinks].concat(),
+            sources,
+            tolerable_failures,
+            max_pending_epochs,
+            durable,
+            ..config()
+        });
+        for (what, which) in events {
+            driver.happen(what, which);
+        }
+        if driver.over.is_none() {
+            driver.finish();
+        }
+        prop_assert!(driver.over == Some(true) || !driver.aborted.is_empty());
+    }
+}

@@ -1,0 +1,108 @@
+//! The parts of all tasks, put together to the nodes of a manifest.
+
+use std::collections::BTreeMap;
+
+use super::coordinator::{OperatorPart, TablePart, TaskId, TaskPart};
+use crate::error::{Error, Result};
+use crate::state::{Manifest, NodeState, OperatorState, TableState};
+
+/// One entry per node: what its tasks handed over and, unless the checkpoint is `full`, the files that `last` had.
+pub(super) fn nodes(
+    last: &Manifest,
+    parts: &BTreeMap<TaskId, TaskPart>,
+    full: bool,
+) -> Result<BTreeMap<String, NodeState>> {
+    let mut nodes = BTreeMap::<String, NodeState>::new();
+    for (task, part) in parts {
+        match nodes.get_mut(&task.node) {
+            None => {
+                let inherited = last.nodes.get(&task.node);
+                nodes.insert(task.node.clone(), first(inherited, part, full).map_err(|error| name(error, task))?);
+            }
+            Some(node) => add(node, part).map_err(|error| name(error, task))?,
+        }
+    }
+    Ok(nodes)
+}
+
+fn name(error: Error, task: &TaskId) -> Error {
+    error.context(format_args!("task {} of {}", task.task, task.node))
+}
+
+/// A node with the part of its first task.
+fn first(inherited: Option<&NodeState>, part: &TaskPart, full: bool) -> Result<NodeState> {
+    let operators = part.operators.iter().enumerate().map(|(index, operator)| {
+        let inherited = inherited.and_then(|node| node.operators.get(index));
+        OperatorState {
+            name: operator.name.clone(),
+            signature: operator.signature.clone(),
+            tables: operator.tables.iter().map(|table| first_of_table(inherited, table, full)).collect(),
+        }
+    });
+    Ok(NodeState {
+        operators: operators.collect(),
+        watermark: part.watermark,
+        splits: part.splits.clone(),
+        counters: part.counters.clone(),
+    })
+}
+
+fn first_of_table(inherited: Option<&OperatorState>, part: &TablePart, full: bool) -> TableState {
+    let inherited = inherited.and_then(|operator| operator.tables.iter().find(|table| table.name == part.name));
+    let mut files = match inherited {
+        Some(table) if !full => table.files.clone(),
+        _ => Vec::new(),
+    };
+    files.extend(part.files.iter().cloned());
+    TableState {
+        name: part.name.clone(),
+        schema: part.schema.clone(),
+        kind: part.kind,
+        retired_before: part.retired_before.max(inherited.and_then(|table| table.retired_before)),
+        files,
+    }
+}
+
+/// Adds the part of another task of the same node.
+fn add(node: &mut NodeState, part: &TaskPart) -> Result<()> {
+    if node.watermark != part.watermark {
+        return Err(Error::bug(format!(
+            "met watermark {:?} at a barrier where another task of the node met {:?}",
+            part.watermark, node.watermark
+        )));
+    }
+    if node.operators.len() != part.operators.len() {
+        return Err(Error::bug("has another number of operators than the node's other tasks"));
+    }
+    for (operator, part) in node.operators.iter_mut().zip(&part.operators) {
+        add_operator(operator, part)?;
+    }
+    for (split, state) in &part.splits {
+        if node.splits.insert(split.clone(), state.clone()).is_some() {
+            return Err(Error::bug(format!("reads split {split}, which another task reads too")));
+        }
+    }
+    for (operator, counters) in &part.counters {
+        node.counters.entry(operator.clone()).or_default().merge(counters);
+    }
+    Ok(())
+}
+
+fn add_operator(operator: &mut OperatorState, part: &OperatorPart) -> Result<()> {
+    let is_same = operator.name == part.name
+        && operator.signature == part.signature
+        && operator.tables.len() == part.tables.len()
+        && operator
+            .tables
+            .iter()
+            .zip(&part.tables)
+            .all(|(table, part)| table.name == part.name && table.schema == part.schema && table.kind == part.kind);
+    if !is_same {
+        return Err(Error::bug(format!("its operator {} differs from that of the node's other tasks", part.name)));
+    }
+    for (table, part) in operator.tables.iter_mut().zip(&part.tables) {
+        table.retired_before = table.retired_before.max(part.retired_before);
+        table.files.extend(part.files.iter().cloned());
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What of a job's directory is not needed any more, and in which order it goes.
+//!
+//! Needed is what a retained checkpoint names, and whatever a checkpoint under way may be about to name: files of this
+//! start for epochs after the newest checkpoint, and all files of later starts. Everything else under `data/` is left
+//! over from checkpoints that were given up or are beyond retention. No intent record is needed for this: the epoch
+//! and the start are in the name of each file's directory.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::log::{entry_number, newest_of};
+use super::{JobLog, LogEntry};
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::stream::{Epoch, Generation};
+
+/// What a collection removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Collected {
+    /// Checkpoints.
+    pub checkpoints: usize,
+    /// State files.
+    pub files: usize,
+}
+
+impl JobLog {
+    /// Removes checkpoints beyond the newest `retained` of this lineage (at least one stays) and the files that none
+    /// of the rest names. Only the owner of the job may do this; if it has lost the job meanwhile, what it removes is
+    /// not needed by the new owner either, which started from a checkpoint that this one has retained.
+    pub fn collect_garbage(&mut self, retained: usize) -> Result<Collected> {
+        let Some(owner) = self.owner else { return Err(Error::bug("garbage was collected without a claim")) };
+        self.note_latest()?;
+        let (doomed, in_use) = self.sort_checkpoints(retained);
+        let newest = self.newest_epoch();
+        failpoint::hit("gc.marked");
+        let mut collected = Collected { checkpoints: doomed.len(), files: 0 };
+        // A manifest goes before the files that it names: otherwise a crash would leave one without its files.
+        for number in doomed {
+            self.store.remove(&self.entry_path(number))?;
+            self.entries.remove(&number);
+        }
+        for directory in self.store.list(&self.directory.join("data"))? {
+            let Some((epoch, generation)) = epoch_directory(&directory.path) else { continue };
+            if generation > owner || (generation == owner && newest.is_none_or(|newest| epoch > newest)) {
+                continue;
+            }
+            collected.files += self.clear_directory(&directory.path, &in_use)?;
+        }
+        failpoint::hit("gc.done");
+        Ok(collected)
+    }
+
+    /// Removes the files of a directory that are not in use, and the directory if nothing is left.
+    fn clear_directory(&self, directory: &Path, in_use: &BTreeSet<PathBuf>) -> Result<usize> {
+        let files = self.store.list(directory)?;
+        let unused: Vec<_> = files.iter().filter(|file| !in_use.contains(&file.path)).collect();
+        for file in &unused {
+            self.store.remove(&file.path)?;
+            failpoint::hit("gc.delete.mid");
+        }
+        if unused.len() == files.len() {
+            self.store.remove(directory)?;
+        }
+        Ok(unused.len())
+    }
+
+    /// Writes down which entry is the newest, and with what content, so that its loss does not look like an earlier
+    /// state of the log. Notes of older entries go.
+    fn note_latest(&self) -> Result<()> {
+        let Some((number, stored)) = self.entries.last_key_value() else { return Ok(()) };
+        self.store.put_if_absent(&self.latest_path(*number), stored.digest.as_bytes())?;
+        for file in self.store.list(&self.directory.join("log"))? {
+            let name = file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if entry_number(name, ".latest").is_some_and(|other| other < *number) {
+                self.store.remove(&file.path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers of checkpoints that go, oldest first, and the paths of files that the others name.
+    fn sort_checkpoints(&self, retained: usize) -> (Vec<u64>, BTreeSet<PathBuf>) {
+        let lineage = self.lineage().unwrap_or_default();
+        let mut left = retained.max(1);
+        let mut doomed = Vec::new();
+        let mut in_use = BTreeSet::new();
+        for (number, stored) in self.entries.iter().rev() {
+            let LogEntry::Checkpoint(manifest) = &stored.entry else { continue };
+            // Those of a lineage that was given up can never be gone back to.
+            if manifest.lineage != lineage || left == 0 {
+                doomed.push(*number);
+                continue;
+            }
+            left -= 1;
+            let operators = manifest.nodes.values().flat_map(|node| &node.operators);
+            let files = operators.flat_map(|operator| &operator.tables).flat_map(|table| &table.files);
+            in_use.extend(files.map(|file| self.directory.join(&file.path)));
+        }
+        doomed.reverse();
+        (doomed, in_use)
+    }
+
+    fn lineage(&self) -> Option<&str> {
+        self.entries.values().rev().find_map(|stored| match &stored.entry {
+            LogEntry::Claim(claim) => Some(claim.lineage.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The newest checkpoint of this start, if it has made one.
+    fn newest_epoch(&self) -> Option<Epoch> {
+        let newest = newest_of(self.entries.values().map(|stored| &stored.entry), self.lineage()?)?;
+        (Some(newest.1) == self.owner).then_some(newest.0)
+    }
+}
+
+/// Reads the name of a directory `<epoch>-<generation>`.
+fn epoch_directory(path: &Path) -> Option<(Epoch, Generation)> {
+    let (epoch, generation) = path.file_name()?.to_str()?.split_once('-')?;
+    Some((Epoch(epoch.parse().ok()?), Generation(generation.parse().ok()?)))
+}

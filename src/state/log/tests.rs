@@ -1,0 +1,472 @@
+//! The log with rivals, lost replies, crashes at every operation, damage at every byte.
+
+use super::super::{
+    Collected, FileName, FileState, NodeState, OperatorState, SnapshotWriter, TableKind, TableSpec, TableState,
+    read_table, schema_text, write_table,
+};
+use super::*;
+use crate::error::Blame;
+use crate::storage::{FakeStore, Fault, LocalStore};
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::RecordBatch;
+use expect_test::expect;
+
+const DIRECTORY: &str = "/state";
+const LINEAGE: &str = "0123456789abcdef0123456789abcdef";
+
+fn open(store: &FakeStore) -> Result<JobLog> {
+    JobLog::open(Arc::new(store.clone()), Path::new(DIRECTORY), "counts")
+}
+
+fn claim(log: &mut JobLog) -> Result<Generation> {
+    let claim = log.claim(|_, generation| Ok(Some(claim_of(generation, LINEAGE))))?;
+    Ok(claim.expect("it was wanted").generation)
+}
+
+fn claim_of(generation: Generation, lineage: &str) -> Claim {
+    Claim {
+        format: FORMAT_VERSION,
+        job: "counts".to_owned(),
+        lineage: lineage.to_owned(),
+        generation,
+        parallelism: 2,
+        sinks: vec!["hours".to_owned()],
+    }
+}
+
+fn manifest(epoch: u64, generation: Generation, files: Vec<FileState>) -> Manifest {
+    let table = TableState {
+        name: "groups".to_owned(),
+        schema: schema_text(&spec().schema),
+        kind: spec().kind,
+        retired_before: None,
+        files,
+    };
+    let operator = OperatorState { name: "group".to_owned(), signature: "n".to_owned(), tables: vec![table] };
+    let node = NodeState { operators: vec![operator], ..NodeState::default() };
+    Manifest {
+        format: FORMAT_VERSION,
+        build: "0.1.0".to_owned(),
+        job: "counts".to_owned(),
+        lineage: LINEAGE.to_owned(),
+        generation,
+        epoch: Epoch(epoch),
+        parent: String::new(),
+        hash_id: super::super::HASH_ID.to_owned(),
+        max_parallelism: 128,
+        parallelism: 2,
+        nodes: BTreeMap::from([("group".to_owned(), node)]),
+        pending: vec![serde_json::json!({"sink": "hours", "rows": 3})],
+        digest: String::new(),
+    }
+}
+
+fn checkpoint(log: &mut JobLog, epoch: u64, generation: Generation) -> Result<String> {
+    log.append(LogEntry::Checkpoint(Box::new(manifest(epoch, generation, Vec::new()))))
+}
+
+fn spec() -> TableSpec {
+    TableSpec {
+        name: "groups".to_owned(),
+        schema: Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)])),
+        key: vec![0],
+        kind: TableKind::Keyed { unique: 1 },
+    }
+}
+
+/// A checkpoint with one more state file than `before`.
+fn full_checkpoint(store: &FakeStore, log: &mut JobLog, epoch: u64, before: &[FileState]) -> Result<Vec<FileState>> {
+    let generation = log.owner.expect("claimed");
+    let name = FileName { epoch: Epoch(epoch), generation, node: "group", operator: 0, table: "groups", task: 0 };
+    let rows = Arc::new(Int64Array::from(vec![epoch as i64])) as ArrayRef;
+    let mut snapshot = SnapshotWriter::new(false);
+    snapshot.put(RecordBatch::try_new(spec().schema, vec![rows]).unwrap());
+    let file = write_table(store, log.directory(), &name, &spec(), &snapshot, 128)?;
+    let files = [before, &file.into_iter().collect::<Vec<_>>()].concat();
+    log.append(LogEntry::Checkpoint(Box::new(manifest(epoch, generation, files.clone()))))?;
+    Ok(files)
+}
+
+fn newest(log: &JobLog) -> Option<Manifest> {
+    let manifests = log.entries.values().filter_map(|stored| match &stored.entry {
+        LogEntry::Checkpoint(manifest) => Some((**manifest).clone()),
+        _ => None,
+    });
+    manifests.last()
+}
+
+#[track_caller]
+fn assert_corrupt(opened: Result<JobLog>, expected: &str) {
+    let error = opened.expect_err("damage must be noticed");
+    assert_eq!(error.id(), Some("BL-STATE-CORRUPT"), "{error}");
+    assert!(error.message().contains(expected), "{error}");
+}
+
+#[test]
+fn entries_read_well_and_can_be_checked_by_hand() {
+    let (text, _) = write_entry(&LogEntry::Claim(claim_of(Generation(1), LINEAGE))).unwrap();
+    expect![[r#"
+        {
+          "entry": "claim",
+          "format": 1,
+          "job": "counts",
+          "lineage": "0123456789abcdef0123456789abcdef",
+          "generation": 1,
+          "parallelism": 2,
+          "sinks": [
+            "hours"
+          ],
+          "digest": "4a9175debe77163e1418fd2de5b3e01b8f04a0209e8b122aa364eb2b0c0d8208"
+        }
+    "#]]
+    .assert_eq(&text);
+    let (text, own) = write_entry(&LogEntry::Finished { epoch: Epoch(7) }).unwrap();
+    assert_eq!(digest(text.replace(&own, "").as_bytes()), own);
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let store = FakeStore::new();
+    let mut log = open(&store).unwrap();
+    assert_eq!(log.entries(), Vec::<&LogEntry>::new());
+    let generation = claim(&mut log).unwrap();
+    let mut first = manifest(1, generation, Vec::new());
+    let node = first.nodes.get_mut("group").unwrap();
+    node.watermark = Some(i64::MIN);
+    node.counters.entry("group".to_owned()).or_default().add(crate::stream::Counter::NumRecordsIn, u64::MAX);
+    let digest = log.append(LogEntry::Checkpoint(Box::new(first.clone()))).unwrap();
+    log.append(LogEntry::Confirm { epoch: Epoch(1) }).unwrap();
+    let written: Vec<_> = log.entries().into_iter().cloned().collect();
+    drop(log);
+    let log = open(&store).unwrap();
+    assert_eq!(log.entries(), written.iter().collect::<Vec<_>>());
+    assert_eq!(newest(&log), Some(Manifest { digest, ..first }));
+}
+
+#[test]
+fn a_second_process_is_refused_while_the_first_runs() {
+    let store = FakeStore::new();
+    let _first = open(&store).unwrap();
+    let error = open(&store).unwrap_err();
+    assert!(error.message().contains("job 'counts' is running in another process: /state/counts is locked"), "{error}");
+    let directory = tempfile::tempdir().unwrap();
+    let open = || JobLog::open(Arc::new(LocalStore), directory.path(), "../odd name");
+    let first = open().unwrap();
+    assert_eq!(open().unwrap_err().id(), Some("BL-JOB-LOCKED"));
+    drop(first);
+    open().unwrap();
+}
+
+#[test]
+fn an_older_process_loses_its_next_write() {
+    let store = FakeStore::new();
+    let mut old = open(&store).unwrap();
+    claim(&mut old).unwrap();
+    checkpoint(&mut old, 1, Generation(1)).unwrap();
+    store.restart(); // It is frozen, on a computer whose lock nobody sees.
+    let mut new = open(&store).unwrap();
+    assert_eq!(claim(&mut new).unwrap(), Generation(2));
+    checkpoint(&mut new, 2, Generation(2)).unwrap();
+    new.collect_garbage(1).unwrap();
+    let error = checkpoint(&mut old, 2, Generation(1)).unwrap_err();
+    assert_eq!((error.blame(), error.id()), (Blame::Fenced, Some("BL-JOB-FENCED")));
+    let error = old.append(LogEntry::Confirm { epoch: Epoch(1) }).unwrap_err();
+    assert_eq!(error.blame(), Blame::Fenced);
+    checkpoint(&mut new, 3, Generation(2)).unwrap();
+}
+
+#[test]
+fn a_claim_that_loses_its_number_is_decided_again_on_what_was_written() {
+    let store = FakeStore::new();
+    let mut old = open(&store).unwrap();
+    claim(&mut old).unwrap();
+    store.restart();
+    let mut new = open(&store).unwrap();
+    let mut seen = Vec::new();
+    let claimed = new.claim(|entries, generation| {
+        if entries.len() == 1 {
+            checkpoint(&mut old, 1, Generation(1)).unwrap();
+        }
+        seen.push(entries.len());
+        Ok(Some(claim_of(generation, LINEAGE)))
+    });
+    assert_eq!((claimed.unwrap().unwrap().generation, seen), (Generation(2), vec![1, 2]));
+}
+
+#[test]
+fn of_two_equal_claims_one_wins() {
+    let store = FakeStore::new();
+    let mut first = open(&store).unwrap();
+    store.restart();
+    let mut second = open(&store).unwrap();
+    let generations = (claim(&mut first).unwrap(), claim(&mut second).unwrap());
+    assert_eq!(generations, (Generation(1), Generation(2)));
+    assert_eq!(checkpoint(&mut first, 1, Generation(1)).unwrap_err().blame(), Blame::Fenced);
+    checkpoint(&mut second, 1, Generation(2)).unwrap();
+}
+
+#[test]
+fn a_start_may_decide_not_to_claim() {
+    let store = FakeStore::new();
+    let mut log = open(&store).unwrap();
+    assert_eq!(log.claim(|_, _| Ok(None)).unwrap(), None);
+    assert_eq!(log.append(LogEntry::Finished { epoch: Epoch(1) }).unwrap_err().blame(), Blame::Bug);
+    assert!(store.files().is_empty());
+}
+
+#[test]
+fn a_fault_at_any_operation_of_a_write_leaves_the_log_in_order() {
+    for fault in [Fault::Fail, Fault::LostReply] {
+        for operation in 0..40 {
+            let store = FakeStore::new();
+            let mut log = open(&store).unwrap();
+            store.plant(store.operations() + operation, fault);
+            // Whatever is answered, a second attempt must end well and nothing may be there twice.
+            let generation = claim(&mut log).or_else(|_| claim(&mut log)).unwrap();
+            let first = checkpoint(&mut log, 1, generation);
+            let epoch = if first.is_ok() { 2 } else { 3 };
+            checkpoint(&mut log, epoch, generation).or_else(|_| checkpoint(&mut log, 4, generation)).unwrap();
+            log.collect_garbage(1).or_else(|_| log.collect_garbage(1)).unwrap();
+            let in_memory = log.entries().len();
+            store.restart();
+            let log = open(&store).unwrap();
+            assert_eq!(log.entries().len(), in_memory, "{fault:?} at {operation}");
+            assert!(newest(&log).unwrap().epoch >= Epoch(epoch));
+        }
+    }
+}
+
+#[test]
+fn a_lost_reply_is_found_out() {
+    let probe = FakeStore::new();
+    let mut log = open(&probe).unwrap();
+    let generation = claim(&mut log).unwrap();
+    let before = probe.operations();
+    checkpoint(&mut log, 1, generation).unwrap();
+    for operation in before..probe.operations() {
+        let store = FakeStore::new();
+        let mut log = open(&store).unwrap();
+        claim(&mut log).unwrap();
+        store.plant(operation, Fault::LostReply);
+        let written = checkpoint(&mut log, 1, generation);
+        let path = Path::new(DIRECTORY).join("counts/log/0000000002.json");
+        assert_eq!(written.is_ok(), store.files().contains_key(&path), "at {operation}: {written:?}");
+    }
+}
+
+/// A start with three checkpoints, each of which inherits the files of the one before, keeping two.
+fn cycle(store: &FakeStore, reported: &mut u64) -> Result<()> {
+    let mut log = open(store)?;
+    let generation = claim(&mut log)?;
+    let (mut epoch, mut files) = match newest(&log) {
+        None => (0, Vec::new()),
+        Some(manifest) => (manifest.epoch.0, manifest.nodes["group"].operators[0].tables[0].files.clone()),
+    };
+    for number in 0..3 {
+        epoch += 1;
+        if number == 1 {
+            // Given up: its files are never named.
+            let name = FileName { epoch: Epoch(epoch), generation, node: "x", operator: 0, table: "t", task: 0 };
+            let mut file = store.create(&log.directory().join(name.path()))?;
+            file.write(b"left over")?;
+            file.finish()?;
+            epoch += 1;
+        }
+        files = full_checkpoint(store, &mut log, epoch, &files[files.len().saturating_sub(1)..])?;
+        *reported = epoch;
+        log.collect_garbage(2)?;
+    }
+    Ok(())
+}
+
+/// Every file that the log names can be read, and nothing else is there (I7).
+fn check_files(store: &FakeStore, log: &JobLog) {
+    let mut named = std::collections::BTreeSet::new();
+    for entry in log.entries() {
+        if let LogEntry::Checkpoint(manifest) = entry {
+            let table = &manifest.nodes["group"].operators[0].tables[0];
+            read_table(store, log.directory(), table, &(0..128), &spec()).unwrap();
+            named.extend(table.files.iter().map(|file| log.directory().join(&file.path)));
+        }
+    }
+    let data = log.directory().join("data");
+    let there: std::collections::BTreeSet<_> =
+        store.files().into_keys().filter(|path| path.starts_with(&data)).collect();
+    assert_eq!(there, named);
+    let log_files = store.list(&log.directory().join("log")).unwrap();
+    assert!(log_files.iter().all(|file| !is_temporary(&file.path)));
+}
+
+#[test]
+fn a_crash_at_any_operation_loses_no_checkpoint_and_leaves_no_file_behind() {
+    for power_loss in [false, true] {
+        for operation in 0.. {
+            let store = FakeStore::new();
+            let mut reported = 0;
+            store.plant(operation, Fault::Crash);
+            let done = cycle(&store, &mut reported).is_ok();
+            if power_loss {
+                store.crash();
+            }
+            store.restart();
+            let mut log = open(&store).unwrap_or_else(|error| panic!("at {operation}: {error}"));
+            let found = newest(&log).map_or(0, |manifest| manifest.epoch.0);
+            assert!(found >= reported, "epoch {reported} was reported and {found} found after a crash at {operation}");
+            claim(&mut log).unwrap();
+            log.collect_garbage(2).unwrap();
+            check_files(&store, &log);
+            drop(log);
+            // A power loss now must not undo what the crashed process had not come to make durable.
+            cycle(&store, &mut reported).unwrap();
+            store.crash();
+            store.restart();
+            let mut log = open(&store).unwrap();
+            assert_eq!(newest(&log).unwrap().epoch.0, reported);
+            claim(&mut log).unwrap();
+            log.collect_garbage(2).unwrap();
+            check_files(&store, &log);
+            if done {
+                assert!(operation > 100, "nothing was counted");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn retention_counts_checkpoints_of_this_lineage() {
+    let store = FakeStore::new();
+    let mut log = open(&store).unwrap();
+    claim(&mut log).unwrap();
+    let mut files = Vec::new();
+    for epoch in 1..=5 {
+        files = full_checkpoint(&store, &mut log, epoch, &files).unwrap();
+    }
+    assert_eq!(log.collect_garbage(2).unwrap(), Collected { checkpoints: 3, files: 0 }, "the last inherits all files");
+    drop(log);
+    let mut log = open(&store).unwrap();
+    log.claim(|_, generation| Ok(Some(claim_of(generation, &"f".repeat(32))))).unwrap();
+    assert_eq!(log.collect_garbage(2).unwrap(), Collected { checkpoints: 2, files: 5 }, "no way back");
+    assert_eq!(open(&FakeStore::new()).unwrap().collect_garbage(1).unwrap_err().blame(), Blame::Bug);
+}
+
+#[test]
+fn a_checkpoint_under_way_is_left_alone() {
+    let store = FakeStore::new();
+    let mut log = open(&store).unwrap();
+    let generation = claim(&mut log).unwrap();
+    full_checkpoint(&store, &mut log, 1, &[]).unwrap();
+    let under_way = [(2, generation), (9, Generation(7))].map(|(epoch, generation)| {
+        let name = FileName { epoch: Epoch(epoch), generation, node: "x", operator: 0, table: "t", task: 0 };
+        log.directory().join(name.path())
+    });
+    let foreign = log.directory().join("data/notes/mine.txt");
+    for path in under_way.iter().chain([&foreign]) {
+        store.create(path).unwrap().finish().unwrap();
+    }
+    assert_eq!(log.collect_garbage(1).unwrap(), Collected::default());
+    full_checkpoint(&store, &mut log, 3, &[]).unwrap();
+    assert_eq!(log.collect_garbage(1).unwrap(), Collected { checkpoints: 1, files: 2 });
+    assert!(store.files().contains_key(&under_way[1]) && store.files().contains_key(&foreign));
+}
+
+/// A stopped job with two checkpoints.
+fn stopped() -> FakeStore {
+    let store = FakeStore::new();
+    let mut log = open(&store).unwrap();
+    let generation = claim(&mut log).unwrap();
+    checkpoint(&mut log, 1, generation).unwrap();
+    checkpoint(&mut log, 2, generation).unwrap();
+    log.collect_garbage(2).unwrap();
+    store
+}
+
+fn in_log(name: &str) -> PathBuf {
+    Path::new(DIRECTORY).join("counts/log").join(name)
+}
+
+#[test]
+fn every_flipped_bit_and_every_cut_is_noticed() {
+    for (path, bytes) in stopped().files() {
+        for index in 0..bytes.len() {
+            let store = stopped();
+            let mut flipped = bytes.clone();
+            flipped[index] ^= 1 << (index % 8);
+            store.overwrite(&path, &flipped);
+            assert_corrupt(open(&store), "");
+            if index % 7 == 0 {
+                let store = stopped();
+                store.overwrite(&path, &bytes[..index]);
+                assert_corrupt(open(&store), "");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_missing_entry_is_noticed() {
+    for (missing, expected) in [
+        ("0000000001.json", "the claim of generation 1 is missing"),
+        ("0000000003.json", "0000000003.json: expected a log entry, found no file"),
+    ] {
+        let store = stopped();
+        store.remove(&in_log(missing)).unwrap();
+        assert_corrupt(open(&store), expected);
+    }
+    // Beyond retention it is normal.
+    let store = stopped();
+    store.remove(&in_log("0000000002.json")).unwrap();
+    assert_eq!(newest(&open(&store).unwrap()).unwrap().epoch, Epoch(2));
+}
+
+#[test]
+fn a_confirmation_notices_that_its_checkpoint_is_missing() {
+    let store = stopped();
+    let mut log = open(&store).unwrap();
+    let generation = claim(&mut log).unwrap();
+    checkpoint(&mut log, 3, generation).unwrap();
+    log.append(LogEntry::Finished { epoch: Epoch(3) }).unwrap();
+    drop(log);
+    store.remove(&in_log("0000000005.json")).unwrap();
+    assert_corrupt(open(&store), "the checkpoint of epoch 3 is missing");
+}
+
+#[test]
+fn swapped_and_copied_entries_are_noticed() {
+    let read = |store: &FakeStore, number: u64| store.read_all(&in_log(&format!("{number:010}.json"))).unwrap();
+    let store = stopped();
+    let (older, newer) = (read(&store, 2), read(&store, 3));
+    store.overwrite(&in_log("0000000003.json"), &older);
+    assert_corrupt(open(&store), "expected the entry with SHA-256");
+    store.overwrite(&in_log("0000000003.json"), &newer);
+    store.overwrite(&in_log("0000000002.json"), &newer);
+    assert_corrupt(open(&store), "expected an epoch after 2, found 2");
+    store.overwrite(&in_log("0000000002.json"), &older);
+    open(&store).unwrap();
+    store.put_if_absent(&in_log("0000000004.json"), &newer).unwrap();
+    assert_corrupt(open(&store), "expected an epoch after 2, found 2");
+}
+
+#[test]
+fn the_log_of_another_job_is_not_taken_for_ours() {
+    let store = stopped();
+    let foreign = LogEntry::Claim(Claim { job: "other".to_owned(), ..claim_of(Generation(1), LINEAGE) });
+    store.overwrite(&in_log("0000000001.json"), write_entry(&foreign).unwrap().0.as_bytes());
+    assert_corrupt(open(&store), "expected job 'counts', found 'other'");
+}
+
+#[test]
+fn entries_of_a_newer_version_are_refused_as_such() {
+    let newer = |text: &str| {
+        let store = stopped();
+        let digest = digest(format!("{text}{DIGEST_START}{DIGEST_END}").as_bytes());
+        let text = format!("{text}{DIGEST_START}{digest}{DIGEST_END}");
+        store.put_if_absent(&in_log("0000000004.json"), text.as_bytes()).unwrap();
+        open(&store).unwrap_err()
+    };
+    let error = newer("{\n  \"entry\": \"checkpoint\",\n  \"format\": 2,\n  ");
+    assert_eq!(error.id(), Some("BL-STATE-VERSION"));
+    assert!(error.message().contains("it has format 2, and this version reads up to 1"), "{error}");
+    assert_eq!(newer("{\n  \"entry\": \"something\",\n  ").id(), Some("BL-STATE-VERSION"));
+}
