@@ -414,3 +414,6 @@ pub(super) fn corrupt(what: impl Into<String>) -> Error {
          which reads all input again",
     )
 }
+
+#[cfg(test)]
+mod tests;
