@@ -1,5 +1,7 @@
 //! Statements to logical plans to stream plans; checks; EXPLAIN. Opens nothing.
 
+pub mod bind;
+pub mod nodes;
 mod stream_plan;
 
 pub use stream_plan::{

@@ -222,7 +222,7 @@ async fn read_state(
             let mut of_operator = Vec::new();
             for spec in specs {
                 let reader = match saved.iter().find(|table| table.name == spec.name) {
-                    Some(table) => read_table(store.as_ref(), &directory, table, range.clone(), &spec)
+                    Some(table) => read_table(store.as_ref(), &directory, table, &range, &spec)
                         .map_err(|error| error.context(format!("state of {name}, table {}", spec.name)))?,
                     None => SnapshotReader::default(),
                 };

@@ -65,11 +65,6 @@ impl Receiver {
     pub fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Message>> {
         self.inner.poll_recv(context).map(|envelope| envelope.map(|envelope| envelope.message))
     }
-
-    /// The next message if it is there already.
-    pub fn try_receive(&mut self) -> Option<Message> {
-        self.inner.try_recv().ok().map(|envelope| envelope.message)
-    }
 }
 
 /// A task whose receiver stopped has reported why; the senders' errors only follow from that.
@@ -117,6 +112,10 @@ mod tests {
         Message::Rows(Changes::inserts(RecordBatch::try_from_iter([("n", column)]).unwrap()))
     }
 
+    async fn receive(receiver: &mut Receiver) -> Option<Message> {
+        std::future::poll_fn(|context| receiver.poll_receive(context)).await
+    }
+
     #[tokio::test]
     async fn rows_wait_for_credit_and_watermarks_do_not() {
         let (sender, mut receiver) = channel(100, Yields::default());
@@ -125,7 +124,7 @@ mod tests {
         tokio::pin!(second);
         assert!(futures::poll!(second.as_mut()).is_pending());
         sender.send(Message::Watermark(EventTime(1))).await.unwrap();
-        assert!(matches!(receiver.try_receive(), Some(Message::Rows(_))));
+        assert!(matches!(receive(&mut receiver).await, Some(Message::Rows(_))));
         second.await.unwrap();
     }
 
@@ -133,7 +132,7 @@ mod tests {
     async fn a_batch_larger_than_the_channel_passes_alone() {
         let (sender, mut receiver) = channel(8, Yields::default());
         sender.send(rows(1000)).await.unwrap();
-        assert!(receiver.try_receive().is_some());
+        assert!(receive(&mut receiver).await.is_some());
         sender.send(rows(1000)).await.unwrap();
     }
 

@@ -22,12 +22,13 @@ use super::config::{JobConfig, Notices};
 use super::source::SourceControl;
 use super::status::JobFigures;
 use crate::checkpoint::{
-    Action, Coordinator, CoordinatorConfig, Event, NodeDescription, Recovery, RecoverySettings, TaskId, recover,
+    Action, Coordinator, CoordinatorConfig, Event, NodeDescription, OperatorDescription, PlanDescription, Recovery,
+    TaskId, base_manifest, current_lineage, former_lineages, recover,
 };
 use crate::connectors::{Committable, Committer, JobIdentity, SinkFactory, World};
 use crate::error::{Error, Result};
 use crate::plan::{NodeKind, StreamPlan};
-use crate::state::{Claim, FORMAT_VERSION, HASH_ID, JobLog, LogEntry, Manifest};
+use crate::state::{Claim, FORMAT_VERSION, JobLog, LogEntry, Manifest};
 use crate::stream::{BarrierKind, Counters, Epoch, Generation};
 
 /// Events that may wait for the driver.
@@ -88,16 +89,16 @@ pub struct Attempt<'a> {
 impl Attempt<'_> {
     /// Runs to the end.
     pub async fn run(&self, commands: &mut mpsc::Receiver<Command>) -> Result<JobSummary> {
-        let directory = self.config.directory.as_ref().map(|directory| directory.join(file_name(&self.config.job)));
-        let start = match &directory {
+        let start = match &self.config.directory {
             Some(directory) => match self.take_over(directory).await? {
                 Some(start) => start,
                 None => {
                     return Ok(JobSummary { ending: Ending::AlreadyFinished, counters: BTreeMap::new() });
                 }
             },
-            None => Start { base: self.empty_manifest(&self.config.new_lineage, Generation(1)), log: None, resumed: false },
+            None => self.ephemeral(),
         };
+        let directory = start.log.as_ref().map(|log| lock(log).directory().to_owned());
         let identity = JobIdentity {
             job: self.config.job.clone(),
             lineage: start.base.lineage.clone(),
@@ -127,64 +128,73 @@ impl Attempt<'_> {
 
     /// Reads the log, decides where to go on from, and claims the job; `None` when it has finished already.
     async fn take_over(&self, directory: &Path) -> Result<Option<Start>> {
-        let (store, path) = (Arc::clone(&self.world.store), directory.to_owned());
-        let mut log = self.world.blocking.call(move || JobLog::open(store, &path)).await??;
-        let nodes = describe(self.plan)?;
-        let settings = RecoverySettings {
-            fresh: self.fresh,
-            max_parallelism: self.config.max_parallelism,
-            hash_id: HASH_ID.to_owned(),
-        };
-        let (base, resumed) = match recover(log.entries(), &nodes, &settings) {
-            Recovery::Finished { .. } => return Ok(None),
-            Recovery::Refuse(error) => return Err(error),
-            Recovery::Resume { manifest } => {
-                let mut base = *manifest;
-                base.generation = log.next_generation();
-                base.parallelism = self.config.parallelism;
-                (base, true)
-            }
-            Recovery::Fresh => {
-                let lineage = match log.last_claim() {
+        let (store, path, job) = (Arc::clone(&self.world.store), directory.to_owned(), self.config.job.clone());
+        let plan = describe(self.plan, self.config.max_parallelism);
+        let (fresh, parallelism, new_lineage) = (self.fresh, self.config.parallelism, self.config.new_lineage.clone());
+        let claim = move || -> Result<Option<(Start, Vec<Claim>)>> {
+            let mut log = JobLog::open(store, &path, &job)?;
+            let mut resumed = None;
+            let claimed = log.claim(|entries, generation| {
+                let lineage = match recover(entries, &plan, fresh) {
+                    Recovery::Finished { .. } => return Ok(None),
+                    Recovery::Refuse(error) => return Err(error),
+                    Recovery::Resume { manifest } => {
+                        let lineage = manifest.lineage.clone();
+                        resumed = Some(*manifest);
+                        lineage
+                    }
                     // A start that never completed a checkpoint goes on with its lineage: it has published nothing.
-                    Some(claim) if !self.fresh => claim.lineage.clone(),
-                    _ => self.config.new_lineage.clone(),
+                    Recovery::Fresh => {
+                        resumed = None;
+                        let current = current_lineage(entries).filter(|_| !fresh);
+                        current.map_or_else(|| new_lineage.clone(), str::to_owned)
+                    }
                 };
-                (self.empty_manifest(&lineage, log.next_generation()), false)
-            }
+                let (job, sinks) = (job.clone(), plan.sinks.clone());
+                Ok(Some(Claim { format: FORMAT_VERSION, job, lineage, generation, parallelism, sinks }))
+            })?;
+            let Some(claim) = claimed else { return Ok(None) };
+            let former = former_lineages(&log.entries(), &claim.lineage);
+            let is_resumed = resumed.is_some();
+            let base = base_manifest(&claim, plan.max_parallelism, resumed);
+            Ok(Some((Start { base, log: Some(Arc::new(Mutex::new(log))), resumed: is_resumed }, former)))
         };
-        let old_lineages = log.lineages();
-        let claim = Claim {
-            format: FORMAT_VERSION,
-            job: self.config.job.clone(),
-            lineage: base.lineage.clone(),
-            generation: base.generation,
-            parallelism: self.config.parallelism,
-            sinks: sinks(self.plan).map(|(name, _)| name.to_owned()).collect(),
-        };
-        let log = self.world.blocking.call(move || log.claim(claim).map(|()| log)).await??;
-        crate::failpoint::hit("restore.claimed");
-        if self.fresh {
-            self.clear(&old_lineages).await?;
-        }
-        Ok(Some(Start { base, log: Some(Arc::new(Mutex::new(log))), resumed }))
+        let Some((start, former)) = self.world.blocking.call(claim).await?? else { return Ok(None) };
+        self.clear(&former).await?;
+        Ok(Some(start))
     }
 
-    /// Removes what older lineages of the job made public in the plan's sinks.
-    async fn clear(&self, lineages: &[String]) -> Result<()> {
+    /// Removes what lineages that were given up made public in the plan's sinks.
+    async fn clear(&self, former: &[Claim]) -> Result<()> {
         let mut removed = 0;
-        for lineage in lineages {
-            let identity =
-                JobIdentity { job: self.config.job.clone(), lineage: lineage.clone(), generation: Generation(0) };
+        for claim in former {
+            let identity = JobIdentity {
+                job: claim.job.clone(),
+                lineage: claim.lineage.clone(),
+                generation: claim.generation,
+            };
             for (_, factory) in sinks(self.plan) {
                 let (factory, identity, world) = (Arc::clone(factory), identity.clone(), self.world.clone());
                 removed += self.world.blocking.call(move || factory.remove_published(&identity, &world)).await??;
             }
         }
         if removed > 0 {
-            (self.notices)(format!("--fresh removed {removed} published files of earlier runs of job {}", self.config.job));
+            (self.notices)(format!("removed {removed} published files of earlier runs of job {}", self.config.job));
         }
         Ok(())
+    }
+
+    /// A start of which nothing is kept.
+    fn ephemeral(&self) -> Start {
+        let claim = Claim {
+            format: FORMAT_VERSION,
+            job: self.config.job.clone(),
+            lineage: self.config.new_lineage.clone(),
+            generation: Generation(1),
+            parallelism: self.config.parallelism,
+            sinks: Vec::new(),
+        };
+        Start { base: base_manifest(&claim, self.config.max_parallelism, None), log: None, resumed: false }
     }
 
     /// Opens the committers; each finishes what the restored checkpoint lists as pending.
@@ -206,24 +216,6 @@ impl Attempt<'_> {
         }
         Ok(committers)
     }
-
-    fn empty_manifest(&self, lineage: &str, generation: Generation) -> Manifest {
-        Manifest {
-            format: FORMAT_VERSION,
-            build: env!("CARGO_PKG_VERSION").to_owned(),
-            job: self.config.job.clone(),
-            lineage: lineage.to_owned(),
-            generation,
-            epoch: Epoch::ZERO,
-            parent: String::new(),
-            hash_id: HASH_ID.to_owned(),
-            max_parallelism: self.config.max_parallelism,
-            parallelism: self.config.parallelism,
-            nodes: BTreeMap::new(),
-            pending: Vec::new(),
-            digest: String::new(),
-        }
-    }
 }
 
 /// Where an attempt goes on from.
@@ -244,29 +236,24 @@ fn sinks(plan: &StreamPlan) -> impl Iterator<Item = (&str, &Arc<dyn SinkFactory>
 }
 
 /// What a restore compares with the manifest.
-fn describe(plan: &StreamPlan) -> Result<Vec<NodeDescription>> {
+fn describe(plan: &StreamPlan, max_parallelism: u32) -> PlanDescription {
     let nodes = plan.nodes.iter().map(|node| NodeDescription {
         name: node.name.clone(),
         operators: match &node.kind {
-            NodeKind::Chain(specs) => {
-                specs.iter().map(|spec| (spec.name().to_owned(), spec.signature())).collect()
-            }
+            NodeKind::Chain(specs) => specs
+                .iter()
+                .map(|spec| OperatorDescription { name: spec.name().to_owned(), signature: spec.signature() })
+                .collect(),
             NodeKind::Source(_) | NodeKind::Sink(_) => Vec::new(),
         },
-        is_source: matches!(node.kind, NodeKind::Source(_)),
-        is_sink: matches!(node.kind, NodeKind::Sink(_)),
     });
-    Ok(nodes.collect())
+    let sinks = sinks(plan).map(|(name, _)| name.to_owned()).collect();
+    PlanDescription { max_parallelism, nodes: nodes.collect(), sinks }
 }
 
 fn committable(value: &serde_json::Value) -> Result<Committable> {
     serde_json::from_value(value.clone())
         .map_err(|error| Error::world(format!("a prepared commit cannot be read: {error}")).with_id("BL-STATE-CORRUPT"))
-}
-
-/// A job's name as a directory name.
-pub fn file_name(job: &str) -> String {
-    job.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
 }
 
 /// Answers of background work.
@@ -466,12 +453,7 @@ impl<'a> Driver<'a> {
         let Some(log) = self.log.clone() else { return };
         let blocking = Arc::clone(&self.attempt.world.blocking);
         self.background.push(Box::pin(async move {
-            let write = move || {
-                crate::failpoint::hit("manifest.before");
-                let digest = lock(&log).write_manifest(manifest)?;
-                crate::failpoint::hit("manifest.published");
-                Ok(digest)
-            };
+            let write = move || lock(&log).append(LogEntry::Checkpoint(Box::new(manifest)));
             Answer::Event(match blocking.call(write).await.and_then(|written| written) {
                 Ok(digest) => Event::ManifestWritten { epoch, digest },
                 Err(error) => Event::ManifestFailed { epoch, error },
@@ -486,11 +468,9 @@ impl<'a> Driver<'a> {
         };
         let blocking = Arc::clone(&self.attempt.world.blocking);
         self.background.push(Box::pin(async move {
-            crate::failpoint::hit("confirm.before");
             let written = blocking.call(move || lock(&log).append(entry)).await.and_then(|written| written);
-            crate::failpoint::hit("confirm.after");
             match written {
-                Ok(()) => Answer::Event(Event::EndWritten),
+                Ok(_) => Answer::Event(Event::EndWritten),
                 Err(error) => Answer::Nothing(Err(error)),
             }
         }));
@@ -512,9 +492,8 @@ impl<'a> Driver<'a> {
     fn collect_garbage(&mut self) {
         let Some(log) = self.log.clone() else { return };
         let (blocking, retained) = (Arc::clone(&self.attempt.world.blocking), self.attempt.config.retained);
-        let in_flight = self.last_completed;
         self.background.push(Box::pin(async move {
-            let collected = blocking.call(move || lock(&log).collect_garbage(retained, in_flight)).await;
+            let collected = blocking.call(move || lock(&log).collect_garbage(retained)).await;
             Answer::Nothing(collected.and_then(|collected| collected.map(drop)))
         }));
     }

@@ -5,7 +5,7 @@ use arrow::array::UInt32Array;
 use super::channel::Sender;
 use crate::error::Result;
 use crate::plan::{Exchange, Output};
-use crate::state::{key_groups, task_of_key_group};
+use crate::state::{key_groups, task_of};
 use crate::stream::{Changes, ChangesBuilder, Message};
 
 /// One edge of the plan as seen from one sending task.
@@ -107,7 +107,7 @@ impl OutputEdge {
         let tasks = self.targets.len();
         let mut rows: Vec<Vec<u32>> = (0..tasks).map(|_| Vec::with_capacity(groups.len() / tasks + 16)).collect();
         for (row, group) in groups.iter().enumerate() {
-            rows[task_of_key_group(*group, tasks, self.max_parallelism)].push(row as u32);
+            rows[task_of(*group, tasks, self.max_parallelism)].push(row as u32);
         }
         rows
     }
@@ -146,10 +146,5 @@ impl Outputs {
             edge.flush().await?;
         }
         Ok(())
-    }
-
-    /// Whether anybody reads this output.
-    pub fn has(&self, output: Output) -> bool {
-        self.edges.iter().any(|edge| edge.output == output)
     }
 }

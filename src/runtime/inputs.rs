@@ -155,9 +155,9 @@ impl Inputs {
                 self.inputs.iter_mut().for_each(|input| input.blocked = false);
                 Some(InputEvent::Barrier(barrier))
             }
-            Aligned::Superseded { keep, .. } => {
+            Aligned::Superseded(_) => {
                 for (index, input) in self.inputs.iter_mut().enumerate() {
-                    input.blocked = keep.contains(&index);
+                    input.blocked = self.aligner.is_blocked(index);
                 }
                 None
             }

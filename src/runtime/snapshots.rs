@@ -12,7 +12,7 @@ use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::runtime::driver::Events;
-use crate::state::{FileState, OperatorSnapshot, SnapshotWriter, TableSpec, encode_table, schema_text, write_state_file};
+use crate::state::{FileName, FileState, OperatorSnapshot, SnapshotWriter, TableSpec, schema_text, write_table};
 use crate::stream::{Barrier, Counters, Epoch, Generation};
 
 /// Where state files go.
@@ -46,7 +46,7 @@ impl KeptIncrements {
         &mut self,
         barrier: Barrier,
         snapshots: Vec<OperatorSnapshot>,
-    ) -> Result<Vec<Vec<(TableSpec, Vec<Arc<SnapshotWriter>>)>>> {
+    ) -> Result<Tables> {
         self.kept.retain(|increment| increment.epoch > barrier.covered && !barrier.full);
         if self.kept.iter().any(|increment| increment.full) {
             // Written beside the files it was to replace, a full snapshot would count its rows twice.
@@ -63,7 +63,7 @@ impl KeptIncrements {
             .enumerate()
             .map(|(operator, tables)| {
                 let table = |(index, (spec, _)): (usize, &(TableSpec, _))| {
-                    let writers = self.kept.iter().map(|kept| Arc::clone(&kept.operators[operator][index].1));
+                    let writers = self.kept.iter().map(|kept| (kept.epoch, Arc::clone(&kept.operators[operator][index].1)));
                     (spec.clone(), writers.collect())
                 };
                 tables.iter().enumerate().map(table).collect()
@@ -97,7 +97,7 @@ pub fn upload(
     let task = facts.task;
     tokio::spawn(async move {
         let epoch = barrier.epoch;
-        let event = match write(&target, barrier.epoch, &task, tables).await {
+        let event = match write(&target, &task, tables).await {
             Ok(tables) => {
                 let tables = tables.into_iter().chain(std::iter::repeat_with(Vec::new));
                 part.operators = operators
@@ -115,9 +115,10 @@ pub fn upload(
     Ok(())
 }
 
-type Tables = Vec<Vec<(TableSpec, Vec<Arc<SnapshotWriter>>)>>;
+/// By operator, by table: what has to be written, each with the epoch whose barrier handed it over.
+type Tables = Vec<Vec<(TableSpec, Vec<(Epoch, Arc<SnapshotWriter>)>)>>;
 
-async fn write(target: &SnapshotTarget, epoch: Epoch, task: &TaskId, tables: Tables) -> Result<Vec<Vec<TablePart>>> {
+async fn write(target: &SnapshotTarget, task: &TaskId, tables: Tables) -> Result<Vec<Vec<TablePart>>> {
     let Some(directory) = target.directory.clone() else { return Ok(Vec::new()) };
     if tables.iter().all(Vec::is_empty) {
         return Ok(tables.iter().map(|_| Vec::new()).collect());
@@ -125,37 +126,31 @@ async fn write(target: &SnapshotTarget, epoch: Epoch, task: &TaskId, tables: Tab
     let (task, generation, max_parallelism) = (task.clone(), target.generation, target.max_parallelism);
     let store = Arc::clone(&target.world.store);
     let job = move || {
-        failpoint::hit("snapshot.upload.begin");
         let mut parts = Vec::new();
         for (operator, tables) in tables.into_iter().enumerate() {
             let mut of_operator = Vec::new();
             for (spec, writers) in tables {
                 let mut files = Vec::new();
-                for (number, writer) in writers.iter().enumerate() {
-                    let Some(encoded) = encode_table(&spec, writer, max_parallelism)? else { continue };
-                    let path = format!(
-                        "data/{epoch}-{generation}/{}.{operator}.{}.{}.{number}.parquet",
-                        task.node, spec.name, task.task
-                    );
-                    failpoint::hit("snapshot.upload.mid");
-                    files.push(write_state_file(store.as_ref(), &directory, path, epoch, &encoded)?);
+                for (epoch, writer) in &writers {
+                    let (node, table) = (task.node.as_str(), spec.name.as_str());
+                    let name = FileName { epoch: *epoch, generation, node, operator, table, task: task.task };
+                    files.extend(write_table(store.as_ref(), &directory, &name, &spec, writer, max_parallelism)?);
                 }
                 of_operator.push(table_part(&spec, &writers, files));
             }
             parts.push(of_operator);
         }
-        failpoint::hit("snapshot.upload.end");
         Ok(parts)
     };
     target.world.blocking.call(job).await?
 }
 
-fn table_part(spec: &TableSpec, writers: &[Arc<SnapshotWriter>], files: Vec<FileState>) -> TablePart {
+fn table_part(spec: &TableSpec, writers: &[(Epoch, Arc<SnapshotWriter>)], files: Vec<FileState>) -> TablePart {
     TablePart {
         name: spec.name.clone(),
         schema: schema_text(&spec.schema),
         kind: spec.kind,
-        retired_before: writers.iter().filter_map(|writer| writer.retired_before).max().map(|time| time.0),
+        retired_before: writers.iter().filter_map(|(_, writer)| writer.retired_before).max().map(|time| time.0),
         files,
     }
 }

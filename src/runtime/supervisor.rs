@@ -84,8 +84,6 @@ async fn supervise(
     figures: Arc<JobFigures>,
     mut commands: mpsc::Receiver<Command>,
 ) -> Result<JobSummary> {
-    // One start of a job per directory on this machine; the log's claims guard against other machines.
-    let _lock = lock(&config, &world).await?;
     let mut restarts = 0;
     loop {
         let attempt = Attempt {
@@ -108,17 +106,5 @@ async fn supervise(
         restarts += 1;
         notices(format!("job {} restarts ({restarts} of {attempts}) after: {error}", config.job));
         tokio::time::sleep(delay).await;
-    }
-}
-
-async fn lock(config: &JobConfig, world: &World) -> Result<Option<Box<dyn crate::storage::Lock>>> {
-    let Some(directory) = &config.directory else { return Ok(None) };
-    let path = directory.join(super::driver::file_name(&config.job)).join("lock");
-    let (store, asked) = (Arc::clone(&world.store), path.clone());
-    match world.blocking.call(move || store.lock(&asked)).await?? {
-        Some(lock) => Ok(Some(lock)),
-        None => Err(Error::world(format!("job {} is running already: another process holds {}", config.job, path.display()))
-            .with_id("BL-JOB-RUNNING")
-            .with_help("wait for it, stop it, or give this run another name: SET 'pipeline.name' = '…'")),
     }
 }

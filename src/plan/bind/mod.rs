@@ -9,10 +9,10 @@ mod scope;
 mod select;
 
 pub use expression::{Binder, Typed, sql_type};
-pub use query::{BoundQuery, QueryBinder};
+pub use query::{BoundQuery, QueryBinder, bug};
 pub use scope::{Scope, ScopeColumn, WindowColumn};
 
-use crate::error::{Error, Span};
+use crate::error::Error;
 
 /// Adds the place of a node of the syntax tree to an error.
 pub fn at(error: Error, node: &impl sqlparser::ast::Spanned) -> Error {
@@ -20,9 +20,4 @@ pub fn at(error: Error, node: &impl sqlparser::ast::Spanned) -> Error {
         Some(span) => error.with_span(span),
         None => error,
     }
-}
-
-/// The place of a node of the syntax tree.
-pub fn place(node: &impl sqlparser::ast::Spanned) -> Option<Span> {
-    crate::sql::script_span(node.span())
 }

@@ -3,7 +3,6 @@
 use arrow::datatypes::DataType;
 use sqlparser::ast;
 
-use super::{at, place};
 use crate::error::{Error, Result};
 use crate::options::nearest;
 use crate::stream::WATERMARK_COLUMN;
@@ -98,15 +97,20 @@ impl Scope {
     }
 
     fn unknown(&self, name: &ast::Ident) -> Error {
-        let mut error = Error::query(format!("Column '{}' not found in any table", name.value));
-        if let Some(span) = place(name) {
-            error = error.with_span(span);
-        }
+        let error = at(Error::query(format!("Column '{}' not found in any table", name.value)), name);
         let names: Vec<&str> = self.visible().map(|column| column.name.as_str()).collect();
         match nearest(&name.value, names.iter().copied()) {
             Some(meant) => error.with_help(format!("did you mean `{meant}`?")),
             None if names.is_empty() => error,
             None => error.with_help(format!("there are {}", names.join(", "))),
         }
+    }
+}
+
+/// Adds the place of a name to an error.
+fn at(error: Error, name: &ast::Ident) -> Error {
+    match crate::sql::script_span(name.span) {
+        Some(span) => error.with_span(span),
+        None => error,
     }
 }

@@ -1,0 +1,222 @@
+//! The nodes of a logical plan that DataFusion does not have: a table of ours, the watermark, windows.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, TableSource, UserDefinedLogicalNodeCore};
+
+use crate::catalog::Table;
+use crate::error::{Error, Result};
+use crate::operators::WindowKind;
+use crate::stream::WATERMARK_COLUMN;
+
+/// A table of the catalog as a plan holds it.
+#[derive(Debug)]
+pub struct TableReference {
+    pub table: Arc<Table>,
+    schema: SchemaRef,
+}
+
+impl TableReference {
+    pub fn new(table: Arc<Table>) -> Self {
+        let schema = table.physical_schema();
+        Self { table, schema }
+    }
+}
+
+impl TableSource for TableReference {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
+
+/// Where a table's WATERMARK clause stands: the input's columns, then the hidden column of the watermark that each row
+/// meets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct WatermarkNode {
+    pub input: Arc<LogicalPlan>,
+    pub rowtime: String,
+    pub expression: Expr,
+    schema: DFSchemaRef,
+}
+
+/// A watermark on top of a plan with unqualified columns.
+pub fn watermark_node(input: LogicalPlan, rowtime: &str, expression: Expr) -> Result<LogicalPlan> {
+    let schema = watermark_schema(&input, rowtime).map_err(super::bind::bug)?;
+    let node = WatermarkNode { input: Arc::new(input), rowtime: rowtime.to_owned(), expression, schema };
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+}
+
+fn watermark_schema(input: &LogicalPlan, rowtime: &str) -> DataFusionResult<DFSchemaRef> {
+    let fields = input.schema().fields().iter().map(|field| {
+        let field = field.as_ref().clone();
+        if field.name() == rowtime { field.with_nullable(false) } else { field }
+    });
+    let fields: Vec<Field> = fields.chain([Field::new(WATERMARK_COLUMN, DataType::Int64, false)]).collect();
+    Ok(Arc::new(DFSchema::try_from(Schema::new(fields))?))
+}
+
+impl PartialOrd for WatermarkNode {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.rowtime.partial_cmp(&other.rowtime).filter(|order| *order != Ordering::Equal || self == other)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for WatermarkNode {
+    fn name(&self) -> &str {
+        "Watermark"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![self.expression.clone()]
+    }
+
+    fn fmt_for_explain(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Watermark: {} AS {}", self.rowtime, crate::expressions::text(&self.expression))
+    }
+
+    fn with_exprs_and_inputs(&self, expressions: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
+        let (Some(expression), Some(input)) = (expressions.into_iter().next(), inputs.into_iter().next()) else {
+            return datafusion::common::internal_err!("a watermark has one expression and one input");
+        };
+        let schema = watermark_schema(&input, &self.rowtime)?;
+        Ok(Self { input: Arc::new(input), rowtime: self.rowtime.clone(), expression, schema })
+    }
+
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let input = self.input.schema();
+        let mut needed: Vec<usize> =
+            output_columns.iter().copied().filter(|index| *index < input.fields().len()).collect();
+        let named = self.expression.column_refs().into_iter().map(|column| column.name.clone());
+        for name in named.chain([self.rowtime.clone()]) {
+            needed.extend(input.index_of_column_by_name(None, &name));
+        }
+        Some(vec![sorted(needed)])
+    }
+}
+
+/// A window table function: the input's columns, then the three of the window; a row stands once for each of its windows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowNode {
+    pub input: Arc<LogicalPlan>,
+    pub time: String,
+    pub window: WindowKind,
+    /// Columns that a late table wants of the rows that are refused.
+    pub late_columns: Vec<String>,
+    schema: DFSchemaRef,
+}
+
+/// Windows on top of a plan with unqualified columns.
+pub fn window_node(input: LogicalPlan, time: &str, window: WindowKind, late_columns: Vec<String>) -> Result<LogicalPlan> {
+    let schema = window_schema(&input).map_err(super::bind::bug)?;
+    let node = WindowNode { input: Arc::new(input), time: time.to_owned(), window, late_columns, schema };
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+}
+
+/// The names of the three columns of a window, in order.
+pub const WINDOW_COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
+
+fn window_schema(input: &LogicalPlan) -> DataFusionResult<DFSchemaRef> {
+    let bound = |name: &&str| Field::new(*name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
+    let kept = input.schema().fields().iter().map(|field| field.as_ref().clone());
+    let kept = kept.filter(|field| !WINDOW_COLUMNS.contains(&field.name().as_str()));
+    let fields: Vec<Field> = kept.chain(WINDOW_COLUMNS.iter().map(bound)).collect();
+    Ok(Arc::new(DFSchema::try_from(Schema::new(fields))?))
+}
+
+impl Hash for WindowNode {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.input, &self.time, &self.late_columns).hash(state);
+    }
+}
+
+impl PartialOrd for WindowNode {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.time.partial_cmp(&other.time).filter(|order| *order != Ordering::Equal || self == other)
+    }
+}
+
+impl WindowNode {
+    /// The input's column of that name.
+    fn input_index(&self, name: &str) -> Option<usize> {
+        self.input.schema().index_of_column_by_name(None, name)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for WindowNode {
+    fn name(&self) -> &str {
+        "Window"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Window: {} ON {}", self.window, self.time)
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
+        let Some(input) = inputs.into_iter().next() else {
+            return datafusion::common::internal_err!("a window function has one input");
+        };
+        let schema = window_schema(&input)?;
+        Ok(Self { input: Arc::new(input), schema, ..self.clone() })
+    }
+
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let output = self.schema.fields();
+        let mut needed: Vec<usize> = output_columns
+            .iter()
+            .filter_map(|index| output.get(*index))
+            .filter_map(|field| self.input_index(field.name()))
+            .collect();
+        let hidden = [self.time.as_str(), WATERMARK_COLUMN];
+        needed.extend(hidden.into_iter().chain(self.late_columns.iter().map(String::as_str)).filter_map(|name| self.input_index(name)));
+        Some(vec![sorted(needed)])
+    }
+}
+
+fn sorted(mut indices: Vec<usize>) -> Vec<usize> {
+    indices.sort_unstable();
+    indices.dedup();
+    indices
+}
+
+/// The node of ours in an extension.
+pub fn as_watermark(plan: &LogicalPlan) -> Option<&WatermarkNode> {
+    let LogicalPlan::Extension(extension) = plan else { return None };
+    extension.node.as_any().downcast_ref()
+}
+
+/// The node of ours in an extension.
+pub fn as_window(plan: &LogicalPlan) -> Option<&WindowNode> {
+    let LogicalPlan::Extension(extension) = plan else { return None };
+    extension.node.as_any().downcast_ref()
+}
+
+/// The table behind a scan.
+pub fn table_of(source: &Arc<dyn TableSource>) -> Result<&TableReference> {
+    source.downcast_ref::<TableReference>().ok_or_else(|| Error::bug("a scan of a foreign table"))
+}
