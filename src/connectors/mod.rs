@@ -4,6 +4,10 @@
 //! epoch, and a committer makes prepared work public. The loops that stop, throttle, align and inject barriers stand
 //! in the runtime, once.
 
+mod values;
+
+pub use values::values;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 

@@ -1,9 +1,18 @@
 //! Statements to logical plans to stream plans; checks; EXPLAIN. Opens nothing.
 
 pub mod bind;
+mod explain;
+mod job;
+mod lower;
 pub mod nodes;
 mod stream_plan;
+pub mod windows;
 
+pub use explain::explain;
+pub use job::{
+    LogicalQuery, Planned, bind_insert, bind_select, check_view, plan_inserts, plan_query, sink_target, type_of,
+};
+pub use lower::{LateSink, PlanSettings, SinkTarget, constant_rows};
 pub use stream_plan::{
     ChangelogMode, Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, SinkNode, SourceNode, StreamPlan,
     WatermarkSpec,

@@ -8,7 +8,7 @@ mod query;
 mod scope;
 mod select;
 
-pub use expression::{Binder, Typed, sql_type};
+pub use expression::{Binder, Typed, cast_to_sql, sql_type};
 pub use query::{BoundQuery, QueryBinder, bug};
 pub use scope::{Scope, ScopeColumn, WindowColumn};
 

@@ -1,0 +1,198 @@
+//! Planning of whole statements: an INSERT or a statement set as one job, a SELECT, an expression of DDL.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::Column as PlanColumn;
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
+use sqlparser::ast;
+
+use super::bind::{Binder, BoundQuery, QueryBinder, Scope, ScopeColumn, Typed, cast_to_sql, sql_type};
+use super::lower::{LateSink, Lowering, PlanSettings, SinkTarget, check_read_once, is_bounded, is_implicit, optimize};
+use super::stream_plan::{ChangelogMode, NodeKind, StreamPlan};
+use crate::catalog::{Catalog, Column, Table, View};
+use crate::connectors::SinkFactory;
+use crate::error::{Error, Result};
+use crate::expressions::type_name;
+use crate::operators::LATE_COLUMNS;
+use crate::sql::{Insert, SqlType};
+
+/// A job that can be run.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    pub stream: StreamPlan,
+    /// The logical plan of each INSERT, optimised.
+    pub logical: Vec<LogicalPlan>,
+    /// What the user should hear.
+    pub warnings: Vec<String>,
+    /// Whether all input ends by itself.
+    pub is_bounded: bool,
+    /// Whether rows of a SELECT may be taken back.
+    pub is_updating: bool,
+    /// The columns of a SELECT.
+    pub schema: SchemaRef,
+}
+
+/// A SELECT or an INSERT as a logical plan, for batch mode.
+#[derive(Debug, Clone)]
+pub struct LogicalQuery {
+    pub plan: LogicalPlan,
+    pub schema: SchemaRef,
+    pub warnings: Vec<String>,
+}
+
+/// Plans one INSERT, or the INSERTs of a statement set, as one job.
+pub fn plan_inserts(inserts: &[Insert], catalog: &Catalog, settings: &PlanSettings) -> Result<Planned> {
+    let mut lowering = Lowering::new(settings);
+    let (mut logical, mut warnings) = (Vec::new(), Vec::new());
+    for insert in inserts {
+        let target = sink_target(catalog.table(&insert.target)?)?;
+        let late = match &insert.late {
+            None => None,
+            Some(name) => Some(LateSink { target: sink_target(catalog.table(name)?)?, span: name.span }),
+        };
+        let query = bind_insert(insert, catalog, late.as_ref())?;
+        warnings.extend(query.warnings);
+        lowering.insert(&query.plan, &target, late.as_ref()).map_err(|error| error.with_span(insert.span))?;
+        logical.push(query.plan);
+    }
+    finish(lowering, logical, warnings, Arc::new(Schema::empty()))
+}
+
+/// Plans a SELECT whose rows go to `sink`, which is made for the columns.
+pub fn plan_query(
+    query: &ast::Query,
+    catalog: &Catalog,
+    settings: &PlanSettings,
+    sink: Arc<dyn SinkFactory>,
+) -> Result<Planned> {
+    let query = bind_select(query, catalog)?;
+    let target = SinkTarget {
+        table: "collect".to_owned(),
+        factory: sink,
+        schema: nullable(&query.schema),
+        primary_key: Vec::new(),
+    };
+    let mut lowering = Lowering::new(settings);
+    lowering.insert(&query.plan, &target, None)?;
+    finish(lowering, vec![query.plan], query.warnings, query.schema)
+}
+
+/// A SELECT as a logical plan with exactly its visible columns.
+pub fn bind_select(query: &ast::Query, catalog: &Catalog) -> Result<LogicalQuery> {
+    let mut binder = QueryBinder::new(catalog);
+    let bound = binder.query(query)?;
+    let columns: Vec<ScopeColumn> = bound.scope.visible().cloned().collect();
+    let expressions: Vec<Expr> =
+        columns.iter().map(|column| Expr::Column(PlanColumn::new_unqualified(&column.name))).collect();
+    let fields = columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), column.nullable));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    Ok(LogicalQuery { plan: on_top(bound, expressions)?, schema, warnings: binder.warnings })
+}
+
+/// An INSERT's query as a logical plan with exactly the sink's columns.
+pub fn bind_insert(insert: &Insert, catalog: &Catalog, late: Option<&LateSink>) -> Result<LogicalQuery> {
+    let table = catalog.table(&insert.target)?;
+    let mut binder = QueryBinder::new(catalog);
+    if let Some(late) = late {
+        let names = late.target.schema.fields().iter().map(|field| field.name().clone());
+        binder.late_columns = names.filter(|name| !LATE_COLUMNS.contains(&name.as_str())).collect();
+    }
+    let bound = binder.query(&insert.query)?;
+    let given: Vec<ScopeColumn> = bound.scope.visible().cloned().collect();
+    let stored: Vec<&Column> = table.stored().collect();
+    let named: Vec<&Column> = if insert.columns.is_empty() {
+        stored.clone()
+    } else {
+        let column = |name: &String| {
+            stored.iter().find(|column| column.name == *name).copied().ok_or_else(|| {
+                Error::query(format!("Unknown target column '{name}'")).with_span(insert.target.span)
+            })
+        };
+        insert.columns.iter().map(column).collect::<Result<_>>()?
+    };
+    let mismatch = |why: &str| {
+        let schema = |columns: Vec<String>| format!("[{}]", columns.join(", "));
+        Error::query(format!(
+            "Column types of query result and sink for '{}' do not match.\nCause: {why}\n\nQuery schema: {}\nSink schema:  {}",
+            table.name,
+            schema(given.iter().map(|column| format!("{}: {}", column.name, type_name(&column.data_type))).collect()),
+            schema(named.iter().map(|column| format!("{}: {}", column.name, column.data_type)).collect())
+        ))
+        .with_span(insert.span)
+    };
+    if given.len() != named.len() {
+        return Err(mismatch("Different number of columns."));
+    }
+    let mut expressions = Vec::new();
+    for column in &stored {
+        let place = named.iter().position(|known| known.name == column.name);
+        let typed = match place {
+            Some(place) => {
+                let source = &given[place];
+                if !is_implicit(&source.data_type, &column.data_type.arrow()) {
+                    return Err(mismatch(&format!(
+                        "Incompatible types for sink column '{}' at position {place}.",
+                        column.name
+                    ))
+                    .with_help(format!("write CAST({} AS {})", source.name, column.data_type)));
+                }
+                let expression = Expr::Column(PlanColumn::new_unqualified(&source.name));
+                Typed::new(expression, source.data_type.clone(), source.nullable)
+            }
+            None => Typed::new(datafusion::prelude::lit(datafusion::scalar::ScalarValue::Null), arrow::datatypes::DataType::Null, true),
+        };
+        let typed = cast_to_sql(typed, &column.data_type, false)?;
+        expressions.push(typed.expression.alias(&column.name));
+    }
+    let schema = nullable(&stored_schema(table));
+    Ok(LogicalQuery { plan: on_top(bound, expressions)?, schema, warnings: binder.warnings })
+}
+
+/// The type of an expression over columns of a table: for computed columns and watermarks.
+pub fn type_of(expression: &ast::Expr, columns: &[Column]) -> Result<(SqlType, bool)> {
+    let columns = columns.iter().map(|column| {
+        ScopeColumn::new(&column.name, column.data_type.arrow(), column.nullable)
+    });
+    let scope = Scope { qualifier: None, columns: columns.collect() };
+    let typed = Binder::new(&scope).bind(expression)?;
+    Ok((sql_type(&typed.data_type), typed.nullable))
+}
+
+/// Checks a view's query.
+pub fn check_view(view: &View, catalog: &Catalog) -> Result<()> {
+    let bound = QueryBinder::new(catalog).query(&view.query)?;
+    let columns = bound.scope.visible().count();
+    if !view.columns.is_empty() && view.columns.len() != columns {
+        return Err(Error::query(format!("view `{}` names {} columns for a query of {columns}", view.name, view.columns.len())));
+    }
+    Ok(())
+}
+
+/// A table as somewhere to write.
+pub fn sink_target(table: &Arc<Table>) -> Result<SinkTarget> {
+    let schema = stored_schema(table);
+    let primary_key = table.primary_key.iter().filter_map(|key| schema.index_of(key).ok()).collect();
+    Ok(SinkTarget { table: table.name.clone(), factory: table.sink()?, schema, primary_key })
+}
+
+fn stored_schema(table: &Table) -> SchemaRef {
+    Arc::new(Schema::new(table.stored().map(Column::field).collect::<Vec<_>>()))
+}
+
+fn nullable(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn on_top(bound: BoundQuery, expressions: Vec<Expr>) -> Result<LogicalPlan> {
+    let projection = Projection::try_new(expressions, Arc::new(bound.plan)).map_err(super::bind::bug)?;
+    optimize(LogicalPlan::Projection(projection))
+}
+
+fn finish(lowering: Lowering<'_>, logical: Vec<LogicalPlan>, warnings: Vec<String>, schema: SchemaRef) -> Result<Planned> {
+    let stream = lowering.finish();
+    check_read_once(&stream)?;
+    let is_updating = stream.nodes.iter().any(|node| matches!(node.kind, NodeKind::Sink(_)) && node.mode != ChangelogMode::Append);
+    Ok(Planned { is_bounded: is_bounded(&stream), is_updating, stream, logical, warnings, schema })
+}

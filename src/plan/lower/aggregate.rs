@@ -1,0 +1,322 @@
+//! Aggregations in two phases: before the exchange as much as one task sees, behind it the result of each key.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::common::Column;
+use datafusion::logical_expr::expr::AggregateFunction as AggregateExpr;
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+
+use super::{Flow, Lowering, calc, substitute};
+use crate::error::{Error, Result};
+use crate::expressions::{Scalar, text};
+use crate::operators::{
+    AggregateCall, AggregateFunction, CalcSpec, GroupAggregateSpec, GroupLocalSpec, OperatorSpec, WindowAggregateSpec,
+    WindowAssignSpec, WindowLocalSpec,
+};
+use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, as_window};
+use crate::plan::stream_plan::{ChangelogMode, Exchange, Parallelism};
+use crate::stream::WATERMARK_COLUMN;
+
+/// What lies between an aggregation and the window function below it.
+struct OverWindow<'p> {
+    window: &'p WindowNode,
+    /// The aggregation's input columns over the window function's output.
+    columns: Vec<(String, Expr)>,
+    /// Filters on the way, over the window function's output.
+    conditions: Vec<Expr>,
+}
+
+impl Lowering<'_> {
+    /// An aggregation over windows if both bounds are keys, else one that never ends.
+    pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Flow> {
+        if let Some(over) = over_window(&aggregate.input)? {
+            let key = |name: &str| {
+                aggregate.group_expr.iter().any(|key| matches!(over.resolve(key), Some(Expr::Column(column)) if column.name == name))
+            };
+            if key(WINDOW_COLUMNS[0]) && key(WINDOW_COLUMNS[1]) {
+                return self.window_aggregate(aggregate, &over);
+            }
+        }
+        self.group_aggregate(aggregate)
+    }
+
+    fn window_aggregate(&mut self, aggregate: &Aggregate, over: &OverWindow<'_>) -> Result<Flow> {
+        let window = over.window;
+        for condition in &over.conditions {
+            refuse_bounds(condition, "WHERE")?;
+        }
+        // Columns before the windows are assigned: those of the late table under their own names, then whatever
+        // time, keys and calls need.
+        let mut before = Columns::default();
+        for name in &window.late_columns {
+            before.add(name, Expr::Column(Column::new_unqualified(name)));
+        }
+        let late_columns: Vec<usize> = (0..before.columns.len()).collect();
+        let time = before.add(&window.time, Expr::Column(Column::new_unqualified(&window.time)));
+        let mut keys = Vec::new();
+        // Where each key of the aggregation stands in the operator's output: a key or a bound.
+        let mut outputs: Vec<Place> = Vec::new();
+        for key in &aggregate.group_expr {
+            let expression = over.resolve(key).ok_or_else(|| Error::bug("a key is a column of the input"))?;
+            let bound = match expression {
+                Expr::Column(column) => WINDOW_COLUMNS.iter().position(|name| *name == column.name),
+                _ => None,
+            };
+            match bound {
+                Some(bound) => outputs.push(Place::Bound(bound)),
+                None => {
+                    refuse_bounds(expression, "a key of GROUP BY")?;
+                    outputs.push(Place::Key(keys.len()));
+                    keys.push(before.add(&text(key), expression.clone()));
+                }
+            }
+        }
+        let calls = self.calls(aggregate, |argument| {
+            let expression = over.resolve(argument).ok_or_else(|| Error::bug("an argument is a column of the input"))?;
+            refuse_bounds(expression, "an aggregate function")?;
+            Ok(before.add(&text(argument), expression.clone()))
+        })?;
+        let watermark = before.columns.len();
+        before.columns.push((WATERMARK_COLUMN.to_owned(), Expr::Column(Column::new_unqualified(WATERMARK_COLUMN))));
+
+        let mut flow = self.lower(&window.input, true)?;
+        let (names, expressions): (Vec<String>, Vec<Expr>) = before.columns.into_iter().unzip();
+        calc(&mut flow, &window.input, &over.conditions, &expressions, names.iter().map(String::as_str))?;
+        spread(&mut flow);
+        flow.push(Arc::new(WindowAssignSpec {
+            input: Arc::clone(&flow.schema),
+            time,
+            watermark,
+            window: window.window,
+            operator: "WindowAggregate".to_owned(),
+            late_columns,
+        }));
+        let (pane, open_from) = (flow.schema.fields().len() - 2, flow.schema.fields().len() - 1);
+        let local = WindowLocalSpec {
+            input: Arc::clone(&flow.schema),
+            keys: keys.clone(),
+            pane,
+            open_from,
+            calls: calls.clone(),
+            window: window.window,
+        };
+        let partial = local.partial_schema()?;
+        flow.push(Arc::new(local));
+
+        let bound = |name: &&str| Field::new(*name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
+        let key_fields = partial.fields().iter().take(keys.len()).map(|field| field.as_ref().clone());
+        let results = calls.iter().map(|call| call.output.clone());
+        let output = Schema::new(key_fields.chain(WINDOW_COLUMNS.iter().map(bound)).chain(results).collect::<Vec<_>>());
+        let spec = WindowAggregateSpec {
+            input: partial,
+            keys: keys.len(),
+            calls: calls.clone(),
+            window: window.window,
+            output: Arc::new(output),
+        };
+        let mut flow = self.exchange(flow, keys.len(), ChangelogMode::Append);
+        flow.push(Arc::new(spec));
+        let places = outputs.iter().map(|place| match place {
+            Place::Key(index) => *index,
+            Place::Bound(bound) => keys.len() + bound,
+        });
+        let order: Vec<usize> = places.chain((0..calls.len()).map(|call| keys.len() + 3 + call)).collect();
+        rearrange(&mut flow, &order, aggregate);
+        Ok(flow)
+    }
+
+    fn group_aggregate(&mut self, aggregate: &Aggregate) -> Result<Flow> {
+        let mut flow = self.lower(&aggregate.input, false)?;
+        let index_of = |schema: &SchemaRef, expression: &Expr| match expression {
+            Expr::Column(column) => {
+                schema.index_of(&column.name).map_err(|_| Error::bug(format!("{column} is not in the input")))
+            }
+            other => Err(Error::bug(format!("{} is no column", text(other)))),
+        };
+        let keys =
+            aggregate.group_expr.iter().map(|key| index_of(&flow.schema, key)).collect::<Result<Vec<usize>>>()?;
+        let schema = Arc::clone(&flow.schema);
+        let calls = self.calls(aggregate, |argument| index_of(&schema, argument))?;
+        let retract = flow.mode != ChangelogMode::Append;
+        spread(&mut flow);
+        let local = GroupLocalSpec { input: Arc::clone(&flow.schema), keys: keys.clone(), calls: calls.clone(), retract };
+        flow.push(Arc::new(local));
+        let partial = Arc::clone(&flow.schema);
+        let key_fields = partial.fields().iter().take(keys.len()).map(|field| field.as_ref().clone());
+        let output = Schema::new(key_fields.chain(calls.iter().map(|call| call.output.clone())).collect::<Vec<_>>());
+        let spec = GroupAggregateSpec {
+            input: partial,
+            keys: keys.len(),
+            calls: calls.clone(),
+            retract,
+            emit_update_before: true,
+            output: Arc::new(output),
+        };
+        let mut flow = self.exchange(flow, keys.len(), ChangelogMode::Retract);
+        flow.push(Arc::new(spec));
+        rearrange(&mut flow, &(0..keys.len() + calls.len()).collect::<Vec<_>>(), aggregate);
+        Ok(flow)
+    }
+
+    /// The calls of an aggregation; `column` finds the column of an argument before the local phase.
+    fn calls(&self, aggregate: &Aggregate, mut column: impl FnMut(&Expr) -> Result<usize>) -> Result<Vec<AggregateCall>> {
+        let schema = aggregate.schema.fields();
+        let keys = aggregate.group_expr.len();
+        aggregate
+            .aggr_expr
+            .iter()
+            .enumerate()
+            .map(|(index, call)| {
+                let call = call.clone().unalias();
+                let Expr::AggregateFunction(AggregateExpr { func, params }) = &call else {
+                    return Err(Error::bug(format!("{} is no aggregate", text(&call))));
+                };
+                let function = match func.name() {
+                    "COUNT" => AggregateFunction::Count,
+                    "SUM" => AggregateFunction::Sum,
+                    "AVG" => AggregateFunction::Avg,
+                    "MIN" => AggregateFunction::Min,
+                    "MAX" => AggregateFunction::Max,
+                    other => return Err(Error::query(format!("the aggregate function {other} is not built yet"))),
+                };
+                let argument = params.args.first();
+                let input_type = match argument {
+                    Some(argument) => column_type(argument, &aggregate.input)?,
+                    None => DataType::Int64,
+                };
+                let output = schema[keys + index].as_ref().clone().with_nullable(function != AggregateFunction::Count);
+                Ok(AggregateCall {
+                    function,
+                    argument: argument.map(&mut column).transpose()?,
+                    filter: params.filter.as_deref().map(&mut column).transpose()?,
+                    input_type,
+                    output,
+                })
+            })
+            .collect()
+    }
+
+    /// Behind the local phase: by key, or everything to one task where there is none.
+    fn exchange(&mut self, flow: Flow, keys: usize, mode: ChangelogMode) -> Flow {
+        let schema = Arc::clone(&flow.schema);
+        let from = self.close(flow);
+        let (exchange, parallelism) = match keys {
+            0 => (Exchange::Gather, Parallelism::One),
+            keys => (Exchange::Hash((0..keys).collect()), Parallelism::Default),
+        };
+        Flow { inputs: vec![from], exchange, parallelism, operators: Vec::new(), schema, mode, is_fresh: false }
+    }
+}
+
+/// Rows of sources may be dealt out to all tasks where what follows does not mind their order.
+fn spread(flow: &mut Flow) {
+    if flow.is_fresh && flow.mode == ChangelogMode::Append {
+        (flow.exchange, flow.parallelism) = (Exchange::Rebalance, Parallelism::Default);
+    }
+    flow.is_fresh = false;
+}
+
+/// Brings an operator's output into the order and under the names of the logical aggregation.
+fn rearrange(flow: &mut Flow, order: &[usize], aggregate: &Aggregate) {
+    let names = aggregate.schema.fields().iter().map(|field| field.name());
+    let is_identity = order.len() == flow.schema.fields().len()
+        && order.iter().zip(names.clone()).enumerate().all(|(index, (place, name))| {
+            *place == index && flow.schema.field(index).name() == name
+        });
+    if is_identity {
+        return;
+    }
+    let columns: Vec<Scalar> = order.iter().map(|index| Scalar::column(&flow.schema, *index)).collect();
+    let fields = columns
+        .iter()
+        .zip(names)
+        .map(|(column, name)| Field::new(name, column.data_type().clone(), column.nullable()));
+    let output = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let spec: Arc<dyn OperatorSpec> =
+        Arc::new(CalcSpec { input: Arc::clone(&flow.schema), condition: None, columns, output });
+    flow.push(spec);
+}
+
+fn column_type(argument: &Expr, input: &LogicalPlan) -> Result<DataType> {
+    let Expr::Column(column) = argument else { return Err(Error::bug(format!("{} is no column", text(argument)))) };
+    let field = input.schema().field_from_column(column).map_err(super::bug)?;
+    Ok(field.data_type().clone())
+}
+
+/// Where a key of the aggregation stands in the operator's output.
+enum Place {
+    Key(usize),
+    Bound(usize),
+}
+
+/// Columns under unique names; an expression that is there already is not added again.
+#[derive(Default)]
+struct Columns {
+    columns: Vec<(String, Expr)>,
+}
+
+impl Columns {
+    fn add(&mut self, name: &str, expression: Expr) -> usize {
+        if let Some(index) = self.columns.iter().position(|(_, known)| *known == expression) {
+            return index;
+        }
+        let mut unique = name.to_owned();
+        while self.columns.iter().any(|(known, _)| *known == unique) {
+            unique.push('\'');
+        }
+        self.columns.push((unique, expression));
+        self.columns.len() - 1
+    }
+}
+
+impl OverWindow<'_> {
+    /// A column of the aggregation's input over the window function's output.
+    fn resolve(&self, column: &Expr) -> Option<&Expr> {
+        let Expr::Column(column) = column else { return None };
+        self.columns.iter().find(|(name, _)| *name == column.name).map(|(_, expression)| expression)
+    }
+}
+
+/// The window function below projections and filters, if there is one.
+fn over_window(plan: &LogicalPlan) -> Result<Option<OverWindow<'_>>> {
+    let mut columns: Vec<(String, Expr)> = plan
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| (field.name().clone(), Expr::Column(Column::new_unqualified(field.name()))))
+        .collect();
+    let mut conditions: Vec<Expr> = Vec::new();
+    let mut below = plan;
+    loop {
+        match below {
+            LogicalPlan::Projection(projection) => {
+                for (_, column) in &mut columns {
+                    *column = substitute(column, projection)?;
+                }
+                for condition in &mut conditions {
+                    *condition = substitute(condition, projection)?;
+                }
+                below = &projection.input;
+            }
+            LogicalPlan::Filter(filter) => {
+                conditions.insert(0, filter.predicate.clone());
+                below = &filter.input;
+            }
+            other => {
+                let window = as_window(other);
+                return Ok(window.map(|window| OverWindow { window, columns, conditions }));
+            }
+        }
+    }
+}
+
+/// The bounds of a window are known only when the window is: they may be keys, and be used behind the aggregation.
+fn refuse_bounds(expression: &Expr, place: &str) -> Result<()> {
+    let names = expression.column_refs();
+    match names.iter().find(|column| WINDOW_COLUMNS.contains(&column.name.as_str())) {
+        None => Ok(()),
+        Some(column) => Err(Error::query(format!("{} in {place} of a window aggregate is not built yet", column.name))
+            .with_help("use it behind the aggregation: in HAVING, in the SELECT list, or in an outer query")),
+    }
+}

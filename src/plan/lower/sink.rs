@@ -1,0 +1,179 @@
+//! Sinks: the last Calc, the check of what the sink can take, and the table of late rows.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::{Flow, LateOutput, Lowering};
+use crate::connectors::{SinkFactory, SinkMode};
+use crate::error::{Error, Result, Span};
+use crate::expressions::{CAST, Call, CastShape, Scalar, common_numeric, compile, is_numeric, type_name};
+use crate::operators::CalcSpec;
+use crate::plan::stream_plan::{
+    ChangelogMode, Edge, Exchange, Node, NodeKind, Output, Parallelism, SinkNode, StreamPlan,
+};
+
+/// Where rows go.
+#[derive(Debug, Clone)]
+pub struct SinkTarget {
+    /// The table's name; `collect` for a SELECT.
+    pub table: String,
+    pub factory: Arc<dyn SinkFactory>,
+    /// The columns that are written.
+    pub schema: SchemaRef,
+    pub primary_key: Vec<usize>,
+}
+
+/// The table of late rows.
+#[derive(Debug, Clone)]
+pub struct LateSink {
+    pub target: SinkTarget,
+    pub span: Span,
+}
+
+impl Lowering<'_> {
+    /// Lowers one INSERT (or SELECT): `plan` has exactly the sink's columns.
+    pub fn insert(
+        &mut self,
+        plan: &datafusion::logical_expr::LogicalPlan,
+        target: &SinkTarget,
+        late: Option<&LateSink>,
+    ) -> Result<()> {
+        let first_late = self.late.len();
+        let flow = self.lower(plan, false)?;
+        if flow.mode != ChangelogMode::Append && target.factory.mode() == SinkMode::Append {
+            return Err(append_only(target, &flow));
+        }
+        let (mode, parallelism) = (flow.mode, flow.parallelism);
+        let from = self.close(flow);
+        let outputs: Vec<LateOutput> = self.late.drain(first_late..).collect();
+        self.sink(target, &[from], mode, parallelism);
+        if let Some(late) = late {
+            self.late_rows(&outputs, late)?;
+        }
+        Ok(())
+    }
+
+    /// The finished plan.
+    pub fn finish(self) -> StreamPlan {
+        self.plan
+    }
+
+    fn sink(&mut self, target: &SinkTarget, from: &[usize], mode: ChangelogMode, parallelism: Parallelism) {
+        let index = self.plan.nodes.len();
+        let edge = |from: &usize| Edge { from: *from, output: Output::Main, exchange: Exchange::Forward, port: 0 };
+        let fields = target.schema.fields().iter().enumerate();
+        self.plan.nodes.push(Node {
+            name: format!("sink-{index}-{}", target.table),
+            kind: NodeKind::Sink(SinkNode {
+                table: target.table.clone(),
+                factory: Arc::clone(&target.factory),
+                not_null: fields.filter(|(_, field)| !field.is_nullable()).map(|(index, _)| index).collect(),
+                drop_nulls: self.settings.drop_nulls,
+                primary_key: target.primary_key.clone(),
+            }),
+            inputs: from.iter().map(edge).collect(),
+            parallelism,
+            schema: Arc::clone(&target.schema),
+            mode,
+        });
+    }
+
+    /// Late rows to their table: columns by name, what an operator does not have as NULL.
+    fn late_rows(&mut self, outputs: &[LateOutput], late: &LateSink) -> Result<()> {
+        if outputs.is_empty() {
+            return Err(Error::query("LATE RECORDS INTO has no meaning here: no operator of this query refuses rows for their time")
+                .with_span(late.span)
+                .with_help("rows can be late for a window aggregate: GROUP BY window_start, window_end"));
+        }
+        let mut from = Vec::new();
+        for output in outputs {
+            let columns = late_columns(output, late)?;
+            let fields = late.target.schema.fields().iter().zip(&columns);
+            let fields = fields.map(|(field, column)| {
+                Field::new(field.name(), field.data_type().clone(), column.nullable())
+            });
+            let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+            let index = self.plan.nodes.len();
+            let spec = CalcSpec { input: Arc::clone(&output.schema), condition: None, columns, output: Arc::clone(&schema) };
+            self.plan.nodes.push(Node {
+                name: format!("late-{index}"),
+                kind: NodeKind::Chain(vec![Arc::new(spec)]),
+                inputs: vec![Edge {
+                    from: output.node,
+                    output: Output::Late(output.operator),
+                    exchange: Exchange::Forward,
+                    port: 0,
+                }],
+                parallelism: self.plan.nodes[output.node].parallelism,
+                schema,
+                mode: ChangelogMode::Append,
+            });
+            from.push(index);
+        }
+        let parallelism = self.plan.nodes[from[0]].parallelism;
+        self.sink(&late.target, &from, ChangelogMode::Append, parallelism);
+        Ok(())
+    }
+}
+
+fn late_columns(output: &LateOutput, late: &LateSink) -> Result<Vec<Scalar>> {
+    let input = datafusion::common::DFSchema::try_from(output.schema.as_ref().clone()).map_err(super::bug)?;
+    let columns = late.target.schema.fields().iter().map(|field| {
+        let Ok(index) = output.schema.index_of(field.name()) else {
+            let known: Vec<&str> = output.schema.fields().iter().map(|field| field.name().as_str()).collect();
+            return Err(Error::query(format!(
+                "late table `{}` has a column `{}`, which late rows do not have",
+                late.target.table,
+                field.name()
+            ))
+            .with_span(late.span)
+            .with_help(format!("late rows have {} and the columns of the window function's input", known.join(", "))));
+        };
+        let column = Scalar::column(&output.schema, index);
+        if column.data_type() == field.data_type() {
+            return Ok(column);
+        }
+        if !is_implicit(column.data_type(), field.data_type()) {
+            return Err(Error::query(format!(
+                "column `{}` of late table `{}` is {}, but late rows have {}",
+                field.name(),
+                late.target.table,
+                type_name(field.data_type()),
+                type_name(column.data_type())
+            ))
+            .with_span(late.span));
+        }
+        let source = datafusion::logical_expr::Expr::Column(datafusion::common::Column::new_unqualified(field.name()));
+        let call = Call::new(&CAST, field.data_type().clone(), column.nullable(), CastShape::default().parameters());
+        compile(&call.with_detail(type_name(field.data_type())).on(vec![source]), &input)
+    });
+    columns.collect()
+}
+
+/// Whether Flink converts a value of one type into a column of another without being asked.
+pub fn is_implicit(from: &DataType, to: &DataType) -> bool {
+    match (from, to) {
+        (DataType::Null, _) => true,
+        (one, two) if one == two => true,
+        (DataType::Timestamp(..) | DataType::Date32, DataType::Timestamp(..)) => true,
+        (DataType::Time32(_) | DataType::Time64(_), DataType::Time32(_) | DataType::Time64(_)) => true,
+        (DataType::Decimal128(..), DataType::Decimal128(..)) => true,
+        (one, two) if is_numeric(one) && is_numeric(two) => {
+            matches!(two, DataType::Decimal128(..)) && !matches!(one, DataType::Float32 | DataType::Float64)
+                || common_numeric(one, two).as_ref() == Some(two)
+        }
+        _ => false,
+    }
+}
+
+fn append_only(target: &SinkTarget, flow: &Flow) -> Error {
+    let producer = flow.operators.iter().rev().find(|operator| !operator.signature().is_empty());
+    let node = producer.map_or_else(|| "the query".to_owned(), ToString::to_string);
+    Error::query(format!(
+        "Table sink '{}' doesn't support consuming update changes which is produced by node {node}",
+        target.table
+    ))
+    .with_help("group by windows (TUMBLE or HOP): then each result is written once, when its window closes")
+    .with_help("or write to a table that takes updates, such as one with 'connector' = 'print'")
+}

@@ -1,0 +1,164 @@
+//! Sources: a scan with the projections above it and the watermark, or VALUES.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::compute::concat;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::{LogicalPlan, Values};
+
+use super::{Flow, Lowering, is_source, through_projections};
+use crate::connectors::{SourceFactory, values};
+use crate::error::{Error, Result};
+use crate::expressions::{Scalar, compile};
+use crate::plan::nodes::{as_watermark, table_of};
+use crate::plan::stream_plan::{
+    ChangelogMode, Exchange, Node, NodeKind, OnError, Parallelism, SourceNode, WatermarkSpec,
+};
+use crate::stream::WATERMARK_COLUMN;
+
+impl Lowering<'_> {
+    /// The source that a plan is, if it is one: `[Watermark] [Projection…] TableScan`.
+    pub(super) fn source(&mut self, plan: &LogicalPlan, carry_watermark: bool) -> Result<Option<Flow>> {
+        if !is_source(plan) {
+            return Ok(None);
+        }
+        let watermark_node = as_watermark(plan);
+        let rows = watermark_node.map_or(plan, |node| node.input.as_ref());
+        let (columns, scan) = through_projections(rows)?;
+        let LogicalPlan::TableScan(scan) = scan else {
+            return Err(Error::bug("a source without a scan"));
+        };
+        let table = &table_of(&scan.source)?.table;
+        let all: Vec<usize> = (0..table.physical_schema().fields().len()).collect();
+        let projection = scan.projection.clone().unwrap_or(all);
+        let compiled = columns
+            .iter()
+            .map(|(_, column)| compile(column, &scan.projected_schema))
+            .collect::<Result<Vec<Scalar>>>()?;
+        let watermark = match watermark_node {
+            None => None,
+            Some(node) => {
+                let rowtime = columns.iter().position(|(name, _)| *name == node.rowtime);
+                let rowtime = rowtime.ok_or_else(|| Error::bug("the rowtime was pruned"))?;
+                Some(WatermarkSpec { rowtime, expression: compile(&node.expression, rows.schema())? })
+            }
+        };
+        let mut fields: Vec<Field> = columns
+            .iter()
+            .zip(&compiled)
+            .enumerate()
+            .map(|(index, ((name, _), column))| {
+                let is_rowtime = watermark.as_ref().is_some_and(|watermark| watermark.rowtime == index);
+                Field::new(name, column.data_type().clone(), column.nullable() && !is_rowtime)
+            })
+            .collect();
+        let carry_watermark = carry_watermark && watermark.is_some();
+        if carry_watermark {
+            fields.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
+        }
+        let setting = |key: &str| table.settings.raw(key).map(str::to_owned);
+        let on_error = match setting("beadline.on-error").as_deref() {
+            Some(value) if value.eq_ignore_ascii_case("skip") => OnError::Skip,
+            _ => OnError::Fail,
+        };
+        let idle = table.options.raw("scan.watermark.idle-timeout").and_then(crate::options::parse_duration);
+        let source = SourceNode {
+            table: table.name.clone(),
+            factory: table.source()?,
+            projection,
+            columns: compiled,
+            watermark,
+            carry_watermark,
+            on_error,
+            idle_timeout_ms: idle
+                .map_or(self.settings.idle_timeout_ms, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
+        };
+        Ok(Some(self.source_flow(&table.name, source, Arc::new(Schema::new(fields)))))
+    }
+
+    /// VALUES as a source of constant rows.
+    pub(super) fn values(&mut self, values_node: &Values) -> Result<Flow> {
+        let rows = constant_rows(values_node)?;
+        let schema = rows.schema();
+        let source = SourceNode {
+            table: "VALUES".to_owned(),
+            factory: values(rows),
+            projection: (0..schema.fields().len()).collect(),
+            columns: (0..schema.fields().len()).map(|index| Scalar::column(&schema, index)).collect(),
+            watermark: None,
+            carry_watermark: false,
+            on_error: OnError::Fail,
+            idle_timeout_ms: 0,
+        };
+        Ok(self.source_flow("values", source, schema))
+    }
+
+    fn source_flow(&mut self, name: &str, source: SourceNode, schema: SchemaRef) -> Flow {
+        let index = self.plan.nodes.len();
+        self.plan.nodes.push(Node {
+            name: format!("source-{index}-{name}"),
+            kind: NodeKind::Source(source),
+            inputs: Vec::new(),
+            parallelism: Parallelism::One,
+            schema: Arc::clone(&schema),
+            mode: ChangelogMode::Append,
+        });
+        Flow {
+            inputs: vec![index],
+            exchange: Exchange::Forward,
+            parallelism: Parallelism::One,
+            operators: Vec::new(),
+            schema,
+            mode: ChangelogMode::Append,
+            is_fresh: true,
+        }
+    }
+}
+
+/// The rows of VALUES, evaluated.
+pub fn constant_rows(values: &Values) -> Result<RecordBatch> {
+    let nothing = DFSchema::empty();
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let one = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
+    let schema: SchemaRef = Arc::clone(values.schema.inner());
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for (index, field) in schema.fields().iter().enumerate() {
+        let cells = values
+            .values
+            .iter()
+            .map(|row| compile(&row[index], &nothing)?.evaluate(&one))
+            .collect::<Result<Vec<ArrayRef>>>()?;
+        let cells: Vec<&dyn arrow::array::Array> = cells.iter().map(AsRef::as_ref).collect();
+        columns.push(arrow::compute::cast(&concat(&cells)?, field.data_type())?);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(values.values.len()));
+    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
+}
+
+/// Whether all sources of a plan end by themselves.
+pub fn is_bounded(plan: &crate::plan::StreamPlan) -> bool {
+    plan.nodes.iter().all(|node| match &node.kind {
+        NodeKind::Source(source) => source.factory.is_bounded(),
+        _ => true,
+    })
+}
+
+/// A source that several nodes of one plan would read, though its rows can be read only once.
+pub fn check_read_once(plan: &crate::plan::StreamPlan) -> Result<()> {
+    let mut seen: Vec<&str> = Vec::new();
+    for node in &plan.nodes {
+        if let NodeKind::Source(source) = &node.kind
+            && SourceFactory::reads_once(source.factory.as_ref())
+        {
+            if seen.contains(&source.table.as_str()) {
+                return Err(Error::query(format!("table `{}` can be read only once in a job", source.table))
+                    .with_help("read it once, or write it to files first"));
+            }
+            seen.push(&source.table);
+        }
+    }
+    Ok(())
+}
