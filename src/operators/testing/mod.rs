@@ -59,16 +59,33 @@ pub(crate) fn check_operator(
     let steps = parse(script, input);
     let plain = run(chain, input, &steps, 8192, Barriers::Never);
     expected.assert_eq(&plain.transcript(&steps));
+    compare_all_ways(chain, input, compare, &steps, &plain);
+    plain.counters
+}
+
+/// The same for a script that is made up: returns what is compared, by step.
+pub(crate) fn run_all_ways(
+    chain: &[&dyn OperatorSpec],
+    input: &SchemaRef,
+    compare: Compare,
+    script: &str,
+) -> Vec<Vec<String>> {
+    let steps = parse(script, input);
+    let plain = run(chain, input, &steps, 8192, Barriers::Never);
+    compare_all_ways(chain, input, compare, &steps, &plain);
+    plain.compared(compare)
+}
+
+fn compare_all_ways(chain: &[&dyn OperatorSpec], input: &SchemaRef, compare: Compare, steps: &[Step], plain: &Run) {
     for batch_rows in [8192, 7, 1] {
         for barriers in [Barriers::Never, Barriers::Restart, Barriers::EverySecondAborted, Barriers::OneRestart] {
-            let other = run(chain, input, &steps, batch_rows, barriers);
+            let other = run(chain, input, steps, batch_rows, barriers);
             let what = format!("batches of {batch_rows}, barriers: {barriers:?}");
             assert_eq!(other.compared(compare), plain.compared(compare), "{what}");
             assert_eq!(other.late_rows(), plain.late_rows(), "late rows, {what}");
             assert_eq!(other.counters, plain.counters, "counters, {what}");
         }
     }
-    plain.counters
 }
 
 /// One step of a script.

@@ -1,6 +1,7 @@
 //! Scripts and properties of the operators.
 
 mod group;
+mod group_model;
 mod timer;
 mod window;
 mod window_model;

@@ -255,3 +255,38 @@ fn keys_that_hardly_repeat_pass_and_merge_to_the_same() {
     assert_eq!(emitted.len(), 100_000);
     assert!(emitted.iter().all(|(key, count)| *count == if *key < 5000 { 3 } else { 2 }));
 }
+
+#[test]
+fn a_long_window_under_many_barriers_holds_a_few_runs() {
+    let input = schema("ts TIME, k BIGINT, $watermark BIGINT");
+    let window = WindowKind::Tumble { size_ms: 60 * MINUTE, offset_ms: 0 };
+    let (assign, local, global) = windowed(&input, window, &[1], &["COUNT(*) n"]);
+    let mut operators = [assign.build().unwrap(), local.build().unwrap(), global.build().unwrap()];
+    let (mut saved, mut counts) = (0, Vec::new());
+    for turn in 0..=200_i64 {
+        let column = |value: &dyn Fn(i64) -> i64| (0..1000).map(value).collect::<Vec<i64>>();
+        let columns: Vec<arrow::array::ArrayRef> = vec![
+            Arc::new(arrow::array::TimestampMillisecondArray::from(column(&|_| turn * 1000))),
+            Arc::new(arrow::array::Int64Array::from(column(&|row| row))),
+            Arc::new(arrow::array::Int64Array::from(column(&|_| i64::MIN))),
+        ];
+        let mut flow = vec![Changes::inserts(arrow::array::RecordBatch::try_new(Arc::clone(&input), columns).unwrap())];
+        for operator in &mut operators {
+            let mut cx = Context::new(ProcTime(0));
+            flow.drain(..).for_each(|rows| operator.on_rows(0, rows, &mut cx).unwrap());
+            if turn == 200 {
+                operator.on_watermark(crate::stream::EventTime::END, &mut cx).unwrap();
+            }
+            operator.flush(Flush::All, &mut cx).unwrap();
+            flow = cx.take_out();
+        }
+        counts.extend(flow.iter().flat_map(|out| crate::state::integers(out.column(4)).unwrap().to_vec()));
+        let snapshot = crate::state::snapshot(operators[2].state(), false).unwrap();
+        saved += snapshot[0].1.puts.iter().map(|batch| batch.num_rows()).sum::<usize>();
+        // A run of a thousand keys is 32 kB.
+        let bytes: usize = operators[2].state().iter().map(|table| table.bytes()).sum();
+        assert!(bytes < 20 * 32_000, "turn {turn}: {bytes} bytes");
+    }
+    assert_eq!(saved, 200_000, "an increment holds what came since the last barrier");
+    assert_eq!(counts, vec![201; 1000]);
+}

@@ -118,7 +118,7 @@ fn operators(
 }
 
 fn any_window() -> impl Strategy<Value = WindowKind> {
-    (1_i64..8, 1_i64..6, -3_i64..4).prop_map(|(slide_ms, panes, offset)| {
+    (1_i64..8, 1_i64..12, -3_i64..4).prop_map(|(slide_ms, panes, offset)| {
         let size_ms = slide_ms * panes;
         let offset_ms = offset.clamp(1 - size_ms, size_ms - 1);
         match panes {
