@@ -11,6 +11,10 @@ mod late;
 mod retracted_extreme;
 mod running_window;
 mod spec;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod window;
 mod window_aggregate;
 mod window_assign;

@@ -1,28 +1,35 @@
 //! The content of a HOP window as it moves on: panes come in at one end and go out at the other.
 //!
 //! Where every aggregate can take partial states away again, a slice is merged once when it comes and taken away once
-//! when its pane goes, however many windows it lies in. Otherwise each window is put together from its slices.
+//! when its pane goes, however many windows it lies in. Otherwise neighbouring panes are merged two by two into blocks
+//! of 2, 4, 8 … panes, once, and each window is put together from the few largest blocks that it holds.
 
 use std::collections::BTreeMap;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 
-use super::{AggregateCall, Aggregates};
+use super::{AggregateCall, Aggregates, WindowKind};
 use crate::error::Result;
-use crate::state::{GroupTable, SlotColumns};
+use crate::state::{GroupTable, SlotColumns, batch_bytes, batch_of};
 
 /// Columns of a slice's batch before its keys.
 const LEADING: usize = 2;
 
 /// The slices of the present window.
 pub(super) struct RunningWindow {
+    window: WindowKind,
     types: Vec<DataType>,
-    calls: Vec<AggregateCall>,
-    /// The batches of each pane.
+    /// Keys and states of each pane, by the number of the pane.
     panes: BTreeMap<i64, Vec<RecordBatch>>,
-    /// All of them merged, if they can be taken away again.
-    merged: Option<Merged>,
+    content: Content,
+}
+
+enum Content {
+    /// All panes merged, to be taken away again.
+    Merged(Merged),
+    /// For blocks of 2, 4, 8 … panes, by the number of the block: keys and states, mostly merged.
+    Blocks { calls: Vec<AggregateCall>, levels: Vec<BTreeMap<i64, Vec<RecordBatch>>> },
 }
 
 struct Merged {
@@ -32,13 +39,13 @@ struct Merged {
 }
 
 impl RunningWindow {
-    pub(super) fn new(types: &[DataType], calls: &[AggregateCall]) -> Result<Self> {
+    pub(super) fn new(window: WindowKind, types: &[DataType], calls: &[AggregateCall]) -> Result<Self> {
         let states = Aggregates::new(calls)?;
-        let merged = match states.invertible() {
-            true => Some(Merged { table: GroupTable::new(types, states)?, parts: Vec::new() }),
-            false => None,
+        let content = match states.invertible() {
+            true => Content::Merged(Merged { table: GroupTable::new(types, states)?, parts: Vec::new() }),
+            false => Content::Blocks { calls: calls.to_vec(), levels: Vec::new() },
         };
-        Ok(Self { types: types.to_vec(), calls: calls.to_vec(), panes: BTreeMap::new(), merged })
+        Ok(Self { window, types: types.to_vec(), panes: BTreeMap::new(), content })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -47,45 +54,75 @@ impl RunningWindow {
 
     /// Counts a slice from now on.
     pub(super) fn enter(&mut self, pane: i64, batches: Vec<RecordBatch>) -> Result<()> {
-        if let Some(merged) = &mut self.merged {
-            for batch in &batches {
-                merged.table.merge(batch, LEADING, self.types.len())?;
-                merged.parts.resize(merged.table.index.slots(), 0);
-                merged.table.last_slots().iter().for_each(|slot| merged.parts[*slot as usize] += 1);
+        let number = self.number(pane);
+        for batch in batches {
+            let kept: Vec<usize> = (LEADING..batch.num_columns()).collect();
+            let batch = batch.project(&kept)?;
+            match &mut self.content {
+                Content::Merged(merged) => merged.enter(&batch, self.types.len())?,
+                Content::Blocks { levels, .. } => {
+                    // Rows that came after a block was made go beside it.
+                    for (level, blocks) in levels.iter_mut().enumerate() {
+                        if let Some(block) = blocks.get_mut(&(number >> (level + 1))) {
+                            block.push(batch.clone());
+                        }
+                    }
+                }
             }
+            self.panes.entry(number).or_default().push(batch);
         }
-        self.panes.entry(pane).or_default().extend(batches);
         Ok(())
     }
 
     /// Counts the panes before `pane` no more, and says which they were.
     pub(super) fn leave_before(&mut self, pane: i64) -> Result<Vec<i64>> {
-        let staying = self.panes.split_off(&pane);
+        let first = self.number(pane);
+        let staying = self.panes.split_off(&first);
         let left = std::mem::replace(&mut self.panes, staying);
-        if let Some(merged) = &mut self.merged {
-            for batch in left.values().flatten() {
-                merged.leave(batch, self.types.len())?;
+        match &mut self.content {
+            Content::Merged(merged) => {
+                for batch in left.values().flatten() {
+                    merged.leave(batch, self.types.len())?;
+                }
+            }
+            Content::Blocks { levels, .. } => {
+                for (level, blocks) in levels.iter_mut().enumerate() {
+                    *blocks = blocks.split_off(&(first >> (level + 1)));
+                }
             }
         }
-        Ok(left.into_keys().collect())
+        let start = |number| self.window.offset_ms() + number * self.window.slide_ms();
+        Ok(left.into_keys().map(start).collect())
     }
 
-    /// Keys and results of the present window.
-    pub(super) fn evaluate(&mut self) -> Result<(Vec<ArrayRef>, Vec<ArrayRef>, usize)> {
-        match &self.merged {
-            Some(Merged { table, .. }) if table.index.free_slots().is_empty() => {
+    /// Keys and results of the window that ends at `end`, and their number.
+    pub(super) fn evaluate(&mut self, end: i64) -> Result<(Vec<ArrayRef>, Vec<ArrayRef>, usize)> {
+        let last = self.number(end) - 1;
+        let first = last + 1 - self.window.windows_per_pane();
+        let keys = self.types.len();
+        match &mut self.content {
+            Content::Merged(Merged { table, .. }) if table.index.free_slots().is_empty() => {
                 // All slots are in use, in order.
                 let slots: Vec<u32> = (0..table.index.slots() as u32).collect();
                 Ok((table.index.gather(&slots)?, table.columns.evaluate(None)?, slots.len()))
             }
-            Some(Merged { table, parts }) => {
+            Content::Merged(Merged { table, parts }) => {
                 let slots: Vec<u32> = (0..parts.len() as u32).filter(|slot| parts[*slot as usize] > 0).collect();
                 Ok((table.index.gather(&slots)?, table.columns.evaluate(Some(&slots))?, slots.len()))
             }
-            None => {
-                let mut table = GroupTable::new(&self.types, Aggregates::new(&self.calls)?)?;
-                for batch in self.panes.values().flatten() {
-                    table.merge(batch, LEADING, self.types.len())?;
+            Content::Blocks { calls, levels } => {
+                let mut table = GroupTable::new(&self.types, Aggregates::new(calls)?)?;
+                let mut at = first;
+                while at <= last {
+                    // The largest block that starts here and ends within the window.
+                    let mut level = 0;
+                    while at & (1 << level) == 0 && at + (2 << level) - 1 <= last {
+                        level += 1;
+                    }
+                    for batch in block(&self.panes, levels, &self.types, calls, level, at >> level)? {
+                        table.merge(&batch, 0, keys)?;
+                    }
+                    at += 1 << level;
                 }
                 let rows = table.len();
                 Ok((table.index.take()?, table.columns.evaluate(None)?, rows))
@@ -94,14 +131,60 @@ impl RunningWindow {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        // The batches belong to the state table, which counts them.
-        self.merged.as_ref().map_or(0, |merged| merged.table.bytes() + merged.parts.capacity() * 4)
+        // The batches of the panes belong to the state table, which counts them.
+        match &self.content {
+            Content::Merged(merged) => merged.table.bytes() + merged.parts.capacity() * 4,
+            Content::Blocks { levels, .. } => levels.iter().flat_map(BTreeMap::values).flatten().map(batch_bytes).sum(),
+        }
+    }
+
+    fn number(&self, pane: i64) -> i64 {
+        (pane - self.window.offset_ms()).div_euclid(self.window.slide_ms())
     }
 }
 
+/// Keys and states of block `number` of 2^`level` panes; made from the two halves when it is first asked for.
+fn block(
+    panes: &BTreeMap<i64, Vec<RecordBatch>>,
+    levels: &mut Vec<BTreeMap<i64, Vec<RecordBatch>>>,
+    types: &[DataType],
+    calls: &[AggregateCall],
+    level: usize,
+    number: i64,
+) -> Result<Vec<RecordBatch>> {
+    if level == 0 {
+        return Ok(panes.get(&number).cloned().unwrap_or_default());
+    }
+    if levels.len() < level {
+        levels.resize_with(level, BTreeMap::new);
+    }
+    if let Some(block) = levels[level - 1].get(&number) {
+        return Ok(block.clone());
+    }
+    let mut batches = block(panes, levels, types, calls, level - 1, 2 * number)?;
+    batches.extend(block(panes, levels, types, calls, level - 1, 2 * number + 1)?);
+    if batches.len() > 1 {
+        let mut table = GroupTable::new(types, Aggregates::new(calls)?)?;
+        for batch in &batches {
+            table.merge(batch, 0, types.len())?;
+        }
+        let rows = table.len();
+        batches = vec![batch_of(&batches[0].schema(), table.take()?, rows)?];
+    }
+    levels[level - 1].insert(number, batches.clone());
+    Ok(batches)
+}
+
 impl Merged {
+    fn enter(&mut self, batch: &RecordBatch, keys: usize) -> Result<()> {
+        self.table.merge(batch, 0, keys)?;
+        self.parts.resize(self.table.index.slots(), 0);
+        self.table.last_slots().iter().for_each(|slot| self.parts[*slot as usize] += 1);
+        Ok(())
+    }
+
     fn leave(&mut self, batch: &RecordBatch, keys: usize) -> Result<()> {
-        let (keys, states) = batch.columns()[LEADING..].split_at(keys);
+        let (keys, states) = batch.columns().split_at(keys);
         let (slots, columns) = self.table.assign(keys, batch.num_rows())?;
         columns.unmerge(slots, states)?;
         let mut gone = Vec::new();

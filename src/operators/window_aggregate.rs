@@ -66,7 +66,7 @@ impl OperatorSpec for WindowAggregateSpec {
         let panes = PaneTable::new("panes", schema, self.keys, move || Aggregates::new(&calls));
         let running = match self.window.windows_per_pane() {
             1 => None,
-            _ => Some(RunningWindow::new(&types, &self.calls)?),
+            _ => Some(RunningWindow::new(self.window, &types, &self.calls)?),
         };
         Ok(Box::new(WindowAggregate {
             keys: self.keys,
@@ -245,7 +245,7 @@ impl WindowAggregate {
                 self.counted.entry(slice.pane).or_default().push(slice);
             }
             if !restored {
-                let (keys, results, rows) = running.evaluate()?;
+                let (keys, results, rows) = running.evaluate(next)?;
                 self.emit(next, keys, results, rows, cx)?;
             }
             next += slide;

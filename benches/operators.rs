@@ -1,0 +1,230 @@
+//! What the operators cost a row, without source, exchange and sink: one task, batches of 8,192 rows.
+//!
+//! `cargo bench --bench operators` prints rows a second for window aggregation by number of keys (TUMBLE 10 s and
+//! HOP 10 s / 2 s), for the updating GROUP BY with all changes, and the time that a barrier takes at a million keys.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use beadline::operators::{
+    AggregateCall, AggregateFunction, Context, Flush, GroupAggregateSpec, GroupLocalSpec, Operator, OperatorSpec,
+    WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
+};
+use beadline::state::snapshot;
+use beadline::stream::{Changes, EventTime, ProcTime, WATERMARK_COLUMN};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+const BATCH_ROWS: usize = 8192;
+const BATCHES: usize = 128;
+/// Event time moves on by a millisecond every ten rows, as the public Nexmark generator does.
+const ROWS_PER_MS: usize = 10;
+
+/// A chain of operators in one task.
+type Chain = Vec<Box<dyn Operator>>;
+
+/// Which keys the rows have.
+#[derive(Clone, Copy)]
+enum Keys {
+    /// All equally often.
+    Uniform(u64),
+    /// Like Nexmark's bids: half of them for the auction that is hot at the moment, the others for the last hundred.
+    Skewed,
+}
+
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("ts", DataType::Timestamp(TimeUnit::Millisecond, None), false),
+        Field::new("auction", DataType::Int64, true),
+        Field::new(WATERMARK_COLUMN, DataType::Int64, false),
+    ]))
+}
+
+/// Batches and the watermark behind each.
+fn input(keys: Keys) -> Vec<(Changes, EventTime)> {
+    let mut random = 0x2545_F491_4F6C_DD1D_u64;
+    let mut next = move || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16
+    };
+    let mut batch = |number: usize| {
+        let rows = number * BATCH_ROWS..(number + 1) * BATCH_ROWS;
+        let times: Vec<i64> = rows.clone().map(|row| (row / ROWS_PER_MS) as i64).collect();
+        let watermarks: Vec<i64> = times.iter().map(|time| time - 1000).collect();
+        let mut key = |row: usize| match keys {
+            Keys::Uniform(keys) => next() % keys,
+            Keys::Skewed => {
+                let newest = row as u64 / 15;
+                if next() % 2 == 0 { newest / 100 * 100 } else { newest.saturating_sub(next() % 100) }
+            }
+        };
+        let auctions: Vec<i64> = rows.map(|row| key(row) as i64).collect();
+        let watermark = EventTime(times[BATCH_ROWS - 1] - 1000);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(TimestampMillisecondArray::from(times)),
+            Arc::new(Int64Array::from(auctions)),
+            Arc::new(Int64Array::from(watermarks)),
+        ];
+        let batch = RecordBatch::try_new(schema(), columns).expect("columns of the schema");
+        (Changes::inserts(batch), watermark)
+    };
+    (0..BATCHES).map(&mut batch).collect()
+}
+
+fn count() -> AggregateCall {
+    AggregateCall {
+        function: AggregateFunction::Count,
+        argument: None,
+        filter: None,
+        input_type: DataType::Int64,
+        output: Field::new("n", DataType::Int64, false),
+    }
+}
+
+fn windowed(window: WindowKind) -> Chain {
+    let input = schema();
+    let assign =
+        WindowAssignSpec { input, time: 0, watermark: 2, window, operator: "window".into(), late_columns: vec![0, 1] };
+    let local =
+        WindowLocalSpec { input: assign.output(), keys: vec![1], pane: 2, open_from: 3, calls: vec![count()], window };
+    let time = |name| Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
+    let mut output = vec![Field::new("auction", DataType::Int64, true)];
+    output.extend(["window_start", "window_end", "window_time"].map(time));
+    output.push(count().output);
+    let global = WindowAggregateSpec {
+        input: local.output(),
+        keys: 1,
+        calls: vec![count()],
+        window,
+        output: Arc::new(Schema::new(output)),
+    };
+    [&assign as &dyn OperatorSpec, &local, &global].map(|spec| spec.build().expect("a valid spec")).into()
+}
+
+fn grouped() -> Chain {
+    let local = GroupLocalSpec { input: schema(), keys: vec![1], calls: vec![count()], retract: false };
+    let output = vec![Field::new("auction", DataType::Int64, true), count().output];
+    let global = GroupAggregateSpec {
+        input: local.output(),
+        keys: 1,
+        calls: vec![count()],
+        retract: false,
+        emit_update_before: true,
+        output: Arc::new(Schema::new(output)),
+    };
+    [&local as &dyn OperatorSpec, &global].map(|spec| spec.build().expect("a valid spec")).into()
+}
+
+/// Runs the batches through the chain; returns the rows that left.
+fn run(chain: &mut Chain, input: &[(Changes, EventTime)], flush_each: bool) -> usize {
+    let mut left = 0;
+    for (index, (rows, watermark)) in input.iter().enumerate() {
+        let mut flow = vec![rows.clone()];
+        let last = index + 1 == input.len();
+        for operator in chain.iter_mut() {
+            let mut cx = Context::new(ProcTime(0));
+            for rows in flow {
+                operator.on_rows(0, rows, &mut cx).expect("rows of the schema");
+            }
+            operator.on_watermark(if last { EventTime::END } else { *watermark }, &mut cx).expect("a watermark");
+            if flush_each || last {
+                operator.flush(Flush::Waiting, &mut cx).expect("a flush");
+            }
+            flow = cx.take_out();
+        }
+        left += flow.iter().map(Changes::len).sum::<usize>();
+    }
+    left
+}
+
+fn window_aggregation(criterion: &mut Criterion) {
+    let windows = [
+        ("tumble 10s", WindowKind::Tumble { size_ms: 10_000, offset_ms: 0 }),
+        ("hop 10s/2s", WindowKind::Hop { slide_ms: 2_000, size_ms: 10_000, offset_ms: 0 }),
+    ];
+    for (name, window) in windows {
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(Throughput::Elements((BATCHES * BATCH_ROWS) as u64));
+        for (keys, label) in key_counts() {
+            let input = input(keys);
+            group.bench_function(BenchmarkId::from_parameter(label), |bencher| {
+                bencher.iter_batched_ref(
+                    || windowed(window),
+                    |chain| black_box(run(chain, &input, false)),
+                    BatchSize::PerIteration,
+                );
+            });
+        }
+    }
+}
+
+fn group_aggregation(criterion: &mut Criterion) {
+    for (name, flush_each) in [("group by", false), ("group by, flushed each batch", true)] {
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(Throughput::Elements((BATCHES * BATCH_ROWS) as u64));
+        for (keys, label) in key_counts() {
+            let input = input(keys);
+            group.bench_function(BenchmarkId::from_parameter(label), |bencher| {
+                bencher.iter_batched_ref(
+                    grouped,
+                    |chain| black_box(run(chain, &input, flush_each)),
+                    BatchSize::PerIteration,
+                );
+            });
+        }
+    }
+}
+
+/// How long a task stands still at a barrier that saves a million changed keys.
+fn barrier(criterion: &mut Criterion) {
+    let window = WindowKind::Tumble { size_ms: 86_400_000, offset_ms: 0 };
+    let input = input(Keys::Uniform(1_000_000));
+    let mut group = criterion.benchmark_group("barrier at a million keys");
+    group.sample_size(10);
+    let filled = |mut chain: Chain| {
+        for (rows, _) in &input {
+            let mut flow = vec![rows.clone()];
+            for operator in &mut chain {
+                let mut cx = Context::new(ProcTime(0));
+                for rows in flow {
+                    operator.on_rows(0, rows, &mut cx).expect("rows of the schema");
+                }
+                operator.flush(Flush::All, &mut cx).expect("a flush");
+                flow = cx.take_out();
+            }
+        }
+        chain
+    };
+    for (name, build) in [("windows", windowed as fn(WindowKind) -> Chain), ("groups", |_| grouped())] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched_ref(
+                || filled(build(window)),
+                |chain| {
+                    let last = chain.last_mut().expect("a chain has operators");
+                    black_box(snapshot(last.state(), false).expect("a snapshot"))
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+}
+
+fn key_counts() -> [(Keys, &'static str); 5] {
+    [
+        (Keys::Uniform(1), "1 key"),
+        (Keys::Uniform(1_000), "1 k keys"),
+        (Keys::Uniform(200_000), "200 k keys"),
+        (Keys::Uniform(1_000_000), "1 M keys"),
+        (Keys::Skewed, "skewed keys"),
+    ]
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = window_aggregation, group_aggregation, barrier
+}
+criterion_main!(benches);

@@ -1,0 +1,234 @@
+//! The updating GROUP BY by script.
+
+use expect_test::expect;
+
+use super::*;
+use crate::operators::testing::{Compare, check_operator};
+
+#[test]
+fn counts_change_once_a_batch() {
+    let input = schema("k STRING, v BIGINT");
+    let (local, global) = grouped(&input, &[0], &["COUNT(*) n", "SUM(v) s", "MAX(v) hi"], false);
+    let script = "
+        +I a, 1
+        +I b, NULL
+        +I a, 2
+        watermark 10
+        +I a, 0
+        +I NULL, 7
+        +I NULL, 7
+        watermark 20
+        +I c, 1
+        end";
+    check_operator(
+        &[&local, &global],
+        &input,
+        Compare::Changes,
+        script,
+        expect![[r#"
+        3 rows
+          +I a, 2, 3, 2
+          +I b, 1, NULL, NULL
+        watermark 10
+        3 rows
+          -U a, 2, 3, 2
+          +U a, 3, 3, 2
+          +I NULL, 2, 14, 7
+        watermark 20
+        1 row
+          +I c, 1, 1, 1
+        end
+    "#]],
+    );
+    let upserts = GroupAggregateSpec { emit_update_before: false, ..global };
+    check_operator(
+        &[&local, &upserts],
+        &input,
+        Compare::Upserts(1),
+        script,
+        expect![[r#"
+        3 rows
+          +I a, 2, 3, 2
+          +I b, 1, NULL, NULL
+        watermark 10
+        3 rows
+          +U a, 3, 3, 2
+          +I NULL, 2, 14, 7
+        watermark 20
+        1 row
+          +I c, 1, 1, 1
+        end
+    "#]],
+    );
+}
+
+#[test]
+fn an_unchanged_result_says_nothing() {
+    let input = schema("k BIGINT, v BIGINT");
+    let (local, global) = grouped(&input, &[0], &["MAX(v) hi"], false);
+    check_operator(
+        &[&local, &global],
+        &input,
+        Compare::Changes,
+        "
+        +I 1, 5
+        watermark 1
+        +I 1, 4
+        watermark 2
+        +I 1, 6
+        end",
+        expect![[r#"
+            1 row
+              +I 1, 5
+            watermark 1
+            1 row
+            watermark 2
+            1 row
+              -U 1, 5
+              +U 1, 6
+            end
+        "#]],
+    );
+}
+
+#[test]
+fn without_keys_there_is_one_group_once_a_row_came() {
+    let input = schema("v DOUBLE");
+    let (local, global) = grouped(&input, &[], &["COUNT(*) n", "AVG(v) a"], false);
+    check_operator(
+        &[&local, &global],
+        &input,
+        Compare::Changes,
+        "
+        watermark 1
+        +I 1.5
+        +I 2.5
+        watermark 2
+        +I NULL
+        end",
+        expect![[r#"
+            watermark 1
+            2 rows
+              +I 2, 2.0
+            watermark 2
+            1 row
+              -U 2, 2.0
+              +U 3, 2.0
+            end
+        "#]],
+    );
+    let (local, global) = grouped(&input, &[], &["COUNT(*) n"], true);
+    check_operator(
+        &[&local, &global],
+        &input,
+        Compare::Changes,
+        "
+        +I 1.5
+        watermark 2
+        -D 1.5
+        watermark 3
+        +I 2.5
+        end",
+        expect![[r#"
+            1 row
+              +I 1
+            watermark 2
+            1 row
+              -D 1
+            watermark 3
+            1 row
+              +I 1
+            end
+        "#]],
+    );
+}
+
+#[test]
+fn rows_that_are_taken_back_undo_everything() {
+    let input = schema("k STRING, v INT, f BOOLEAN");
+    let texts = ["MIN(v) lo", "COUNT(*) n", "MAX(v) FILTER f hi", "SUM(v) s", "AVG(v) a"];
+    let (local, global) = grouped(&input, &[0], &texts, true);
+    check_operator(
+        &[&local, &global],
+        &input,
+        Compare::Changes,
+        "
+        +I a, 5, true
+        +I a, 3, false
+        +I b, NULL, true
+        watermark 1
+        -U a, 3, false
+        +U a, 9, true
+        watermark 2
+        -D b, NULL, true
+        watermark 3
+        -D a, 9, true
+        +I b, 1, NULL
+        watermark 4
+        -D a, 5, true
+        watermark 5
+        +I c, 1, true
+        -D c, 1, true
+        watermark 6
+        +I a, 7, true
+        end",
+        expect![[r#"
+            3 rows
+              +I a, 3, 2, 5, 8, 4
+              +I b, NULL, 1, NULL, NULL, NULL
+            watermark 1
+            2 rows
+              -U a, 3, 2, 5, 8, 4
+              +U a, 5, 2, 9, 14, 7
+            watermark 2
+            1 row
+              -D b, NULL, 1, NULL, NULL, NULL
+            watermark 3
+            2 rows
+              -U a, 5, 2, 9, 14, 7
+              +U a, 5, 1, 5, 5, 5
+              +I b, 1, 1, NULL, 1, 1
+            watermark 4
+            1 row
+              -D a, 5, 1, 5, 5, 5
+            watermark 5
+            2 rows
+            watermark 6
+            1 row
+              +I a, 7, 1, 7, 7, 7
+            end
+        "#]],
+    );
+}
+
+#[test]
+fn the_largest_table_is_gathered_in_order_and_only_what_changed() {
+    use crate::state::SnapshotWriter;
+    use crate::stream::{Changes, ProcTime};
+    use arrow::array::{Int64Array, RecordBatch};
+
+    let input = schema("k BIGINT");
+    let (local, global) = grouped(&input, &[0], &["COUNT(*) n"], false);
+    let (mut local, mut global) = (local.build().unwrap(), global.build().unwrap());
+    let mut push = |keys: Vec<i64>, global: &mut Box<dyn Operator>| {
+        let mut cx = Context::new(ProcTime(0));
+        let batch = RecordBatch::try_new(Arc::clone(&input), vec![Arc::new(Int64Array::from(keys))]).unwrap();
+        local.on_rows(0, Changes::inserts(batch), &mut cx).unwrap();
+        local.flush(Flush::All, &mut cx).unwrap();
+        for partials in cx.take_out() {
+            global.on_rows(0, partials, &mut Context::new(ProcTime(0))).unwrap();
+        }
+    };
+    let save = |global: &mut Box<dyn Operator>, full| {
+        let mut writer = SnapshotWriter::new(full);
+        global.state()[0].save(&mut writer).unwrap();
+        writer.puts.iter().map(|batch| batch.num_rows()).sum::<usize>()
+    };
+    push((0..100_000).collect(), &mut global);
+    assert_eq!(save(&mut global, false), 100_000);
+    assert_eq!(save(&mut global, false), 0);
+    push(vec![7, 50_000, 7, 200_000], &mut global);
+    assert_eq!(save(&mut global, false), 3);
+    assert_eq!(save(&mut global, true), 100_001);
+    assert!(global.state()[0].bytes() > 100_000 * 16);
+}

@@ -1,0 +1,169 @@
+//! Windows against a naive model: random rows of several splits in random interleavings, each row judged by the
+//! watermark of its own split alone.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray};
+use proptest::prelude::*;
+
+use super::*;
+use crate::state::{integers, snapshot};
+use crate::stream::{Changes, Counter, Counters, EventTime, ProcTime};
+
+/// A row of a split: time, key, value.
+type Row = (i64, Option<i64>, i64);
+/// What a window says of a key: count, sum, least.
+type Result3 = (i64, i64, i64);
+type Windows = BTreeMap<(i64, Option<i64>), Result3>;
+
+/// Windows by (end, key), late rows, pairs closed of rows that are not late: computed split by split.
+fn model(splits: &[Vec<Row>], window: WindowKind, delay: i64) -> (Windows, usize, u64) {
+    let (mut windows, mut late, mut partially) = (Windows::new(), 0, 0);
+    for split in splits {
+        let mut watermark = i64::MIN;
+        for (time, key, value) in split {
+            let last_start = time - (time - window.offset_ms()).rem_euclid(window.slide_ms());
+            let starts: Vec<i64> =
+                (0..window.windows_per_pane()).map(|back| last_start - back * window.slide_ms()).collect();
+            let open = |start: &&i64| **start + window.size_ms() - 1 > watermark;
+            let counted: Vec<&i64> = starts.iter().filter(open).collect();
+            if counted.is_empty() {
+                late += 1;
+            } else {
+                partially += (starts.len() - counted.len()) as u64;
+            }
+            for start in counted {
+                let result = windows.entry((start + window.size_ms(), *key)).or_insert((0, 0, i64::MAX));
+                *result = (result.0 + 1, result.1 + value, result.2.min(*value));
+            }
+            watermark = watermark.max(time - delay);
+        }
+    }
+    (windows, late, partially)
+}
+
+/// The same through the operators: rows of the splits in the order of `picks`, in batches, with watermarks that are
+/// the least of all splits, and barriers now and then.
+fn operators(
+    splits: &[Vec<Row>],
+    picks: &[(usize, u8)],
+    window: WindowKind,
+    delay: i64,
+    calls: &[&str],
+) -> (Windows, usize, Counters) {
+    let input = schema("ts TIME, k BIGINT, v BIGINT, $watermark BIGINT");
+    let (assign, local, global) = windowed(&input, window, &[1], calls);
+    let mut chain = [assign.build().unwrap(), local.build().unwrap(), global.build().unwrap()];
+    let mut cx = [0; 3].map(|_| Context::new(ProcTime(0)));
+    let (mut windows, mut late) = (Windows::new(), 0);
+
+    let mut at = vec![0; splits.len()];
+    let mut met = vec![i64::MIN; splits.len()];
+    let mut pending: Vec<(Row, i64)> = Vec::new();
+    let mut picks = picks.iter().copied().cycle();
+    loop {
+        let open: Vec<usize> = (0..splits.len()).filter(|split| at[*split] < splits[*split].len()).collect();
+        let (pick, event) = picks.next().unwrap_or((0, 0));
+        if let Some(split) = open.get(pick % open.len().max(1)) {
+            let row = splits[*split][at[*split]];
+            pending.push((row, met[*split]));
+            met[*split] = met[*split].max(row.0 - delay);
+            at[*split] += 1;
+        }
+        let ended = (0..splits.len()).all(|split| at[split] == splits[split].len());
+        if event % 4 == 0 || ended {
+            let column = |value: &dyn Fn(&(Row, i64)) -> i64| pending.iter().map(value).collect::<Vec<i64>>();
+            let columns: Vec<ArrayRef> = vec![
+                Arc::new(TimestampMillisecondArray::from(column(&|(row, _)| row.0))),
+                Arc::new(pending.iter().map(|(row, _)| row.1).collect::<Int64Array>()),
+                Arc::new(Int64Array::from(column(&|(row, _)| row.2))),
+                Arc::new(Int64Array::from(column(&|(_, met)| *met))),
+            ];
+            pending.clear();
+            let rows = Changes::inserts(RecordBatch::try_new(Arc::clone(&input), columns).unwrap());
+            // A split that has ended holds the watermark no longer.
+            let active = (0..splits.len()).filter(|split| at[*split] < splits[*split].len());
+            let watermark = EventTime(active.map(|split| met[split]).min().unwrap_or(i64::MAX));
+            let mut flow = vec![rows];
+            for (operator, cx) in chain.iter_mut().zip(&mut cx) {
+                flow.drain(..).for_each(|rows| operator.on_rows(0, rows, cx).unwrap());
+                if event % 8 == 0 || ended {
+                    operator.on_watermark(watermark, cx).unwrap();
+                }
+                if event % 16 == 0 {
+                    operator.flush(Flush::All, cx).unwrap();
+                    snapshot(operator.state(), event % 32 == 0).unwrap();
+                }
+                late += cx.take_late().iter().map(|late| late.num_rows()).sum::<usize>();
+                flow = cx.take_out();
+            }
+            for out in flow {
+                for row in 0..out.len() {
+                    let number = |column: usize| integers(out.column(column)).unwrap()[row];
+                    let end = out.column(2).as_any().downcast_ref::<TimestampMillisecondArray>().unwrap().value(row);
+                    let key = out.column(0).is_valid(row).then(|| number(0));
+                    let least = if calls.len() > 2 { number(6) } else { 0 };
+                    let before = windows.insert((end, key), (number(4), number(5), least));
+                    assert!(before.is_none(), "window {end} fired twice for {key:?}");
+                }
+            }
+        }
+        if ended {
+            break;
+        }
+    }
+    let mut counters = Counters::default();
+    cx.iter().for_each(|cx| counters.merge(&cx.counters));
+    (windows, late, counters)
+}
+
+fn any_window() -> impl Strategy<Value = WindowKind> {
+    (1_i64..8, 1_i64..12, -3_i64..4).prop_map(|(slide_ms, panes, offset)| {
+        let size_ms = slide_ms * panes;
+        let offset_ms = offset.clamp(1 - size_ms, size_ms - 1);
+        match panes {
+            1 => WindowKind::Tumble { size_ms, offset_ms },
+            _ => WindowKind::Hop { slide_ms, size_ms, offset_ms },
+        }
+    })
+}
+
+fn any_splits() -> impl Strategy<Value = Vec<Vec<Row>>> {
+    let key = prop_oneof![1 => Just(None), 4 => (0_i64..4).prop_map(Some)];
+    let row = (-30_i64..60, key, -100_i64..100);
+    // Times wander upwards, with steps back.
+    let split = prop::collection::vec(row, 0..40).prop_map(|mut rows| {
+        rows.iter_mut().enumerate().for_each(|(index, row)| row.0 = row.0 / 4 + index as i64 * 2 - 20);
+        rows
+    });
+    prop::collection::vec(split, 1..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn windows_are_a_function_of_the_splits(
+        window in any_window(),
+        splits in any_splits(),
+        picks in prop::collection::vec((0_usize..3, any::<u8>()), 1..60),
+        delay in 0_i64..12,
+        invertible in any::<bool>(),
+    ) {
+        let calls = if invertible { &["COUNT(*) n", "SUM(v) s"][..] } else { &["COUNT(*) n", "SUM(v) s", "MIN(v) m"][..] };
+        let (mut wanted, late, partially) = model(&splits, window, delay);
+        if invertible {
+            wanted.values_mut().for_each(|result| result.2 = 0);
+        }
+        let (found, found_late, counters) = operators(&splits, &picks, window, delay, calls);
+        prop_assert_eq!(found, wanted);
+        prop_assert_eq!(found_late, late);
+        let rows = splits.iter().map(|split| split.len() as u64).sum::<u64>();
+        let per_row = window.windows_per_pane() as u64;
+        prop_assert_eq!(counters.get(Counter::WindowPairsAssigned), rows * per_row);
+        prop_assert_eq!(counters.get(Counter::WindowPairsLate), late as u64 * per_row);
+        prop_assert_eq!(counters.get(Counter::WindowPairsPartiallyLate), partially);
+        let counted = counters.get(Counter::WindowPairsCounted);
+        prop_assert_eq!(counted + late as u64 * per_row + partially, rows * per_row);
+    }
+}
