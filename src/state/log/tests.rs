@@ -255,7 +255,7 @@ fn a_lost_reply_is_found_out() {
     }
 }
 
-/// A start with three checkpoints, each of which inherits the files of the one before, keeping two.
+/// A start with four checkpoints, each of which inherits the files of the one before, keeping two.
 fn cycle(store: &FakeStore, reported: &mut u64) -> Result<()> {
     let mut log = open(store)?;
     let generation = claim(&mut log)?;
@@ -263,7 +263,7 @@ fn cycle(store: &FakeStore, reported: &mut u64) -> Result<()> {
         None => (0, Vec::new()),
         Some(manifest) => (manifest.epoch.0, manifest.nodes["group"].operators[0].tables[0].files.clone()),
     };
-    for number in 0..3 {
+    for number in 0..4 {
         epoch += 1;
         if number == 1 {
             // Given up: its files are never named.
