@@ -209,8 +209,10 @@ struct Uncommitted {
 impl Coordinator {
     /// A coordinator that has just started at time `now` (of a clock that never steps back). What `config.base` lists
     /// as pending must have been committed before.
-    pub fn new(config: CoordinatorConfig, now: Duration) -> Self {
+    pub fn new(mut config: CoordinatorConfig, now: Duration) -> Self {
         let last = config.base.clone();
+        // From here on the base only lends its names to new manifests.
+        config.base.nodes.clear();
         Self {
             phase: Phase::Running,
             next_epoch: last.epoch.next(),

@@ -430,6 +430,42 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_missed_a_write_cannot_be_finished() {
+        let (store, path) = (FakeStore::new(), Path::new("/file"));
+        let mut file = store.create(path).unwrap();
+        store.plant(store.operations(), Fault::Fail);
+        assert!(file.write(b"lost").is_err());
+        assert!(file.write(b"more").is_err());
+        assert!(file.finish().is_err());
+        assert_eq!(store.info(path).unwrap(), None, "it is thrown away");
+    }
+
+    #[test]
+    fn a_failed_sync_is_final() {
+        let (store, path) = (FakeStore::new(), Path::new("/file"));
+        let mut file = store.create(path).unwrap();
+        file.write(b"1").unwrap();
+        store.plant(store.operations(), Fault::Fail);
+        assert!(file.finish().is_err());
+        assert_eq!(store.info(path).unwrap(), None);
+    }
+
+    #[test]
+    fn a_directory_below_one_that_a_killed_process_made_is_durable() {
+        for operation in 0..12 {
+            let store = FakeStore::new();
+            store.plant(operation, Fault::Crash);
+            let _ = store.create(Path::new("/out/.pending/a")).and_then(|file| file.finish());
+            store.restart();
+            let path = Path::new("/out/.pending/next/b");
+            store.create(path).unwrap().finish().unwrap();
+            store.crash();
+            store.restart();
+            assert!(store.info(path).unwrap().is_some(), "killed at {operation}");
+        }
+    }
+
+    #[test]
     fn a_rename_never_loses_the_file() {
         let (from, to) = (Path::new("/a/.hidden/file"), Path::new("/a/shown"));
         for power_loss in [false, true] {
