@@ -14,6 +14,8 @@ pub mod sql;
 pub mod catalog;
 /// Statements to logical plans to stream plans.
 pub mod plan;
+/// The same logical plans over bounded tables, run by DataFusion.
+pub mod batch;
 /// Stream plans as running tasks.
 pub mod runtime;
 

@@ -81,6 +81,13 @@ impl Table {
         self.columns.iter().filter(|column| column.is_physical())
     }
 
+    /// What a checkpoint of a job that reads or writes the table belongs to: options and stored columns.
+    pub fn signature(&self) -> String {
+        let options = self.options.iter().map(|(key, value)| format!("'{key}'='{value}'"));
+        let columns = self.stored().map(|column| format!("{} {}", column.name, column.data_type));
+        format!("{} WITH ({})", columns.collect::<Vec<_>>().join(", "), options.collect::<Vec<_>>().join(", "))
+    }
+
     /// How it is read.
     pub fn source(&self) -> Result<Arc<dyn SourceFactory>> {
         match &self.handle {

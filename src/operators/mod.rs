@@ -52,7 +52,8 @@ pub trait Operator: Send {
     fn on_rows(&mut self, port: usize, rows: Changes, cx: &mut Context) -> Result<()>;
     /// No row at or before `time` will come on any input. Returns the time to pass on.
     fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<EventTime>;
-    /// Processing time reached what was asked for. Returns when to be called next, if ever.
+    /// Processing time reached what was asked for, or rows came that may ask for a time. Returns when to be called next,
+    /// if ever.
     fn on_tick(&mut self, cx: &mut Context) -> Result<Option<ProcTime>>;
     /// The input `port` is complete; the others go on. The last one is preceded by the final watermark.
     fn on_end(&mut self, port: usize, cx: &mut Context) -> Result<()>;
@@ -71,13 +72,12 @@ pub struct Context {
     pub counters: Counters,
     out: Vec<Changes>,
     late: Vec<RecordBatch>,
-    wake_at: Option<ProcTime>,
 }
 
 impl Context {
     /// A context at `now` with nothing emitted.
     pub fn new(now: ProcTime) -> Self {
-        Self { now, counters: Counters::default(), out: Vec::new(), late: Vec::new(), wake_at: None }
+        Self { now, counters: Counters::default(), out: Vec::new(), late: Vec::new() }
     }
 
     /// Passes rows on; an empty batch is not sent.
@@ -94,11 +94,6 @@ impl Context {
         }
     }
 
-    /// Asks for a call of [`Operator::on_tick`] at `time` at the latest.
-    pub fn wake_at(&mut self, time: ProcTime) {
-        self.wake_at = Some(self.wake_at.map_or(time, |earlier| earlier.min(time)));
-    }
-
     /// Counts.
     pub fn count(&mut self, counter: Counter, by: usize) {
         self.counters.add(counter, by as u64);
@@ -107,11 +102,6 @@ impl Context {
     /// Takes what was emitted since the last call.
     pub fn take_out(&mut self) -> Vec<Changes> {
         std::mem::take(&mut self.out)
-    }
-
-    /// Takes the time asked for since the last call.
-    pub fn take_wake_at(&mut self) -> Option<ProcTime> {
-        self.wake_at.take()
     }
 
     /// Takes the late rows since the last call.

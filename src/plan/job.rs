@@ -69,6 +69,7 @@ pub fn plan_query(
     let query = bind_select(query, catalog)?;
     let target = SinkTarget {
         table: "collect".to_owned(),
+        signature: String::new(),
         factory: sink,
         schema: nullable(&query.schema),
         primary_key: Vec::new(),
@@ -173,7 +174,8 @@ pub fn check_view(view: &View, catalog: &Catalog) -> Result<()> {
 pub fn sink_target(table: &Arc<Table>) -> Result<SinkTarget> {
     let schema = stored_schema(table);
     let primary_key = table.primary_key.iter().filter_map(|key| schema.index_of(key).ok()).collect();
-    Ok(SinkTarget { table: table.name.clone(), factory: table.sink()?, schema, primary_key })
+    let (table, signature, factory) = (table.name.clone(), table.signature(), table.sink()?);
+    Ok(SinkTarget { table, signature, factory, schema, primary_key })
 }
 
 fn stored_schema(table: &Table) -> SchemaRef {

@@ -46,6 +46,8 @@ pub enum NodeKind {
 #[derive(Debug, Clone)]
 pub struct SourceNode {
     pub table: String,
+    /// What a restore compares: connector, options and columns of the table. Positions belong to these.
+    pub signature: String,
     pub factory: Arc<dyn SourceFactory>,
     /// The physical columns to decode, by index.
     pub projection: Vec<usize>,
@@ -80,6 +82,8 @@ pub enum OnError {
 #[derive(Debug, Clone)]
 pub struct SinkNode {
     pub table: String,
+    /// What a restore compares: connector, options and columns of the table.
+    pub signature: String,
     pub factory: Arc<dyn SinkFactory>,
     /// Columns whose declaration says NOT NULL, by index.
     pub not_null: Vec<usize>,

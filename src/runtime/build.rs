@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::chain::Chain;
 use super::channel::{Receiver, Sender, channel};
 use super::config::JobConfig;
-use super::driver::Events;
+use super::driver::{Events, signatures};
 use super::exchange::{OutputEdge, Outputs};
 use super::inputs::Inputs;
 use super::prepare::Preparation;
@@ -19,7 +19,7 @@ use super::snapshots::SnapshotTarget;
 use super::source::{SourceControl, SourceTask};
 use super::status::{JobFigures, TaskStatus};
 use super::task::ChainTask;
-use crate::checkpoint::TaskId;
+use crate::checkpoint::{OperatorPart, TaskId};
 use crate::connectors::{JobIdentity, SinkTask as SinkTaskContext, World};
 use crate::error::{Error, Result};
 use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
@@ -152,6 +152,7 @@ fn source_task(
         .map_or(config.batch_rows, |rows| rows.clamp(1, config.batch_rows));
     let idle_timeout = (source.idle_timeout_ms > 0).then(|| std::time::Duration::from_millis(source.idle_timeout_ms));
     Ok(SourceTask {
+        operator: described(node),
         source: source.factory.open(&source.projection, batch_rows, environment.world)?,
         preparation: Arc::new(Preparation::new(source.clone(), &node.schema)),
         restored: state.map(|state| state.splits.clone()),
@@ -198,7 +199,7 @@ async fn chain_task(
     };
     let clock = Arc::clone(&environment.world.clock);
     let inputs = Inputs::new(receivers, watermark);
-    Ok(ChainTask::new(id, inputs, chain, ports, outputs, target, clock, status))
+    Ok(ChainTask::new(id, inputs, chain, ports, state.is_some(), outputs, target, clock, status))
 }
 
 /// Reads the rows of one task's key groups, per operator and table.
@@ -257,6 +258,7 @@ fn sink_task(
     };
     let writes_late_rows = reads_late_output(environment.plan, node);
     Ok(SinkTask {
+        operator: described(node),
         writer: sink.factory.writer(&context, environment.world)?,
         node: sink.clone(),
         inputs: Inputs::new(receivers, restored_watermark(state)),
@@ -274,6 +276,12 @@ fn reads_late_output(plan: &StreamPlan, node: &Node) -> bool {
         .iter()
         .any(|edge| matches!(edge.output, Output::Late(_)) || reads_late_output(plan, &plan.nodes[edge.from]))
         && node.inputs.len() == 1
+}
+
+/// What a checkpoint says of a source or sink.
+fn described(node: &Node) -> OperatorPart {
+    let (name, signature) = signatures(&node.kind).into_iter().next().unwrap_or_default();
+    OperatorPart { name, signature, tables: Vec::new() }
 }
 
 fn restored_watermark(state: Option<&NodeState>) -> EventTime {

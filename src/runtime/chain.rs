@@ -128,13 +128,12 @@ impl Chain {
         Ok(())
     }
 
-    /// Calls the operators whose time has come.
+    /// Calls the operators whose time has come, and those that wait for none: rows may have given them one.
     pub fn tick(&mut self, now: ProcTime, emitted: &mut Emitted) -> Result<()> {
         for index in 0..self.links.len() {
-            if self.links[index].wake_at.is_some_and(|at| at <= now) {
-                self.links[index].wake_at = None;
-                let next = self.call(index, now, emitted, |operator, context| operator.on_tick(context))?;
-                self.wake(index, next);
+            if self.links[index].wake_at.is_none_or(|at| at <= now) {
+                self.links[index].wake_at =
+                    self.call(index, now, emitted, |operator, context| operator.on_tick(context))?;
             }
         }
         self.wake_at = self.links.iter().filter_map(|link| link.wake_at).min();
@@ -173,24 +172,13 @@ impl Chain {
         let mut context = Context::new(now);
         let answer = call(link.operator.as_mut(), &mut context).map_err(|error| in_operator(error, link.kind))?;
         link.counters.merge(&context.counters);
-        let wake_at = context.take_wake_at();
         let out = context.take_out();
         emitted.late.extend(context.take_late().into_iter().map(|rows| (index, rows)));
         link.counters.add(Counter::NumRecordsOut, out.iter().map(|rows| rows.len() as u64).sum());
-        self.wake(index, wake_at);
         for rows in out {
             self.push(index + 1, 0, rows, now, emitted)?;
         }
         Ok(answer)
-    }
-
-    fn wake(&mut self, index: usize, at: Option<ProcTime>) {
-        let earlier = |one: Option<ProcTime>, two: Option<ProcTime>| match (one, two) {
-            (Some(one), Some(two)) => Some(one.min(two)),
-            (one, two) => one.or(two),
-        };
-        self.links[index].wake_at = earlier(self.links[index].wake_at, at);
-        self.wake_at = earlier(self.wake_at, at);
     }
 }
 

@@ -235,17 +235,23 @@ fn sinks(plan: &StreamPlan) -> impl Iterator<Item = (&str, &Arc<dyn SinkFactory>
     })
 }
 
+/// Kind and signature of everything in a node that a restore compares.
+pub fn signatures(kind: &NodeKind) -> Vec<(String, String)> {
+    match kind {
+        NodeKind::Chain(specs) => specs.iter().map(|spec| (spec.name().to_owned(), spec.signature())).collect(),
+        NodeKind::Source(source) => vec![("Source".to_owned(), source.signature.clone())],
+        NodeKind::Sink(sink) => vec![("Sink".to_owned(), sink.signature.clone())],
+    }
+}
+
 /// What a restore compares with the manifest.
 fn describe(plan: &StreamPlan, max_parallelism: u32) -> PlanDescription {
     let nodes = plan.nodes.iter().map(|node| NodeDescription {
         name: node.name.clone(),
-        operators: match &node.kind {
-            NodeKind::Chain(specs) => specs
-                .iter()
-                .map(|spec| OperatorDescription { name: spec.name().to_owned(), signature: spec.signature() })
-                .collect(),
-            NodeKind::Source(_) | NodeKind::Sink(_) => Vec::new(),
-        },
+        operators: signatures(&node.kind)
+            .into_iter()
+            .map(|(name, signature)| OperatorDescription { name, signature })
+            .collect(),
     });
     let sinks = sinks(plan).map(|(name, _)| name.to_owned()).collect();
     PlanDescription { max_parallelism, nodes: nodes.collect(), sinks }

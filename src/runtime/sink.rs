@@ -9,7 +9,7 @@ use arrow::buffer::NullBuffer;
 use super::driver::Events;
 use super::inputs::{InputEvent, Inputs};
 use super::status::TaskStatus;
-use crate::checkpoint::{Event, TaskId, TaskPart};
+use crate::checkpoint::{Event, OperatorPart, TaskId, TaskPart};
 use crate::connectors::SinkWriter;
 use crate::error::{Error, Result};
 use crate::failpoint;
@@ -19,6 +19,8 @@ use crate::stream::{Barrier, Changes, Counter, Counters};
 /// One writer of a sink.
 pub struct SinkTask {
     pub id: TaskId,
+    /// What the checkpoint says of it.
+    pub operator: OperatorPart,
     pub node: SinkNode,
     pub inputs: Inputs,
     pub writer: Box<dyn SinkWriter>,
@@ -93,6 +95,7 @@ impl SinkTask {
             .transpose()
             .map_err(|error| Error::bug(format!("a committable cannot be written down: {error}")))?;
         let part = TaskPart {
+            operators: vec![self.operator.clone()],
             watermark: Some(self.inputs.watermark().0),
             counters: BTreeMap::from([("sink".to_owned(), self.counters.clone())]),
             committable,

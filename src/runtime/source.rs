@@ -24,7 +24,7 @@ use super::driver::Events;
 use super::exchange::Outputs;
 use super::prepare::{Payload, Placed, Preparation, Prepared};
 use super::status::TaskStatus;
-use crate::checkpoint::{Event, TaskId, TaskPart};
+use crate::checkpoint::{Event, OperatorPart, TaskId, TaskPart};
 use crate::connectors::{Polled, Position, Source, SplitId, SplitReader};
 use crate::error::{Error, Result};
 use crate::failpoint;
@@ -47,6 +47,8 @@ pub enum SourceControl {
 /// A source as the runtime has built it.
 pub struct SourceTask {
     pub id: TaskId,
+    /// What the checkpoint says of it.
+    pub operator: OperatorPart,
     pub source: Box<dyn Source>,
     pub preparation: Arc<Preparation>,
     /// Where a restored job goes on; `None` in a fresh one.
@@ -358,6 +360,7 @@ impl Running {
         let positions = self.splits.iter().map(|split| (split.id.clone(), split.position.clone())).collect();
         self.unacknowledged.insert(barrier.epoch, positions);
         let part = TaskPart {
+            operators: vec![self.task.operator.clone()],
             splits: self.splits.iter().map(|split| (split.id.0.clone(), split.state())).collect(),
             counters: BTreeMap::from([("source".to_owned(), self.task.counters.clone())]),
             ..TaskPart::default()

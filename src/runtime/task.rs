@@ -21,6 +21,8 @@ pub struct ChainTask {
     pub chain: Chain,
     /// How many ports of the first operator have inputs.
     pub ports: usize,
+    /// Whether it goes on from a checkpoint.
+    pub is_restored: bool,
     pub outputs: Outputs,
     pub target: SnapshotTarget,
     pub clock: Arc<dyn Clock>,
@@ -37,6 +39,7 @@ impl ChainTask {
         inputs: Inputs,
         chain: Chain,
         ports: usize,
+        is_restored: bool,
         outputs: Outputs,
         target: SnapshotTarget,
         clock: Arc<dyn Clock>,
@@ -47,6 +50,7 @@ impl ChainTask {
             inputs,
             chain,
             ports,
+            is_restored,
             outputs,
             target,
             clock,
@@ -59,11 +63,11 @@ impl ChainTask {
 
     /// Runs until the last barrier, or until the inputs are gone.
     pub async fn run(mut self) -> Result<()> {
-        let restored = self.inputs.watermark();
-        if restored.is_some() {
-            // Tells operators with restored state how far time had come; nothing may fire from it again.
-            self.watermark(restored).await?;
+        if self.is_restored {
+            // Tells operators with restored state how far time had come; nothing fires from it again.
+            self.watermark(self.inputs.watermark()).await?;
         }
+        self.chain.tick(self.now(), &mut self.emitted)?;
         loop {
             let event = match self.inputs.try_next() {
                 Some(event) => event?,
@@ -78,6 +82,7 @@ impl ChainTask {
             match event {
                 InputEvent::Rows { port, rows } => {
                     self.chain.rows(port, rows, self.now(), &mut self.emitted)?;
+                    self.chain.tick(self.now(), &mut self.emitted)?;
                     self.send().await?;
                 }
                 InputEvent::Watermark(time) => self.watermark(time).await?,
@@ -104,7 +109,7 @@ impl ChainTask {
         let passed_on = self.chain.watermark(time, self.now(), &mut self.emitted)?;
         self.status.watermark(time);
         self.send().await?;
-        self.outputs.control(Message::Watermark(passed_on)).await
+        if passed_on.is_some() { self.outputs.control(Message::Watermark(passed_on)).await } else { Ok(()) }
     }
 
     async fn end(&mut self, port: usize) -> Result<()> {

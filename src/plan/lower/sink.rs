@@ -18,6 +18,8 @@ use crate::plan::stream_plan::{
 pub struct SinkTarget {
     /// The table's name; `collect` for a SELECT.
     pub table: String,
+    /// What a restore compares.
+    pub signature: String,
     pub factory: Arc<dyn SinkFactory>,
     /// The columns that are written.
     pub schema: SchemaRef,
@@ -67,6 +69,7 @@ impl Lowering<'_> {
             name: format!("sink-{index}-{}", target.table),
             kind: NodeKind::Sink(SinkNode {
                 table: target.table.clone(),
+                signature: target.signature.clone(),
                 factory: Arc::clone(&target.factory),
                 not_null: fields.filter(|(_, field)| !field.is_nullable()).map(|(index, _)| index).collect(),
                 drop_nulls: self.settings.drop_nulls,

@@ -67,6 +67,7 @@ impl Lowering<'_> {
         let idle = table.options.raw("scan.watermark.idle-timeout").and_then(crate::options::parse_duration);
         let source = SourceNode {
             table: table.name.clone(),
+            signature: table.signature(),
             factory: table.source()?,
             projection,
             columns: compiled,
@@ -83,8 +84,10 @@ impl Lowering<'_> {
     pub(super) fn values(&mut self, values_node: &Values) -> Result<Flow> {
         let rows = constant_rows(values_node)?;
         let schema = rows.schema();
+        let count = rows.num_rows();
         let source = SourceNode {
             table: "VALUES".to_owned(),
+            signature: format!("VALUES ({count} rows)"),
             factory: values(rows),
             projection: (0..schema.fields().len()).collect(),
             columns: (0..schema.fields().len()).map(|index| Scalar::column(&schema, index)).collect(),
