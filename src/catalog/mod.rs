@@ -7,7 +7,7 @@ mod table;
 
 pub use create::Created;
 pub use describe::{describe, show_create_table, show_create_view};
-pub use table::{Column, ColumnSource, Table, View, Watermark};
+pub use table::{Column, ColumnSource, Handle, Table, View, Watermark};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

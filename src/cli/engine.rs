@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::session::{JobSettings, Notice, Outcome, StatementAt};
+use crate::session::{JobSettings, Notice, Outcome, Session, StatementAt};
 
 /// Takes notices from any thread.
 pub type Notices = Arc<dyn Fn(Notice) + Send + Sync>;
@@ -29,4 +29,31 @@ pub trait Engine {
     async fn execute(&mut self, statement: StatementAt, job: Option<&str>) -> Result<Outcome>;
     /// The settings as they stand.
     fn settings(&self) -> Result<JobSettings>;
+}
+
+#[async_trait(?Send)]
+impl Engine for Session {
+    fn parse(&self, script: &str) -> Result<Vec<StatementAt>> {
+        Session::parse(self, script)
+    }
+
+    async fn execute(&mut self, statement: StatementAt, job: Option<&str>) -> Result<Outcome> {
+        Session::execute(self, statement, job).await
+    }
+
+    fn settings(&self) -> Result<JobSettings> {
+        self.job_settings()
+    }
+}
+
+/// The session that the command line runs scripts in.
+pub fn session(start: Start) -> Result<Session> {
+    let notices = Arc::clone(&start.notices);
+    let mut session = Session::new().with_notices(start.notices).with_fresh(start.fresh);
+    for (key, value) in &start.settings {
+        for warning in session.settings_mut().set_at_start(key, value)? {
+            notices(Notice::Warning(warning));
+        }
+    }
+    Ok(session)
 }

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use arguments::Arguments;
-pub use engine::{Engine, Notices, Start};
+pub use engine::{Engine, Notices, Start, session};
 use interrupt::Interrupts;
 use render::Look;
 use runner::{Manner, Runner};

@@ -30,7 +30,6 @@ use crate::stream::{Counters, EventTime};
 pub struct BuiltJob {
     pub tasks: Vec<(TaskId, BoxFuture<'static, Result<()>>)>,
     pub sources: Vec<(TaskId, mpsc::Sender<SourceControl>)>,
-    pub statuses: Vec<(TaskId, Arc<TaskStatus>)>,
 }
 
 /// What the tasks of a job share.
@@ -58,13 +57,12 @@ pub fn tasks_of(node: &Node, config: &JobConfig) -> usize {
 /// Builds all tasks; state is read here, before any of them runs.
 pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
     let mut wiring = Wiring::new(environment)?;
-    let mut job = BuiltJob { tasks: Vec::new(), sources: Vec::new(), statuses: Vec::new() };
+    let mut job = BuiltJob { tasks: Vec::new(), sources: Vec::new() };
     for (index, node) in environment.plan.nodes.iter().enumerate() {
         let state = environment.base.and_then(|manifest| manifest.nodes.get(&node.name));
         for task in 0..tasks_of(node, environment.config) {
             let id = TaskId { node: node.name.clone(), task };
-            let status = Arc::new(TaskStatus::new(Arc::clone(&environment.figures)));
-            job.statuses.push((id.clone(), Arc::clone(&status)));
+            let status = Arc::new(TaskStatus::new(Arc::clone(&environment.figures), matches!(node.kind, NodeKind::Source(_))));
             let receivers = wiring.receivers.remove(&(index, task)).unwrap_or_default();
             let outputs = wiring.outputs(environment, index, task);
             let future: BoxFuture<'static, Result<()>> = match &node.kind {

@@ -36,6 +36,8 @@ pub struct JobConfig {
     pub restart: RestartStrategy,
     /// Bytes of state that the job may hold in memory.
     pub memory_limit: Option<u64>,
+    /// How long a stop waits for its checkpoint and commits.
+    pub stop_timeout: Duration,
     /// Under a simulation: seeded yields in the channels.
     pub yields: Yields,
 }

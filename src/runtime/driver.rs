@@ -364,6 +364,7 @@ impl<'a> Driver<'a> {
                     Some(Command::Checkpoint) => Some(Event::Requested(BarrierKind::Checkpoint)),
                     Some(Command::Stop) => {
                         stopping = true;
+                        self.attempt.figures.stopping();
                         Some(Event::Requested(BarrierKind::Stop))
                     }
                     None => {
@@ -429,7 +430,7 @@ impl<'a> Driver<'a> {
             }
             Action::Completed { epoch } => {
                 self.last_completed = epoch;
-                self.attempt.figures.checkpoint_completed();
+                self.attempt.figures.checkpoint_completed(epoch);
                 self.tell_sources(SourceControl::Completed(epoch));
                 self.collect_garbage();
             }

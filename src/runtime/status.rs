@@ -2,21 +2,23 @@
 //! lock, read by whoever holds the job's handle.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::stream::EventTime;
+use tokio::sync::watch;
+
+use crate::stream::{Epoch, EventTime};
 
 /// One task's figures.
 #[derive(Debug)]
 pub struct TaskStatus {
     job: Arc<JobFigures>,
-    watermark_ms: AtomicI64,
-    state_bytes: AtomicU64,
+    /// Whether the task is a source: the job's watermark is that of its sources.
+    is_source: bool,
 }
 
 /// The job's figures since this process started it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct JobFigures {
     rows_in: AtomicU64,
     bytes_in: AtomicU64,
@@ -25,10 +27,33 @@ pub struct JobFigures {
     rows_skipped: AtomicU64,
     checkpoints: AtomicU64,
     pause_max_us: AtomicU64,
+    watermark_ms: AtomicI64,
+    is_stopping: AtomicBool,
+    is_restarting: AtomicBool,
+    /// The last complete checkpoint.
+    completed: watch::Sender<Epoch>,
+}
+
+impl Default for JobFigures {
+    fn default() -> Self {
+        Self {
+            rows_in: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            rows_out: AtomicU64::new(0),
+            rows_late: AtomicU64::new(0),
+            rows_skipped: AtomicU64::new(0),
+            checkpoints: AtomicU64::new(0),
+            pause_max_us: AtomicU64::new(0),
+            watermark_ms: AtomicI64::new(EventTime::NONE.0),
+            is_stopping: AtomicBool::new(false),
+            is_restarting: AtomicBool::new(false),
+            completed: watch::Sender::new(Epoch::ZERO),
+        }
+    }
 }
 
 /// The figures at one moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Figures {
     /// Rows read from all sources.
     pub rows_in: u64,
@@ -44,6 +69,10 @@ pub struct Figures {
     pub checkpoints: u64,
     /// The longest that a task stood still to hand over its state.
     pub pause_max: Duration,
+    /// The watermark that the last source to move has sent.
+    pub watermark: EventTime,
+    pub is_stopping: bool,
+    pub is_restarting: bool,
 }
 
 impl JobFigures {
@@ -56,17 +85,39 @@ impl JobFigures {
             rows_skipped: self.rows_skipped.load(Ordering::Relaxed),
             checkpoints: self.checkpoints.load(Ordering::Relaxed),
             pause_max: Duration::from_micros(self.pause_max_us.load(Ordering::Relaxed)),
+            watermark: EventTime(self.watermark_ms.load(Ordering::Relaxed)),
+            is_stopping: self.is_stopping.load(Ordering::Relaxed),
+            is_restarting: self.is_restarting.load(Ordering::Relaxed),
         }
     }
 
-    pub fn checkpoint_completed(&self) {
+    pub fn checkpoint_completed(&self, epoch: Epoch) {
         self.checkpoints.fetch_add(1, Ordering::Relaxed);
+        self.completed.send_replace(epoch);
+    }
+
+    /// The last complete checkpoint, as it changes.
+    pub fn completed(&self) -> watch::Receiver<Epoch> {
+        self.completed.subscribe()
+    }
+
+    pub fn stopping(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub fn restarting(&self, is_restarting: bool) {
+        self.is_restarting.store(is_restarting, Ordering::Relaxed);
+    }
+
+    /// Rows that were written.
+    pub fn rows_out(&self, rows: usize) {
+        self.rows_out.fetch_add(rows as u64, Ordering::Relaxed);
     }
 }
 
 impl TaskStatus {
-    pub fn new(job: Arc<JobFigures>) -> Self {
-        Self { job, watermark_ms: AtomicI64::new(EventTime::NONE.0), state_bytes: AtomicU64::new(0) }
+    pub fn new(job: Arc<JobFigures>, is_source: bool) -> Self {
+        Self { job, is_source }
     }
 
     pub fn rows_in(&self, rows: usize, bytes: usize) {
@@ -75,7 +126,7 @@ impl TaskStatus {
     }
 
     pub fn rows_out(&self, rows: usize) {
-        self.job.rows_out.fetch_add(rows as u64, Ordering::Relaxed);
+        self.job.rows_out(rows);
     }
 
     pub fn late(&self, rows: usize) {
@@ -87,25 +138,13 @@ impl TaskStatus {
     }
 
     pub fn watermark(&self, time: EventTime) {
-        self.watermark_ms.store(time.0, Ordering::Relaxed);
-    }
-
-    pub fn state_bytes(&self, bytes: usize) {
-        self.state_bytes.store(bytes as u64, Ordering::Relaxed);
+        if self.is_source {
+            self.job.watermark_ms.store(time.0, Ordering::Relaxed);
+        }
     }
 
     pub fn paused(&self, pause: Duration) {
         let micros = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
         self.job.pause_max_us.fetch_max(micros, Ordering::Relaxed);
-    }
-
-    /// The watermark that the task met last.
-    pub fn watermark_now(&self) -> EventTime {
-        EventTime(self.watermark_ms.load(Ordering::Relaxed))
-    }
-
-    /// Bytes of state at the last barrier.
-    pub fn state_bytes_now(&self) -> u64 {
-        self.state_bytes.load(Ordering::Relaxed)
     }
 }

@@ -105,6 +105,8 @@ async fn supervise(
         }
         restarts += 1;
         notices(format!("job {} restarts ({restarts} of {attempts}) after: {error}", config.job));
+        figures.restarting(true);
         tokio::time::sleep(delay).await;
+        figures.restarting(false);
     }
 }

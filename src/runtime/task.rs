@@ -129,7 +129,6 @@ impl ChainTask {
         let before = self.clock.elapsed();
         let snapshots = self.chain.snapshot(barrier.full)?;
         self.status.paused(self.clock.elapsed().saturating_sub(before));
-        self.status.state_bytes(self.chain.state_bytes());
         self.outputs.control(Message::Barrier(barrier)).await?;
         let facts = TaskFacts {
             task: self.id.clone(),

@@ -1,14 +1,21 @@
 //! The façade that programs embed and the command line drives: a session with its settings, what a statement comes
 //! to, and the handle of a running job.
 
+mod job;
 mod job_settings;
 mod outcome;
 pub mod setting_list;
+#[expect(clippy::module_inception, reason = "the session is the folder's one noun")]
+mod session;
 mod settings;
 mod version;
 
 pub use crate::sql::{Statement, StatementAt};
 pub use job_settings::{CheckpointSettings, JobSettings, RestartStrategy, RuntimeMode};
 pub use outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Notice, Outcome, RowStream, RunningJob};
+pub use session::{Notices, Session};
 pub use settings::{Listed, Origin, Settings};
 pub use version::version;
+
+pub use crate::catalog::Handle;
+pub use crate::connectors::memory::Pusher;

@@ -1,0 +1,203 @@
+//! Jobs and rows as the façade shows them, on top of the runtime's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::StreamExt;
+use futures::future::{BoxFuture, Shared};
+use futures::stream::BoxStream;
+use tokio::sync::mpsc;
+
+use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Notice, RowStream, RunningJob};
+use super::session::Notices;
+use crate::connectors::World;
+use crate::error::{Error, Result};
+use crate::plan::StreamPlan;
+use crate::runtime::{self, Command, Figures, JobConfig, JobFigures};
+use crate::stream::{Changes, Clock, Counter, Epoch, EventTime};
+
+/// A streaming job.
+pub struct StreamingJob {
+    name: String,
+    is_awaited: bool,
+    commands: mpsc::Sender<Command>,
+    figures: Arc<JobFigures>,
+    /// The end, for everyone who waits.
+    end: Shared<BoxFuture<'static, Result<runtime::JobSummary>>>,
+    clock: Arc<dyn Clock>,
+    started: Duration,
+}
+
+impl StreamingJob {
+    /// Starts a job on the tokio runtime of the caller.
+    pub fn start(plan: StreamPlan, config: JobConfig, world: World, notices: Notices, is_awaited: bool) -> JobHandle {
+        let clock = Arc::clone(&world.clock);
+        let started = clock.elapsed();
+        let handle = runtime::start(plan, config, world, Arc::new(move |text| notices(Notice::Note(text))));
+        Arc::new(Self {
+            name: handle.name().to_owned(),
+            is_awaited,
+            commands: handle.commands(),
+            figures: handle.shared_figures(),
+            end: handle.wait().boxed().shared(),
+            clock,
+            started,
+        })
+    }
+
+    fn status_of(&self, figures: Figures, state: JobState) -> JobStatus {
+        JobStatus {
+            state,
+            rows_in: figures.rows_in,
+            rows_out: figures.rows_out,
+            late: figures.rows_late,
+            partially_late: 0,
+            skipped: figures.rows_skipped,
+            bytes_in: figures.bytes_in,
+            bytes_total: None,
+            watermark: figures.watermark.is_some().then_some(figures.watermark),
+            elapsed: self.clock.elapsed().saturating_sub(self.started),
+        }
+    }
+}
+
+#[async_trait]
+impl RunningJob for StreamingJob {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.is_awaited
+    }
+
+    fn status(&self) -> JobStatus {
+        let figures = self.figures.read();
+        let state = match self.end.peek() {
+            Some(_) => JobState::Ended,
+            None if figures.is_restarting => JobState::Restarting,
+            None if figures.is_stopping => JobState::Stopping,
+            None => JobState::Running,
+        };
+        self.status_of(figures, state)
+    }
+
+    async fn stop(&self) -> Result<()> {
+        let _ = self.commands.send(Command::Stop).await;
+        Ok(())
+    }
+
+    async fn checkpoint(&self) -> Result<Epoch> {
+        let mut completed = self.figures.completed();
+        let before = *completed.borrow_and_update();
+        let _ = self.commands.send(Command::Checkpoint).await;
+        tokio::select! {
+            biased;
+            reached = completed.wait_for(|epoch| *epoch > before) => match reached {
+                Ok(epoch) => Ok(*epoch),
+                Err(_) => Err(Error::bug("the job's figures are gone")),
+            },
+            end = self.end.clone() => {
+                end?;
+                Err(Error::world(format!("job {} ended before the checkpoint", self.name)))
+            }
+        }
+    }
+
+    async fn wait(&self) -> Result<JobSummary> {
+        let summary = self.end.clone().await?;
+        let ending = match summary.ending {
+            runtime::Ending::Finished => Ending::Finished,
+            runtime::Ending::AlreadyFinished => Ending::AlreadyFinished,
+            runtime::Ending::Stopped { epoch, resumable } => Ending::Stopped { at: resumable.then_some(epoch) },
+        };
+        let mut status = self.status_of(self.figures.read(), JobState::Ended);
+        let of_all = |counter: Counter| -> u64 {
+            summary.counters.values().flat_map(|node| node.values()).map(|counters| counters.get(counter)).sum()
+        };
+        let pairs = of_all(Counter::WindowPairsPartiallyLate);
+        status.partially_late = pairs;
+        Ok(JobSummary { ending, status })
+    }
+}
+
+/// The rows that a streaming SELECT writes to `receiver`; a failure of the job is the last item.
+pub fn streaming_rows(
+    schema: SchemaRef,
+    is_updating: bool,
+    is_bounded: bool,
+    receiver: mpsc::Receiver<Changes>,
+    job: JobHandle,
+) -> RowStream {
+    let waited = Arc::clone(&job);
+    let rows = futures::stream::unfold(Some((receiver, waited)), |state| async move {
+        let (mut receiver, job) = state?;
+        if let Some(rows) = receiver.recv().await {
+            return Some((Ok(rows), Some((receiver, job))));
+        }
+        match job.wait().await {
+            Ok(_) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    RowStream { schema, is_updating, is_bounded, rows: rows.boxed(), job }
+}
+
+/// The rows of a batch query, and a job that is nothing but their count.
+pub fn batch_rows(schema: SchemaRef, rows: BoxStream<'static, Result<Changes>>) -> RowStream {
+    let figures = Arc::new(JobFigures::default());
+    let counting = Arc::clone(&figures);
+    let rows = rows.inspect(move |rows| {
+        if let Ok(rows) = rows {
+            counting.rows_out(rows.len());
+        }
+    });
+    RowStream { schema, is_updating: false, is_bounded: true, rows: rows.boxed(), job: Arc::new(BatchJob { figures }) }
+}
+
+/// A batch query: it runs as its rows are read, and cannot be stopped with a checkpoint.
+struct BatchJob {
+    figures: Arc<JobFigures>,
+}
+
+#[async_trait]
+impl RunningJob for BatchJob {
+    fn name(&self) -> &str {
+        ""
+    }
+
+    fn is_awaited(&self) -> bool {
+        true
+    }
+
+    fn status(&self) -> JobStatus {
+        let figures = self.figures.read();
+        JobStatus {
+            state: JobState::Running,
+            rows_in: figures.rows_in,
+            rows_out: figures.rows_out,
+            late: 0,
+            partially_late: 0,
+            skipped: 0,
+            bytes_in: figures.bytes_in,
+            bytes_total: None,
+            watermark: None::<EventTime>,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    async fn stop(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn checkpoint(&self) -> Result<Epoch> {
+        Err(Error::query("a batch query has no checkpoints"))
+    }
+
+    async fn wait(&self) -> Result<JobSummary> {
+        Ok(JobSummary { ending: Ending::Finished, status: JobStatus { state: JobState::Ended, ..self.status() } })
+    }
+}

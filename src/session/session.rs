@@ -1,0 +1,423 @@
+//! A session: settings, tables, and the statements that are executed in it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::RecordBatch;
+use sqlparser::ast;
+
+use super::job::{StreamingJob, streaming_rows};
+use super::{JobSettings, Notice, Outcome, RuntimeMode, Settings};
+use crate::catalog::{Catalog, Entry, Handle, Table, describe, show_create_table, show_create_view};
+use crate::connectors::memory::{ChannelSink, MemorySource, Pusher};
+use crate::connectors::{SinkMode, World};
+use crate::error::{Error, Result};
+use crate::expressions::function_list;
+use crate::plan::{self, PlanSettings, Planned, check_view, explain, plan_inserts, plan_query, type_of};
+use crate::runtime::{JobConfig, RestartStrategy, Yields};
+use crate::sql::{
+    CreateTable, DropKind, Insert, ObjectName, ShowKind, Statement, StatementAt, on_large_stack, parse_script,
+    parse_statement, split_script,
+};
+use crate::storage::LocalStore;
+use crate::stream::{SystemClock, ThreadBlocking};
+use crate::{connectors, formats};
+
+/// Where checkpoints go when nobody says where.
+const CHECKPOINT_DIRECTORY: &str = ".beadline/checkpoints";
+/// Batches of a SELECT that wait for whoever reads it.
+const WAITING_BATCHES: usize = 16;
+/// Bytes of rows in a channel between two tasks.
+const CHANNEL_BYTES: usize = 4 << 20;
+
+/// Takes notes and warnings, from any thread.
+pub type Notices = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// A session. Jobs run on the tokio runtime of whoever executes statements.
+pub struct Session {
+    catalog: Catalog,
+    settings: Settings,
+    world: World,
+    notices: Notices,
+    fresh: bool,
+    /// Names of jobs started here: a second one of the same name gets a number.
+    job_names: BTreeSet<String>,
+    yields: Yields,
+    new_lineage: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Session {
+    /// A session over the local file system and the operating system's clock, silent about notes and warnings.
+    pub fn new() -> Self {
+        let world = World {
+            store: Arc::new(LocalStore),
+            clock: Arc::new(SystemClock::default()),
+            blocking: Arc::new(ThreadBlocking),
+        };
+        Self::in_world(world)
+    }
+
+    /// A session over other files, another clock: a simulation.
+    pub fn in_world(world: World) -> Self {
+        Self {
+            catalog: Catalog::default(),
+            settings: Settings::new(),
+            world,
+            notices: Arc::new(|_| {}),
+            fresh: false,
+            job_names: BTreeSet::new(),
+            yields: Yields::default(),
+            new_lineage: Arc::new(random_lineage),
+        }
+    }
+
+    /// Sends notes and warnings somewhere.
+    pub fn with_notices(mut self, notices: Notices) -> Self {
+        self.notices = notices;
+        self
+    }
+
+    /// Starts every named job over: its old output is removed.
+    pub fn with_fresh(mut self, fresh: bool) -> Self {
+        self.fresh = fresh;
+        self
+    }
+
+    /// Makes the order in which tasks run, and the names of lineages, follow from a seed: for simulations.
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.yields = Yields::seeded(seed);
+        self.new_lineage = Arc::new(move || format!("{seed:032x}"));
+        self
+    }
+
+    /// The tables and views.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The settings.
+    pub fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+
+    /// The settings of the next job, typed.
+    pub fn job_settings(&self) -> Result<JobSettings> {
+        self.settings.job()
+    }
+
+    /// Executes statements one after another and returns what the last one came to. Jobs get the name that
+    /// `pipeline.name` says; without, they never resume. An INSERT is started, not waited for.
+    pub async fn sql(&mut self, text: &str) -> Result<Outcome> {
+        let mut outcome = Outcome::Done;
+        for (span, statement) in split_script(text)? {
+            let statement = on_large_stack(|| parse_statement(statement, span.start))?;
+            outcome = self.execute(statement, None).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Runs a SELECT and returns its rows.
+    pub async fn query(&mut self, text: &str) -> Result<super::RowStream> {
+        match self.sql(text).await? {
+            Outcome::Rows(rows) => Ok(rows),
+            _ => Err(Error::query("this is no query").with_help("use `sql` for other statements")),
+        }
+    }
+
+    /// Declares a table whose rows the program pushes in: a CREATE TABLE without a WITH clause. At most
+    /// `waiting_batches` batches wait to be read.
+    pub fn input(&mut self, declaration: &str, waiting_batches: usize) -> Result<Pusher> {
+        let create = self.declaration(declaration)?;
+        let handle = Handle::Given { source: None, sink: None };
+        let mut table = self.declare(&create, handle)?;
+        let (source, pusher) = MemorySource::pushed(table.physical_schema(), waiting_batches);
+        table.handle = Handle::Given { source: Some(Arc::new(source)), sink: None };
+        self.catalog.add_table(table);
+        Ok(pusher)
+    }
+
+    /// Declares a table that the program has made itself: how it is read, how it is written.
+    pub fn add_table(&mut self, declaration: &str, handle: Handle) -> Result<()> {
+        let create = self.declaration(declaration)?;
+        let table = self.declare(&create, handle)?;
+        self.catalog.add_table(table);
+        Ok(())
+    }
+
+    /// The statements of a script.
+    pub fn parse(&self, script: &str) -> Result<Vec<StatementAt>> {
+        on_large_stack(|| parse_script(script)).map(|script| script.statements)
+    }
+
+    /// Executes one statement. `job` names a job if `pipeline.name` does not; without either it never resumes.
+    pub async fn execute(&mut self, statement: StatementAt, job: Option<&str>) -> Result<Outcome> {
+        let StatementAt { statement, .. } = statement;
+        match statement {
+            Statement::Insert(insert) => self.insert(vec![*insert], job).await,
+            Statement::StatementSet(inserts) => self.insert(inserts, job).await,
+            Statement::Query(query) => self.select(&query).await,
+            Statement::CreateTable(create) => {
+                let settings = self.settings.for_table(create.name.table());
+                on_large_stack(|| self.catalog.create_table(&create, settings, &type_of))?;
+                Ok(Outcome::Done)
+            }
+            Statement::CreateView(create) => {
+                let known = self.catalog.clone();
+                on_large_stack(|| self.catalog.create_view(&create, |view| check_view(view, &known)))?;
+                Ok(Outcome::Done)
+            }
+            Statement::Set { key, value } => {
+                for warning in self.settings.set(&key, &value)? {
+                    self.warn(warning);
+                }
+                Ok(Outcome::Done)
+            }
+            Statement::Reset { key } => {
+                self.settings.reset(key.as_deref());
+                Ok(Outcome::Done)
+            }
+            Statement::ShowSettings => {
+                let listed = self.settings.list();
+                let column = |text: &dyn Fn(&super::Listed) -> String| listed.iter().map(text).collect::<Vec<_>>();
+                table(&[
+                    ("key", column(&|listed| listed.key.to_string())),
+                    ("value", column(&|listed| listed.value.clone().unwrap_or_default().to_string())),
+                    ("from", column(&|listed| listed.origin.name().to_owned())),
+                ])
+            }
+            Statement::Show(kind) => self.show(&kind),
+            Statement::Describe(name) => {
+                let described = describe(self.catalog.table(&name)?)?;
+                Ok(Outcome::Table(described.schema(), vec![described]))
+            }
+            Statement::Drop { kind, name, if_exists } => self.drop_entry(kind, &name, if_exists),
+            Statement::Explain(statement) => self.explain(&statement),
+        }
+    }
+
+    async fn insert(&mut self, inserts: Vec<Insert>, job: Option<&str>) -> Result<Outcome> {
+        let settings = self.settings.job()?;
+        if settings.runtime_mode == RuntimeMode::Batch {
+            return self.insert_batch(&inserts, &settings).await;
+        }
+        let planned = on_large_stack(|| plan_inserts(&inserts, &self.catalog, &plan_settings(&settings)))?;
+        self.warn_all(&planned);
+        let name = self.job_name(settings.name.as_deref().or(job));
+        let config = self.job_config(&settings, name, settings.checkpoints.is_on());
+        let is_awaited = planned.is_bounded || settings.dml_sync;
+        let job = StreamingJob::start(planned.stream, config, self.world.clone(), Arc::clone(&self.notices), is_awaited);
+        Ok(Outcome::Job(job))
+    }
+
+    async fn select(&mut self, query: &ast::Query) -> Result<Outcome> {
+        let settings = self.settings.job()?;
+        if settings.runtime_mode == RuntimeMode::Batch {
+            return self.select_batch(query, &settings).await;
+        }
+        let (sink, receiver) = ChannelSink::new(SinkMode::Retract, WAITING_BATCHES);
+        let planned = on_large_stack(|| plan_query(query, &self.catalog, &plan_settings(&settings), Arc::new(sink)))?;
+        self.warn_all(&planned);
+        let config = JobConfig {
+            checkpoint_interval: None,
+            checkpoint_every_rows: None,
+            restart: RestartStrategy::None,
+            ..self.job_config(&settings, "select".to_owned(), false)
+        };
+        let Planned { stream, schema, is_updating, is_bounded, .. } = planned;
+        let job = StreamingJob::start(stream, config, self.world.clone(), Arc::clone(&self.notices), is_bounded);
+        Ok(Outcome::Rows(streaming_rows(schema, is_updating, is_bounded, receiver, job)))
+    }
+
+    async fn select_batch(&mut self, query: &ast::Query, settings: &JobSettings) -> Result<Outcome> {
+        let query = on_large_stack(|| plan::bind_select(query, &self.catalog))?;
+        query.warnings.iter().for_each(|warning| self.warn(warning.clone()));
+        let (schema, rows) = crate::batch::run(query, &self.world, self.batch_options(settings)).await?;
+        Ok(Outcome::Rows(super::job::batch_rows(schema, rows)))
+    }
+
+    async fn insert_batch(&mut self, inserts: &[Insert], settings: &JobSettings) -> Result<Outcome> {
+        for insert in inserts {
+            let target = plan::sink_target(self.catalog.table(&insert.target)?)?;
+            let query = on_large_stack(|| plan::bind_insert(insert, &self.catalog, None))?;
+            if insert.late.is_some() {
+                self.warn("in batch mode no row is late: the late table stays empty".to_owned());
+            }
+            let identity = crate::connectors::JobIdentity {
+                job: self.job_name(None),
+                lineage: (self.new_lineage)(),
+                generation: crate::stream::Generation(1),
+            };
+            let rows = crate::batch::insert(query, &target, identity, &self.world, self.batch_options(settings)).await?;
+            (self.notices)(Notice::Note(format!("{rows} rows written to {}", target.table)));
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn batch_options(&self, settings: &JobSettings) -> crate::batch::BatchOptions {
+        crate::batch::BatchOptions { parallelism: parallelism(settings), batch_rows: settings.batch_rows }
+    }
+
+    fn explain(&mut self, statement: &Statement) -> Result<Outcome> {
+        let settings = plan_settings(&self.settings.job()?);
+        let planned = on_large_stack(|| match statement {
+            Statement::Insert(insert) => plan_inserts(std::slice::from_ref(insert), &self.catalog, &settings),
+            Statement::StatementSet(inserts) => plan_inserts(inserts, &self.catalog, &settings),
+            Statement::Query(query) => {
+                let (sink, _) = ChannelSink::new(SinkMode::Retract, 1);
+                plan_query(query, &self.catalog, &settings, Arc::new(sink))
+            }
+            _ => Err(Error::query("EXPLAIN takes a SELECT, an INSERT or a statement set")),
+        })?;
+        self.warn_all(&planned);
+        Ok(Outcome::Text(explain(&planned)))
+    }
+
+    fn show(&self, kind: &ShowKind) -> Result<Outcome> {
+        let names = |is_view: bool| {
+            let entries = self.catalog.names().filter(move |(_, entry)| !is_view || matches!(entry, Entry::View(_)));
+            entries.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
+        match kind {
+            ShowKind::Tables => table(&[("table name", names(false))]),
+            ShowKind::Views => table(&[("view name", names(true))]),
+            ShowKind::Functions => {
+                let list = function_list();
+                table(&[
+                    ("function name", list.iter().map(|(name, _)| (*name).to_owned()).collect()),
+                    ("meaning", list.iter().map(|(_, doc)| (*doc).to_owned()).collect()),
+                ])
+            }
+            ShowKind::Connectors => table(&[
+                ("connector name", connectors::all().iter().map(|connector| connector.name().to_owned()).collect()),
+                ("meaning", connectors::all().iter().map(|connector| connector.doc().to_owned()).collect()),
+            ]),
+            ShowKind::Formats => table(&[
+                ("format name", formats::all().iter().map(|format| format.name().to_owned()).collect()),
+                ("meaning", formats::all().iter().map(|format| format.doc().to_owned()).collect()),
+            ]),
+            ShowKind::CreateTable(name) => Ok(Outcome::Text(show_create_table(self.catalog.table(name)?))),
+            ShowKind::CreateView(name) => match self.catalog.entry(name)? {
+                Entry::View(view) => Ok(Outcome::Text(show_create_view(view))),
+                Entry::Table(_) => Err(Error::query(format!("`{}` is a table", name.table())).with_span(name.span)),
+            },
+        }
+    }
+
+    fn drop_entry(&mut self, kind: DropKind, name: &ObjectName, if_exists: bool) -> Result<Outcome> {
+        let is_view = kind == DropKind::View;
+        if self.catalog.remove(name, is_view)? || if_exists {
+            return Ok(Outcome::Done);
+        }
+        let what = if is_view { "view" } else { "table" };
+        Err(Error::query(format!("there is no {what} `{}`", name.table()))
+            .with_span(name.span)
+            .with_help(format!("write DROP {} IF EXISTS to go on without it", what.to_uppercase())))
+    }
+
+    /// A name that no other job of this session has; made up where there is none.
+    fn job_name(&mut self, wanted: Option<&str>) -> String {
+        let wanted = match wanted {
+            Some(name) => name.to_owned(),
+            None => format!("unnamed-{}", &(self.new_lineage)()[..12]),
+        };
+        let mut name = wanted.clone();
+        let mut number = 2;
+        while !self.job_names.insert(name.clone()) {
+            name = format!("{wanted}-{number}");
+            number += 1;
+        }
+        name
+    }
+
+    fn job_config(&self, settings: &JobSettings, job: String, is_durable: bool) -> JobConfig {
+        let checkpoints = &settings.checkpoints;
+        let directory = is_durable.then(|| match &checkpoints.directory {
+            Some(directory) => directory.clone(),
+            None => {
+                (self.notices)(Notice::Note(format!("checkpoints of job {job} go to {CHECKPOINT_DIRECTORY}")));
+                PathBuf::from(CHECKPOINT_DIRECTORY)
+            }
+        });
+        JobConfig {
+            job,
+            directory,
+            fresh: self.fresh,
+            new_lineage: (self.new_lineage)(),
+            parallelism: parallelism(settings),
+            max_parallelism: settings.max_parallelism,
+            batch_rows: settings.batch_rows,
+            channel_bytes: CHANNEL_BYTES,
+            checkpoint_interval: checkpoints.interval,
+            checkpoint_every_rows: checkpoints.every_rows,
+            checkpoint_min_pause: checkpoints.min_pause,
+            checkpoint_timeout: checkpoints.timeout,
+            tolerable_failures: checkpoints.tolerable_failures,
+            retained: checkpoints.retained,
+            max_pending_epochs: checkpoints.max_pending_epochs,
+            restart: match settings.restart {
+                super::RestartStrategy::None => RestartStrategy::None,
+                super::RestartStrategy::FixedDelay { attempts, delay } => RestartStrategy::FixedDelay { attempts, delay },
+            },
+            memory_limit: settings.memory_limit,
+            stop_timeout: settings.stop_timeout,
+            yields: self.yields.clone(),
+        }
+    }
+
+    fn declaration(&self, text: &str) -> Result<CreateTable> {
+        let mut statements = self.parse(text)?;
+        match (statements.pop().map(|at| at.statement), statements.is_empty()) {
+            (Some(Statement::CreateTable(create)), true) => Ok(create),
+            _ => Err(Error::query("one CREATE TABLE is expected here")),
+        }
+    }
+
+    fn declare(&self, create: &CreateTable, handle: Handle) -> Result<Table> {
+        let settings = self.settings.for_table(create.name.table());
+        let options = crate::options::Options::new(create.options.iter().cloned());
+        on_large_stack(|| self.catalog.declare(create, options, settings, handle, &type_of))
+    }
+
+    fn warn(&self, warning: String) {
+        (self.notices)(Notice::Warning(warning));
+    }
+
+    fn warn_all(&self, planned: &Planned) {
+        planned.warnings.iter().for_each(|warning| self.warn(warning.clone()));
+    }
+}
+
+fn parallelism(settings: &JobSettings) -> usize {
+    settings.parallelism.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+fn plan_settings(settings: &JobSettings) -> PlanSettings {
+    let idle = settings.idle_timeout.map_or(0, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
+    PlanSettings { idle_timeout_ms: idle, drop_nulls: settings.drop_nulls, batch_rows: settings.batch_rows }
+}
+
+/// 128 bits that no other start has: the standard library's hasher is seeded by the operating system.
+fn random_lineage() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let bits = || RandomState::new().hash_one(0_u8);
+    format!("{:016x}{:016x}", bits(), bits())
+}
+
+/// A small table of texts.
+fn table(columns: &[(&str, Vec<String>)]) -> Result<Outcome> {
+    let fields: Vec<Field> = columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, false)).collect();
+    let arrays: Vec<ArrayRef> =
+        columns.iter().map(|(_, values)| Arc::new(StringArray::from(values.clone())) as ArrayRef).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
+    Ok(Outcome::Table(schema, vec![batch]))
+}
