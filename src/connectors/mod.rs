@@ -4,6 +4,13 @@
 //! epoch, and a committer makes prepared work public. The loops that stop, throttle, align and inject barriers stand
 //! in the runtime, once.
 
+mod blackhole;
+mod datagen;
+mod filesystem;
+pub mod memory;
+mod one_phase;
+mod print;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -18,6 +25,16 @@ use crate::formats::Decoder;
 use crate::options::{OptionSpec, Options};
 use crate::storage::Store;
 use crate::stream::{Blocking, Changes, Clock, Epoch, EventTime, Generation};
+
+/// All connectors there are.
+pub fn all() -> &'static [&'static dyn Connector] {
+    &[&blackhole::BlackHole, &datagen::DataGen, &filesystem::FileSystem, &print::Print]
+}
+
+/// The connector of this name.
+pub fn find(name: &str) -> Option<&'static dyn Connector> {
+    all().iter().copied().find(|connector| connector.name() == name)
+}
 
 /// What the process lends to a connector instead of the operating system.
 #[derive(Debug, Clone)]
@@ -51,6 +68,10 @@ pub trait Connector: Debug + Send + Sync {
     fn doc(&self) -> &'static str;
     /// The options that it understands besides `connector`, `format` and the options of its format.
     fn options(&self) -> &'static [OptionSpec];
+    /// Its settings: `SET 'beadline.…'` keys, in full.
+    fn settings(&self) -> &'static [OptionSpec] {
+        &[]
+    }
     /// Whether it takes a `format`.
     fn takes_format(&self) -> bool;
     /// Whether it can be read, as a message if not; makes no call to the outside.
@@ -245,3 +266,6 @@ pub struct SplitWatermark(pub EventTime);
 
 /// A batch that a bounded source hands to batch mode.
 pub type BoundedBatch = RecordBatch;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,460 @@
+//! Reading: which files there are, and blocks of each, cut between rows.
+//!
+//! A position says what identifies the file and digests what has been read of it, so that a job never resumes in the
+//! middle of other bytes than those it has counted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use super::super::{Chunk, Polled, Position, Source, SourceFactory, Split, SplitId, SplitReader, World};
+use crate::error::{Error, Result};
+use crate::formats::{Decoder, RowReader};
+use crate::storage::{FileInfo, Store};
+
+/// Bytes of one call to the store, and of one link of a position's digest: never change it, positions depend on it.
+const BLOCK: u64 = 1 << 20;
+/// Bytes at the start of a file that its position identifies it by.
+const HEAD: usize = 64 << 10;
+/// The longest row (`BL-LIM-RECORD-BYTES`).
+const LONGEST_ROW: usize = 8 << 20;
+/// Endings of files that Flink decompresses.
+const COMPRESSED: &[&str] = &["gz", "gzip", "deflate", "bz2", "xz", "zst"];
+
+/// A configured table of files.
+#[derive(Debug)]
+pub(super) struct FileSourceFactory {
+    pub table: String,
+    pub path: PathBuf,
+    pub rows: Arc<dyn RowReader>,
+}
+
+impl SourceFactory for FileSourceFactory {
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
+    fn open(&self, projection: &[usize], batch_rows: usize, world: &World) -> Result<Box<dyn Source>> {
+        // Made here once so that what cannot be decoded is said here.
+        self.rows.decoder(projection)?;
+        Ok(Box::new(FileSource {
+            table: self.table.clone(),
+            path: self.path.clone(),
+            rows: Arc::clone(&self.rows),
+            projection: projection.to_vec(),
+            batch_rows: batch_rows.max(1),
+            world: world.clone(),
+        }))
+    }
+}
+
+struct FileSource {
+    table: String,
+    path: PathBuf,
+    rows: Arc<dyn RowReader>,
+    projection: Vec<usize>,
+    batch_rows: usize,
+    world: World,
+}
+
+#[async_trait]
+impl Source for FileSource {
+    async fn discover(&mut self) -> Result<Vec<Split>> {
+        let store = Arc::clone(&self.world.store);
+        let path = self.path.clone();
+        let splits = self.world.blocking.call(move || find_splits(store.as_ref(), &path)).await?;
+        splits.map_err(|error| error.context(format!("table `{}`", self.table)))
+    }
+
+    async fn open(&self, split: &SplitId, from: &Position) -> Result<Box<dyn SplitReader>> {
+        let place: FilePosition = serde_json::from_value(from.0.clone())
+            .map_err(|error| Error::bug(format!("the position in {} cannot be read: {error}", split.0)))?;
+        let store = Arc::clone(&self.world.store);
+        let path = PathBuf::from(&split.0);
+        let (file, wanted) = (path.clone(), place.clone());
+        let digest = self.world.blocking.call(move || resume(store.as_ref(), &file, &wanted)).await??;
+        Ok(Box::new(FileReader {
+            origin: split.0.as_str().into(),
+            read_to: place.offset,
+            at: place,
+            path,
+            digest,
+            rows: Arc::clone(&self.rows),
+            batch_rows: self.batch_rows,
+            world: self.world.clone(),
+            buffer: Bytes::new(),
+            reading: None,
+        }))
+    }
+
+    fn decoder(&self) -> Option<Box<dyn Decoder>> {
+        self.rows.decoder(&self.projection).ok()
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- discovery
+
+fn find_splits(store: &dyn Store, path: &Path) -> Result<Vec<Split>> {
+    let mut files = Vec::new();
+    match store.info(path)? {
+        Some(info) if info.is_directory => list_files(store, path, &mut files)?,
+        Some(info) => files.push(info),
+        None => match_files(store, path, &mut files)?,
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files.iter().map(|file| split(store, file)).collect()
+}
+
+/// All files below a directory; as in Flink, names that begin with `.` or `_` are left out.
+fn list_files(store: &dyn Store, directory: &Path, to: &mut Vec<FileInfo>) -> Result<()> {
+    for entry in store.list(directory)? {
+        if is_hidden(&entry.path) {
+            continue;
+        }
+        if entry.is_directory {
+            list_files(store, &entry.path, to)?;
+        } else {
+            to.push(entry);
+        }
+    }
+    Ok(())
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')))
+}
+
+/// All files that a pattern names, by themselves or by a directory above them.
+fn match_files(store: &dyn Store, path: &Path, to: &mut Vec<FileInfo>) -> Result<()> {
+    let absent = || Error::world(format!("there is no file or directory '{}'", path.display()));
+    let text = path.to_str().filter(|text| text.contains(['*', '?', '['])).ok_or_else(absent)?;
+    let pattern = glob::Pattern::new(text)
+        .map_err(|error| Error::query(format!("the pattern in 'path' = '{text}' cannot be read: {error}")))?;
+    let plain = path.components().take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']));
+    let base: PathBuf = plain.collect();
+    let mut below = Vec::new();
+    list_files(store, &base, &mut below)?;
+    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    let found = to.len();
+    to.extend(below.into_iter().filter(|file| {
+        let mut names = file.path.ancestors().take_while(|above| *above != base);
+        names.any(|name| pattern.matches_path_with(name, options))
+    }));
+    if to.len() == found {
+        return Err(Error::world(format!("no file matches the pattern '{text}'")));
+    }
+    Ok(())
+}
+
+fn split(store: &dyn Store, file: &FileInfo) -> Result<Split> {
+    let name = file.path.to_str().ok_or_else(|| {
+        Error::world(format!("the name of the file '{}' is not UTF-8", file.path.display()))
+            .with_help("rename the file")
+    })?;
+    let ending = file.path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if COMPRESSED.iter().any(|known| known.eq_ignore_ascii_case(ending)) {
+        return Err(Error::query(format!("'{name}': compressed files are not built yet"))
+            .with_help("decompress the file, or leave it out by a pattern in 'path'"));
+    }
+    let start = FilePosition {
+        offset: 0,
+        line: 1,
+        length: file.length,
+        modified_ms: file.modified_ms,
+        head: head_digest(store, &file.path, file.length)?,
+        blocks: 0,
+        digest: Digest::new(0).value(),
+    };
+    Ok(Split { id: SplitId(name.to_owned()), start: start.write()? })
+}
+
+fn head_digest(store: &dyn Store, path: &Path, length: u64) -> Result<u64> {
+    let wanted = usize::try_from(length).unwrap_or(HEAD).min(HEAD);
+    Ok(xxh3_64(&store.read(path, 0, wanted)?))
+}
+
+// ----------------------------------------------------------------------------------------------- position
+
+/// Where reading resumes, and in which file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct FilePosition {
+    /// Bytes before it have been read.
+    offset: u64,
+    /// The number of the line that begins there, from 1.
+    line: u64,
+    /// The file's length at discovery, which is where the split ends.
+    length: u64,
+    modified_ms: i64,
+    /// Digest of the first 64 KiB.
+    #[serde(with = "hexadecimal")]
+    head: u64,
+    /// Digest of all whole blocks before `offset`, each one seeded with the digest before it.
+    #[serde(with = "hexadecimal")]
+    blocks: u64,
+    /// Digest of all bytes before `offset`: those behind the whole blocks, seeded with `blocks`.
+    #[serde(with = "hexadecimal")]
+    digest: u64,
+}
+
+impl FilePosition {
+    fn write(&self) -> Result<Position> {
+        let value =
+            serde_json::to_value(self).map_err(|error| Error::bug(format!("a position is no JSON: {error}")))?;
+        Ok(Position(value))
+    }
+}
+
+mod hexadecimal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format!("{value:016x}"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        u64::from_str_radix(&String::deserialize(from)?, 16).map_err(D::Error::custom)
+    }
+}
+
+/// The running digest of what has been read. It can be taken up again by reading one block and not the whole file.
+struct Digest {
+    blocks: u64,
+    hasher: Box<Xxh3>,
+    in_block: u64,
+}
+
+impl Digest {
+    fn new(blocks: u64) -> Self {
+        Self { blocks, hasher: Box::new(Xxh3::with_seed(blocks)), in_block: 0 }
+    }
+
+    fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = usize::try_from(BLOCK - self.in_block).unwrap_or(usize::MAX);
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.hasher.update(now);
+            self.in_block += now.len() as u64;
+            if self.in_block == BLOCK {
+                *self = Self::new(self.hasher.digest());
+            }
+            bytes = later;
+        }
+    }
+
+    fn value(&self) -> u64 {
+        self.hasher.digest()
+    }
+}
+
+/// Checks that the file is still the one that the position was taken in, and takes up its digest.
+fn resume(store: &dyn Store, path: &Path, from: &FilePosition) -> Result<Digest> {
+    let name = path.display();
+    let changed = |what: String| {
+        Error::world(format!("the file '{name}' has changed since the job began to read it: {what}"))
+            .with_id("BL-SOURCE-CHANGED")
+            .with_help("put the file back as it was, or start over with --fresh")
+    };
+    let Some(info) = store.info(path)? else {
+        return Err(changed("it is gone".to_owned()));
+    };
+    if info.length != from.length {
+        return Err(changed(format!("it had {} bytes and has {}", from.length, info.length)));
+    }
+    if head_digest(store, path, from.length)? != from.head {
+        return Err(changed("its first bytes are others".to_owned()));
+    }
+    // Only the time is another: what has been read decides. Otherwise the last block tells, which costs nothing.
+    let unchanged = info.modified_ms == from.modified_ms;
+    let start = if unchanged { from.offset - from.offset % BLOCK } else { 0 };
+    let mut digest = Digest::new(if unchanged { from.blocks } else { 0 });
+    let mut at = start;
+    while at < from.offset {
+        let wanted = usize::try_from((from.offset - at).min(BLOCK)).unwrap_or(usize::MAX);
+        let bytes = store.read(path, at, wanted)?;
+        if bytes.is_empty() {
+            return Err(changed("it became shorter".to_owned()));
+        }
+        digest.update(&bytes);
+        at += bytes.len() as u64;
+    }
+    if digest.value() != from.digest {
+        return Err(changed(format!("among the first {} bytes are others than those that were read", from.offset)));
+    }
+    Ok(digest)
+}
+
+// ------------------------------------------------------------------------------------------------- reader
+
+struct FileReader {
+    path: PathBuf,
+    origin: Arc<str>,
+    rows: Arc<dyn RowReader>,
+    batch_rows: usize,
+    world: World,
+    /// Behind the last chunk that was handed out; its digests are brought up to date with `digest`.
+    at: FilePosition,
+    digest: Digest,
+    /// Bytes from `at.offset` that have been read.
+    buffer: Bytes,
+    /// Where the next block begins that has not been asked for.
+    read_to: u64,
+    reading: Option<Reading>,
+}
+
+/// A block on its way. Its work began when it was made, so that it goes on while earlier rows are decoded.
+struct Reading {
+    work: BoxFuture<'static, Result<()>>,
+    answer: oneshot::Receiver<Result<Bytes>>,
+}
+
+#[async_trait]
+impl SplitReader for FileReader {
+    async fn next(&mut self) -> Result<Polled> {
+        loop {
+            let at_end = self.at.offset + self.buffer.len() as u64 == self.at.length;
+            if at_end && self.buffer.is_empty() {
+                return Ok(Polled::End);
+            }
+            if self.at.offset == 0 && !self.buffer.is_empty() {
+                match self.rows.skip_header(&self.buffer, at_end) {
+                    Some(0) => {}
+                    Some(length) => {
+                        let lines = memchr::memchr_iter(b'\n', &self.buffer[..length]).count() as u64;
+                        self.advance(length, lines);
+                        continue;
+                    }
+                    None => {
+                        self.read_more().await?;
+                        continue;
+                    }
+                }
+            }
+            let cut = self.rows.cut(&self.buffer, self.batch_rows, at_end);
+            if cut.bytes > 0 {
+                self.check_length(cut.bytes)?;
+                let first_line = self.at.line;
+                let bytes = self.advance(cut.bytes, cut.lines);
+                let chunk = Chunk { bytes, origin: Arc::clone(&self.origin), first_line };
+                return Ok(Polled::Chunk(chunk, self.at.write()?));
+            }
+            if at_end {
+                return Err(Error::bug(format!("{}: the rest of the file is no row", self.origin)));
+            }
+            if self.buffer.len() > LONGEST_ROW {
+                return Err(self.too_long());
+            }
+            self.read_more().await?;
+        }
+    }
+
+    async fn acknowledge(&mut self, _durable: &Position) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl FileReader {
+    /// Takes bytes off the buffer and moves the position behind them.
+    fn advance(&mut self, length: usize, lines: u64) -> Bytes {
+        let bytes = self.buffer.split_to(length);
+        self.digest.update(&bytes);
+        self.at.offset += length as u64;
+        self.at.line += lines;
+        self.at.blocks = self.digest.blocks;
+        self.at.digest = self.digest.value();
+        bytes
+    }
+
+    /// Whether the limit holds does not depend on where blocks end: a long cut is looked at row by row.
+    fn check_length(&self, cut: usize) -> Result<()> {
+        if cut <= LONGEST_ROW {
+            return Ok(());
+        }
+        let mut at = 0;
+        while at < cut {
+            let row = self.rows.cut(&self.buffer[at..cut], 1, true);
+            if row.bytes > LONGEST_ROW {
+                return Err(self.too_long());
+            }
+            at += row.bytes.max(1);
+        }
+        Ok(())
+    }
+
+    fn too_long(&self) -> Error {
+        Error::data(format!(
+            "{}, line {}: a row (or a quote that is never closed) is longer than {LONGEST_ROW} bytes",
+            self.origin, self.at.line
+        ))
+        .with_id("BL-LIM-RECORD-BYTES")
+    }
+
+    /// Waits for the block that is on its way and asks for the one after it. Cancel-safe: until a block has arrived,
+    /// nothing changes.
+    async fn read_more(&mut self) -> Result<()> {
+        if self.reading.is_none() {
+            self.read_ahead();
+        }
+        let Some(reading) = &mut self.reading else {
+            return Err(Error::bug(format!("{}: nothing is left to read", self.origin)));
+        };
+        let answer = match (&mut reading.answer).await {
+            Ok(answer) => answer,
+            // The work ended without an answer; it knows why.
+            Err(_) => {
+                let reading = self.reading.take();
+                let failed = match reading {
+                    Some(reading) => reading.work.await.err(),
+                    None => None,
+                };
+                return Err(failed.unwrap_or_else(|| Error::bug("a read ended without an answer")));
+            }
+        };
+        self.reading = None;
+        let block = answer?;
+        let wanted = self.next_length();
+        if block.len() as u64 != wanted {
+            return Err(Error::world(format!(
+                "the file '{}' became shorter while it was read: it had {} bytes",
+                self.origin, self.at.length
+            ))
+            .with_id("BL-SOURCE-CHANGED"));
+        }
+        self.read_to += wanted;
+        if self.buffer.is_empty() {
+            self.buffer = block;
+        } else {
+            let mut joined = BytesMut::with_capacity(self.buffer.len() + block.len());
+            joined.extend_from_slice(&self.buffer);
+            joined.extend_from_slice(&block);
+            self.buffer = joined.freeze();
+        }
+        self.read_ahead();
+        Ok(())
+    }
+
+    /// Bytes of the block at `read_to`: it ends where a link of the digest does.
+    fn next_length(&self) -> u64 {
+        (BLOCK - self.read_to % BLOCK).min(self.at.length - self.read_to)
+    }
+
+    fn read_ahead(&mut self) {
+        let length = self.next_length();
+        if length == 0 {
+            return;
+        }
+        let (send, answer) = oneshot::channel();
+        let (store, path, offset) = (Arc::clone(&self.world.store), self.path.clone(), self.read_to);
+        let work = self.world.blocking.run(Box::new(move || {
+            let block = store.read(&path, offset, usize::try_from(length).unwrap_or(usize::MAX));
+            // Nobody listens any more when the reader is gone, and then nobody needs the block.
+            drop(send.send(block));
+        }));
+        self.reading = Some(Reading { work, answer });
+    }
+}
