@@ -9,8 +9,10 @@ use crate::sql::ObjectName;
 /// The connector that the options name.
 pub fn connector(options: &Options) -> Result<&'static dyn Connector> {
     let Some(name) = options.raw("connector") else {
-        return Err(Error::query("One or more required options are missing.\n\nMissing required options are:\n\nconnector")
-            .with_help(format!("say what the table is, such as WITH ('connector' = '{}')", connectors::all()[0].name())));
+        return Err(Error::query(
+            "One or more required options are missing.\n\nMissing required options are:\n\nconnector",
+        )
+        .with_help(format!("say what the table is, such as WITH ('connector' = '{}')", connectors::all()[0].name())));
     };
     connectors::all()
         .iter()
@@ -53,9 +55,7 @@ pub fn check_options(connector: &dyn Connector, options: &Options, table: &Objec
 fn format(connector: &dyn Connector, options: &Options) -> Result<Option<&'static dyn Format>> {
     let Some(name) = options.raw("format").filter(|_| connector.takes_format()) else { return Ok(None) };
     let found = formats::all().iter().find(|format| format.name() == name).copied();
-    found
-        .map(Some)
-        .ok_or_else(|| unknown_factory(name, "format", formats::all().iter().map(|format| format.name())))
+    found.map(Some).ok_or_else(|| unknown_factory(name, "format", formats::all().iter().map(|format| format.name())))
 }
 
 fn unknown_factory(name: &str, what: &str, known: impl Iterator<Item = &'static str>) -> Error {

@@ -166,9 +166,12 @@ fn watermark(create: &CreateTable, columns: &[Column], type_of: TypeOf<'_>) -> R
     }
     let (data_type, _) = type_of(&definition.expression, columns).map_err(|error| error.with_span(definition.span))?;
     if !matches!(data_type, SqlType::Timestamp(_) | SqlType::TimestampLtz(_)) {
-        return Err(Error::query(format!("the watermark must be a TIMESTAMP, but `{}` is {data_type}", definition.expression))
-            .with_span(definition.span)
-            .with_help(format!("for example: WATERMARK FOR {0} AS {0} - INTERVAL '5' SECOND", rowtime.name)));
+        return Err(Error::query(format!(
+            "the watermark must be a TIMESTAMP, but `{}` is {data_type}",
+            definition.expression
+        ))
+        .with_span(definition.span)
+        .with_help(format!("for example: WATERMARK FOR {0} AS {0} - INTERVAL '5' SECOND", rowtime.name)));
     }
     let text = definition.expression.to_string();
     Ok(Some(Watermark { rowtime: rowtime.name.clone(), expression: definition.expression.clone(), text }))

@@ -16,14 +16,14 @@ pub fn describe(table: &Table) -> Result<RecordBatch> {
     let rowtime = |name: &str| table.watermark.as_ref().is_some_and(|watermark| watermark.rowtime == name);
     let types: StringArray = columns
         .iter()
-        .map(|column| {
-            Some(format!("{}{}", column.data_type, if rowtime(&column.name) { " *ROWTIME*" } else { "" }))
-        })
+        .map(|column| Some(format!("{}{}", column.data_type, if rowtime(&column.name) { " *ROWTIME*" } else { "" })))
         .collect();
     let nulls: BooleanArray = columns.iter().map(|column| Some(column.nullable)).collect();
     let keys: StringArray = columns
         .iter()
-        .map(|column| table.primary_key.contains(&column.name).then(|| format!("PRI({})", table.primary_key.join(", "))))
+        .map(|column| {
+            table.primary_key.contains(&column.name).then(|| format!("PRI({})", table.primary_key.join(", ")))
+        })
         .collect();
     let extras: StringArray = columns
         .iter()
@@ -34,7 +34,9 @@ pub fn describe(table: &Table) -> Result<RecordBatch> {
         .collect();
     let watermarks: StringArray = columns
         .iter()
-        .map(|column| table.watermark.as_ref().filter(|_| rowtime(&column.name)).map(|watermark| watermark.text.clone()))
+        .map(|column| {
+            table.watermark.as_ref().filter(|_| rowtime(&column.name)).map(|watermark| watermark.text.clone())
+        })
         .collect();
     let all: [(&str, ArrayRef); 6] = [
         ("name", Arc::new(names)),
@@ -59,7 +61,12 @@ pub fn show_create_table(table: &Table) -> String {
         .map(|column| {
             let mut part = match &column.source {
                 ColumnSource::Physical => {
-                    format!("  `{}` {}{}", column.name, column.data_type, if column.nullable { "" } else { " NOT NULL" })
+                    format!(
+                        "  `{}` {}{}",
+                        column.name,
+                        column.data_type,
+                        if column.nullable { "" } else { " NOT NULL" }
+                    )
                 }
                 ColumnSource::Computed { text, .. } => format!("  `{}` AS {text}", column.name),
             };
@@ -83,7 +90,9 @@ pub fn show_create_table(table: &Table) -> String {
     let options: Vec<String> = table
         .options
         .iter()
-        .map(|(key, value)| format!("  '{key}' = '{}'", if is_secret(key) { "******".to_owned() } else { quoted(value) }))
+        .map(|(key, value)| {
+            format!("  '{key}' = '{}'", if is_secret(key) { "******".to_owned() } else { quoted(value) })
+        })
         .collect();
     if !options.is_empty() {
         let _ = write!(text, " WITH (\n{}\n)", options.join(",\n"));

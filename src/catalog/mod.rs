@@ -53,7 +53,9 @@ impl Catalog {
     pub fn table(&self, name: &ObjectName) -> Result<&Arc<Table>> {
         match self.entry(name)? {
             Entry::Table(table) => Ok(table),
-            Entry::View(_) => Err(Error::query(format!("`{}` is a view, not a table", name.table())).with_span(name.span)),
+            Entry::View(_) => {
+                Err(Error::query(format!("`{}` is a view, not a table", name.table())).with_span(name.span))
+            }
         }
     }
 

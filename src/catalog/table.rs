@@ -49,7 +49,10 @@ pub struct Column {
 pub enum ColumnSource {
     Physical,
     /// Computed from the columns of the same row; `text` as written.
-    Computed { expression: Box<ast::Expr>, text: String },
+    Computed {
+        expression: Box<ast::Expr>,
+        text: String,
+    },
 }
 
 #[derive(Debug, Clone)]

@@ -10,7 +10,6 @@ mod filesystem;
 pub mod memory;
 mod one_phase;
 mod print;
-
 mod values;
 
 pub use values::values;

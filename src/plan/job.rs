@@ -105,11 +105,12 @@ pub fn bind_insert(insert: &Insert, catalog: &Catalog, late: Option<&LateSink>) 
     let named: Vec<&Column> = if insert.columns.is_empty() {
         stored.clone()
     } else {
-        let column = |name: &String| {
-            stored.iter().find(|column| column.name == *name).copied().ok_or_else(|| {
-                Error::query(format!("Unknown target column '{name}'")).with_span(insert.target.span)
-            })
-        };
+        let column =
+            |name: &String| {
+                stored.iter().find(|column| column.name == *name).copied().ok_or_else(|| {
+                    Error::query(format!("Unknown target column '{name}'")).with_span(insert.target.span)
+                })
+            };
         insert.columns.iter().map(column).collect::<Result<_>>()?
     };
     let mismatch = |why: &str| {
@@ -141,7 +142,11 @@ pub fn bind_insert(insert: &Insert, catalog: &Catalog, late: Option<&LateSink>) 
                 let expression = Expr::Column(PlanColumn::new_unqualified(&source.name));
                 Typed::new(expression, source.data_type.clone(), source.nullable)
             }
-            None => Typed::new(datafusion::prelude::lit(datafusion::scalar::ScalarValue::Null), arrow::datatypes::DataType::Null, true),
+            None => Typed::new(
+                datafusion::prelude::lit(datafusion::scalar::ScalarValue::Null),
+                arrow::datatypes::DataType::Null,
+                true,
+            ),
         };
         let typed = cast_to_sql(typed, &column.data_type, false)?;
         expressions.push(typed.expression.alias(&column.name));
@@ -152,9 +157,8 @@ pub fn bind_insert(insert: &Insert, catalog: &Catalog, late: Option<&LateSink>) 
 
 /// The type of an expression over columns of a table: for computed columns and watermarks.
 pub fn type_of(expression: &ast::Expr, columns: &[Column]) -> Result<(SqlType, bool)> {
-    let columns = columns.iter().map(|column| {
-        ScopeColumn::new(&column.name, column.data_type.arrow(), column.nullable)
-    });
+    let columns =
+        columns.iter().map(|column| ScopeColumn::new(&column.name, column.data_type.arrow(), column.nullable));
     let scope = Scope { qualifier: None, columns: columns.collect() };
     let typed = Binder::new(&scope).bind(expression)?;
     Ok((sql_type(&typed.data_type), typed.nullable))
@@ -165,7 +169,11 @@ pub fn check_view(view: &View, catalog: &Catalog) -> Result<()> {
     let bound = QueryBinder::new(catalog).query(&view.query)?;
     let columns = bound.scope.visible().count();
     if !view.columns.is_empty() && view.columns.len() != columns {
-        return Err(Error::query(format!("view `{}` names {} columns for a query of {columns}", view.name, view.columns.len())));
+        return Err(Error::query(format!(
+            "view `{}` names {} columns for a query of {columns}",
+            view.name,
+            view.columns.len()
+        )));
     }
     Ok(())
 }
@@ -192,9 +200,15 @@ fn on_top(bound: BoundQuery, expressions: Vec<Expr>) -> Result<LogicalPlan> {
     optimize(LogicalPlan::Projection(projection))
 }
 
-fn finish(lowering: Lowering<'_>, logical: Vec<LogicalPlan>, warnings: Vec<String>, schema: SchemaRef) -> Result<Planned> {
+fn finish(
+    lowering: Lowering<'_>,
+    logical: Vec<LogicalPlan>,
+    warnings: Vec<String>,
+    schema: SchemaRef,
+) -> Result<Planned> {
     let stream = lowering.finish();
     check_read_once(&stream)?;
-    let is_updating = stream.nodes.iter().any(|node| matches!(node.kind, NodeKind::Sink(_)) && node.mode != ChangelogMode::Append);
+    let is_updating =
+        stream.nodes.iter().any(|node| matches!(node.kind, NodeKind::Sink(_)) && node.mode != ChangelogMode::Append);
     Ok(Planned { is_bounded: is_bounded(&stream), is_updating, stream, logical, warnings, schema })
 }

@@ -120,7 +120,12 @@ pub struct WindowNode {
 }
 
 /// Windows on top of a plan with unqualified columns.
-pub fn window_node(input: LogicalPlan, time: &str, window: WindowKind, late_columns: Vec<String>) -> Result<LogicalPlan> {
+pub fn window_node(
+    input: LogicalPlan,
+    time: &str,
+    window: WindowKind,
+    late_columns: Vec<String>,
+) -> Result<LogicalPlan> {
     let schema = window_schema(&input).map_err(super::bind::bug)?;
     let node = WindowNode { input: Arc::new(input), time: time.to_owned(), window, late_columns, schema };
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
@@ -193,7 +198,12 @@ impl UserDefinedLogicalNodeCore for WindowNode {
             .filter_map(|field| self.input_index(field.name()))
             .collect();
         let hidden = [self.time.as_str(), WATERMARK_COLUMN];
-        needed.extend(hidden.into_iter().chain(self.late_columns.iter().map(String::as_str)).filter_map(|name| self.input_index(name)));
+        needed.extend(
+            hidden
+                .into_iter()
+                .chain(self.late_columns.iter().map(String::as_str))
+                .filter_map(|name| self.input_index(name)),
+        );
         Some(vec![sorted(needed)])
     }
 }

@@ -62,7 +62,8 @@ pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
         let state = environment.base.and_then(|manifest| manifest.nodes.get(&node.name));
         for task in 0..tasks_of(node, environment.config) {
             let id = TaskId { node: node.name.clone(), task };
-            let status = Arc::new(TaskStatus::new(Arc::clone(&environment.figures), matches!(node.kind, NodeKind::Source(_))));
+            let status =
+                Arc::new(TaskStatus::new(Arc::clone(&environment.figures), matches!(node.kind, NodeKind::Source(_))));
             let receivers = wiring.receivers.remove(&(index, task)).unwrap_or_default();
             let outputs = wiring.outputs(environment, index, task);
             let future: BoxFuture<'static, Result<()>> = match &node.kind {

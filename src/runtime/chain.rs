@@ -54,10 +54,7 @@ impl Chain {
 
     /// The state tables of each operator, in order.
     pub fn tables(&mut self) -> Vec<Vec<TableSpec>> {
-        self.links
-            .iter_mut()
-            .map(|link| link.operator.state().iter().map(|table| table.spec()).collect())
-            .collect()
+        self.links.iter_mut().map(|link| link.operator.state().iter().map(|table| table.spec()).collect()).collect()
     }
 
     /// Puts saved rows back, one reader per table of each operator.

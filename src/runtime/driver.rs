@@ -168,11 +168,8 @@ impl Attempt<'_> {
     async fn clear(&self, former: &[Claim]) -> Result<()> {
         let mut removed = 0;
         for claim in former {
-            let identity = JobIdentity {
-                job: claim.job.clone(),
-                lineage: claim.lineage.clone(),
-                generation: claim.generation,
-            };
+            let identity =
+                JobIdentity { job: claim.job.clone(), lineage: claim.lineage.clone(), generation: claim.generation };
             for (_, factory) in sinks(self.plan) {
                 let (factory, identity, world) = (Arc::clone(factory), identity.clone(), self.world.clone());
                 removed += self.world.blocking.call(move || factory.remove_published(&identity, &world)).await??;
@@ -301,9 +298,7 @@ impl<'a> Driver<'a> {
         let ids = |nodes: &dyn Fn(&NodeKind) -> bool| -> Vec<TaskId> {
             let nodes = attempt.plan.nodes.iter().filter(|node| nodes(&node.kind));
             nodes
-                .flat_map(|node| {
-                    (0..tasks_of(node, config)).map(|task| TaskId { node: node.name.clone(), task })
-                })
+                .flat_map(|node| (0..tasks_of(node, config)).map(|task| TaskId { node: node.name.clone(), task }))
                 .collect()
         };
         let last_completed = start.base.epoch;

@@ -53,7 +53,11 @@ impl OutputEdge {
                     if indices.is_empty() {
                         continue;
                     }
-                    let piece = if indices.len() == rows.len() { rows.clone() } else { rows.take(&UInt32Array::from(indices))? };
+                    let piece = if indices.len() == rows.len() {
+                        rows.clone()
+                    } else {
+                        rows.take(&UInt32Array::from(indices))?
+                    };
                     self.collect(task, piece).await?;
                 }
                 Ok(())

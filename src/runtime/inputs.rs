@@ -15,11 +15,16 @@ use crate::stream::{Barrier, Changes, EventTime, Message};
 /// What a task has to deal with next.
 #[derive(Debug)]
 pub enum InputEvent {
-    Rows { port: usize, rows: Changes },
+    Rows {
+        port: usize,
+        rows: Changes,
+    },
     /// The minimum over the active inputs has moved to this time.
     Watermark(EventTime),
     /// Every input of this port is complete.
-    Ended { port: usize },
+    Ended {
+        port: usize,
+    },
     /// The barrier has come on all inputs.
     Barrier(Barrier),
     /// All inputs are idle now, or one is active again.

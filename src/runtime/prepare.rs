@@ -91,7 +91,14 @@ impl Preparation {
         }
     }
 
-    fn compute(&self, rows: Changes, bad: Vec<BadRow>, bytes: usize, origin: Arc<str>, first_line: u64) -> Result<Prepared> {
+    fn compute(
+        &self,
+        rows: Changes,
+        bad: Vec<BadRow>,
+        bytes: usize,
+        origin: Arc<str>,
+        first_line: u64,
+    ) -> Result<Prepared> {
         let columns: Vec<ArrayRef> =
             self.node.columns.iter().map(|column| column.evaluate(rows.batch())).collect::<Result<_>>()?;
         // NULL rowtimes are judged when the rows have their place; until then the schema must allow them.
@@ -196,8 +203,7 @@ impl Payload {
 }
 
 fn nullable_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
-    let fields: Vec<Field> =
-        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
 }

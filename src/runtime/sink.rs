@@ -80,7 +80,8 @@ impl SinkTask {
             ))
             .with_help("to drop and count such rows: SET 'table.exec.sink.not-null-enforcer' = 'DROP'"));
         }
-        let valid = columns.iter().fold(None, |valid, column| NullBuffer::union(valid.as_ref(), rows.column(*column).nulls()));
+        let valid =
+            columns.iter().fold(None, |valid, column| NullBuffer::union(valid.as_ref(), rows.column(*column).nulls()));
         let Some(valid) = valid else { return Ok(rows) };
         self.counters.add(Counter::NumNullsDropped, valid.null_count() as u64);
         rows.filter(&BooleanArray::new(valid.into_inner(), None))

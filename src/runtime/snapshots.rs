@@ -42,11 +42,7 @@ struct Increment {
 
 impl KeptIncrements {
     /// Adds what was handed over at `barrier` and returns, per operator and table, all that has to be written for it.
-    fn add(
-        &mut self,
-        barrier: Barrier,
-        snapshots: Vec<OperatorSnapshot>,
-    ) -> Result<Tables> {
+    fn add(&mut self, barrier: Barrier, snapshots: Vec<OperatorSnapshot>) -> Result<Tables> {
         self.kept.retain(|increment| increment.epoch > barrier.covered && !barrier.full);
         if self.kept.iter().any(|increment| increment.full) {
             // Written beside the files it was to replace, a full snapshot would count its rows twice.
@@ -63,7 +59,8 @@ impl KeptIncrements {
             .enumerate()
             .map(|(operator, tables)| {
                 let table = |(index, (spec, _)): (usize, &(TableSpec, _))| {
-                    let writers = self.kept.iter().map(|kept| (kept.epoch, Arc::clone(&kept.operators[operator][index].1)));
+                    let writers =
+                        self.kept.iter().map(|kept| (kept.epoch, Arc::clone(&kept.operators[operator][index].1)));
                     (spec.clone(), writers.collect())
                 };
                 tables.iter().enumerate().map(table).collect()

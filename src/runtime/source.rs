@@ -366,8 +366,7 @@ impl Running {
             ..TaskPart::default()
         };
         self.task.outputs.control(Message::Barrier(barrier)).await?;
-        let event =
-            Event::Acknowledged { epoch: barrier.epoch, task: self.task.id.clone(), part: Box::new(part) };
+        let event = Event::Acknowledged { epoch: barrier.epoch, task: self.task.id.clone(), part: Box::new(part) };
         self.task.events.send(event).await;
         Ok(())
     }
@@ -421,7 +420,8 @@ fn poll_splits(
             && let Poll::Ready(prepared) = work.poll_unpin(context)
         {
             let position = split.decoding.pop_front().map(|(_, position)| position);
-            let prepared = prepared.unwrap_or_else(|error| Err(Error::bug(format!("a decoding worker failed: {error}"))));
+            let prepared =
+                prepared.unwrap_or_else(|error| Err(Error::bug(format!("a decoding worker failed: {error}"))));
             return Poll::Ready(Step::Prepared(*index, prepared, position.unwrap_or_else(|| split.position.clone())));
         }
         if split.decoding.len() >= limit {

@@ -214,7 +214,8 @@ impl Session {
         let name = self.job_name(settings.name.as_deref().or(job));
         let config = self.job_config(&settings, name, settings.checkpoints.is_on());
         let is_awaited = planned.is_bounded || settings.dml_sync;
-        let job = StreamingJob::start(planned.stream, config, self.world.clone(), Arc::clone(&self.notices), is_awaited);
+        let job =
+            StreamingJob::start(planned.stream, config, self.world.clone(), Arc::clone(&self.notices), is_awaited);
         Ok(Outcome::Job(job))
     }
 
@@ -256,7 +257,8 @@ impl Session {
                 lineage: (self.new_lineage)(),
                 generation: crate::stream::Generation(1),
             };
-            let rows = crate::batch::insert(query, &target, identity, &self.world, self.batch_options(settings)).await?;
+            let rows =
+                crate::batch::insert(query, &target, identity, &self.world, self.batch_options(settings)).await?;
             (self.notices)(Notice::Note(format!("{rows} rows written to {}", target.table)));
         }
         Ok(Outcome::Done)
@@ -365,7 +367,9 @@ impl Session {
             max_pending_epochs: checkpoints.max_pending_epochs,
             restart: match settings.restart {
                 super::RestartStrategy::None => RestartStrategy::None,
-                super::RestartStrategy::FixedDelay { attempts, delay } => RestartStrategy::FixedDelay { attempts, delay },
+                super::RestartStrategy::FixedDelay { attempts, delay } => {
+                    RestartStrategy::FixedDelay { attempts, delay }
+                }
             },
             memory_limit: settings.memory_limit,
             stop_timeout: settings.stop_timeout,

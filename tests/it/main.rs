@@ -1,3 +1,6 @@
 //! The one integration-test binary: a module a subject.
 
+mod kill;
+mod queries;
+mod support;
 mod tidy;

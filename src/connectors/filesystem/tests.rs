@@ -1,1 +1,439 @@
+//! Reading and publishing files on the fake store, crashes and strangers included.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+
+use super::*;
+use crate::connectors::{Committable, JobIdentity, Polled, Position, SinkTask, SinkWriter, Split, World};
+use crate::storage::{FakeStore, Fault, Store};
+use crate::stream::{Changes, Epoch, Generation, InlineBlocking, ManualClock};
+
+fn world(store: &FakeStore) -> World {
+    World {
+        store: Arc::new(store.clone()),
+        clock: Arc::new(ManualClock::default()),
+        blocking: Arc::new(InlineBlocking),
+    }
+}
+
+fn put(store: &FakeStore, path: &str, content: &str) {
+    let mut file = store.create(Path::new(path)).unwrap();
+    file.write(content.as_bytes()).unwrap();
+    file.finish().unwrap();
+}
+
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]))
+}
+
+fn table(pairs: &[(&str, &str)], settings: &[(&str, &str)]) -> TableContext {
+    let options = |pairs: &[(&str, &str)]| Options::new(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+    TableContext { name: "t".to_owned(), schema: schema(), options: options(pairs), settings: options(settings) }
+}
+
+async fn discover(store: &FakeStore, table: &TableContext) -> Result<(Box<dyn crate::connectors::Source>, Vec<Split>)> {
+    let mut source = FileSystem.source(table)?.open(&[0], 3, &world(store))?;
+    let splits = source.discover().await?;
+    Ok((source, splits))
+}
+
+async fn paths(store: &FakeStore, path: &str) -> Result<Vec<String>> {
+    let (_, splits) = discover(store, &table(&[("path", path), ("format", "csv")], &[])).await?;
+    Ok(splits.into_iter().map(|split| split.id.0).collect())
+}
+
+/// Reads a split to its end: the numbers, and the position behind each chunk with how many came before it.
+async fn read(
+    source: &dyn crate::connectors::Source,
+    split: &Split,
+    from: &Position,
+) -> Result<(Vec<i64>, Vec<(usize, Position)>)> {
+    let mut reader = source.open(&split.id, from).await?;
+    let mut decoder = source.decoder().unwrap();
+    let (mut numbers, mut positions) = (Vec::new(), Vec::new());
+    loop {
+        match reader.next().await? {
+            Polled::Chunk(chunk, position) => {
+                let decoded = decoder.decode(&chunk.bytes, chunk.first_line)?;
+                assert_eq!(decoded.bad, []);
+                assert!(decoded.rows.num_rows() <= 3);
+                numbers.extend(decoded.rows.column(0).as_primitive::<Int64Type>().values());
+                positions.push((numbers.len(), position));
+            }
+            Polled::End => return Ok((numbers, positions)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------- source
+
+#[tokio::test]
+async fn files_directories_and_patterns_name_splits_in_order() {
+    let store = FakeStore::new();
+    for name in ["in/b.csv", "in/a.csv", "in/sub/c.csv", "in/_x.csv", "in/.y", "in/_h/z", "in/empty", "other/a.csv"] {
+        put(&store, name, if name == "in/empty" { "" } else { "1\n" });
+    }
+    assert_eq!(paths(&store, "in").await.unwrap(), ["in/a.csv", "in/b.csv", "in/empty", "in/sub/c.csv"]);
+    assert_eq!(paths(&store, "in/_x.csv").await.unwrap(), ["in/_x.csv"]);
+    assert_eq!(paths(&store, "in/*.csv").await.unwrap(), ["in/a.csv", "in/b.csv"]);
+    assert_eq!(paths(&store, "in/**/*.csv").await.unwrap(), ["in/a.csv", "in/b.csv", "in/sub/c.csv"]);
+    assert_eq!(paths(&store, "*/a.csv").await.unwrap(), ["in/a.csv", "other/a.csv"]);
+    assert_eq!(paths(&store, "in/su?").await.unwrap(), ["in/sub/c.csv"]);
+    assert!(paths(&store, "nowhere").await.unwrap_err().to_string().contains("no file or directory 'nowhere'"));
+    assert!(paths(&store, "in/*.json").await.unwrap_err().to_string().contains("no file matches"));
+    put(&store, "in/d.csv.GZ", "x");
+    assert!(paths(&store, "in").await.unwrap_err().to_string().contains("compressed files are not built yet"));
+}
+
+#[tokio::test]
+async fn every_position_resumes_with_the_rows_that_follow() {
+    let store = FakeStore::new();
+    let content: String = (0..20).map(|n| if n % 4 == 0 { format!("\"{n}\"\r\n") } else { format!("{n}\n") }).collect();
+    put(&store, "in.csv", &format!("n\n{}", content.trim_end()));
+    let table = table(&[("path", "in.csv"), ("format", "csv")], &[("beadline.csv.header", "true")]);
+    let (source, splits) = discover(&store, &table).await.unwrap();
+    let (numbers, positions) = read(source.as_ref(), &splits[0], &splits[0].start).await.unwrap();
+    assert_eq!(numbers, (0..20).collect::<Vec<_>>());
+    assert_eq!(positions.len(), 7);
+    for (count, position) in positions {
+        let text = serde_json::to_string(&position).unwrap();
+        let stored: Position = serde_json::from_str(&text).unwrap();
+        let (rest, _) = read(source.as_ref(), &splits[0], &stored).await.unwrap();
+        assert_eq!(rest, (count as i64..20).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn files_larger_than_a_block_are_read_whole_and_resumed_anywhere() {
+    let store = FakeStore::new();
+    let content: String = (0..400_000).map(|n| format!("{n}\n")).collect();
+    assert!(content.len() > 2 << 20);
+    put(&store, "in.csv", &content);
+    let table = table(&[("path", "in.csv"), ("format", "csv")], &[]);
+    let mut source = FileSystem.source(&table).unwrap().open(&[0], 8192, &world(&store)).unwrap();
+    let split = source.discover().await.unwrap().remove(0);
+    let mut reader = source.open(&split.id, &split.start).await.unwrap();
+    let mut decoder = source.decoder().unwrap();
+    let (mut expected, mut positions) = (0, Vec::new());
+    while let Polled::Chunk(chunk, position) = reader.next().await.unwrap() {
+        assert_eq!(chunk.first_line, expected as u64 + 1);
+        let decoded = decoder.decode(&chunk.bytes, chunk.first_line).unwrap();
+        for number in decoded.rows.column(0).as_primitive::<Int64Type>().values() {
+            assert_eq!(*number, expected);
+            expected += 1;
+        }
+        positions.push((expected, position));
+    }
+    assert_eq!(expected, 400_000);
+    // A file with another time but the same bytes is the same file; the whole prefix is looked at.
+    for (count, position) in positions.iter().step_by(7) {
+        let mut moved = position.clone();
+        moved.0["modified_ms"] = serde_json::json!(-5);
+        for position in [position, &moved] {
+            let mut reader = source.open(&split.id, position).await.unwrap();
+            if *count < 400_000 {
+                let Polled::Chunk(chunk, _) = reader.next().await.unwrap() else { panic!("rows are left") };
+                assert!(chunk.bytes.starts_with(format!("{count}\n").as_bytes()));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_changed_file_is_refused() {
+    let store = FakeStore::new();
+    let table = table(&[("path", "in.csv"), ("format", "csv")], &[]);
+    let long: String = (0..100_000).map(|n| format!("{n:09}\n")).collect();
+    put(&store, "in.csv", &long);
+    let mut source = FileSystem.source(&table).unwrap().open(&[0], 8192, &world(&store)).unwrap();
+    let split = source.discover().await.unwrap().remove(0);
+    let mut reader = source.open(&split.id, &split.start).await.unwrap();
+    let mut position = split.start.clone();
+    for _ in 0..10 {
+        let Polled::Chunk(_, behind) = reader.next().await.unwrap() else { panic!("rows are left") };
+        position = behind;
+    }
+    let refused = async |content: Option<&str>, from: &Position| {
+        store.remove(Path::new("in.csv")).unwrap();
+        if let Some(content) = content {
+            put(&store, "in.csv", content);
+        }
+        let error = source.open(&split.id, from).await.err().expect("a changed file");
+        assert_eq!(error.id(), Some("BL-SOURCE-CHANGED"));
+        assert!(error.message().contains("'in.csv'"));
+        error.message().to_owned()
+    };
+    assert!(refused(Some(&format!("{long}1\n")), &position).await.contains("it had 1000000 bytes and has 1000002"));
+    assert!(refused(Some(&long[..500]), &position).await.contains("has 500"));
+    assert!(refused(Some(&long.replacen('0', "1", 1)), &position).await.contains("its first bytes are others"));
+    let behind_head = long.replace("000010000\n", "000010001\n");
+    assert!(refused(Some(&behind_head), &position).await.contains("are others than those that were read"));
+    assert!(refused(None, &position).await.contains("it is gone"));
+    // What has not been read may change unnoticed, but for the length: that is the price of not reading twice.
+    store.remove(Path::new("in.csv")).unwrap_or(());
+    put(&store, "in.csv", &long.replace("000099999\n", "000099998\n"));
+    source.open(&split.id, &position).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_is_too_long_is_an_error_that_says_where() {
+    let store = FakeStore::new();
+    put(&store, "in.csv", &format!("1\n2\n\"{}", "x".repeat(9 << 20)));
+    let (source, splits) = discover(&store, &table(&[("path", "in.csv"), ("format", "csv")], &[])).await.unwrap();
+    let error = read(source.as_ref(), &splits[0], &splits[0].start).await.unwrap_err();
+    assert_eq!(error.id(), Some("BL-LIM-RECORD-BYTES"));
+    assert!(error.message().starts_with("in.csv, line 3:"));
+    put(&store, "just.csv", &format!("1\n{}\n3\n", " ".repeat((8 << 20) - 1)));
+    let (source, splits) = discover(&store, &table(&[("path", "just.csv"), ("format", "csv")], &[])).await.unwrap();
+    let mut reader = source.open(&splits[0].id, &splits[0].start).await.unwrap();
+    while let Polled::Chunk(chunk, _) = reader.next().await.unwrap() {
+        assert!(chunk.bytes.len() <= 9 << 20);
+    }
+}
+
+#[tokio::test]
+async fn empty_files_end_at_once() {
+    let store = FakeStore::new();
+    put(&store, "empty.csv", "");
+    put(&store, "header.csv", "n\n");
+    for (path, header) in [("empty.csv", "false"), ("empty.csv", "true"), ("header.csv", "true")] {
+        let table = table(&[("path", path), ("format", "csv")], &[("beadline.csv.header", header)]);
+        let (source, splits) = discover(&store, &table).await.unwrap();
+        assert!(read(source.as_ref(), &splits[0], &splits[0].start).await.unwrap().0.is_empty());
+    }
+}
+
+#[test]
+fn paths_of_other_places_are_refused() {
+    let path = |text: &str| super::path(&table(&[("path", text)], &[])).map_err(|error| error.to_string());
+    assert_eq!(path("file:///a/b"), Ok(PathBuf::from("/a/b")));
+    assert_eq!(path("file:/a/b"), Ok(PathBuf::from("/a/b")));
+    assert_eq!(path("a/b"), Ok(PathBuf::from("a/b")));
+    assert!(path("s3://bucket/a").unwrap_err().contains("the scheme 's3' is not built yet"));
+    assert!(path("file://host/a").unwrap_err().contains("another computer"));
+    let error = FileSystem.source(&table(&[("path", "x")], &[])).unwrap_err().to_string();
+    assert!(error.contains("Missing required options are:\n\nformat"));
+    let error = FileSystem.source(&table(&[("path", "x"), ("format", "xml")], &[])).unwrap_err().to_string();
+    assert!(error.contains("available formats: csv, json"));
+}
+
+// --------------------------------------------------------------------------------------------------- sink
+
+const LINEAGE: &str = "0123456789abcdef0123456789abcdef";
+
+fn job(generation: u64) -> JobIdentity {
+    JobIdentity { job: "j".to_owned(), lineage: LINEAGE.to_owned(), generation: Generation(generation) }
+}
+
+fn out(pairs: &[(&str, &str)]) -> TableContext {
+    let mut options = vec![("path", "out"), ("format", "csv")];
+    options.extend(pairs);
+    table(&options, &[])
+}
+
+fn writer(table: &TableContext, store: &FakeStore, generation: u64, task: usize) -> Box<dyn SinkWriter> {
+    let sink = "sink-1".to_owned();
+    let task = SinkTask { identity: job(generation), sink, task, parallelism: 2, schema: schema() };
+    FileSystem.sink(table).unwrap().writer(&task, &world(store)).unwrap()
+}
+
+fn committer(store: &FakeStore, generation: u64) -> Box<dyn crate::connectors::Committer> {
+    FileSystem.sink(&out(&[])).unwrap().committer(&job(generation), &world(store)).unwrap()
+}
+
+fn rows(numbers: std::ops::Range<i64>) -> Changes {
+    let column: ArrayRef = Arc::new(Int64Array::from_iter_values(numbers));
+    Changes::inserts(RecordBatch::try_new(schema(), vec![column]).unwrap())
+}
+
+/// The files that a reader of the directory would see.
+fn visible(store: &FakeStore) -> BTreeMap<String, String> {
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let files = store.files().into_iter().map(|(path, bytes)| (name(&path), String::from_utf8(bytes).unwrap()));
+    files.filter(|(name, _)| !name.starts_with('.')).collect()
+}
+
+async fn staged(store: &FakeStore, generation: u64, epoch: u64, numbers: std::ops::Range<i64>) -> Committable {
+    let mut writer = writer(&out(&[]), store, generation, 0);
+    writer.write(&rows(numbers)).await.unwrap();
+    writer.prepare(Epoch(epoch)).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn rows_are_public_with_the_commit_and_once() {
+    let store = FakeStore::new();
+    let mut writer = writer(&out(&[]), &store, 1, 1);
+    assert_eq!(writer.prepare(Epoch(1)).await.unwrap(), None);
+    writer.write(&rows(0..2)).await.unwrap();
+    writer.write(&rows(2..3)).await.unwrap();
+    let second = writer.prepare(Epoch(2)).await.unwrap().unwrap();
+    writer.write(&rows(3..4)).await.unwrap();
+    let third = writer.prepare(Epoch(3)).await.unwrap().unwrap();
+    assert_eq!((second.rows, second.task, second.epoch), (3, 1, Epoch(2)));
+    assert!(visible(&store).is_empty());
+    let mut committer = committer(&store, 1);
+    for committable in [&second, &third, &second] {
+        committer.commit(committable).await.unwrap();
+    }
+    let sink = format!("{:08x}", xxhash_rust::xxh3::xxh3_64(b"sink-1") >> 32);
+    let expected = [("1-2", "0\n1\n2\n"), ("1-3", "3\n")]
+        .map(|(numbers, text)| (format!("part-{LINEAGE}-{sink}-{numbers}"), text.to_owned()));
+    assert_eq!(visible(&store), BTreeMap::from(expected));
+    // A consumer takes a file away; committing again does not bring it back.
+    let taken = store.files().into_keys().next().unwrap();
+    store.remove(&taken).unwrap();
+    committer.commit(&second).await.unwrap();
+    assert_eq!(visible(&store).len(), 1);
+    assert_eq!(store.files().len(), 1);
+}
+
+#[tokio::test]
+async fn large_and_old_files_are_rolled() {
+    let store = FakeStore::new();
+    let table = out(&[("sink.rolling-policy.file-size", "8 b"), ("csv.null-literal", "-")]);
+    let mut by_size = writer(&table, &store, 1, 0);
+    for number in 0..6 {
+        by_size.write(&rows(number * 10 + 10..number * 10 + 12)).await.unwrap();
+    }
+    let committable = by_size.prepare(Epoch(7)).await.unwrap().unwrap();
+    assert_eq!(committable.rows, 12);
+    committer(&store, 1).commit(&committable).await.unwrap();
+    let names: Vec<String> = visible(&store).into_keys().collect();
+    assert_eq!(names.len(), 3);
+    assert!(names[0].ends_with("-0-7") && names[1].ends_with("-0-7-1") && names[2].ends_with("-0-7-2"));
+    let all: String = visible(&store).into_values().collect();
+    assert_eq!(all.lines().count(), 12);
+
+    let clock = ManualClock::default();
+    let world = World { clock: Arc::new(clock.clone()), ..world(&store) };
+    let task = SinkTask { identity: job(1), sink: "s".to_owned(), task: 0, parallelism: 1, schema: schema() };
+    let mut by_time = FileSystem.sink(&out(&[])).unwrap().writer(&task, &world).unwrap();
+    for _ in 0..3 {
+        by_time.write(&rows(0..1)).await.unwrap();
+        clock.advance(Duration::from_secs(31 * 60));
+    }
+    let committable = by_time.prepare(Epoch(1)).await.unwrap().unwrap();
+    assert_eq!(committable.payload["files"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn each_file_begins_with_the_header() {
+    let store = FakeStore::new();
+    let table = table(&[("path", "out"), ("format", "csv")], &[("beadline.csv.header", "true")]);
+    let mut writer = writer(&table, &store, 1, 0);
+    for epoch in 1..3 {
+        writer.write(&rows(0..1)).await.unwrap();
+        let committable = writer.prepare(Epoch(epoch)).await.unwrap().unwrap();
+        committer(&store, 1).commit(&committable).await.unwrap();
+    }
+    assert_eq!(visible(&store).into_values().collect::<Vec<_>>(), ["n\n0\n", "n\n0\n"]);
+}
+
+#[tokio::test]
+async fn a_start_publishes_what_is_pending_and_clears_what_no_checkpoint_holds() {
+    let store = FakeStore::new();
+    put(&store, "out/part-of-somebody-else", "x");
+    put(&store, "out/.pending-ffffffffffffffffffffffffffffffff-00000000-1-0-0", "another lineage");
+    let covered = staged(&store, 1, 4, 0..2).await;
+    let uncovered = staged(&store, 2, 5, 2..4).await;
+    let later = staged(&store, 9, 6, 4..5).await;
+    let mut unfinished = writer(&out(&[]), &store, 2, 1);
+    unfinished.write(&rows(0..1)).await.unwrap();
+    let mut third = committer(&store, 3);
+    third.recover(std::slice::from_ref(&covered)).await.unwrap();
+    third.recover(std::slice::from_ref(&covered)).await.unwrap();
+    let names: Vec<String> = visible(&store).into_keys().collect();
+    assert_eq!(names.len(), 2);
+    assert!(names[0].ends_with("-0-4") && names[1] == "part-of-somebody-else");
+    let hidden: Vec<_> = store.files().into_keys().filter(|path| path.to_str().unwrap().contains("/.")).collect();
+    // What is left: another lineage's, and that of a later start, which this one has no right to.
+    assert_eq!(hidden.len(), 2);
+    drop((uncovered, later, unfinished));
+}
+
+#[tokio::test]
+async fn a_name_taken_by_a_stranger_stops_the_job_and_costs_nothing() {
+    let store = FakeStore::new();
+    let committable = staged(&store, 1, 4, 0..2).await;
+    let name = committable.payload["files"][0]["final"].as_str().unwrap().to_owned();
+    put(&store, &format!("out/{name}"), "a stranger's\n");
+    let error = committer(&store, 1).commit(&committable).await.unwrap_err();
+    assert!(error.message().contains("the name is taken by a file with another content"));
+    assert_eq!(store.files().len(), 2);
+    // The very same content under both names is what a power loss in the middle of a rename may leave.
+    store.remove(Path::new(&format!("out/{name}"))).unwrap();
+    put(&store, &format!("out/{name}"), "0\n1\n");
+    committer(&store, 1).commit(&committable).await.unwrap();
+    assert_eq!(store.files().len(), 1);
+}
+
+#[tokio::test]
+async fn a_crash_at_any_store_operation_loses_and_doubles_nothing() {
+    for fault in [Fault::Crash, Fault::Fail, Fault::LostReply] {
+        let mut operation = 0;
+        loop {
+            let store = FakeStore::new();
+            let table = out(&[("sink.rolling-policy.file-size", "4 b")]);
+            let mut first = writer(&table, &store, 1, 0);
+            for number in 0..4 {
+                first.write(&rows(number..number + 1)).await.unwrap();
+            }
+            let committable = first.prepare(Epoch(1)).await.unwrap().unwrap();
+            let (before, mut committer_one) = (store.operations(), committer(&store, 1));
+            store.plant(before + operation, fault);
+            let undisturbed = committer_one.commit(&committable).await.is_ok();
+            let done = undisturbed && store.operations() <= before + operation;
+            if fault == Fault::Crash {
+                store.crash();
+            }
+            store.restart();
+            let mut committer_two = committer(&store, 2);
+            committer_two.recover(std::slice::from_ref(&committable)).await.unwrap();
+            // What was confirmed stays, even through a power loss right behind it.
+            store.crash();
+            store.restart();
+            committer_two.recover(&[]).await.unwrap();
+            let all: String = visible(&store).into_values().collect();
+            assert_eq!(all, "0\n1\n2\n3\n", "{fault:?} at operation {operation}");
+            assert_eq!(store.files().len(), visible(&store).len());
+            if done {
+                break;
+            }
+            operation += 1;
+        }
+        assert!(operation > 3);
+    }
+}
+
+#[tokio::test]
+async fn starting_over_removes_the_lineages_own_files_and_no_other() {
+    let store = FakeStore::new();
+    let committable = staged(&store, 1, 1, 0..2).await;
+    committer(&store, 1).commit(&committable).await.unwrap();
+    let _pending = staged(&store, 1, 2, 2..3).await;
+    for stranger in ["notes.txt", "part-0", &format!("part-{LINEAGE}"), &format!("part-{LINEAGE}-zzzzzzzz-0-1")] {
+        put(&store, &format!("out/{stranger}"), "x");
+    }
+    put(&store, "out/part-ffffffffffffffffffffffffffffffff-00000000-0-1", "x");
+    let sink = FileSystem.sink(&out(&[])).unwrap();
+    assert_eq!(sink.remove_published(&job(1), &world(&store)).unwrap(), 1);
+    assert_eq!(store.files().len(), 5);
+    assert_eq!(sink.remove_published(&job(1), &world(&store)).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_the_sink_cannot_take_is_refused() {
+    let store = FakeStore::new();
+    let mut writer = writer(&out(&[]), &store, 1, 0);
+    let update = Changes::new(rows(0..1).into_batch(), vec![crate::stream::ChangeKind::Delete]);
+    assert!(writer.write(&update).await.is_err());
+    put(&store, "out", "a file");
+    let error = committer(&store, 1).recover(&[]).await.unwrap_err();
+    assert!(error.to_string().contains("'path' = 'out' is a file."));
+}

@@ -42,7 +42,20 @@ impl Aggregation {
     /// Whether a function of that (upper-case) name aggregates.
     pub fn is_aggregate(name: &str) -> bool {
         AGGREGATE_FUNCTIONS.iter().any(|(known, _)| *known == name)
-            || matches!(name, "LISTAGG" | "FIRST_VALUE" | "LAST_VALUE" | "ARRAY_AGG" | "COLLECT" | "STDDEV_POP" | "STDDEV_SAMP" | "STDDEV" | "VAR_POP" | "VAR_SAMP" | "VARIANCE")
+            || matches!(
+                name,
+                "LISTAGG"
+                    | "FIRST_VALUE"
+                    | "LAST_VALUE"
+                    | "ARRAY_AGG"
+                    | "COLLECT"
+                    | "STDDEV_POP"
+                    | "STDDEV_SAMP"
+                    | "STDDEV"
+                    | "VAR_POP"
+                    | "VAR_SAMP"
+                    | "VARIANCE"
+            )
     }
 
     /// Adds a key; a key that is there already is not added again.
@@ -102,7 +115,9 @@ impl Aggregation {
         }
         let argument = match list.args.as_slice() {
             [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)] if *name == "COUNT" => None,
-            [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument))] => Some(Binder::new(scope).bind(argument)?),
+            [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument))] => {
+                Some(Binder::new(scope).bind(argument)?)
+            }
             _ => return Err(Error::query(format!("{name} takes one argument")).with_help(*doc)),
         };
         let (udf, output) = aggregate(name, argument.as_ref().map(|argument| &argument.data_type))

@@ -12,8 +12,8 @@ use super::{at, literal};
 use crate::error::{Error, Result};
 use crate::expressions::{
     Argument, ArithmeticOperator, CAST, CURRENT_WATERMARK, Call, CastShape, Function, MINUS_INTERVAL, Nulls,
-    PLUS_INTERVAL, TIMESTAMPDIFF, TRY_CAST, arithmetic_function, arithmetic_type, common_type, digits,
-    function_list, is_castable, is_native, is_numeric, lookup, operand, type_name, unit_length,
+    PLUS_INTERVAL, TIMESTAMPDIFF, TRY_CAST, arithmetic_function, arithmetic_type, common_type, digits, function_list,
+    is_castable, is_native, is_numeric, lookup, operand, type_name, unit_length,
 };
 use crate::options::nearest;
 use crate::sql::{IntervalLength, SqlType, interval_length};
@@ -136,9 +136,8 @@ impl<'a> Binder<'a> {
                 self.call_named(name, arguments)
             }
             ast::Expr::Function(function) => self.function(function),
-            ast::Expr::Interval(_) => {
-                Err(Error::query("an interval stands only behind a time and + or -").with_help("as in ts - INTERVAL '5' SECOND"))
-            }
+            ast::Expr::Interval(_) => Err(Error::query("an interval stands only behind a time and + or -")
+                .with_help("as in ts - INTERVAL '5' SECOND")),
             ast::Expr::Subquery(_) | ast::Expr::InSubquery { .. } | ast::Expr::Exists { .. } => {
                 Err(Error::query("subqueries inside expressions are not built yet"))
             }
@@ -179,7 +178,8 @@ impl<'a> Binder<'a> {
                 let output = number.data_type.clone();
                 if matches!(output, DataType::Decimal128(..)) {
                     let nullable = number.nullable;
-                    let call = Call::new(arithmetic_function(ArithmeticOperator::Minus), output.clone(), nullable, Vec::new());
+                    let call =
+                        Call::new(arithmetic_function(ArithmeticOperator::Minus), output.clone(), nullable, Vec::new());
                     return Ok(Typed::new(call.on(vec![zero.expression, number.expression]), output, nullable));
                 }
                 Ok(Typed::new(infix(zero.expression, Operator::Minus, number.expression), output, number.nullable))
@@ -349,11 +349,8 @@ impl<'a> Binder<'a> {
         let (mut branches, data_type) = to_common_type(branches, "the branches of a CASE")?;
         let nullable = branches.iter().any(|branch| branch.nullable);
         let otherwise = branches.pop().map(|branch| Box::new(branch.expression));
-        let branches = whens
-            .into_iter()
-            .zip(branches)
-            .map(|(when, then)| (Box::new(when), Box::new(then.expression)))
-            .collect();
+        let branches =
+            whens.into_iter().zip(branches).map(|(when, then)| (Box::new(when), Box::new(then.expression))).collect();
         Ok(Typed::new(Expr::Case(Case::new(None, branches, otherwise)), data_type, nullable))
     }
 
@@ -389,7 +386,8 @@ impl<'a> Binder<'a> {
                 return Err(Error::query(format!("{name} does not take a query")));
             }
         };
-        let arguments: Vec<&ast::Expr> = arguments.iter().map(|argument| plain_argument(&name, argument)).collect::<Result<_>>()?;
+        let arguments: Vec<&ast::Expr> =
+            arguments.iter().map(|argument| plain_argument(&name, argument)).collect::<Result<_>>()?;
         match (name.as_str(), arguments.as_slice()) {
             ("CURRENT_WATERMARK", [rowtime]) => self.current_watermark(rowtime),
             ("COALESCE" | "IFNULL" | "NVL", [_, ..]) => self.coalesce(&arguments),
@@ -416,7 +414,8 @@ impl<'a> Binder<'a> {
             ("TIMESTAMPDIFF", [unit, from, to]) => {
                 let unit = unit.to_string();
                 let length = unit_length(&unit).ok_or_else(|| {
-                    Error::query(format!("{unit} is no unit of time")).with_help("SECOND, MINUTE, HOUR, DAY, MONTH or YEAR")
+                    Error::query(format!("{unit} is no unit of time"))
+                        .with_help("SECOND, MINUTE, HOUR, DAY, MONTH or YEAR")
                 })?;
                 let (from, to) = (self.bind(from)?, self.bind(to)?);
                 let (from, to) = same_type(from, to, Operator::Minus)?;
@@ -439,8 +438,11 @@ impl<'a> Binder<'a> {
             other => return Err(Error::query(format!("CURRENT_WATERMARK takes the rowtime column, not {other}"))),
         };
         if !column.is_rowtime || !self.scope.has_watermark() {
-            return Err(Error::query(format!("The argument of CURRENT_WATERMARK() must be a rowtime attribute, but `{}` is none.", column.name))
-                .with_help("name the column of the table's WATERMARK clause itself, not a copy of it"));
+            return Err(Error::query(format!(
+                "The argument of CURRENT_WATERMARK() must be a rowtime attribute, but `{}` is none.",
+                column.name
+            ))
+            .with_help("name the column of the table's WATERMARK clause itself, not a copy of it"));
         }
         if self.aggregation.is_some() {
             return Err(Error::query("CURRENT_WATERMARK is known of rows, not of groups"));
@@ -504,9 +506,8 @@ fn call(function: &'static Function, arguments: Vec<Typed>) -> Result<Typed> {
         .iter()
         .map(|typed| Argument { data_type: typed.data_type.clone(), number: typed.number, text: typed.text.clone() })
         .collect();
-    let typing = (function.typing)(&seen).map_err(|reason| {
-        Error::query(format!("{}: {reason}", function.name)).with_help(function.doc)
-    })?;
+    let typing = (function.typing)(&seen)
+        .map_err(|reason| Error::query(format!("{}: {reason}", function.name)).with_help(function.doc))?;
     let nullable = function.nulls == Nulls::Possible || arguments.iter().any(|argument| argument.nullable);
     let arguments = arguments
         .into_iter()
@@ -542,7 +543,8 @@ fn shift(time: Typed, operator: ArithmeticOperator, length: IntervalLength, inte
     };
     // A literal keeps what was written of its fraction; the sum has the unit's digits.
     let time = Typed { precision: None, ..time };
-    let call = Call::new(function, time.data_type.clone(), time.nullable, vec![months, millis]).with_detail(interval.to_string());
+    let call = Call::new(function, time.data_type.clone(), time.nullable, vec![months, millis])
+        .with_detail(interval.to_string());
     Ok(Typed::new(call.on(vec![time.expression]), time.data_type, time.nullable))
 }
 

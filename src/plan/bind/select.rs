@@ -15,7 +15,10 @@ use crate::error::{Error, Result};
 enum Item<'a> {
     /// All visible columns.
     All,
-    Expression { expression: &'a ast::Expr, alias: Option<&'a str> },
+    Expression {
+        expression: &'a ast::Expr,
+        alias: Option<&'a str>,
+    },
 }
 
 impl QueryBinder<'_> {
@@ -90,7 +93,11 @@ impl QueryBinder<'_> {
                     ast::Expr::Identifier(ident) => items.iter().any(|item| item.alias() == Some(ident.value.as_str())),
                     _ => false,
                 };
-                Err(if alias { error.with_help("an alias of the SELECT list is not known in GROUP BY: repeat the expression") } else { error })
+                Err(if alias {
+                    error.with_help("an alias of the SELECT list is not known in GROUP BY: repeat the expression")
+                } else {
+                    error
+                })
             }
         }
     }
@@ -165,7 +172,10 @@ fn bind_items(items: &[Item<'_>], scope: &Scope, binder: &mut Binder<'_>) -> Res
                 }
                 for column in scope.visible() {
                     let expression = Expr::Column(Column::new_unqualified(&column.name));
-                    outputs.push((Typed::new(expression, column.data_type.clone(), column.nullable), Some(column.name.clone())));
+                    outputs.push((
+                        Typed::new(expression, column.data_type.clone(), column.nullable),
+                        Some(column.name.clone()),
+                    ));
                 }
             }
             Item::Expression { expression, alias } => {

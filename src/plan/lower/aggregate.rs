@@ -32,7 +32,10 @@ impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Flow> {
         if let Some(over) = over_window(&aggregate.input)? {
             let key = |name: &str| {
-                aggregate.group_expr.iter().any(|key| matches!(over.resolve(key), Some(Expr::Column(column)) if column.name == name))
+                aggregate
+                    .group_expr
+                    .iter()
+                    .any(|key| matches!(over.resolve(key), Some(Expr::Column(column)) if column.name == name))
             };
             if key(WINDOW_COLUMNS[0]) && key(WINDOW_COLUMNS[1]) {
                 return self.window_aggregate(aggregate, &over);
@@ -73,7 +76,8 @@ impl Lowering<'_> {
             }
         }
         let calls = self.calls(aggregate, |argument| {
-            let expression = over.resolve(argument).ok_or_else(|| Error::bug("an argument is a column of the input"))?;
+            let expression =
+                over.resolve(argument).ok_or_else(|| Error::bug("an argument is a column of the input"))?;
             refuse_bounds(expression, "an aggregate function")?;
             Ok(before.add(&text(argument), expression.clone()))
         })?;
@@ -140,7 +144,8 @@ impl Lowering<'_> {
         let calls = self.calls(aggregate, |argument| index_of(&schema, argument))?;
         let retract = flow.mode != ChangelogMode::Append;
         spread(&mut flow);
-        let local = GroupLocalSpec { input: Arc::clone(&flow.schema), keys: keys.clone(), calls: calls.clone(), retract };
+        let local =
+            GroupLocalSpec { input: Arc::clone(&flow.schema), keys: keys.clone(), calls: calls.clone(), retract };
         flow.push(Arc::new(local));
         let partial = Arc::clone(&flow.schema);
         let key_fields = partial.fields().iter().take(keys.len()).map(|field| field.as_ref().clone());
@@ -160,7 +165,11 @@ impl Lowering<'_> {
     }
 
     /// The calls of an aggregation; `column` finds the column of an argument before the local phase.
-    fn calls(&self, aggregate: &Aggregate, mut column: impl FnMut(&Expr) -> Result<usize>) -> Result<Vec<AggregateCall>> {
+    fn calls(
+        &self,
+        aggregate: &Aggregate,
+        mut column: impl FnMut(&Expr) -> Result<usize>,
+    ) -> Result<Vec<AggregateCall>> {
         let schema = aggregate.schema.fields();
         let keys = aggregate.group_expr.len();
         aggregate
@@ -221,17 +230,17 @@ fn spread(flow: &mut Flow) {
 fn rearrange(flow: &mut Flow, order: &[usize], aggregate: &Aggregate) {
     let names = aggregate.schema.fields().iter().map(|field| field.name());
     let is_identity = order.len() == flow.schema.fields().len()
-        && order.iter().zip(names.clone()).enumerate().all(|(index, (place, name))| {
-            *place == index && flow.schema.field(index).name() == name
-        });
+        && order
+            .iter()
+            .zip(names.clone())
+            .enumerate()
+            .all(|(index, (place, name))| *place == index && flow.schema.field(index).name() == name);
     if is_identity {
         return;
     }
     let columns: Vec<Scalar> = order.iter().map(|index| Scalar::column(&flow.schema, *index)).collect();
-    let fields = columns
-        .iter()
-        .zip(names)
-        .map(|(column, name)| Field::new(name, column.data_type().clone(), column.nullable()));
+    let fields =
+        columns.iter().zip(names).map(|(column, name)| Field::new(name, column.data_type().clone(), column.nullable()));
     let output = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let spec: Arc<dyn OperatorSpec> =
         Arc::new(CalcSpec { input: Arc::clone(&flow.schema), condition: None, columns, output });

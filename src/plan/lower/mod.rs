@@ -87,7 +87,13 @@ impl<'a> Lowering<'a> {
                 let watermark = projection.expr.iter().chain(&conditions).any(reads_watermark);
                 let mut flow = self.lower(input, watermark)?;
                 let schema = plan.schema().as_arrow();
-                calc(&mut flow, input, &conditions, &projection.expr, schema.fields().iter().map(|field| field.name().as_str()))?;
+                calc(
+                    &mut flow,
+                    input,
+                    &conditions,
+                    &projection.expr,
+                    schema.fields().iter().map(|field| field.name().as_str()),
+                )?;
                 Ok(flow)
             }
             LogicalPlan::Filter(_) => {
@@ -96,14 +102,14 @@ impl<'a> Lowering<'a> {
                 let mut flow = self.lower(input, watermark)?;
                 // The hidden column is there or not, whatever the logical plan says.
                 let names: Vec<String> = flow.schema.fields().iter().map(|field| field.name().clone()).collect();
-                let columns: Vec<Expr> =
-                    names.iter().map(|name| Expr::Column(Column::new_unqualified(name))).collect();
+                let columns: Vec<Expr> = names.iter().map(|name| Expr::Column(Column::new_unqualified(name))).collect();
                 calc(&mut flow, input, &conditions, &columns, names.iter().map(String::as_str))?;
                 Ok(flow)
             }
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
             LogicalPlan::Union(union) => {
-                let flows = union.inputs.iter().map(|input| self.lower(input, watermark)).collect::<Result<Vec<_>>>()?;
+                let flows =
+                    union.inputs.iter().map(|input| self.lower(input, watermark)).collect::<Result<Vec<_>>>()?;
                 self.merge(flows)
             }
             LogicalPlan::Values(values) => self.values(values),
@@ -174,7 +180,8 @@ impl<'a> Lowering<'a> {
             calc(&mut flow, &input, &[], &columns, names.into_iter())?;
             return Ok(flow);
         }
-        let (parallelism, mode, is_fresh, schema) = (flow.parallelism, flow.mode, flow.is_fresh, Arc::clone(&flow.schema));
+        let (parallelism, mode, is_fresh, schema) =
+            (flow.parallelism, flow.mode, flow.is_fresh, Arc::clone(&flow.schema));
         let from = self.close(flow);
         let mut copies = Vec::new();
         for columns in projections {
@@ -244,9 +251,8 @@ fn has_watermark(schema: &datafusion::common::DFSchema) -> bool {
 }
 
 fn bounded_only(what: &str) -> Error {
-    Error::query(format!("{what} is not built yet for streams")).with_help(
-        "over bounded tables it runs once as a batch: SET 'execution.runtime-mode' = 'batch'",
-    )
+    Error::query(format!("{what} is not built yet for streams"))
+        .with_help("over bounded tables it runs once as a batch: SET 'execution.runtime-mode' = 'batch'")
 }
 
 /// Drops columns that nobody reads, down to the scans.
@@ -270,9 +276,7 @@ fn through_projections(plan: &LogicalPlan) -> Result<(Vec<(String, Expr)>, &Logi
                 (field.name().clone(), Expr::Column(Column::new(qualifier.cloned(), field.name())))
             })
             .collect(),
-        _ => fields
-            .map(|field| (field.name().clone(), Expr::Column(Column::new_unqualified(field.name()))))
-            .collect(),
+        _ => fields.map(|field| (field.name().clone(), Expr::Column(Column::new_unqualified(field.name())))).collect(),
     };
     let mut below = plan;
     while let LogicalPlan::Projection(projection) = below {

@@ -85,20 +85,22 @@ impl Lowering<'_> {
     /// Late rows to their table: columns by name, what an operator does not have as NULL.
     fn late_rows(&mut self, outputs: &[LateOutput], late: &LateSink) -> Result<()> {
         if outputs.is_empty() {
-            return Err(Error::query("LATE RECORDS INTO has no meaning here: no operator of this query refuses rows for their time")
-                .with_span(late.span)
-                .with_help("rows can be late for a window aggregate: GROUP BY window_start, window_end"));
+            return Err(Error::query(
+                "LATE RECORDS INTO has no meaning here: no operator of this query refuses rows for their time",
+            )
+            .with_span(late.span)
+            .with_help("rows can be late for a window aggregate: GROUP BY window_start, window_end"));
         }
         let mut from = Vec::new();
         for output in outputs {
             let columns = late_columns(output, late)?;
             let fields = late.target.schema.fields().iter().zip(&columns);
-            let fields = fields.map(|(field, column)| {
-                Field::new(field.name(), field.data_type().clone(), column.nullable())
-            });
+            let fields =
+                fields.map(|(field, column)| Field::new(field.name(), field.data_type().clone(), column.nullable()));
             let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
             let index = self.plan.nodes.len();
-            let spec = CalcSpec { input: Arc::clone(&output.schema), condition: None, columns, output: Arc::clone(&schema) };
+            let spec =
+                CalcSpec { input: Arc::clone(&output.schema), condition: None, columns, output: Arc::clone(&schema) };
             self.plan.nodes.push(Node {
                 name: format!("late-{index}"),
                 kind: NodeKind::Chain(vec![Arc::new(spec)]),
