@@ -225,7 +225,9 @@ impl<'a> QueryBinder<'a> {
 fn scan(table: &Arc<Table>) -> Result<BoundQuery> {
     let schema = table.physical_schema();
     let source = Arc::new(TableReference::new(Arc::clone(table)));
-    let plan = LogicalPlanBuilder::scan(table.name.as_str(), source, None).and_then(LogicalPlanBuilder::build).map_err(bug)?;
+    // As text the name would be parsed, and lose its case.
+    let name = datafusion::common::TableReference::bare(table.name.as_str());
+    let plan = LogicalPlanBuilder::scan(name.clone(), source, None).and_then(LogicalPlanBuilder::build).map_err(bug)?;
     let physical = Scope {
         qualifier: None,
         columns: schema
@@ -235,9 +237,7 @@ fn scan(table: &Arc<Table>) -> Result<BoundQuery> {
             .collect(),
     };
     // The scan's fields are qualified by the table's name, everything above is not.
-    let qualified = |column: &str| {
-        Expr::Column(Column::new(Some(datafusion::common::TableReference::bare(table.name.as_str())), column))
-    };
+    let qualified = |column: &str| Expr::Column(Column::new(Some(name.clone()), column));
     let unqualified: Vec<Expr> =
         physical.columns.iter().map(|column| qualified(&column.name).alias(&column.name)).collect();
     let plan = LogicalPlan::Projection(Projection::try_new(unqualified, Arc::new(plan)).map_err(bug)?);
