@@ -66,12 +66,12 @@ impl<'a> QueryBinder<'a> {
                 self.ctes.push((cte.alias.name.value.clone(), bound));
             }
         }
-        let bound = self.body(&query.body);
+        let bound = match &query.order_by {
+            Some(order) => self.ordered(&query.body, order),
+            None => self.body(&query.body),
+        };
         self.ctes.truncate(outer_ctes);
         let mut bound = bound?;
-        if let Some(order) = &query.order_by {
-            bound = sort(bound, order)?;
-        }
         if let Some(limit) = &query.limit_clause {
             bound = limited(bound, limit)?;
         }
@@ -91,11 +91,7 @@ impl<'a> QueryBinder<'a> {
                 let all = matches!(set_quantifier, ast::SetQuantifier::All);
                 let (left, right) = (self.body(left)?, self.body(right)?);
                 let united = union(left, right)?;
-                if all {
-                    Ok(united)
-                } else {
-                    Err(not_built("UNION without ALL").with_help("write SELECT DISTINCT … FROM (… UNION ALL …)"))
-                }
+                if all { Ok(united) } else { Err(not_built("UNION without ALL").with_help("write SELECT DISTINCT … FROM (… UNION ALL …)")) }
             }
             ast::SetExpr::SetOperation { op, .. } => Err(not_built(&op.to_string())),
             ast::SetExpr::Table(table) => {
@@ -104,6 +100,34 @@ impl<'a> QueryBinder<'a> {
             }
             other => Err(Error::query(format!("{other} is no query"))),
         }
+    }
+
+    /// A query in order. A key that is no column of the result may be one of what a SELECT reads: it then goes along as
+    /// a hidden column.
+    fn ordered(&mut self, body: &ast::SetExpr, order: &ast::OrderBy) -> Result<BoundQuery> {
+        let ast::OrderByKind::Expressions(keys) = &order.kind else { return Err(not_built("ORDER BY ALL")) };
+        let heard = self.warnings.len();
+        let bound = self.body(body)?;
+        let is_hidden = |key: &ast::OrderByExpr| Binder::new(&bound.scope).bind(&key.expr).is_err();
+        let hidden: Vec<usize> = (0..keys.len()).filter(|key| is_hidden(&keys[*key])).collect();
+        let select = match body {
+            ast::SetExpr::Select(select) if !hidden.is_empty() && select.distinct.is_none() => select,
+            _ => return sort(bound, keys, &[]),
+        };
+        let mut wide = select.clone();
+        wide.projection.extend(hidden.iter().map(|key| ast::SelectItem::ExprWithAlias {
+            expr: keys[*key].expr.clone(),
+            alias: ast::Ident::new(order_column(*key)),
+        }));
+        self.warnings.truncate(heard);
+        let Ok(wide) = self.body(&ast::SetExpr::Select(wide)) else { return sort(bound, keys, &[]) };
+        let sorted = sort(wide, keys, &hidden)?;
+        let columns = sorted.scope.visible().cloned().map(|column| {
+            let expression = Expr::Column(Column::new_unqualified(&column.name));
+            (Typed::new(expression, column.data_type.clone(), column.nullable), column)
+        });
+        let columns = columns.collect();
+        project(sorted, columns)
     }
 
     /// A table of a FROM.
@@ -186,12 +210,7 @@ impl<'a> QueryBinder<'a> {
         let time = input.scope.visible().find(|column| column.name == call.time_column);
         let Some(time) = time else {
             let ident = ast::Ident::new(&call.time_column);
-            return Err(input
-                .scope
-                .resolve(&[ident])
-                .err()
-                .unwrap_or_else(|| Error::bug("a column is there and not"))
-                .with_span(call.time_span));
+            return Err(input.scope.resolve(&[ident]).err().unwrap_or_else(|| Error::bug("a column is there and not")).with_span(call.time_span));
         };
         if !time.is_rowtime || !input.scope.has_watermark() {
             return Err(Error::query(format!(
@@ -234,8 +253,9 @@ impl<'a> QueryBinder<'a> {
 fn scan(table: &Arc<Table>) -> Result<BoundQuery> {
     let schema = table.physical_schema();
     let source = Arc::new(TableReference::new(Arc::clone(table)));
-    let plan =
-        LogicalPlanBuilder::scan(table.name.as_str(), source, None).and_then(LogicalPlanBuilder::build).map_err(bug)?;
+    // As text the name would be parsed, and lose its case.
+    let name = datafusion::common::TableReference::bare(table.name.as_str());
+    let plan = LogicalPlanBuilder::scan(name.clone(), source, None).and_then(LogicalPlanBuilder::build).map_err(bug)?;
     let physical = Scope {
         qualifier: None,
         columns: schema
@@ -245,9 +265,7 @@ fn scan(table: &Arc<Table>) -> Result<BoundQuery> {
             .collect(),
     };
     // The scan's fields are qualified by the table's name, everything above is not.
-    let qualified = |column: &str| {
-        Expr::Column(Column::new(Some(datafusion::common::TableReference::bare(table.name.as_str())), column))
-    };
+    let qualified = |column: &str| Expr::Column(Column::new(Some(name.clone()), column));
     let unqualified: Vec<Expr> =
         physical.columns.iter().map(|column| qualified(&column.name).alias(&column.name)).collect();
     let plan = LogicalPlan::Projection(Projection::try_new(unqualified, Arc::new(plan)).map_err(bug)?);
@@ -344,9 +362,7 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
     let mut expressions: Vec<Expr> = Vec::new();
     let mut names: Vec<String> = Vec::new();
     let computed = aggregation.keys().iter().map(|key| (&key.column.name, &key.expression));
-    for (name, expression) in
-        computed.chain(aggregation.arguments().iter().map(|(name, expression)| (name, expression)))
-    {
+    for (name, expression) in computed.chain(aggregation.arguments().iter().map(|(name, expression)| (name, expression))) {
         if names.contains(name) {
             continue;
         }
@@ -363,11 +379,11 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
     }
     let computed = LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input.plan)).map_err(bug)?);
     let keys = aggregation.keys().iter().map(|key| Expr::Column(Column::new_unqualified(&key.column.name))).collect();
-    let calls = aggregation.calls().iter().map(|call| call.expression.clone().alias(&call.column.name)).collect();
+    let calls =
+        aggregation.calls().iter().map(|call| call.expression.clone().alias(&call.column.name)).collect();
     let aggregate = Aggregate::try_new(Arc::new(computed), keys, calls).map_err(bug)?;
     let columns = aggregation.keys().iter().map(|key| key.column.clone());
-    let mut columns: Vec<ScopeColumn> =
-        columns.chain(aggregation.calls().iter().map(|call| call.column.clone())).collect();
+    let mut columns: Vec<ScopeColumn> = columns.chain(aggregation.calls().iter().map(|call| call.column.clone())).collect();
     let is_window = [WindowColumn::Start, WindowColumn::End]
         .iter()
         .all(|bound| columns.iter().any(|column| column.window == Some(*bound)));
@@ -391,8 +407,7 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
 /// UNION ALL: columns by position, brought to a common type, with the names of the first query.
 fn union(left: BoundQuery, right: BoundQuery) -> Result<BoundQuery> {
     let keep_watermark = left.scope.has_watermark() && right.scope.has_watermark();
-    let (one, two): (Vec<_>, Vec<_>) =
-        (left.scope.visible().cloned().collect(), right.scope.visible().cloned().collect());
+    let (one, two): (Vec<_>, Vec<_>) = (left.scope.visible().cloned().collect(), right.scope.visible().cloned().collect());
     if one.len() != two.len() {
         return Err(Error::query(format!("Column count mismatch in UNION ALL: {} and {}", one.len(), two.len())));
     }
@@ -452,12 +467,7 @@ fn values(rows: &ast::Values) -> Result<BoundQuery> {
         let mut data_type = DataType::Null;
         for row in &bound {
             data_type = common_type(&data_type, &row[index].data_type).ok_or_else(|| {
-                Error::query(format!(
-                    "column {} of VALUES has values of types {} and {}",
-                    index + 1,
-                    type_name(&data_type),
-                    type_name(&row[index].data_type)
-                ))
+                Error::query(format!("column {} of VALUES has values of types {} and {}", index + 1, type_name(&data_type), type_name(&row[index].data_type)))
             })?;
         }
         let nullable = bound.iter().any(|row| row[index].nullable);
@@ -465,12 +475,7 @@ fn values(rows: &ast::Values) -> Result<BoundQuery> {
     }
     let values = bound
         .into_iter()
-        .map(|row| {
-            row.into_iter()
-                .zip(&columns)
-                .map(|(typed, column)| Ok(cast(typed, &column.data_type)?.expression))
-                .collect()
-        })
+        .map(|row| row.into_iter().zip(&columns).map(|(typed, column)| Ok(cast(typed, &column.data_type)?.expression)).collect())
         .collect::<Result<Vec<Vec<Expr>>>>()?;
     let scope = Scope { qualifier: None, columns };
     let schema = Arc::new(df_schema(&scope)?);
@@ -485,23 +490,33 @@ pub fn one_row() -> Result<BoundQuery> {
     Ok(BoundQuery { plan: LogicalPlan::Values(Values { schema, values }), scope })
 }
 
-fn sort(input: BoundQuery, order: &ast::OrderBy) -> Result<BoundQuery> {
-    let ast::OrderByKind::Expressions(keys) = &order.kind else { return Err(not_built("ORDER BY ALL")) };
+/// The hidden column of a key of ORDER BY.
+fn order_column(key: usize) -> String {
+    format!("$order{key}")
+}
+
+/// Sorts by the keys, of which those in `hidden` are hidden columns.
+fn sort(input: BoundQuery, keys: &[ast::OrderByExpr], hidden: &[usize]) -> Result<BoundQuery> {
     let visible: Vec<ScopeColumn> = input.scope.visible().cloned().collect();
     let keys = keys
         .iter()
-        .map(|key| {
+        .enumerate()
+        .map(|(index, key)| {
+            let (ascending, nulls_first) = (key.options.asc.unwrap_or(true), key.options.nulls_first);
+            // NULLs sort low in Flink.
+            let nulls_first = nulls_first.unwrap_or(ascending);
+            if hidden.contains(&index) {
+                let column = Expr::Column(Column::new_unqualified(order_column(index)));
+                return Ok(SortExpr::new(column, ascending, nulls_first));
+            }
             let mut typed = Binder::new(&input.scope).bind(&key.expr)?;
             if let Some(number) = typed.number {
                 let column = usize::try_from(number).ok().and_then(|number| visible.get(number.checked_sub(1)?));
-                let column = column
-                    .ok_or_else(|| at(Error::query(format!("there is no column {number} to order by")), &key.expr))?;
+                let column = column.ok_or_else(|| at(Error::query(format!("there is no column {number} to order by")), &key.expr))?;
                 let expression = Expr::Column(Column::new_unqualified(&column.name));
                 typed = Typed::new(expression, column.data_type.clone(), column.nullable);
             }
-            let ascending = key.options.asc.unwrap_or(true);
-            // NULLs sort low in Flink.
-            Ok(SortExpr::new(typed.expression, ascending, key.options.nulls_first.unwrap_or(ascending)))
+            Ok(SortExpr::new(typed.expression, ascending, nulls_first))
         })
         .collect::<Result<Vec<_>>>()?;
     let plan = LogicalPlan::Sort(Sort { expr: keys, input: Arc::new(input.plan), fetch: None });
