@@ -3,4 +3,5 @@
 mod kill;
 mod queries;
 mod support;
+mod slt;
 mod tidy;
