@@ -184,9 +184,7 @@ fn generate(rows: usize, json: &std::path::Path) -> Vec<RecordBatch> {
 }
 
 fn batch(auctions: Vec<i64>, times: Vec<i64>) -> RecordBatch {
-    let columns: [(&str, ArrayRef); 2] = [
-        ("auction", Arc::new(Int64Array::from(auctions))),
-        ("ts", Arc::new(TimestampMillisecondArray::from(times))),
-    ];
+    let columns: [(&str, ArrayRef); 2] =
+        [("auction", Arc::new(Int64Array::from(auctions))), ("ts", Arc::new(TimestampMillisecondArray::from(times)))];
     RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).expect("a batch")
 }

@@ -81,9 +81,12 @@ impl Rewrite<'_> {
     fn source(&self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
         let Some((node, schema)) = source_node(plan, false, 0)? else { return Ok(None) };
         if !node.factory.is_bounded() {
-            return Err(Error::query(format!("table `{}` is unbounded, so a batch over it would never end", node.table))
-                .with_help("SET 'execution.runtime-mode' = 'streaming'")
-                .with_help("or bound it, as with 'number-of-rows' for datagen"));
+            return Err(Error::query(format!(
+                "table `{}` is unbounded, so a batch over it would never end",
+                node.table
+            ))
+            .with_help("SET 'execution.runtime-mode' = 'streaming'")
+            .with_help("or bound it, as with 'number-of-rows' for datagen"));
         }
         let name = node.table.clone();
         let table = BatchTable::new(node, schema, self.world.clone(), self.options);

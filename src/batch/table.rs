@@ -145,9 +145,8 @@ fn rows(reading: Reading) -> impl Stream<Item = Result<RecordBatch>> + Send + 's
     let preparation = Arc::clone(&shared.preparation);
     let prepared = payloads.map(move |payload: Result<_>| {
         let preparation = Arc::clone(&preparation);
-        let work = payload.map(|(payload, decoder)| {
-            SpawnedTask::spawn(async move { preparation.prepare(payload, decoder) })
-        });
+        let work =
+            payload.map(|(payload, decoder)| SpawnedTask::spawn(async move { preparation.prepare(payload, decoder) }));
         async move { joined(work?).await }
     });
     prepared.buffered(ahead).map(move |prepared| {

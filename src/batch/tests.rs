@@ -192,7 +192,10 @@ async fn order_limit_values_union_and_with() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_condition_keeps_rows_away_from_what_would_fail() {
     let bench = Bench::local();
-    assert_eq!(bench.ordered("SELECT id FROM Events WHERE id <> 1 AND 10 / (id - 1) > 3 ORDER BY id").await, ["2", "3"]);
+    assert_eq!(
+        bench.ordered("SELECT id FROM Events WHERE id <> 1 AND 10 / (id - 1) > 3 ORDER BY id").await,
+        ["2", "3"]
+    );
     let rows = bench.ordered("SELECT 10 / (id - 1) AS x FROM Events WHERE id <> 1 ORDER BY x DESC LIMIT 1").await;
     assert_eq!(rows, ["10"]);
     let error = bench.error("SELECT SUM(10 / (id - 1)) FROM Events GROUP BY twice").await;

@@ -9,10 +9,10 @@ use arrow::compute::{is_not_null, not};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
 
+use super::stream_plan::{OnError, SourceNode};
 use crate::connectors::{Chunk, Polled, Position};
 use crate::error::{Error, Result};
 use crate::formats::{BadRow, Decoder};
-use super::stream_plan::{OnError, SourceNode};
 use crate::stream::{Changes, EventTime, WATERMARK_COLUMN};
 
 /// How rows of one source are prepared; shared by its workers.

@@ -91,7 +91,11 @@ impl<'a> QueryBinder<'a> {
                 let all = matches!(set_quantifier, ast::SetQuantifier::All);
                 let (left, right) = (self.body(left)?, self.body(right)?);
                 let united = union(left, right)?;
-                if all { Ok(united) } else { Err(not_built("UNION without ALL").with_help("write SELECT DISTINCT … FROM (… UNION ALL …)")) }
+                if all {
+                    Ok(united)
+                } else {
+                    Err(not_built("UNION without ALL").with_help("write SELECT DISTINCT … FROM (… UNION ALL …)"))
+                }
             }
             ast::SetExpr::SetOperation { op, .. } => Err(not_built(&op.to_string())),
             ast::SetExpr::Table(table) => {
@@ -210,7 +214,12 @@ impl<'a> QueryBinder<'a> {
         let time = input.scope.visible().find(|column| column.name == call.time_column);
         let Some(time) = time else {
             let ident = ast::Ident::new(&call.time_column);
-            return Err(input.scope.resolve(&[ident]).err().unwrap_or_else(|| Error::bug("a column is there and not")).with_span(call.time_span));
+            return Err(input
+                .scope
+                .resolve(&[ident])
+                .err()
+                .unwrap_or_else(|| Error::bug("a column is there and not"))
+                .with_span(call.time_span));
         };
         if !time.is_rowtime || !input.scope.has_watermark() {
             return Err(Error::query(format!(
@@ -362,7 +371,9 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
     let mut expressions: Vec<Expr> = Vec::new();
     let mut names: Vec<String> = Vec::new();
     let computed = aggregation.keys().iter().map(|key| (&key.column.name, &key.expression));
-    for (name, expression) in computed.chain(aggregation.arguments().iter().map(|(name, expression)| (name, expression))) {
+    for (name, expression) in
+        computed.chain(aggregation.arguments().iter().map(|(name, expression)| (name, expression)))
+    {
         if names.contains(name) {
             continue;
         }
@@ -379,11 +390,11 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
     }
     let computed = LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input.plan)).map_err(bug)?);
     let keys = aggregation.keys().iter().map(|key| Expr::Column(Column::new_unqualified(&key.column.name))).collect();
-    let calls =
-        aggregation.calls().iter().map(|call| call.expression.clone().alias(&call.column.name)).collect();
+    let calls = aggregation.calls().iter().map(|call| call.expression.clone().alias(&call.column.name)).collect();
     let aggregate = Aggregate::try_new(Arc::new(computed), keys, calls).map_err(bug)?;
     let columns = aggregation.keys().iter().map(|key| key.column.clone());
-    let mut columns: Vec<ScopeColumn> = columns.chain(aggregation.calls().iter().map(|call| call.column.clone())).collect();
+    let mut columns: Vec<ScopeColumn> =
+        columns.chain(aggregation.calls().iter().map(|call| call.column.clone())).collect();
     let is_window = [WindowColumn::Start, WindowColumn::End]
         .iter()
         .all(|bound| columns.iter().any(|column| column.window == Some(*bound)));
@@ -407,7 +418,8 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
 /// UNION ALL: columns by position, brought to a common type, with the names of the first query.
 fn union(left: BoundQuery, right: BoundQuery) -> Result<BoundQuery> {
     let keep_watermark = left.scope.has_watermark() && right.scope.has_watermark();
-    let (one, two): (Vec<_>, Vec<_>) = (left.scope.visible().cloned().collect(), right.scope.visible().cloned().collect());
+    let (one, two): (Vec<_>, Vec<_>) =
+        (left.scope.visible().cloned().collect(), right.scope.visible().cloned().collect());
     if one.len() != two.len() {
         return Err(Error::query(format!("Column count mismatch in UNION ALL: {} and {}", one.len(), two.len())));
     }
@@ -467,7 +479,12 @@ fn values(rows: &ast::Values) -> Result<BoundQuery> {
         let mut data_type = DataType::Null;
         for row in &bound {
             data_type = common_type(&data_type, &row[index].data_type).ok_or_else(|| {
-                Error::query(format!("column {} of VALUES has values of types {} and {}", index + 1, type_name(&data_type), type_name(&row[index].data_type)))
+                Error::query(format!(
+                    "column {} of VALUES has values of types {} and {}",
+                    index + 1,
+                    type_name(&data_type),
+                    type_name(&row[index].data_type)
+                ))
             })?;
         }
         let nullable = bound.iter().any(|row| row[index].nullable);
@@ -475,7 +492,12 @@ fn values(rows: &ast::Values) -> Result<BoundQuery> {
     }
     let values = bound
         .into_iter()
-        .map(|row| row.into_iter().zip(&columns).map(|(typed, column)| Ok(cast(typed, &column.data_type)?.expression)).collect())
+        .map(|row| {
+            row.into_iter()
+                .zip(&columns)
+                .map(|(typed, column)| Ok(cast(typed, &column.data_type)?.expression))
+                .collect()
+        })
         .collect::<Result<Vec<Vec<Expr>>>>()?;
     let scope = Scope { qualifier: None, columns };
     let schema = Arc::new(df_schema(&scope)?);
@@ -512,7 +534,8 @@ fn sort(input: BoundQuery, keys: &[ast::OrderByExpr], hidden: &[usize]) -> Resul
             let mut typed = Binder::new(&input.scope).bind(&key.expr)?;
             if let Some(number) = typed.number {
                 let column = usize::try_from(number).ok().and_then(|number| visible.get(number.checked_sub(1)?));
-                let column = column.ok_or_else(|| at(Error::query(format!("there is no column {number} to order by")), &key.expr))?;
+                let column = column
+                    .ok_or_else(|| at(Error::query(format!("there is no column {number} to order by")), &key.expr))?;
                 let expression = Expr::Column(Column::new_unqualified(&column.name));
                 typed = Typed::new(expression, column.data_type.clone(), column.nullable);
             }

@@ -88,10 +88,8 @@ pub fn source_node(
     let table = &table_of(&scan.source)?.table;
     let all: Vec<usize> = (0..table.physical_schema().fields().len()).collect();
     let projection = scan.projection.clone().unwrap_or(all);
-    let compiled = columns
-        .iter()
-        .map(|(_, column)| compile(column, &scan.projected_schema))
-        .collect::<Result<Vec<Scalar>>>()?;
+    let compiled =
+        columns.iter().map(|(_, column)| compile(column, &scan.projected_schema)).collect::<Result<Vec<Scalar>>>()?;
     let watermark = match watermark_node {
         None => None,
         Some(node) => {
@@ -128,8 +126,7 @@ pub fn source_node(
         watermark,
         carry_watermark,
         on_error,
-        idle_timeout_ms: idle
-            .map_or(idle_timeout_ms, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
+        idle_timeout_ms: idle.map_or(idle_timeout_ms, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
     };
     Ok(Some((source, Arc::new(Schema::new(fields)))))
 }
