@@ -44,7 +44,7 @@ impl Cell {
     #[inline]
     pub fn new(kind: CellKind, start: usize, end: usize) -> Self {
         debug_assert!(start <= end && end <= LONGEST_SCANNED, "decoders check the length of a chunk");
-        Self((kind as u64) << 60 | ((end - start) as u64) << 30 | start as u64)
+        Self(((kind as u64) << 60) | (((end - start) as u64) << 30) | start as u64)
     }
 
     #[inline]
