@@ -5,6 +5,7 @@
 //! in the runtime, once.
 
 mod blackhole;
+pub mod common;
 mod datagen;
 mod filesystem;
 pub mod memory;
