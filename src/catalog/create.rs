@@ -84,7 +84,7 @@ impl Catalog {
             query: create.query.clone(),
             text: create.query_text.clone(),
         };
-        check(&view)?;
+        check(&view).map_err(|error| error.with_span(create.name.span))?;
         self.entries.insert(view.name.clone(), Entry::View(Arc::new(view)));
         Ok(Created::New)
     }

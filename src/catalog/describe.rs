@@ -49,6 +49,23 @@ pub fn describe(table: &Table) -> Result<RecordBatch> {
     Ok(RecordBatch::try_from_iter_with_nullable(all.into_iter().map(|(name, array)| (name, array, true)))?)
 }
 
+/// The same of a view: name, type, whether it can be NULL.
+pub fn describe_view(columns: &[(String, String, bool)]) -> Result<RecordBatch> {
+    let names: StringArray = columns.iter().map(|(name, ..)| Some(name.as_str())).collect();
+    let types: StringArray = columns.iter().map(|(_, data_type, _)| Some(data_type.as_str())).collect();
+    let nulls: BooleanArray = columns.iter().map(|(.., nullable)| Some(*nullable)).collect();
+    let nothing: ArrayRef = Arc::new(StringArray::new_null(columns.len()));
+    let all: [(&str, ArrayRef); 6] = [
+        ("name", Arc::new(names)),
+        ("type", Arc::new(types)),
+        ("null", Arc::new(nulls)),
+        ("key", Arc::clone(&nothing)),
+        ("extras", Arc::clone(&nothing)),
+        ("watermark", nothing),
+    ];
+    Ok(RecordBatch::try_from_iter_with_nullable(all.into_iter().map(|(name, array)| (name, array, true)))?)
+}
+
 /// A CREATE TABLE that makes the same table, with the settings that belong to it in front.
 pub fn show_create_table(table: &Table) -> String {
     let mut text = String::new();

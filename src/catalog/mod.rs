@@ -6,7 +6,7 @@ mod describe;
 mod table;
 
 pub use create::Created;
-pub use describe::{describe, show_create_table, show_create_view};
+pub use describe::{describe, describe_view, show_create_table, show_create_view};
 pub use table::{Column, ColumnSource, Handle, Table, View, Watermark};
 
 use std::collections::BTreeMap;

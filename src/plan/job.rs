@@ -7,7 +7,7 @@ use datafusion::common::Column as PlanColumn;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use sqlparser::ast;
 
-use super::bind::{Binder, BoundQuery, QueryBinder, Scope, ScopeColumn, Typed, cast_to_sql, sql_type};
+use super::bind::{Binder, BoundQuery, QueryBinder, Scope, ScopeColumn, Typed, at, cast_to_sql, sql_type};
 use super::lower::{LateSink, Lowering, PlanSettings, SinkTarget, check_read_once, is_bounded, is_implicit, optimize};
 use super::stream_plan::{ChangelogMode, NodeKind, StreamPlan};
 use crate::catalog::{Catalog, Column, Table, View};
@@ -66,6 +66,7 @@ pub fn plan_query(
     settings: &PlanSettings,
     sink: Arc<dyn SinkFactory>,
 ) -> Result<Planned> {
+    let statement = query;
     let query = bind_select(query, catalog)?;
     let target = SinkTarget {
         table: "collect".to_owned(),
@@ -75,8 +76,17 @@ pub fn plan_query(
         primary_key: Vec::new(),
     };
     let mut lowering = Lowering::new(settings);
-    lowering.insert(&query.plan, &target, None)?;
+    lowering.insert(&query.plan, &target, None).map_err(|error| blamed(error, statement))?;
     finish(lowering, vec![query.plan], query.warnings, query.schema)
+}
+
+/// Where the blame for an error of lowering lies, as far as the text tells.
+fn blamed(error: Error, query: &ast::Query) -> Error {
+    match (&query.order_by, &query.limit_clause) {
+        (Some(order), _) => at(error, order),
+        (None, Some(limit)) => at(error, limit),
+        (None, None) => at(error, query),
+    }
 }
 
 /// A SELECT as a logical plan with exactly its visible columns.
@@ -176,6 +186,19 @@ pub fn check_view(view: &View, catalog: &Catalog) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// The columns of a view: name, type, whether it can be NULL.
+pub fn view_columns(view: &View, catalog: &Catalog) -> Result<Vec<(String, String, bool)>> {
+    let bound = QueryBinder::new(catalog).query(&view.query)?;
+    let columns = bound.scope.visible().enumerate().map(|(index, column)| {
+        let name = view.columns.get(index).unwrap_or(&column.name).clone();
+        let rowtime = if column.is_rowtime { " *ROWTIME*" } else { "" };
+        // A row whose event time is NULL is refused when it is read; the declared type takes NULL all the same.
+        let nullable = column.nullable || column.is_rowtime;
+        (name, format!("{}{rowtime}", type_name(&column.data_type)), nullable)
+    });
+    Ok(columns.collect())
 }
 
 /// A table as somewhere to write.

@@ -12,6 +12,7 @@ pub mod windows;
 pub use explain::explain;
 pub use job::{
     LogicalQuery, Planned, bind_insert, bind_select, check_view, plan_inserts, plan_query, sink_target, type_of,
+    view_columns,
 };
 pub use lower::{LateSink, PlanSettings, SinkTarget, constant_rows, optimize, source_node};
 pub use prepare::{Payload, Placed, Preparation, Prepared};

@@ -11,12 +11,12 @@ use sqlparser::ast;
 
 use super::job::{StreamingJob, streaming_rows};
 use super::{JobSettings, Notice, Outcome, RuntimeMode, Settings};
-use crate::catalog::{Catalog, Entry, Handle, Table, describe, show_create_table, show_create_view};
+use crate::catalog::{Catalog, Entry, Handle, Table, describe, describe_view, show_create_table, show_create_view};
 use crate::connectors::memory::{ChannelSink, MemorySource, Pusher};
 use crate::connectors::{SinkMode, World};
-use crate::error::{Error, Result};
+use crate::error::{Blame, Error, Result};
 use crate::expressions::function_list;
-use crate::plan::{self, PlanSettings, Planned, check_view, explain, plan_inserts, plan_query, type_of};
+use crate::plan::{self, PlanSettings, Planned, check_view, explain, plan_inserts, plan_query, type_of, view_columns};
 use crate::runtime::{JobConfig, RestartStrategy, Yields};
 use crate::sql::{
     CreateTable, DropKind, Insert, ObjectName, ShowKind, Statement, StatementAt, on_large_stack, parse_script,
@@ -160,7 +160,15 @@ impl Session {
 
     /// Executes one statement. `job` names a job if `pipeline.name` does not; without either it never resumes.
     pub async fn execute(&mut self, statement: StatementAt, job: Option<&str>) -> Result<Outcome> {
-        let StatementAt { statement, .. } = statement;
+        let StatementAt { statement, span, .. } = statement;
+        // What blames the query without saying where means the whole statement.
+        self.execute_anything(statement, job).await.map_err(|error| match error.blame() {
+            Blame::Query => error.with_span(span),
+            _ => error,
+        })
+    }
+
+    async fn execute_anything(&mut self, statement: Statement, job: Option<&str>) -> Result<Outcome> {
         match statement {
             Statement::Insert(insert) => self.insert(vec![*insert], job).await,
             Statement::StatementSet(inserts) => self.insert(inserts, job).await,
@@ -196,7 +204,10 @@ impl Session {
             }
             Statement::Show(kind) => self.show(&kind),
             Statement::Describe(name) => {
-                let described = describe(self.catalog.table(&name)?)?;
+                let described = match self.catalog.entry(&name)? {
+                    Entry::Table(table) => describe(table)?,
+                    Entry::View(view) => describe_view(&on_large_stack(|| view_columns(view, &self.catalog))?)?,
+                };
                 Ok(Outcome::Table(described.schema(), vec![described]))
             }
             Statement::Drop { kind, name, if_exists } => self.drop_entry(kind, &name, if_exists),

@@ -131,7 +131,8 @@ impl AsyncDB for Database {
     type ColumnType = DefaultColumnType;
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Said> {
-        let sql = sql.replace("$OUT", &self.out.path().to_string_lossy());
+        let out = self.out.path().to_string_lossy().into_owned();
+        let sql = sql.replace("$OUT", &out);
         // `WARNINGS` in place of a statement: what was said since the last time.
         let rows = if sql == "WARNINGS" {
             Some(std::mem::take(&mut *self.warnings.lock().expect("no one panics while listening")))
@@ -142,7 +143,7 @@ impl AsyncDB for Database {
             None => DBOutput::StatementComplete(0),
             Some(rows) => DBOutput::Rows {
                 types: vec![DefaultColumnType::Text],
-                rows: rows.into_iter().map(|row| vec![row]).collect(),
+                rows: rows.into_iter().map(|row| vec![row.replace(&out, "$OUT")]).collect(),
             },
         })
     }

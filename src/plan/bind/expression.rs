@@ -379,6 +379,14 @@ impl<'a> Binder<'a> {
         if Aggregation::is_aggregate(&name) {
             return self.aggregate(&name, function);
         }
+        if matches!(name.as_str(), "TUMBLE" | "HOP" | "SESSION") {
+            return Err(Error::query(format!(
+                "{name} as a function of rows, as in GROUP BY {name}(ts, …), is not built yet"
+            ))
+            .with_help(format!(
+                "put it into FROM: {name}(TABLE t, DESCRIPTOR(ts), …), with GROUP BY window_start, window_end"
+            )));
+        }
         let arguments = match &function.args {
             ast::FunctionArguments::None => &[][..],
             ast::FunctionArguments::List(list) => &list.args[..],

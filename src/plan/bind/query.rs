@@ -62,21 +62,21 @@ impl<'a> QueryBinder<'a> {
             for cte in &with.cte_tables {
                 let bound = self.query(&cte.query)?;
                 let columns: Vec<String> = cte.alias.columns.iter().map(|column| column.name.value.clone()).collect();
-                let bound = rename(bound, &columns)?;
+                let bound = rename(bound, &columns).map_err(|error| at(error, &cte.alias))?;
                 self.ctes.push((cte.alias.name.value.clone(), bound));
             }
         }
         let bound = match &query.order_by {
-            Some(order) => self.ordered(&query.body, order),
-            None => self.body(&query.body),
+            Some(order) => self.ordered(&query.body, order).map_err(|error| at(error, order)),
+            None => self.body(&query.body).map_err(|error| at(error, query.body.as_ref())),
         };
         self.ctes.truncate(outer_ctes);
         let mut bound = bound?;
         if let Some(limit) = &query.limit_clause {
-            bound = limited(bound, limit)?;
+            bound = limited(bound, limit).map_err(|error| at(error, limit))?;
         }
-        if query.fetch.is_some() {
-            return Err(not_built("FETCH").with_help("write LIMIT n"));
+        if let Some(fetch) = &query.fetch {
+            return Err(at(not_built("FETCH").with_help("write LIMIT n"), fetch));
         }
         bound.scope.qualifier = None;
         Ok(bound)
@@ -156,8 +156,9 @@ impl<'a> QueryBinder<'a> {
                 let bound = self.table_factor(&table_with_joins.relation)?;
                 aliased(bound, alias.as_ref())
             }
-            ast::TableFactor::NestedJoin { .. } => Err(not_built("joins")),
-            other => Err(at(Error::query(format!("{other} in FROM is not built yet")), other)),
+            ast::TableFactor::NestedJoin { .. } => Err(at(not_built("JOIN"), factor)),
+            other => Err(at(Error::query(format!("{other} in FROM is not built yet")), other)
+                .with_help("FROM takes a table, a view, a query in parentheses, TUMBLE(…) or HOP(…)")),
         }
     }
 
@@ -317,7 +318,7 @@ fn scan(table: &Arc<Table>) -> Result<BoundQuery> {
 fn aliased(bound: BoundQuery, alias: Option<&ast::TableAlias>) -> Result<BoundQuery> {
     let Some(alias) = alias else { return Ok(bound) };
     let columns: Vec<String> = alias.columns.iter().map(|column| column.name.value.clone()).collect();
-    let mut bound = rename(bound, &columns)?;
+    let mut bound = rename(bound, &columns).map_err(|error| at(error, alias))?;
     bound.scope.qualifier = Some(alias.name.value.clone());
     Ok(bound)
 }

@@ -28,8 +28,8 @@ impl QueryBinder<'_> {
         let mut input = match select.from.as_slice() {
             [] => super::query::one_row()?,
             [table] if table.joins.is_empty() => self.table_factor(&table.relation)?,
-            [_] => return Err(not_built("joins")),
-            _ => return Err(not_built("joins (a comma in FROM)")),
+            [table] => return Err(table.joins.iter().fold(not_built("JOIN"), at)),
+            [_, second, ..] => return Err(at(not_built("JOIN (a comma in FROM)"), second)),
         };
         if let Some(condition) = &select.selection {
             let condition = Binder::new(&input.scope).bind_condition(condition)?;
@@ -38,7 +38,7 @@ impl QueryBinder<'_> {
         let items: Vec<Item<'_>> = select.projection.iter().map(item).collect::<Result<_>>()?;
         let group_by = match &select.group_by {
             ast::GroupByExpr::Expressions(keys, modifiers) if modifiers.is_empty() => keys.as_slice(),
-            _ => return Err(not_built("GROUP BY ALL, ROLLUP and CUBE")),
+            _ => return Err(not_built("GROUP BY with ALL, ROLLUP or CUBE")),
         };
         let calls_aggregates = select.having.is_some() || items.iter().any(|item| item.calls_aggregate());
         let bound = if group_by.is_empty() && !calls_aggregates {
@@ -65,7 +65,7 @@ impl QueryBinder<'_> {
         let mut aggregation = Aggregation::default();
         for key in group_by {
             if let ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_) = key {
-                return Err(at(not_built("GROUPING SETS, CUBE and ROLLUP"), key));
+                return Err(at(not_built("GROUP BY with GROUPING SETS, CUBE or ROLLUP"), key));
             }
             let typed = self.group_key(key, &scope, items)?;
             aggregation.add_key(typed, &scope);
@@ -258,5 +258,5 @@ fn refuse_clauses(select: &ast::Select) -> Result<()> {
 }
 
 pub fn not_built(what: &str) -> Error {
-    Error::query(format!("{what}: not built yet"))
+    Error::query(format!("{what} is not built yet"))
 }
