@@ -2,5 +2,7 @@
 
 mod kill;
 mod queries;
+mod simulated;
+mod simulation;
 mod support;
 mod tidy;
