@@ -87,12 +87,12 @@ pub struct Start {
     /// Further settings.
     pub settings: Vec<(&'static str, String)>,
     /// Replaced in the statements: a changed query.
-    pub change: Option<(&'static str, &'static str)>,
+    pub changes: &'static [(&'static str, &'static str)],
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { seed: 1, parallelism: 2, every_rows: 50, fresh: false, settings: Vec::new(), change: None }
+        Self { seed: 1, parallelism: 2, every_rows: 50, fresh: false, settings: Vec::new(), changes: &[] }
     }
 }
 
@@ -109,8 +109,8 @@ impl Start {
             settings.set(key, value)?;
         }
         let mut script = format!("{TABLES}{INSERT}");
-        if let Some((from, to)) = self.change {
-            assert!(script.contains(from), "{from} is not in the main job");
+        for (from, to) in self.changes {
+            assert!(script.contains(*from), "{from} is not in the main job");
             script = script.replace(from, to);
         }
         match session.sql(&script).await? {
@@ -194,8 +194,35 @@ pub fn published(store: &FakeStore) -> Published {
     tables
 }
 
+/// A disk with the same files, of which one has other content or is gone.
+pub fn damaged(store: &FakeStore, damaged: &Path, content: Option<&[u8]>) -> FakeStore {
+    let copy = FakeStore::new();
+    for (path, bytes) in store.files() {
+        let bytes = if path == damaged { content } else { Some(bytes.as_slice()) };
+        if let Some(bytes) = bytes {
+            copy.put_if_absent(&path, bytes).expect("room for a copy");
+        }
+    }
+    copy
+}
+
 /// The files of a disk that belong to nobody once the job has finished: pending output and halves of writes.
 pub fn leftovers(store: &FakeStore) -> Vec<String> {
     let names = store.files().into_keys().map(|path| path.display().to_string());
     names.filter(|name| name.contains("/.")).collect()
+}
+
+/// Names what is missing and what is too much.
+pub fn assert_same(found: &Published, expected: &Published, what: &str) {
+    for (table, rows) in expected {
+        let nothing = Vec::new();
+        let found = found.get(table).unwrap_or(&nothing);
+        let missing: Vec<_> = rows.iter().filter(|row| !found.contains(row)).collect();
+        let other: Vec<_> = found.iter().filter(|row| !rows.contains(row)).collect();
+        assert!(
+            found == rows,
+            "after {what}, table {table}: {missing:?} missing, {other:?} added, {} rows",
+            found.len()
+        );
+    }
 }

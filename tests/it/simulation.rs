@@ -6,7 +6,7 @@ use futures::FutureExt;
 use beadline::session::Ending;
 use beadline::storage::{FakeStore, Fault};
 
-use crate::simulated::{Published, Start, disk, leftovers, published, runtime, soon};
+use crate::simulated::{Published, Start, assert_same, disk, leftovers, published, runtime, soon};
 use crate::support::full;
 
 /// How a process ends at a planted crash.
@@ -56,21 +56,6 @@ fn check(store: &FakeStore, start: &Start, undisturbed: &Undisturbed, what: &str
     let ended = start.run(store).unwrap_or_else(|error| panic!("the run after {what} failed: {error}"));
     assert!(matches!(ended.ending, Ending::Finished | Ending::AlreadyFinished), "after {what}: {ended:?}");
     assert_same(&published(store), &undisturbed.expected, what);
-}
-
-/// Names what is missing and what is too much.
-fn assert_same(found: &Published, expected: &Published, what: &str) {
-    for (table, rows) in expected {
-        let nothing = Vec::new();
-        let found = found.get(table).unwrap_or(&nothing);
-        let missing: Vec<_> = rows.iter().filter(|row| !found.contains(row)).collect();
-        let other: Vec<_> = found.iter().filter(|row| !rows.contains(row)).collect();
-        assert!(
-            found == rows,
-            "after {what}, table {table}: {missing:?} missing, {other:?} added, {} rows",
-            found.len()
-        );
-    }
 }
 
 /// Crashes at every `step`-th operation, in both ways, then lets the job finish.
