@@ -368,6 +368,25 @@ fn a_stop_that_takes_too_long_says_what_the_next_start_finds() {
     assert_eq!(visible(&sink), (0..120).collect::<Vec<_>>());
 }
 
+#[test]
+fn a_job_that_fails_on_its_way_to_a_stop_goes_on_stopping() {
+    for seed in 0..12 {
+        let store = FakeStore::new();
+        let unreliable = Unreliable { seed, failures_in_100: 80, delay: Duration::from_millis(25) };
+        let sink = MemorySink::new(SinkMode::Append).unreliable(unreliable);
+        let config = JobConfig { checkpoint_interval: Some(Duration::from_millis(60)), ..config(seed) };
+        let ended = runtime().block_on(soon(async {
+            let plan = kept_back(3000, &sink);
+            let job = beadline::runtime::start(plan, config, world(&store, false), Arc::new(|_| {}));
+            let _ = tokio::time::timeout(Duration::from_millis(500), pending::<()>()).await;
+            job.stop().await;
+            job.wait().await
+        }));
+        let ending = ended.expect("it ends well").ending;
+        assert!(matches!(ending, Ending::Stopped { resumable: true, .. }), "seed {seed}: {ending:?}");
+    }
+}
+
 // ------------------------------------------------------------------------- windows over several splits
 
 /// A row: number, key, time in seconds.
