@@ -57,9 +57,15 @@ fn config(seed: u64) -> JobConfig {
 }
 
 /// Runs a plan to its end, or for `time` and then leaves it as a kill would (`None`).
-fn run(plan: &StreamPlan, config: JobConfig, store: &FakeStore, time: Option<Duration>) -> Option<Result<JobSummary>> {
+fn run(
+    plan: &StreamPlan,
+    config: JobConfig,
+    store: &FakeStore,
+    is_slow: bool,
+    time: Option<Duration>,
+) -> Option<Result<JobSummary>> {
     let ended = runtime().block_on(soon(async {
-        let job = beadline::runtime::start(plan.clone(), config, world(store, false), Arc::new(|_| {}));
+        let job = beadline::runtime::start(plan.clone(), config, world(store, is_slow), Arc::new(|_| {}));
         match time {
             None => Some(job.wait().await),
             Some(time) => tokio::time::timeout(time, job.wait()).await.ok(),
@@ -326,7 +332,7 @@ fn every_row_is_visible_once_whatever_commits_and_processes_do() {
             };
             let time = (starts < 3).then(|| Duration::from_millis(250 + 77 * (seed % 5)));
             starts += 1;
-            match run(&plan, config, &store, time) {
+            match run(&plan, config, &store, seed % 2 == 1, time) {
                 Some(ended) => {
                     assert_eq!(ended.expect("it ends well").ending, Ending::Finished, "seed {seed}");
                     break;
@@ -363,7 +369,7 @@ fn a_stop_that_takes_too_long_says_what_the_next_start_finds() {
     assert_eq!(error.id(), Some("BL-LIM-STOP-TIMEOUT"), "{error}");
     assert!(error.to_string().contains("complete"), "{error}");
     store.restart();
-    let ended = run(&kept_back(120, &sink), config, &store, None);
+    let ended = run(&kept_back(120, &sink), config, &store, false, None);
     assert_eq!(ended.expect("it ends").expect("it ends well").ending, Ending::Finished);
     assert_eq!(visible(&sink), (0..120).collect::<Vec<_>>());
 }
@@ -377,7 +383,7 @@ fn a_job_that_fails_on_its_way_to_a_stop_goes_on_stopping() {
         let config = JobConfig { checkpoint_interval: Some(Duration::from_millis(60)), ..config(seed) };
         let ended = runtime().block_on(soon(async {
             let plan = kept_back(3000, &sink);
-            let job = beadline::runtime::start(plan, config, world(&store, false), Arc::new(|_| {}));
+            let job = beadline::runtime::start(plan, config, world(&store, seed % 2 == 1), Arc::new(|_| {}));
             let _ = tokio::time::timeout(Duration::from_millis(500), pending::<()>()).await;
             job.stop().await;
             job.wait().await

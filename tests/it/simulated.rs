@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use beadline::connectors::World;
@@ -58,15 +59,17 @@ impl Clock for PausedClock {
     }
 }
 
-/// Work with files that takes a while, as on threads; it goes on when whoever waits for it is gone.
-#[derive(Debug)]
-struct SlowBlocking;
+/// Work with files that takes now more, now less time, as on threads; it goes on when whoever waits for it is gone.
+#[derive(Debug, Default)]
+struct SlowBlocking {
+    calls: AtomicU64,
+}
 
 impl Blocking for SlowBlocking {
     fn run(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, Result<()>> {
+        let time = Duration::from_millis(self.calls.fetch_add(1, Ordering::Relaxed) * 37 % 101);
         let running = tokio::spawn(async move {
-            let while_ago = tokio::time::timeout(Duration::from_millis(70), std::future::pending::<()>());
-            let _ = while_ago.await;
+            let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
             work();
         });
         Box::pin(async { running.await.map_err(|error| Error::bug(format!("blocking work failed: {error}"))) })
@@ -79,7 +82,7 @@ pub fn world(store: &FakeStore, is_slow: bool) -> World {
     World {
         store: Arc::new(store.clone()),
         clock: Arc::new(PausedClock { start: tokio::time::Instant::now() }),
-        blocking: if is_slow { Arc::new(SlowBlocking) } else { Arc::new(InlineBlocking) },
+        blocking: if is_slow { Arc::new(SlowBlocking::default()) } else { Arc::new(InlineBlocking) },
     }
 }
 
