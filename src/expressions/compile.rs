@@ -26,6 +26,16 @@ pub fn compile(expression: &Expr, input: &DFSchema) -> Result<Scalar> {
 /// Compiles a condition made of `conjuncts` that all have to hold, in this order: one that may fail sees only the rows
 /// that the earlier ones let through, so `b <> 0 AND a / b > 1` never divides by zero.
 pub fn compile_condition(conjuncts: &[Expr], input: &DFSchema) -> Result<Option<Scalar>> {
+    let Some(whole) = condition(conjuncts)? else { return Ok(None) };
+    let mut parts: Vec<&Expr> = Vec::new();
+    conjuncts.iter().for_each(|conjunct| split(conjunct, &mut parts));
+    let names: Vec<_> = parts.iter().map(|part| text(part)).collect();
+    let compiled = compile(&whole, input)?;
+    Ok(Some(compiled.with_text(names.join(" AND "))))
+}
+
+/// The same as one expression.
+pub fn condition(conjuncts: &[Expr]) -> Result<Option<Expr>> {
     let mut parts: Vec<&Expr> = Vec::new();
     conjuncts.iter().for_each(|conjunct| split(conjunct, &mut parts));
     let Some((first, rest)) = parts.split_first() else {
@@ -39,9 +49,7 @@ pub fn compile_condition(conjuncts: &[Expr], input: &DFSchema) -> Result<Option<
             whole.and((*part).clone())
         };
     }
-    let names: Vec<_> = parts.iter().map(|part| text(part)).collect();
-    let compiled = compile(&whole, input)?;
-    Ok(Some(compiled.with_text(names.join(" AND "))))
+    Ok(Some(whole))
 }
 
 /// Splits a condition at its ANDs.

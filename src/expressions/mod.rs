@@ -17,7 +17,7 @@ mod types;
 pub use aggregates::{aggregate, aggregate_type};
 pub use arithmetic::{MINUS_INTERVAL, PLUS_INTERVAL, function as arithmetic_function, is_native, operand};
 pub use cast::{CAST, CastShape, TRY_CAST, is_castable, parse_decimal};
-pub use compile::{compile, compile_condition, is_fallible, split};
+pub use compile::{compile, compile_condition, condition, is_fallible, split};
 pub use function::{
     AGGREGATE_FUNCTIONS, Argument, Call, Function, Nulls, SPECIAL_FORMS, Style, Typing, function_list, functions,
     lookup,
@@ -44,12 +44,10 @@ pub(crate) fn scalar_error(error: datafusion::error::DataFusionError) -> Error {
             D::ArrowError(inner, _) => (*inner).into(),
             other => Error::data(other.find_root().strip_backtrace()),
         },
-        D::External(_) => match error {
-            D::External(inner) => match inner.downcast::<Error>() {
-                Ok(ours) => *ours,
-                Err(other) => Error::data(other.to_string()),
-            },
-            other => Error::data(other.strip_backtrace()),
+        // Tasks that share an input share its error: it may be ours at any depth.
+        D::External(inner) => match inner.downcast_ref::<Error>() {
+            Some(ours) => ours.clone(),
+            None => Error::data(inner.to_string()),
         },
         other => Error::bug(other.strip_backtrace()),
     }

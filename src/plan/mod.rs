@@ -5,6 +5,7 @@ mod explain;
 mod job;
 mod lower;
 pub mod nodes;
+mod prepare;
 mod stream_plan;
 pub mod windows;
 
@@ -13,7 +14,8 @@ pub use job::{
     LogicalQuery, Planned, bind_insert, bind_select, check_view, plan_inserts, plan_query, sink_target, type_of,
     view_columns,
 };
-pub use lower::{LateSink, PlanSettings, SinkTarget, constant_rows};
+pub use lower::{LateSink, PlanSettings, SinkTarget, constant_rows, optimize, source_node};
+pub use prepare::{Payload, Placed, Preparation, Prepared};
 pub use stream_plan::{
     ChangelogMode, Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, SinkNode, SourceNode, StreamPlan,
     WatermarkSpec,

@@ -7,11 +7,15 @@
 
 use std::sync::Arc;
 
+use arrow::array::{Array, BooleanArray};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::SchemaRef;
 
 use crate::connectors::{SinkFactory, SourceFactory};
+use crate::error::{Error, Result};
 use crate::expressions::Scalar;
 use crate::operators::OperatorSpec;
+use crate::stream::Changes;
 
 /// A job's nodes in topological order: an edge leads from a lower to a higher index.
 #[derive(Debug, Clone, Default)]
@@ -91,6 +95,29 @@ pub struct SinkNode {
     pub drop_nulls: bool,
     /// The primary key's columns, empty if there is none.
     pub primary_key: Vec<usize>,
+}
+
+impl SinkNode {
+    /// NULLs in NOT NULL columns are an error or, if so set, drop their rows; says how many.
+    pub fn without_nulls(&self, rows: Changes) -> Result<(Changes, usize)> {
+        let nulls = self.not_null.iter().filter(|column| rows.column(**column).null_count() > 0);
+        let columns: Vec<usize> = nulls.copied().collect();
+        let Some(first) = columns.first() else { return Ok((rows, 0)) };
+        if !self.drop_nulls {
+            let name = rows.schema().field(*first).name().clone();
+            return Err(Error::data(format!(
+                "Column '{name}' of table {} is NOT NULL, however, a null value is being written into it.",
+                self.table
+            ))
+            .with_help("to drop and count such rows: SET 'table.exec.sink.not-null-enforcer' = 'DROP'"));
+        }
+        let nulls = columns.iter().map(|column| rows.column(*column).nulls());
+        let Some(valid) = nulls.fold(None, |valid, nulls| NullBuffer::union(valid.as_ref(), nulls)) else {
+            return Ok((rows, 0));
+        };
+        let dropped = valid.null_count();
+        Ok((rows.filter(&BooleanArray::new(valid.into_inner(), None))?, dropped))
+    }
 }
 
 /// How rows reach the tasks of a node.

@@ -13,7 +13,6 @@ use super::config::JobConfig;
 use super::driver::{Events, signatures};
 use super::exchange::{OutputEdge, Outputs};
 use super::inputs::Inputs;
-use super::prepare::Preparation;
 use super::sink::SinkTask;
 use super::snapshots::SnapshotTarget;
 use super::source::{SourceControl, SourceTask};
@@ -22,7 +21,7 @@ use super::task::ChainTask;
 use crate::checkpoint::{OperatorPart, TaskId};
 use crate::connectors::{JobIdentity, SinkTask as SinkTaskContext, World};
 use crate::error::{Error, Result};
-use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
+use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
 use crate::state::{Manifest, NodeState, SnapshotReader, TableSpec, key_range, read_table};
 use crate::stream::{Counters, EventTime};
 

@@ -7,7 +7,6 @@ mod config;
 mod driver;
 mod exchange;
 mod inputs;
-mod prepare;
 mod sink;
 mod snapshots;
 mod source;

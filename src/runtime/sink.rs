@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray};
-use arrow::buffer::NullBuffer;
-
 use super::driver::Events;
 use super::inputs::{InputEvent, Inputs};
 use super::status::TaskStatus;
@@ -59,32 +56,13 @@ impl SinkTask {
 
     async fn write(&mut self, rows: Changes) -> Result<()> {
         self.counters.add(Counter::NumRecordsIn, rows.len() as u64);
-        let rows = self.without_nulls(rows)?;
+        let (rows, dropped) = self.node.without_nulls(rows)?;
+        self.counters.add(Counter::NumNullsDropped, dropped as u64);
         self.counters.add(Counter::NumRecordsOut, rows.len() as u64);
         if !self.is_late {
             self.status.rows_out(rows.len());
         }
         self.writer.write(&rows).await
-    }
-
-    /// NULLs in NOT NULL columns fail the job or, if so set, drop their rows.
-    fn without_nulls(&mut self, rows: Changes) -> Result<Changes> {
-        let nulls = self.node.not_null.iter().filter(|column| rows.column(**column).null_count() > 0);
-        let columns: Vec<usize> = nulls.copied().collect();
-        let Some(first) = columns.first() else { return Ok(rows) };
-        if !self.node.drop_nulls {
-            let name = rows.schema().field(*first).name().clone();
-            return Err(Error::data(format!(
-                "Column '{name}' of table {} is NOT NULL, however, a null value is being written into it.",
-                self.node.table
-            ))
-            .with_help("to drop and count such rows: SET 'table.exec.sink.not-null-enforcer' = 'DROP'"));
-        }
-        let valid =
-            columns.iter().fold(None, |valid, column| NullBuffer::union(valid.as_ref(), rows.column(*column).nulls()));
-        let Some(valid) = valid else { return Ok(rows) };
-        self.counters.add(Counter::NumNullsDropped, valid.null_count() as u64);
-        rows.filter(&BooleanArray::new(valid.into_inner(), None))
     }
 
     async fn barrier(&mut self, barrier: Barrier) -> Result<()> {

@@ -22,13 +22,12 @@ use tokio::task::JoinHandle;
 
 use super::driver::Events;
 use super::exchange::Outputs;
-use super::prepare::{Payload, Placed, Preparation, Prepared};
 use super::status::TaskStatus;
 use crate::checkpoint::{Event, OperatorPart, TaskId, TaskPart};
 use crate::connectors::{Polled, Position, Source, SplitId, SplitReader};
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::plan::Output;
+use crate::plan::{Output, Payload, Placed, Preparation, Prepared};
 use crate::state::SplitState;
 use crate::stream::{Barrier, BarrierKind, Clock, Counter, Counters, Epoch, EventTime, Message};
 

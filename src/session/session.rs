@@ -276,7 +276,11 @@ impl Session {
     }
 
     fn batch_options(&self, settings: &JobSettings) -> crate::batch::BatchOptions {
-        crate::batch::BatchOptions { parallelism: parallelism(settings), batch_rows: settings.batch_rows }
+        crate::batch::BatchOptions {
+            parallelism: parallelism(settings),
+            batch_rows: settings.batch_rows,
+            drop_nulls: settings.drop_nulls,
+        }
     }
 
     fn explain(&mut self, statement: &Statement) -> Result<Outcome> {

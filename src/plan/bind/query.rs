@@ -66,12 +66,13 @@ impl<'a> QueryBinder<'a> {
                 self.ctes.push((cte.alias.name.value.clone(), bound));
             }
         }
-        let bound = self.body(&query.body).map_err(|error| at(error, query.body.as_ref()));
+        let bound = match &query.order_by {
+            Some(order) => self.ordered(&query.body, order),
+            None => self.body(&query.body),
+        };
+        let bound = bound.map_err(|error| at(error, query.body.as_ref()));
         self.ctes.truncate(outer_ctes);
         let mut bound = bound?;
-        if let Some(order) = &query.order_by {
-            bound = sort(bound, order).map_err(|error| at(error, order))?;
-        }
         if let Some(limit) = &query.limit_clause {
             bound = limited(bound, limit).map_err(|error| at(error, limit))?;
         }
@@ -104,6 +105,34 @@ impl<'a> QueryBinder<'a> {
             }
             other => Err(Error::query(format!("{other} is no query"))),
         }
+    }
+
+    /// A query in order. A key that is no column of the result may be one of what a SELECT reads: it then goes along as
+    /// a hidden column.
+    fn ordered(&mut self, body: &ast::SetExpr, order: &ast::OrderBy) -> Result<BoundQuery> {
+        let ast::OrderByKind::Expressions(keys) = &order.kind else { return Err(not_built("ORDER BY ALL")) };
+        let heard = self.warnings.len();
+        let bound = self.body(body)?;
+        let is_hidden = |key: &ast::OrderByExpr| Binder::new(&bound.scope).bind(&key.expr).is_err();
+        let hidden: Vec<usize> = (0..keys.len()).filter(|key| is_hidden(&keys[*key])).collect();
+        let select = match body {
+            ast::SetExpr::Select(select) if !hidden.is_empty() && select.distinct.is_none() => select,
+            _ => return sort(bound, keys, &[]),
+        };
+        let mut wide = select.clone();
+        wide.projection.extend(hidden.iter().map(|key| ast::SelectItem::ExprWithAlias {
+            expr: keys[*key].expr.clone(),
+            alias: ast::Ident::new(order_column(*key)),
+        }));
+        self.warnings.truncate(heard);
+        let Ok(wide) = self.body(&ast::SetExpr::Select(wide)) else { return sort(bound, keys, &[]) };
+        let sorted = sort(wide, keys, &hidden)?;
+        let columns = sorted.scope.visible().cloned().map(|column| {
+            let expression = Expr::Column(Column::new_unqualified(&column.name));
+            (Typed::new(expression, column.data_type.clone(), column.nullable), column)
+        });
+        let columns = columns.collect();
+        project(sorted, columns)
     }
 
     /// A table of a FROM.
@@ -235,8 +264,9 @@ impl<'a> QueryBinder<'a> {
 fn scan(table: &Arc<Table>) -> Result<BoundQuery> {
     let schema = table.physical_schema();
     let source = Arc::new(TableReference::new(Arc::clone(table)));
-    let plan =
-        LogicalPlanBuilder::scan(table.name.as_str(), source, None).and_then(LogicalPlanBuilder::build).map_err(bug)?;
+    // As text the name would be parsed, and lose its case.
+    let name = datafusion::common::TableReference::bare(table.name.as_str());
+    let plan = LogicalPlanBuilder::scan(name.clone(), source, None).and_then(LogicalPlanBuilder::build).map_err(bug)?;
     let physical = Scope {
         qualifier: None,
         columns: schema
@@ -246,9 +276,7 @@ fn scan(table: &Arc<Table>) -> Result<BoundQuery> {
             .collect(),
     };
     // The scan's fields are qualified by the table's name, everything above is not.
-    let qualified = |column: &str| {
-        Expr::Column(Column::new(Some(datafusion::common::TableReference::bare(table.name.as_str())), column))
-    };
+    let qualified = |column: &str| Expr::Column(Column::new(Some(name.clone()), column));
     let unqualified: Vec<Expr> =
         physical.columns.iter().map(|column| qualified(&column.name).alias(&column.name)).collect();
     let plan = LogicalPlan::Projection(Projection::try_new(unqualified, Arc::new(plan)).map_err(bug)?);
@@ -486,12 +514,25 @@ pub fn one_row() -> Result<BoundQuery> {
     Ok(BoundQuery { plan: LogicalPlan::Values(Values { schema, values }), scope })
 }
 
-fn sort(input: BoundQuery, order: &ast::OrderBy) -> Result<BoundQuery> {
-    let ast::OrderByKind::Expressions(keys) = &order.kind else { return Err(not_built("ORDER BY ALL")) };
+/// The hidden column of a key of ORDER BY.
+fn order_column(key: usize) -> String {
+    format!("$order{key}")
+}
+
+/// Sorts by the keys, of which those in `hidden` are hidden columns.
+fn sort(input: BoundQuery, keys: &[ast::OrderByExpr], hidden: &[usize]) -> Result<BoundQuery> {
     let visible: Vec<ScopeColumn> = input.scope.visible().cloned().collect();
     let keys = keys
         .iter()
-        .map(|key| {
+        .enumerate()
+        .map(|(index, key)| {
+            let (ascending, nulls_first) = (key.options.asc.unwrap_or(true), key.options.nulls_first);
+            // NULLs sort low in Flink.
+            let nulls_first = nulls_first.unwrap_or(ascending);
+            if hidden.contains(&index) {
+                let column = Expr::Column(Column::new_unqualified(order_column(index)));
+                return Ok(SortExpr::new(column, ascending, nulls_first));
+            }
             let mut typed = Binder::new(&input.scope).bind(&key.expr)?;
             if let Some(number) = typed.number {
                 let column = usize::try_from(number).ok().and_then(|number| visible.get(number.checked_sub(1)?));
@@ -500,9 +541,7 @@ fn sort(input: BoundQuery, order: &ast::OrderBy) -> Result<BoundQuery> {
                 let expression = Expr::Column(Column::new_unqualified(&column.name));
                 typed = Typed::new(expression, column.data_type.clone(), column.nullable);
             }
-            let ascending = key.options.asc.unwrap_or(true);
-            // NULLs sort low in Flink.
-            Ok(SortExpr::new(typed.expression, ascending, key.options.nulls_first.unwrap_or(ascending)))
+            Ok(SortExpr::new(typed.expression, ascending, nulls_first))
         })
         .collect::<Result<Vec<_>>>()?;
     let plan = LogicalPlan::Sort(Sort { expr: keys, input: Arc::new(input.plan), fetch: None });

@@ -26,6 +26,21 @@ pub struct SinkTarget {
     pub primary_key: Vec<usize>,
 }
 
+impl SinkTarget {
+    /// The same as a node of a plan.
+    pub fn node(&self, drop_nulls: bool) -> SinkNode {
+        let fields = self.schema.fields().iter().enumerate();
+        SinkNode {
+            table: self.table.clone(),
+            signature: self.signature.clone(),
+            factory: Arc::clone(&self.factory),
+            not_null: fields.filter(|(_, field)| !field.is_nullable()).map(|(index, _)| index).collect(),
+            drop_nulls,
+            primary_key: self.primary_key.clone(),
+        }
+    }
+}
+
 /// The table of late rows.
 #[derive(Debug, Clone)]
 pub struct LateSink {
@@ -64,17 +79,9 @@ impl Lowering<'_> {
     fn sink(&mut self, target: &SinkTarget, from: &[usize], mode: ChangelogMode, parallelism: Parallelism) {
         let index = self.plan.nodes.len();
         let edge = |from: &usize| Edge { from: *from, output: Output::Main, exchange: Exchange::Forward, port: 0 };
-        let fields = target.schema.fields().iter().enumerate();
         self.plan.nodes.push(Node {
             name: format!("sink-{index}-{}", target.table),
-            kind: NodeKind::Sink(SinkNode {
-                table: target.table.clone(),
-                signature: target.signature.clone(),
-                factory: Arc::clone(&target.factory),
-                not_null: fields.filter(|(_, field)| !field.is_nullable()).map(|(index, _)| index).collect(),
-                drop_nulls: self.settings.drop_nulls,
-                primary_key: target.primary_key.clone(),
-            }),
+            kind: NodeKind::Sink(target.node(self.settings.drop_nulls)),
             inputs: from.iter().map(edge).collect(),
             parallelism,
             schema: Arc::clone(&target.schema),

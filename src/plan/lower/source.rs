@@ -20,64 +20,13 @@ use crate::plan::stream_plan::{
 use crate::stream::WATERMARK_COLUMN;
 
 impl Lowering<'_> {
-    /// The source that a plan is, if it is one: `[Watermark] [Projection…] TableScan`.
+    /// The source that a plan is, if it is one.
     pub(super) fn source(&mut self, plan: &LogicalPlan, carry_watermark: bool) -> Result<Option<Flow>> {
-        if !is_source(plan) {
+        let Some((source, schema)) = source_node(plan, carry_watermark, self.settings.idle_timeout_ms)? else {
             return Ok(None);
-        }
-        let watermark_node = as_watermark(plan);
-        let rows = watermark_node.map_or(plan, |node| node.input.as_ref());
-        let (columns, scan) = through_projections(rows)?;
-        let LogicalPlan::TableScan(scan) = scan else {
-            return Err(Error::bug("a source without a scan"));
         };
-        let table = &table_of(&scan.source)?.table;
-        let all: Vec<usize> = (0..table.physical_schema().fields().len()).collect();
-        let projection = scan.projection.clone().unwrap_or(all);
-        let compiled = columns
-            .iter()
-            .map(|(_, column)| compile(column, &scan.projected_schema))
-            .collect::<Result<Vec<Scalar>>>()?;
-        let watermark = match watermark_node {
-            None => None,
-            Some(node) => {
-                let rowtime = columns.iter().position(|(name, _)| *name == node.rowtime);
-                let rowtime = rowtime.ok_or_else(|| Error::bug("the rowtime was pruned"))?;
-                Some(WatermarkSpec { rowtime, expression: compile(&node.expression, rows.schema())? })
-            }
-        };
-        let mut fields: Vec<Field> = columns
-            .iter()
-            .zip(&compiled)
-            .enumerate()
-            .map(|(index, ((name, _), column))| {
-                let is_rowtime = watermark.as_ref().is_some_and(|watermark| watermark.rowtime == index);
-                Field::new(name, column.data_type().clone(), column.nullable() && !is_rowtime)
-            })
-            .collect();
-        let carry_watermark = carry_watermark && watermark.is_some();
-        if carry_watermark {
-            fields.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
-        }
-        let setting = |key: &str| table.settings.raw(key).map(str::to_owned);
-        let on_error = match setting("beadline.on-error").as_deref() {
-            Some(value) if value.eq_ignore_ascii_case("skip") => OnError::Skip,
-            _ => OnError::Fail,
-        };
-        let idle = table.options.raw("scan.watermark.idle-timeout").and_then(crate::options::parse_duration);
-        let source = SourceNode {
-            table: table.name.clone(),
-            signature: table.signature(),
-            factory: table.source()?,
-            projection,
-            columns: compiled,
-            watermark,
-            carry_watermark,
-            on_error,
-            idle_timeout_ms: idle
-                .map_or(self.settings.idle_timeout_ms, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
-        };
-        Ok(Some(self.source_flow(&table.name, source, Arc::new(Schema::new(fields)))))
+        let table = source.table.clone();
+        Ok(Some(self.source_flow(&table, source, schema)))
     }
 
     /// VALUES as a source of constant rows.
@@ -119,6 +68,67 @@ impl Lowering<'_> {
             is_fresh: true,
         }
     }
+}
+
+/// The source that a plan is, if it is one: `[Watermark] [Projection…] TableScan`; and the columns that leave it.
+pub fn source_node(
+    plan: &LogicalPlan,
+    carry_watermark: bool,
+    idle_timeout_ms: u64,
+) -> Result<Option<(SourceNode, SchemaRef)>> {
+    if !is_source(plan) {
+        return Ok(None);
+    }
+    let watermark_node = as_watermark(plan);
+    let rows = watermark_node.map_or(plan, |node| node.input.as_ref());
+    let (columns, scan) = through_projections(rows)?;
+    let LogicalPlan::TableScan(scan) = scan else {
+        return Err(Error::bug("a source without a scan"));
+    };
+    let table = &table_of(&scan.source)?.table;
+    let all: Vec<usize> = (0..table.physical_schema().fields().len()).collect();
+    let projection = scan.projection.clone().unwrap_or(all);
+    let compiled =
+        columns.iter().map(|(_, column)| compile(column, &scan.projected_schema)).collect::<Result<Vec<Scalar>>>()?;
+    let watermark = match watermark_node {
+        None => None,
+        Some(node) => {
+            let rowtime = columns.iter().position(|(name, _)| *name == node.rowtime);
+            let rowtime = rowtime.ok_or_else(|| Error::bug("the rowtime was pruned"))?;
+            Some(WatermarkSpec { rowtime, expression: compile(&node.expression, rows.schema())? })
+        }
+    };
+    let mut fields: Vec<Field> = columns
+        .iter()
+        .zip(&compiled)
+        .enumerate()
+        .map(|(index, ((name, _), column))| {
+            let is_rowtime = watermark.as_ref().is_some_and(|watermark| watermark.rowtime == index);
+            Field::new(name, column.data_type().clone(), column.nullable() && !is_rowtime)
+        })
+        .collect();
+    let carry_watermark = carry_watermark && watermark.is_some();
+    if carry_watermark {
+        fields.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
+    }
+    let setting = |key: &str| table.settings.raw(key).map(str::to_owned);
+    let on_error = match setting("beadline.on-error").as_deref() {
+        Some(value) if value.eq_ignore_ascii_case("skip") => OnError::Skip,
+        _ => OnError::Fail,
+    };
+    let idle = table.options.raw("scan.watermark.idle-timeout").and_then(crate::options::parse_duration);
+    let source = SourceNode {
+        table: table.name.clone(),
+        signature: table.signature(),
+        factory: table.source()?,
+        projection,
+        columns: compiled,
+        watermark,
+        carry_watermark,
+        on_error,
+        idle_timeout_ms: idle.map_or(idle_timeout_ms, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
+    };
+    Ok(Some((source, Arc::new(Schema::new(fields)))))
 }
 
 /// The rows of VALUES, evaluated.

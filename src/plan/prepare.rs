@@ -1,5 +1,6 @@
 //! What happens to a chunk before its place in time is known: decode, compute columns, evaluate the watermark
-//! expression. Runs on several workers at once; the source loop puts the results back in order.
+//! expression. Runs on several workers at once; whoever reads puts the results back in order. Streaming and batch mode
+//! share it, so that both judge bad rows alike.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,10 +9,10 @@ use arrow::compute::{is_not_null, not};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
 
+use super::stream_plan::{OnError, SourceNode};
 use crate::connectors::{Chunk, Polled, Position};
 use crate::error::{Error, Result};
 use crate::formats::{BadRow, Decoder};
-use crate::plan::{OnError, SourceNode};
 use crate::stream::{Changes, EventTime, WATERMARK_COLUMN};
 
 /// How rows of one source are prepared; shared by its workers.

@@ -1,0 +1,190 @@
+//! Batches pushed through the library into a windowed or updating count, and JSON lines from a file to the same counts,
+//! with DataFusion's batch engine beside it in the same run.
+//!
+//! The rows are bids as the public Nexmark generator skews them. `cargo bench --bench end_to_end [-- ROWS]`
+
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures with the machine's clock")]
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
+use arrow::record_batch::RecordBatch;
+use beadline::session::{Outcome, Session};
+use nexmark::EventGenerator;
+use nexmark::event::{Event, EventType};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const BATCH_ROWS: usize = 8_192;
+const RUNS: usize = 5;
+
+const DECLARATION: &str = "CREATE TABLE bids (auction BIGINT, ts TIMESTAMP(3), \
+     WATERMARK FOR ts AS ts - INTERVAL '0.001' SECOND)";
+const TUMBLE: &str = "SELECT auction, window_start, COUNT(*) AS n \
+     FROM TUMBLE(TABLE bids, DESCRIPTOR(ts), INTERVAL '10' SECOND) GROUP BY auction, window_start, window_end";
+const HOP: &str = "SELECT auction, window_start, COUNT(*) AS n \
+     FROM HOP(TABLE bids, DESCRIPTOR(ts), INTERVAL '2' SECOND, INTERVAL '10' SECOND) \
+     GROUP BY auction, window_start, window_end";
+const UNWINDOWED: &str = "SELECT auction, COUNT(*) AS n FROM bids GROUP BY auction";
+
+fn main() {
+    let rows = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(3_000_000);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let directory = tempfile::tempdir().expect("a scratch directory");
+    let json = directory.path().join("bids.json");
+    let batches = generate(rows, &json);
+    println!("{rows} bids, {} auctions, batches of {BATCH_ROWS}", auctions(&batches));
+
+    for (name, query) in [("tumble 10 s", TUMBLE), ("hop 10 s / 2 s", HOP), ("unwindowed, all changes", UNWINDOWED)] {
+        for checkpoints in [false, true] {
+            let times = measure(|| {
+                let checkpoints = checkpoints.then(|| directory.path().join("checkpoints"));
+                runtime.block_on(pushed(query, &batches, checkpoints.as_deref()))
+            });
+            let suffix = if checkpoints { ", checkpoint every second" } else { "" };
+            report(&format!("{name}{suffix}"), rows, &times);
+        }
+    }
+    let ours = measure(|| runtime.block_on(from_json(&json)));
+    report("JSON lines, tumble 10 s", rows, &ours);
+    let theirs = measure(|| runtime.block_on(datafusion_from_json(&json)));
+    report("JSON lines, the same counts by DataFusion", rows, &theirs);
+    println!("JSON: {:.2} times DataFusion's time", median(&ours).as_secs_f64() / median(&theirs).as_secs_f64());
+}
+
+fn measure(mut run: impl FnMut() -> Duration) -> Vec<Duration> {
+    run();
+    let mut times: Vec<Duration> = (0..RUNS).map(|_| run()).collect();
+    times.sort();
+    times
+}
+
+fn median(times: &[Duration]) -> Duration {
+    times[times.len() / 2]
+}
+
+fn report(name: &str, rows: usize, times: &[Duration]) {
+    let millions = |time: Duration| rows as f64 / time.as_secs_f64() / 1e6;
+    println!(
+        "{name:55} {:8.2} M rows/s (median of {}; {:.2} to {:.2})",
+        millions(median(times)),
+        times.len(),
+        millions(times[times.len() - 1]),
+        millions(times[0])
+    );
+}
+
+/// Pushes all batches and reads every row of the result.
+async fn pushed(query: &str, batches: &[RecordBatch], checkpoints: Option<&std::path::Path>) -> Duration {
+    let mut session = Session::new();
+    if let Some(directory) = checkpoints {
+        let settings = session.settings_mut();
+        settings.set("execution.checkpointing.interval", "1 s").expect("a setting");
+        settings.set("execution.checkpointing.dir", &directory.to_string_lossy()).expect("a setting");
+    }
+    let input = session.input(DECLARATION, 16).expect("a declaration");
+    let batches = batches.to_vec();
+    let started = Instant::now();
+    let pushing = tokio::spawn(async move {
+        for batch in batches {
+            input.push(batch).await.expect("the job reads");
+        }
+        input.finish();
+    });
+    let mut count = 0;
+    let mut rows = session.query(query).await.expect("a query");
+    while let Some(changes) = rows.next().await {
+        count += changes.expect("rows").len();
+    }
+    pushing.await.expect("all was pushed");
+    assert!(count > 0);
+    started.elapsed()
+}
+
+async fn from_json(path: &std::path::Path) -> Duration {
+    let mut session = Session::new();
+    let declaration = format!(
+        "CREATE TABLE bids (auction BIGINT, bidder BIGINT, price BIGINT, channel STRING, url STRING, ts TIMESTAMP(3), \
+         extra STRING, WATERMARK FOR ts AS ts - INTERVAL '0.001' SECOND) \
+         WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json')",
+        path.display()
+    );
+    let started = Instant::now();
+    session.sql(&declaration).await.expect("a declaration");
+    let Outcome::Rows(mut rows) = session.sql(TUMBLE).await.expect("a query") else { panic!("no rows") };
+    let mut count = 0;
+    while let Some(changes) = rows.next().await {
+        count += changes.expect("rows").len();
+    }
+    assert!(count > 0);
+    started.elapsed()
+}
+
+async fn datafusion_from_json(path: &std::path::Path) -> Duration {
+    use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+    use datafusion::prelude::{JsonReadOptions, SessionConfig, SessionContext};
+    let schema = Schema::new(vec![
+        Field::new("auction", DataType::Int64, true),
+        Field::new("ts", DataType::Timestamp(TimeUnit::Millisecond, None), true),
+    ]);
+    let started = Instant::now();
+    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+    let options = JsonReadOptions::default().schema(&schema).file_extension(".json");
+    context.register_json("bids", path.to_str().expect("a plain path"), options).await.expect("a table");
+    let frame = context
+        .sql("SELECT auction, date_bin(INTERVAL '10 seconds', ts) AS w, COUNT(*) AS n FROM bids GROUP BY 1, 2")
+        .await
+        .expect("a query");
+    let count: usize = frame.collect().await.expect("rows").iter().map(RecordBatch::num_rows).sum();
+    assert!(count > 0);
+    started.elapsed()
+}
+
+fn auctions(batches: &[RecordBatch]) -> usize {
+    let mut seen = std::collections::HashSet::new();
+    for batch in batches {
+        let column = batch.column(0).as_any().downcast_ref::<Int64Array>().expect("auctions");
+        seen.extend(column.values().iter().copied());
+    }
+    seen.len()
+}
+
+/// Bids of the generator with its default skew, as batches and as lines of JSON of about 258 bytes.
+fn generate(rows: usize, json: &std::path::Path) -> Vec<RecordBatch> {
+    let mut file = std::io::BufWriter::with_capacity(1 << 20, std::fs::File::create(json).expect("a file"));
+    let mut batches = Vec::new();
+    let (mut auctions, mut times) = (Vec::new(), Vec::new());
+    let bids = EventGenerator::default().with_type_filter(EventType::Bid);
+    for event in bids.take(rows) {
+        let Event::Bid(bid) = event else { continue };
+        let millis = i64::try_from(bid.date_time).expect("a time");
+        auctions.push(i64::try_from(bid.auction).expect("an id"));
+        times.push(millis);
+        let time = chrono::DateTime::from_timestamp_millis(millis).expect("a time").format("%Y-%m-%d %H:%M:%S%.3f");
+        writeln!(
+            file,
+            r#"{{"auction":{},"bidder":{},"price":{},"channel":"{}","url":"{}","ts":"{time}","extra":"{}"}}"#,
+            bid.auction, bid.bidder, bid.price, bid.channel, bid.url, bid.extra
+        )
+        .expect("room");
+        if auctions.len() == BATCH_ROWS {
+            batches.push(batch(std::mem::take(&mut auctions), std::mem::take(&mut times)));
+        }
+    }
+    if !auctions.is_empty() {
+        batches.push(batch(auctions, times));
+    }
+    file.flush().expect("room");
+    let bytes = std::fs::metadata(json).expect("a file").len();
+    println!("JSON lines of {} bytes on average", bytes / rows as u64);
+    batches
+}
+
+fn batch(auctions: Vec<i64>, times: Vec<i64>) -> RecordBatch {
+    let columns: [(&str, ArrayRef); 2] =
+        [("auction", Arc::new(Int64Array::from(auctions))), ("ts", Arc::new(TimestampMillisecondArray::from(times)))];
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).expect("a batch")
+}

@@ -1,0 +1,123 @@
+//! Our logical plan as one that DataFusion can run: tables opened by us, windows as projections, no watermarks.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{MemTable, TableProvider};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, TableReference};
+use datafusion::datasource::provider_as_source;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::{
+    Aggregate, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Projection, UserDefinedLogicalNodeCore,
+};
+use datafusion::prelude::lit;
+
+use super::BatchOptions;
+use super::table::BatchTable;
+use crate::connectors::World;
+use crate::error::{Error, Result};
+use crate::expressions::{condition, scalar_error};
+use crate::plan::nodes::as_window;
+use crate::plan::windows::expanded;
+use crate::plan::{constant_rows, optimize, source_node};
+use crate::stream::{EventTime, WATERMARK_COLUMN};
+
+/// The plan for batch mode, with the same columns.
+pub(super) fn for_batch(plan: &LogicalPlan, world: &World, options: BatchOptions) -> Result<LogicalPlan> {
+    let plan = Rewrite { world, options }.plan(plan)?;
+    // Windows bring columns that nobody may read.
+    optimize(plan)
+}
+
+struct Rewrite<'a> {
+    world: &'a World,
+    options: BatchOptions,
+}
+
+impl Rewrite<'_> {
+    fn plan(&self, plan: &LogicalPlan) -> Result<LogicalPlan> {
+        if let Some(source) = self.source(plan)? {
+            return Ok(source);
+        }
+        match plan {
+            LogicalPlan::Values(values) => {
+                let rows = constant_rows(values)?;
+                let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).map_err(scalar_error)?;
+                scan("VALUES", Arc::new(table), plan.schema())
+            }
+            LogicalPlan::Extension(_) => {
+                let window = as_window(plan).ok_or_else(|| Error::bug("an extension that batch mode does not know"))?;
+                let input = self.plan(&window.input)?;
+                expanded(&window.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?)
+            }
+            LogicalPlan::Filter(filter) => {
+                let predicate = condition(std::slice::from_ref(&filter.predicate))?;
+                let predicate = predicate.ok_or_else(|| Error::bug("a filter without a condition"))?;
+                let input = Arc::new(self.plan(&filter.input)?);
+                Ok(LogicalPlan::Filter(Filter::try_new(predicate, input).map_err(scalar_error)?))
+            }
+            LogicalPlan::Aggregate(aggregate) => {
+                let input = Arc::new(self.plan(&aggregate.input)?);
+                let calls = aggregate.aggr_expr.iter().cloned().map(with_argument);
+                let calls = calls.collect::<DataFusionResult<_>>().map_err(scalar_error)?;
+                let aggregate = Aggregate::try_new(input, aggregate.group_expr.clone(), calls).map_err(scalar_error)?;
+                Ok(LogicalPlan::Aggregate(aggregate))
+            }
+            other => {
+                let inputs = other.inputs().into_iter().map(|input| self.plan(input)).collect::<Result<Vec<_>>>()?;
+                // Columns and types are what they were, so that the node's own schema holds.
+                let mut inputs = inputs.into_iter();
+                let replaced = other.clone().map_children(|_| match inputs.next() {
+                    Some(input) => Ok(Transformed::yes(input)),
+                    None => Err(DataFusionError::Internal("a node has more children than inputs".into())),
+                });
+                Ok(replaced.map_err(scalar_error)?.data)
+            }
+        }
+    }
+
+    /// A table with its computed columns and its watermark: nothing is late for a batch, so no row meets a watermark.
+    fn source(&self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+        let Some((node, schema)) = source_node(plan, false, 0)? else { return Ok(None) };
+        if !node.factory.is_bounded() {
+            return Err(Error::query(format!(
+                "table `{}` is unbounded, so a batch over it would never end",
+                node.table
+            ))
+            .with_help("SET 'execution.runtime-mode' = 'streaming'")
+            .with_help("or bound it, as with 'number-of-rows' for datagen"));
+        }
+        let name = node.table.clone();
+        let table = BatchTable::new(node, schema, self.world.clone(), self.options);
+        Ok(Some(scan(&name, Arc::new(table), plan.schema())?))
+    }
+}
+
+/// A scan whose columns are named as in `schema`, with the hidden column of the watermark where that has it.
+fn scan(name: &str, table: Arc<dyn TableProvider>, schema: &DFSchema) -> Result<LogicalPlan> {
+    let table_name = TableReference::bare(name);
+    let scan = LogicalPlanBuilder::scan(table_name.clone(), provider_as_source(table), None);
+    let scan = scan.and_then(LogicalPlanBuilder::build).map_err(scalar_error)?;
+    let columns = schema.iter().map(|(qualifier, field)| {
+        if field.name() == WATERMARK_COLUMN {
+            return lit(EventTime::NONE.0).alias(WATERMARK_COLUMN);
+        }
+        let column = Expr::Column(Column::new(Some(table_name.clone()), field.name()));
+        column.alias_qualified(qualifier.cloned(), field.name())
+    });
+    let projection = Projection::try_new(columns.collect(), Arc::new(scan)).map_err(scalar_error)?;
+    Ok(LogicalPlan::Projection(projection))
+}
+
+/// DataFusion takes no call without an argument, which COUNT(*) is.
+fn with_argument(call: Expr) -> DataFusionResult<Expr> {
+    let call = call.transform_up(|inner| match inner {
+        Expr::AggregateFunction(AggregateFunction { func, mut params }) if params.args.is_empty() => {
+            params.args.push(lit(1_i64));
+            Ok(Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params })))
+        }
+        other => Ok(Transformed::no(other)),
+    });
+    Ok(call?.data)
+}
