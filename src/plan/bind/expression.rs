@@ -583,7 +583,12 @@ fn comparable(left: &DataType, right: &DataType, operator: Operator) -> Result<D
         (DataType::Utf8, time) | (time, DataType::Utf8) if is_time(time) => return Ok(time.clone()),
         _ => {}
     }
-    common_type(left, right).ok_or_else(|| {
+    // A day and a moment have a common type, but Flink does not compare them.
+    let is_mixed = matches!(
+        (left, right),
+        (DataType::Date32, DataType::Timestamp(..)) | (DataType::Timestamp(..), DataType::Date32)
+    );
+    common_type(left, right).filter(|_| !is_mixed).ok_or_else(|| {
         Error::query(format!(
             "Cannot apply '{operator}' to arguments of type '<{}> {operator} <{}>'",
             type_name(left),
