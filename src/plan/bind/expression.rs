@@ -4,6 +4,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::Column;
 use datafusion::logical_expr::expr::{BinaryExpr, Case, InList, Like};
 use datafusion::logical_expr::{Expr, Operator};
+use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::aggregation::Aggregation;
@@ -320,8 +321,18 @@ impl<'a> Binder<'a> {
             Some(other) => return Err(Error::query(format!("ESCAPE takes one character, not {other}"))),
         };
         let nullable = value.nullable || pattern.nullable;
+        let text_of = |text: &str| literal::of(ScalarValue::Utf8(Some(text.to_owned())));
+        let pattern = match (&pattern.text, escape) {
+            (Some(text), _) => text_of(&escaped_by_backslash(text, escape)?),
+            // Without ESCAPE nothing escapes, not even the backslash.
+            (None, None) => self.call_named("REPLACE", vec![pattern, text_of("\\"), text_of("\\\\")])?,
+            (None, Some('\\')) => pattern,
+            (None, Some(_)) => {
+                return Err(Error::query("ESCAPE with a pattern that is not written in the query is not built yet"));
+            }
+        };
         let (value, pattern) = (cast(value, &DataType::Utf8)?, cast(pattern, &DataType::Utf8)?);
-        let like = Like::new(negated, Box::new(value.expression), Box::new(pattern.expression), escape, false);
+        let like = Like::new(negated, Box::new(value.expression), Box::new(pattern.expression), None, false);
         Ok(Typed::new(Expr::Like(like), DataType::Boolean, nullable))
     }
 
@@ -566,6 +577,27 @@ fn boolean(typed: Typed) -> Result<Typed> {
         DataType::Null => cast(typed, &DataType::Boolean),
         ref other => Err(Error::query(format!("a condition is a BOOLEAN, not {}", type_name(other)))),
     }
+}
+
+/// A pattern of LIKE in which only the backslash escapes, as Arrow reads it.
+fn escaped_by_backslash(pattern: &str, escape: Option<char>) -> Result<String> {
+    let mut text = String::with_capacity(pattern.len());
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        if Some(character) == escape {
+            match characters.next() {
+                Some(next @ ('%' | '_')) => text.extend(['\\', next]),
+                Some('\\') if escape == Some('\\') => text.push_str("\\\\"),
+                Some(next) if Some(next) == escape => text.push(next),
+                _ => return Err(Error::query(format!("Invalid escape sequence in the pattern '{pattern}'"))),
+            }
+        } else if character == '\\' {
+            text.push_str("\\\\");
+        } else {
+            text.push(character);
+        }
+    }
+    Ok(text)
 }
 
 fn same_type(left: Typed, right: Typed, operator: Operator) -> Result<(Typed, Typed)> {
