@@ -118,7 +118,6 @@ impl Database {
                     fold(&mut standing, &changes?);
                 }
                 rows.job.wait().await?;
-                standing.sort();
                 Ok(Some(standing))
             }
         }

@@ -575,7 +575,20 @@ fn same_type(left: Typed, right: Typed, operator: Operator) -> Result<(Typed, Ty
 
 /// The type that two compared values are brought to; texts and numbers are not compared.
 fn comparable(left: &DataType, right: &DataType, operator: Operator) -> Result<DataType> {
-    common_type(left, right).ok_or_else(|| {
+    let is_time = |data_type: &DataType| {
+        matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Time32(_) | DataType::Time64(_))
+    };
+    match (left, right) {
+        // A text beside a time is read as one: ts > '2024-01-01 00:00:00'.
+        (DataType::Utf8, time) | (time, DataType::Utf8) if is_time(time) => return Ok(time.clone()),
+        _ => {}
+    }
+    // A day and a moment have a common type, but Flink does not compare them.
+    let is_mixed = matches!(
+        (left, right),
+        (DataType::Date32, DataType::Timestamp(..)) | (DataType::Timestamp(..), DataType::Date32)
+    );
+    common_type(left, right).filter(|_| !is_mixed).ok_or_else(|| {
         Error::query(format!(
             "Cannot apply '{operator}' to arguments of type '<{}> {operator} <{}>'",
             type_name(left),
