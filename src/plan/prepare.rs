@@ -10,9 +10,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMi
 use arrow::record_batch::RecordBatch;
 
 use super::stream_plan::{OnError, SourceNode};
-use crate::connectors::{Chunk, Polled, Position};
+use crate::connectors::{Chunk, Decoder, Polled, Position, Rejected};
 use crate::error::{Error, Result};
-use crate::connectors::{Decoder, Rejected};
 use crate::stream::{Changes, EventTime, WATERMARK_COLUMN};
 
 /// How rows of one source are prepared; shared by its workers.
