@@ -73,6 +73,9 @@ fn every_option_is_documented_sound_and_read() {
             }
         }
     }
+    for option in common::OPTIONS {
+        assert!(option.doc.ends_with('.') && names.iter().all(|name| *name != option.key), "{}", option.key);
+    }
     assert!(find("kafka").is_none());
     for source in [include_str!("filesystem/mod.rs"), include_str!("datagen/mod.rs"), include_str!("print.rs")] {
         assert_options_are_read(source);

@@ -7,7 +7,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// Appends the text of `bytes`.
 pub(super) fn append(bytes: &[u8], to: &mut Vec<u8>) {
     for group in bytes.chunks(3) {
-        let word = group.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        let word = group.iter().fold(0u32, |word, byte| (word << 8) | u32::from(*byte)) << (8 * (3 - group.len()));
         for place in 0..4 {
             to.push(if place <= group.len() { ALPHABET[(word >> (18 - 6 * place)) as usize & 63] } else { b'=' });
         }
@@ -28,7 +28,7 @@ pub(super) fn decode(text: &[u8], to: &mut Vec<u8>) -> Result<(), Misfit> {
         }
         let mut word = 0u32;
         for byte in &group[..4 - padding] {
-            word = word << 6 | value(*byte).ok_or(malformed)?;
+            word = (word << 6) | value(*byte).ok_or(malformed)?;
         }
         word <<= 6 * padding;
         to.extend_from_slice(&word.to_be_bytes()[1..4 - padding]);

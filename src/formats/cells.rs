@@ -2,18 +2,21 @@
 //!
 //! Scanning goes row by row and converting column by column, so that no row pays for a choice between types.
 
+use std::fmt;
+
 use super::numbers::Misfit;
 
-/// The text of one value within the bytes that were scanned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cell {
-    pub start: u32,
-    pub end: u32,
-    pub kind: CellKind,
-}
+/// Bytes that are scanned at once; far more than any chunk has.
+pub(super) const LONGEST_SCANNED: usize = 1 << 30;
+
+/// The text of one value within the bytes that were scanned, in one word: kind, length, start. A struct of three
+/// would be put together in memory time and again, which costs more than finding the value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cell(u64);
 
 /// What stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum CellKind {
     /// Nothing: the field is absent.
     Missing,
@@ -34,17 +37,52 @@ pub(super) enum CellKind {
 }
 
 impl Cell {
-    pub const MISSING: Self = Self { start: 0, end: 0, kind: CellKind::Missing };
-    pub const NULL: Self = Self { start: 0, end: 0, kind: CellKind::Null };
+    pub const MISSING: Self = Self(0);
+    pub const NULL: Self = Self((CellKind::Null as u64) << 60);
 
-    /// A value at `start .. end`. Chunks are far smaller than 4 GiB, which the decoders check once.
+    /// A value at `start .. end` of at most [`LONGEST_SCANNED`] bytes.
+    #[inline]
     pub fn new(kind: CellKind, start: usize, end: usize) -> Self {
-        Self { start: start as u32, end: end as u32, kind }
+        debug_assert!(start <= end && end <= LONGEST_SCANNED, "decoders check the length of a chunk");
+        Self(((kind as u64) << 60) | (((end - start) as u64) << 30) | start as u64)
+    }
+
+    #[inline]
+    pub fn kind(self) -> CellKind {
+        match self.0 >> 60 {
+            0 => CellKind::Missing,
+            1 => CellKind::Null,
+            2 => CellKind::True,
+            3 => CellKind::False,
+            4 => CellKind::Number,
+            5 => CellKind::Text,
+            6 => CellKind::Escaped,
+            _ => CellKind::Nested,
+        }
+    }
+
+    /// Where its text begins.
+    #[inline]
+    pub fn start(self) -> usize {
+        self.0 as usize & (LONGEST_SCANNED - 1)
+    }
+
+    /// How long its text is.
+    #[inline]
+    pub fn len(self) -> usize {
+        (self.0 >> 30) as usize & (LONGEST_SCANNED - 1)
     }
 
     /// Its text.
-    pub fn text<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        &bytes[self.start as usize..self.end as usize]
+    #[inline]
+    pub fn text(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.start()..self.start() + self.len()]
+    }
+}
+
+impl fmt::Debug for Cell {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:?} at {} + {}", self.kind(), self.start(), self.len())
     }
 }
 

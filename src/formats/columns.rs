@@ -232,7 +232,7 @@ impl<N: Notation> Reader<'_, N> {
         self.complaints.add(row, || {
             let text = shown(cell.text(bytes));
             let type_name = type_name(data_type);
-            match cell.kind {
+            match cell.kind() {
                 CellKind::Missing => format!("column `{column}`: the field is missing"),
                 _ if text.is_empty() => format!("column `{column}`: an empty text is no {type_name}"),
                 _ => format!("column `{column}`: '{text}' is no {type_name}: {misfit}"),
@@ -242,7 +242,7 @@ impl<N: Notation> Reader<'_, N> {
 
     /// Whether a cell without a value is fine; complains if not.
     fn absent(&mut self, row: u32, data_type: &DataType, cell: Cell) {
-        if cell.kind == CellKind::Missing && self.rules.missing_is_error {
+        if cell.kind() == CellKind::Missing && self.rules.missing_is_error {
             self.complain(row, data_type, cell, "");
         }
     }
@@ -257,7 +257,7 @@ impl<N: Notation> Reader<'_, N> {
         let mut values = Vec::<T::Native>::with_capacity(cells.len());
         let mut nulls = NullBufferBuilder::new(cells.len());
         for (index, cell) in cells.iter().enumerate() {
-            if matches!(cell.kind, CellKind::Missing | CellKind::Null) {
+            if matches!(cell.kind(), CellKind::Missing | CellKind::Null) {
                 self.absent(rows.of(index), data_type, *cell);
                 values.push(T::Native::default());
                 nulls.append_null();
@@ -303,7 +303,7 @@ impl<N: Notation> Reader<'_, N> {
         rows: &Rows,
         read: impl Fn(&[u8]) -> Result<T::Native, Misfit>,
     ) -> ArrayRef {
-        self.primitives::<T>(data_type, cells, rows, |notation, cell, bytes| match cell.kind {
+        self.primitives::<T>(data_type, cells, rows, |notation, cell, bytes| match cell.kind() {
             CellKind::Number => read(cell.text(bytes)),
             CellKind::Text => read(cell.text(bytes).trim_ascii()),
             CellKind::Escaped => read(unescaped(notation, cell, bytes).trim_ascii()),
@@ -320,7 +320,7 @@ impl<N: Notation> Reader<'_, N> {
     ) -> ArrayRef {
         let trim = self.rules.trim;
         let trimmed = |text: &[u8]| read(if trim { text.trim_ascii() } else { text });
-        self.primitives::<T>(data_type, cells, rows, |notation, cell, bytes| match cell.kind {
+        self.primitives::<T>(data_type, cells, rows, |notation, cell, bytes| match cell.kind() {
             CellKind::Text => trimmed(cell.text(bytes)),
             CellKind::Escaped => trimmed(&unescaped(notation, cell, bytes)),
             CellKind::Number => Err("a bare number does not say what it counts"),
@@ -332,7 +332,7 @@ impl<N: Notation> Reader<'_, N> {
         let mut values = Vec::with_capacity(cells.len());
         let mut nulls = NullBufferBuilder::new(cells.len());
         for (index, cell) in cells.iter().enumerate() {
-            let value = match cell.kind {
+            let value = match cell.kind() {
                 CellKind::True => Some(true),
                 CellKind::False => Some(false),
                 CellKind::Text if cell.text(self.bytes).trim_ascii().eq_ignore_ascii_case(b"true") => Some(true),
@@ -355,7 +355,7 @@ impl<N: Notation> Reader<'_, N> {
     fn strings(&mut self, cells: &[Cell], rows: &Rows) -> Result<ArrayRef> {
         let mut values = Values::new(cells);
         for (index, cell) in cells.iter().enumerate() {
-            let present = match cell.kind {
+            let present = match cell.kind() {
                 CellKind::Missing | CellKind::Null => {
                     self.absent(rows.of(index), &DataType::Utf8, *cell);
                     false
@@ -386,7 +386,7 @@ impl<N: Notation> Reader<'_, N> {
         let mut values = Values::new(cells);
         for (index, cell) in cells.iter().enumerate() {
             let start = values.bytes.len();
-            let read = match cell.kind {
+            let read = match cell.kind() {
                 CellKind::Missing | CellKind::Null => {
                     self.absent(rows.of(index), &DataType::Binary, *cell);
                     Ok(false)
@@ -421,7 +421,7 @@ impl<N: Notation> Reader<'_, N> {
         for (index, cell) in cells.iter().enumerate() {
             let row = rows.of(index);
             let before = children.len();
-            let present = if matches!(cell.kind, CellKind::Missing | CellKind::Null) {
+            let present = if matches!(cell.kind(), CellKind::Missing | CellKind::Null) {
                 self.absent(row, data_type, *cell);
                 false
             } else {
@@ -452,7 +452,7 @@ impl<N: Notation> Reader<'_, N> {
         for (index, cell) in cells.iter().enumerate() {
             let row = rows.of(index);
             found.clear();
-            let present = if matches!(cell.kind, CellKind::Missing | CellKind::Null) {
+            let present = if matches!(cell.kind(), CellKind::Missing | CellKind::Null) {
                 self.absent(row, data_type, *cell);
                 false
             } else {
@@ -499,7 +499,7 @@ impl<N: Notation> Reader<'_, N> {
         for (index, cell) in cells.iter().enumerate() {
             let row = rows.of(index);
             both.clear();
-            let present = if matches!(cell.kind, CellKind::Missing | CellKind::Null) {
+            let present = if matches!(cell.kind(), CellKind::Missing | CellKind::Null) {
                 self.absent(row, data_type, *cell);
                 false
             } else {
@@ -571,7 +571,7 @@ struct Values {
 
 impl Values {
     fn new(cells: &[Cell]) -> Self {
-        let bytes = cells.iter().map(|cell| (cell.end - cell.start) as usize).sum();
+        let bytes = cells.iter().map(|cell| cell.len()).sum();
         let mut offsets = Vec::with_capacity(cells.len() + 1);
         offsets.push(0);
         Self { bytes: Vec::with_capacity(bytes), offsets, nulls: NullBufferBuilder::new(cells.len()) }

@@ -8,6 +8,7 @@ use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use bytes::Bytes;
 
+use super::cells::LONGEST_SCANNED;
 use super::columns::Complaints;
 use super::{BadRow, Decoded};
 use crate::error::{Error, Result};
@@ -81,10 +82,10 @@ pub(super) fn assemble(
     Ok(Decoded { rows, bad })
 }
 
-/// Chunks are cut far below this; cells hold places as 32-bit numbers.
+/// Whether cells can point everywhere in a chunk.
 pub(super) fn check_chunk(bytes: &Bytes) -> Result<()> {
-    if u32::try_from(bytes.len()).is_err() {
-        return Err(Error::bug("a chunk of input is larger than 4 GiB"));
+    if bytes.len() >= LONGEST_SCANNED {
+        return Err(Error::bug("a chunk of input is larger than 1 GiB"));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ mod cells;
 mod columns;
 mod csv;
 pub(crate) mod java;
-pub mod json;
+mod json;
 mod lines;
 mod numbers;
 pub(crate) mod spelling;

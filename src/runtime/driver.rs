@@ -104,7 +104,7 @@ impl Attempt<'_> {
             lineage: start.base.lineage.clone(),
             generation: start.base.generation,
         };
-        let committers = self.recover_sinks(&identity, &start.base).await?;
+        let committers = self.recover_sinks(&identity, &start).await?;
         crate::failpoint::hit("restore.sink.fenced");
         let (sender, events) = mpsc::channel(EVENTS);
         let environment = Environment {
@@ -156,8 +156,9 @@ impl Attempt<'_> {
             let Some(claim) = claimed else { return Ok(None) };
             let former = former_lineages(&log.entries(), &claim.lineage);
             let is_resumed = resumed.is_some();
+            let pending = resumed.as_ref().map_or_else(Vec::new, |manifest| manifest.pending.clone());
             let base = base_manifest(&claim, plan.max_parallelism, resumed);
-            Ok(Some((Start { base, log: Some(Arc::new(Mutex::new(log))), resumed: is_resumed }, former)))
+            Ok(Some((Start { base, pending, log: Some(Arc::new(Mutex::new(log))), resumed: is_resumed }, former)))
         };
         let Some((start, former)) = self.world.blocking.call(claim).await?? else { return Ok(None) };
         self.clear(&former).await?;
@@ -191,12 +192,13 @@ impl Attempt<'_> {
             parallelism: self.config.parallelism,
             sinks: Vec::new(),
         };
-        Start { base: base_manifest(&claim, self.config.max_parallelism, None), log: None, resumed: false }
+        let base = base_manifest(&claim, self.config.max_parallelism, None);
+        Start { base, pending: Vec::new(), log: None, resumed: false }
     }
 
     /// Opens the committers; each finishes what the restored checkpoint lists as pending.
-    async fn recover_sinks(&self, identity: &JobIdentity, base: &Manifest) -> Result<Committers> {
-        let pending: Vec<Committable> = base.pending.iter().map(committable).collect::<Result<_>>()?;
+    async fn recover_sinks(&self, identity: &JobIdentity, start: &Start) -> Result<Committers> {
+        let pending: Vec<Committable> = start.pending.iter().map(committable).collect::<Result<_>>()?;
         let mut committers = Committers::new();
         for (name, factory) in sinks(self.plan) {
             let mut committer = factory.committer(identity, self.world)?;
@@ -207,7 +209,7 @@ impl Attempt<'_> {
         if let Some(lost) = pending.iter().find(|staged| !committers.contains_key(&staged.sink)) {
             return Err(Error::query(format!(
                 "checkpoint {} holds {} rows for sink {}, which this query does not have",
-                base.epoch, lost.rows, lost.sink
+                start.base.epoch, lost.rows, lost.sink
             ))
             .with_help("run the query that wrote the checkpoint once more, or start over with --fresh"));
         }
@@ -218,6 +220,9 @@ impl Attempt<'_> {
 /// Where an attempt goes on from.
 struct Start {
     base: Manifest,
+    /// What the restored checkpoint holds prepared and nobody has confirmed as committed. The base has none: by the
+    /// next checkpoint these are committed.
+    pending: Vec<serde_json::Value>,
     log: Option<Arc<Mutex<JobLog>>>,
     resumed: bool,
 }

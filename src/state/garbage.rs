@@ -33,11 +33,13 @@ impl JobLog {
         let (doomed, in_use) = self.sort_checkpoints(retained);
         let newest = self.newest_epoch();
         failpoint::hit("gc.marked");
-        let mut collected = Collected { checkpoints: doomed.len(), files: 0 };
+        let mut collected = Collected::default();
         // A manifest goes before the files that it names: otherwise a crash would leave one without its files.
         for number in doomed {
             self.store.remove(&self.entry_path(number))?;
-            self.entries.remove(&number);
+            let removed = self.entries.remove(&number);
+            let is_checkpoint = removed.is_some_and(|stored| matches!(stored.entry, LogEntry::Checkpoint(_)));
+            collected.checkpoints += usize::from(is_checkpoint);
         }
         for directory in self.store.list(&self.directory.join("data"))? {
             let Some((epoch, generation)) = epoch_directory(&directory.path) else { continue };
@@ -78,17 +80,28 @@ impl JobLog {
         Ok(())
     }
 
-    /// Numbers of checkpoints that go, oldest first, and the paths of files that the others name.
+    /// Numbers of checkpoints that go, oldest first, each behind the confirmations of it, which mean nothing without
+    /// it; and the paths of files that the others name.
     fn sort_checkpoints(&self, retained: usize) -> (Vec<u64>, BTreeSet<PathBuf>) {
         let lineage = self.lineage().unwrap_or_default();
         let mut left = retained.max(1);
         let mut doomed = Vec::new();
         let mut in_use = BTreeSet::new();
+        let mut confirmations = Vec::new();
         for (number, stored) in self.entries.iter().rev() {
-            let LogEntry::Checkpoint(manifest) = &stored.entry else { continue };
+            let manifest = match &stored.entry {
+                LogEntry::Checkpoint(manifest) => manifest,
+                LogEntry::Confirm { .. } | LogEntry::Finished { .. } => {
+                    confirmations.push(*number);
+                    continue;
+                }
+                LogEntry::Claim(_) => continue,
+            };
+            let confirmations = std::mem::take(&mut confirmations);
             // Those of a lineage that was given up can never be gone back to.
             if manifest.lineage != lineage || left == 0 {
                 doomed.push(*number);
+                doomed.extend(confirmations);
                 continue;
             }
             left -= 1;

@@ -1,8 +1,11 @@
 //! The one integration-test binary: a module a subject.
 
+mod damage;
 mod kill;
 mod plans;
 mod queries;
+mod simulated;
+mod simulation;
 mod support;
 mod slt;
 mod tidy;

@@ -672,7 +672,6 @@ fn texts(committables: &[serde_json::Value]) -> Vec<String> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
-
     #[test]
     fn any_order_of_events_keeps_the_promises(
         events in prop::collection::vec(any::<(u8, u8)>(), 0..300),

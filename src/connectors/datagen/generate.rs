@@ -159,7 +159,7 @@ impl Generator {
             Task::Double(span) => doubles(&column.data_type, numbers().map(|row| span.pick(dice.throw(row, 0))))?,
             Task::Text { length, varies } => {
                 let length = |row| match varies {
-                    true => 1 + (u128::from(dice.throw(row, u64::MAX)) * *length as u128 >> 64) as usize,
+                    true => 1 + ((u128::from(dice.throw(row, u64::MAX)) * *length as u128) >> 64) as usize,
                     false => *length,
                 };
                 texts(&column.data_type, numbers(), &dice, length)
@@ -207,9 +207,9 @@ impl Dice {
 #[inline]
 fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let value = (value ^ value >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let value = (value ^ value >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    value ^ value >> 31
+    let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ (value >> 31)
 }
 
 /// A number from 0 to just below 1.
@@ -221,7 +221,7 @@ impl Span<i64> {
     #[inline]
     fn pick(&self, random: u64) -> i64 {
         let size = u128::from(self.max.abs_diff(self.min)) + 1;
-        self.min.wrapping_add((u128::from(random) * size >> 64) as i64)
+        self.min.wrapping_add(((u128::from(random) * size) >> 64) as i64)
     }
 }
 
@@ -294,7 +294,7 @@ fn texts(data_type: &DataType, rows: std::ops::Range<u64>, dice: &Dice, length: 
             bytes.append_value(&value);
         } else {
             text.clear();
-            let digits = words.flat_map(|word| (0..16).map(move |place| word >> (4 * place) & 15));
+            let digits = words.flat_map(|word| (0..16).map(move |place| (word >> (4 * place)) & 15));
             text.extend(digits.take(length).map(|digit| char::from(HEX[digit as usize])));
             strings.append_value(&text);
         }

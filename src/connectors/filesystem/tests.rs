@@ -223,6 +223,42 @@ fn paths_of_other_places_are_refused() {
     assert!(error.contains("available formats: csv, json"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn real_files_are_read_ahead_by_other_threads_and_written_durably() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let world = World {
+        store: Arc::new(crate::storage::LocalStore),
+        blocking: Arc::new(crate::stream::ThreadBlocking),
+        ..world(&FakeStore::new())
+    };
+    let sink_table = table(&[("path", &path("out")), ("format", "json")], &[]);
+    let sink = FileSystem.sink(&sink_table).unwrap();
+    let task = SinkTask { identity: job(1), sink: "s".to_owned(), task: 0, parallelism: 1, schema: schema() };
+    let mut writer = sink.writer(&task, &world).unwrap();
+    let mut committer = sink.committer(&job(1), &world).unwrap();
+    committer.recover(&[]).await.unwrap();
+    for epoch in 0..3 {
+        writer.write(&rows(epoch * 100_000..epoch * 100_000 + 100_000)).await.unwrap();
+        let staged = writer.prepare(Epoch(epoch as u64)).await.unwrap().unwrap();
+        committer.commit(&staged).await.unwrap();
+    }
+    let source_table = table(&[("path", &path("out")), ("format", "json")], &[]);
+    let mut source = FileSystem.source(&source_table).unwrap().open(&[0], 8192, &world).unwrap();
+    let mut numbers = Vec::new();
+    for split in source.discover().await.unwrap() {
+        let mut reader = source.open(&split.id, &split.start).await.unwrap();
+        let mut decoder = source.decoder().unwrap();
+        while let Polled::Chunk(chunk, _) = reader.next().await.unwrap() {
+            let decoded = decoder.decode(&chunk.bytes, chunk.first_line).unwrap();
+            numbers.extend_from_slice(decoded.rows.column(0).as_primitive::<Int64Type>().values());
+        }
+    }
+    assert_eq!(numbers, (0..300_000).collect::<Vec<_>>());
+    assert_eq!(sink.remove_published(&job(1), &world).unwrap(), 3);
+    assert_eq!(std::fs::read_dir(path("out")).unwrap().count(), 0);
+}
+
 // --------------------------------------------------------------------------------------------------- sink
 
 const LINEAGE: &str = "0123456789abcdef0123456789abcdef";

@@ -101,7 +101,7 @@ impl Decoder for CsvDecoder {
             line += end.lines;
             let checked = match end.fault {
                 Some(fault) => Err(fault.to_owned()),
-                None => self.check_width(end.fields, last.start == last.end).and_then(|()| {
+                None => self.check_width(end.fields, last.len() == 0).and_then(|()| {
                     let is_text = all_text || std::str::from_utf8(&bytes[place.start..place.end]).is_ok();
                     if is_text { Ok(()) } else { Err("the row is not UTF-8".to_owned()) }
                 }),
@@ -136,7 +136,7 @@ impl Reading {
         let Some(literal) = &self.null_literal else {
             return false;
         };
-        match cell.kind {
+        match cell.kind() {
             CellKind::Text => cell.text(bytes) == literal,
             CellKind::Escaped => {
                 let mut text = Vec::new();
@@ -150,7 +150,7 @@ impl Reading {
     /// Appends the parts of a text to `scratch` and a cell for each to `to`.
     fn split(&self, bytes: &[u8], cell: Cell, scratch: &mut Vec<u8>, to: &mut Vec<Cell>) {
         let start = scratch.len();
-        match cell.kind {
+        match cell.kind() {
             CellKind::Escaped => self.dialect.unescape(cell.text(bytes), scratch),
             _ => scratch.extend_from_slice(cell.text(bytes)),
         }

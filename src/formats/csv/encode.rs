@@ -70,9 +70,10 @@ impl CsvWriter {
         };
         if text.len() > LONGEST_UNQUOTED {
             // Java counts UTF-16 units: one for each character, and one more where UTF-8 needs four bytes.
-            let units = text.iter().filter(|byte| **byte & 0xC0 != 0x80).count()
-                + text.iter().filter(|byte| **byte >= 0xF0).count();
-            if units > LONGEST_UNQUOTED {
+            let units = |text: &[u8]| {
+                text.iter().map(|byte| usize::from(*byte & 0xC0 != 0x80) + usize::from(*byte >= 0xF0)).sum::<usize>()
+            };
+            if text.len() > 4 * LONGEST_UNQUOTED || units(text) > LONGEST_UNQUOTED {
                 return true;
             }
         }
@@ -84,12 +85,14 @@ impl CsvWriter {
 
     fn append_quoted(&self, text: &[u8], quote: u8, to: &mut Vec<u8>) {
         to.push(quote);
-        for byte in text {
-            if *byte == quote || Some(*byte) == self.escape {
-                to.push(*byte);
-            }
-            to.push(*byte);
+        let mut rest = text;
+        // Stretches between characters that must be doubled are copied whole.
+        while let Some(found) = memchr::memchr2(quote, self.escape.unwrap_or(quote), rest) {
+            to.extend_from_slice(&rest[..=found]);
+            to.push(rest[found]);
+            rest = &rest[found + 1..];
         }
+        to.extend_from_slice(rest);
         to.push(quote);
     }
 

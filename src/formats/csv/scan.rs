@@ -213,7 +213,7 @@ mod tests {
             let mut fields = Vec::new();
             let end = dialect.row(bytes, at, |_, cell| {
                 let mut field = Vec::new();
-                match cell.kind {
+                match cell.kind() {
                     CellKind::Escaped => dialect.unescape(cell.text(bytes), &mut field),
                     _ => field.extend_from_slice(cell.text(bytes)),
                 }

@@ -12,7 +12,7 @@ use super::super::columns::{self, Complaints, Rules};
 use super::super::lines::{self, RowPlace};
 use super::super::numbers::Misfit;
 use super::super::{BadRow, Decoded, Decoder};
-use super::scan::{self, Scanner};
+use super::scan::{self, Fields, Scanner};
 use crate::error::Result;
 
 /// What the options say about reading.
@@ -60,26 +60,11 @@ impl JsonDecoder {
             column.push(Cell::MISSING);
         }
         let Self { names, seen, cells, reading, .. } = self;
-        let mut twice = None;
-        let mut position = 0;
-        let scanned = Scanner::new(bytes, place.start, place.end).document(|key, value| {
-            let known = names.find(position, bytes, key);
-            position += 1;
-            let Some(column) = known else {
-                return Ok(());
-            };
-            if seen[column.declared as usize] == stamp && reading.duplicates_are_errors {
-                twice = Some(column.declared);
-                return Err("");
-            }
-            seen[column.declared as usize] = stamp;
-            for slot in names.slots(column) {
-                cells[*slot as usize][row] = value;
-            }
-            Ok(())
-        });
-        if let Some(column) = twice {
-            return Err(format!("column `{}`: the field comes twice", names.declared[column as usize]));
+        let duplicates_are_errors = reading.duplicates_are_errors;
+        let mut fields = RowFields { names, seen, cells, bytes, row, stamp, duplicates_are_errors, twice: None };
+        let scanned = Scanner::new(bytes, place.start, place.end).document(&mut fields);
+        if let Some(column) = fields.twice {
+            return Err(format!("column `{}`: the field comes twice", self.names.declared[column as usize]));
         }
         scanned.map_err(|fault| {
             let column = fault.at - place.start + 1;
@@ -133,6 +118,48 @@ impl Decoder for JsonDecoder {
     }
 }
 
+/// Takes the fields of one row.
+struct RowFields<'a> {
+    names: &'a mut Names,
+    seen: &'a mut [u32],
+    cells: &'a mut [Vec<Cell>],
+    bytes: &'a [u8],
+    row: usize,
+    /// What `seen` holds for the columns that this row has had.
+    stamp: u32,
+    duplicates_are_errors: bool,
+    /// The declared column that came twice.
+    twice: Option<u32>,
+}
+
+impl Fields for RowFields<'_> {
+    #[inline]
+    fn expect(&self, position: usize, rest: &[u8]) -> Option<usize> {
+        self.names.remembered.get(position).and_then(|name| name.begins(rest))
+    }
+
+    #[inline]
+    fn field(&mut self, position: usize, key: Option<Cell>, value: Cell) -> Result<(), &'static str> {
+        let known = match key {
+            None => self.names.remembered[position].known,
+            Some(key) => self.names.look_up(position, key.text(self.bytes), key.kind()),
+        };
+        let Some(column) = known else {
+            return Ok(());
+        };
+        let seen = &mut self.seen[column.declared as usize];
+        if *seen == self.stamp && self.duplicates_are_errors {
+            self.twice = Some(column.declared);
+            return Err("the field comes twice");
+        }
+        *seen = self.stamp;
+        for slot in self.names.slots(column) {
+            self.cells[*slot as usize][self.row] = value;
+        }
+        Ok(())
+    }
+}
+
 /// A declared column, and which slots of the projection it fills.
 #[derive(Debug, Clone, Copy)]
 struct Known {
@@ -141,15 +168,60 @@ struct Known {
     slots: u32,
 }
 
-/// Field names to columns. Rows of one origin have their fields in the same order nearly always, so the answer for
-/// the n-th field is remembered and only compared.
+/// A field name as it stood at some place of the row before, with quotes and colon, and the column that it means.
+#[derive(Debug)]
+struct Remembered {
+    text: Vec<u8>,
+    /// The first 16 bytes of `text` and the bits that they fill: most names are compared at one stroke.
+    head: u128,
+    mask: u128,
+    known: Option<Known>,
+}
+
+impl Remembered {
+    fn new(name: &[u8], known: Option<Known>) -> Self {
+        let mut remembered = Self { text: Vec::new(), head: 0, mask: 0, known };
+        remembered.set(name, known);
+        remembered
+    }
+
+    fn set(&mut self, name: &[u8], known: Option<Known>) {
+        self.text.clear();
+        self.text.push(b'"');
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(b"\":");
+        let length = self.text.len().min(16);
+        let (mut head, mut mask) = ([0; 16], [0; 16]);
+        head[..length].copy_from_slice(&self.text[..length]);
+        mask[..length].fill(0xFF);
+        self.head = u128::from_le_bytes(head);
+        self.mask = u128::from_le_bytes(mask);
+        self.known = known;
+    }
+
+    /// The length of its text, if `rest` begins with it.
+    #[inline]
+    fn begins(&self, rest: &[u8]) -> Option<usize> {
+        let same = match rest.first_chunk::<16>() {
+            Some(head) => {
+                u128::from_le_bytes(*head) & self.mask == self.head
+                    && (self.text.len() <= 16 || rest[16..].starts_with(&self.text[16..]))
+            }
+            None => rest.starts_with(&self.text),
+        };
+        same.then_some(self.text.len())
+    }
+}
+
+/// Field names to columns. Rows of one origin have their fields in the same order nearly always, so the name of the
+/// n-th field is remembered and only compared.
 #[derive(Debug)]
 struct Names {
     declared: Vec<String>,
     by_name: HashMap<Vec<u8>, Known>,
     /// The projection's slots, those of one column side by side.
     slots: Vec<u32>,
-    remembered: Vec<(Vec<u8>, Option<Known>)>,
+    remembered: Vec<Remembered>,
 }
 
 impl Names {
@@ -166,18 +238,6 @@ impl Names {
         Self { declared, by_name, slots, remembered: Vec::new() }
     }
 
-    #[inline]
-    fn find(&mut self, position: usize, bytes: &[u8], key: Cell) -> Option<Known> {
-        let name = key.text(bytes);
-        if key.kind == CellKind::Text
-            && let Some((remembered, known)) = self.remembered.get(position)
-            && remembered == name
-        {
-            return *known;
-        }
-        self.look_up(position, name, key.kind)
-    }
-
     #[cold]
     fn look_up(&mut self, position: usize, name: &[u8], kind: CellKind) -> Option<Known> {
         if kind == CellKind::Escaped {
@@ -186,15 +246,13 @@ impl Names {
             return self.by_name.get(&plain).copied();
         }
         let known = self.by_name.get(name).copied();
-        // A document with thousands of fields is no regular row: do not remember without bound.
+        // A document with thousands of fields is no regular row: do not remember without bound. Fields before this
+        // one may have been passed over, so that places are filled up with this very name.
         if position < 1_000 {
             while self.remembered.len() <= position {
-                self.remembered.push((Vec::new(), self.by_name.get(&b""[..]).copied()));
+                self.remembered.push(Remembered::new(name, known));
             }
-            let (remembered, found) = &mut self.remembered[position];
-            remembered.clear();
-            remembered.extend_from_slice(name);
-            *found = known;
+            self.remembered[position].set(name, known);
         }
         known
     }
@@ -212,10 +270,10 @@ struct JsonNotation {
 impl JsonNotation {
     /// The fields of the object at `cell`, whose grammar has been checked.
     fn object(bytes: &[u8], cell: Cell, field: impl FnMut(Cell, Cell) -> Result<(), Misfit>) -> Result<(), Misfit> {
-        if cell.kind != CellKind::Nested || cell.text(bytes).first() != Some(&b'{') {
+        if cell.kind() != CellKind::Nested || cell.text(bytes).first() != Some(&b'{') {
             return Err("not an object");
         }
-        let mut scanner = Scanner::new(bytes, cell.start as usize, cell.end as usize);
+        let mut scanner = Scanner::new(bytes, cell.start(), cell.start() + cell.len());
         scanner.object(0, field).map_err(|fault| fault.what)
     }
 }
@@ -232,10 +290,10 @@ impl Notation for JsonNotation {
     }
 
     fn elements(&self, bytes: &[u8], cell: Cell, _: &mut Vec<u8>, to: &mut Vec<Cell>) -> Result<(), Misfit> {
-        if cell.kind != CellKind::Nested || cell.text(bytes).first() != Some(&b'[') {
+        if cell.kind() != CellKind::Nested || cell.text(bytes).first() != Some(&b'[') {
             return Err("not an array");
         }
-        let mut scanner = Scanner::new(bytes, cell.start as usize, cell.end as usize);
+        let mut scanner = Scanner::new(bytes, cell.start(), cell.start() + cell.len());
         scanner.array(0, |element| to.push(element)).map_err(|fault| fault.what)
     }
 
@@ -268,7 +326,7 @@ impl Notation for JsonNotation {
         let found = Self::object(bytes, cell, |key, value| {
             let name = plain_text(bytes, key);
             if let Some(field) = names.iter().position(|known| known.as_bytes() == &name[..]) {
-                if to[start + field].kind != CellKind::Missing && self.duplicates_are_errors {
+                if to[start + field].kind() != CellKind::Missing && self.duplicates_are_errors {
                     return Err("a field comes twice");
                 }
                 to[start + field] = value;
@@ -284,7 +342,7 @@ impl Notation for JsonNotation {
 
 /// What a key means, its escapes resolved.
 fn plain_text(bytes: &[u8], key: Cell) -> Cow<'_, [u8]> {
-    if key.kind != CellKind::Escaped {
+    if key.kind() != CellKind::Escaped {
         return Cow::Borrowed(key.text(bytes));
     }
     let mut plain = Vec::new();

@@ -15,6 +15,15 @@ pub(super) struct Fault {
     pub what: &'static str,
 }
 
+/// Takes the fields of a document.
+pub(super) trait Fields {
+    /// Bytes of the name in quotes and the colon that are expected for the field with this number, if `rest` begins
+    /// with them.
+    fn expect(&self, position: usize, rest: &[u8]) -> Option<usize>;
+    /// A field; without a key it is the expected one.
+    fn field(&mut self, position: usize, key: Option<Cell>, value: Cell) -> Result<(), &'static str>;
+}
+
 /// A place in a document. The bytes must be UTF-8.
 #[derive(Debug)]
 pub(super) struct Scanner<'a> {
@@ -29,10 +38,10 @@ impl<'a> Scanner<'a> {
         Self { bytes: &bytes[..end], at: start, end }
     }
 
-    /// The whole document as an object: `field` is called with key and value, in order.
-    pub fn document(mut self, field: impl FnMut(Cell, Cell) -> Result<(), &'static str>) -> Result<(), Fault> {
+    /// The whole document as an object.
+    pub fn document(mut self, fields: &mut impl Fields) -> Result<(), Fault> {
         match self.next_token() {
-            Some(b'{') => {}
+            Some(b'{') => self.at += 1,
             Some(_) => {
                 // Whatever it is, broken grammar is the better complaint.
                 let at = self.at;
@@ -41,11 +50,51 @@ impl<'a> Scanner<'a> {
             }
             None => return Err(self.fault("the document ends early")),
         }
-        self.object(1, field)?;
+        let mut position = 0;
+        let mut open = self.next_token() != Some(b'}');
+        self.at += usize::from(!open);
+        while open {
+            let at = self.at;
+            // Nearly always the name is the one that stood here in the row before, spelled the same way.
+            let key = match fields.expect(position, &self.bytes[at..]) {
+                Some(length) => {
+                    self.at += length;
+                    None
+                }
+                None => Some(self.key()?),
+            };
+            let value = self.value_inlined(1)?;
+            fields.field(position, key, value).map_err(|what| Fault { at, what })?;
+            position += 1;
+            match self.next_token() {
+                Some(b',') => {
+                    self.at += 1;
+                    self.next_token();
+                }
+                Some(b'}') => {
+                    self.at += 1;
+                    open = false;
+                }
+                _ => return Err(self.fault("expected `,` or `}`")),
+            }
+        }
         match self.next_token() {
             None => Ok(()),
             Some(_) => Err(self.fault("there is more than one document in the line")),
         }
+    }
+
+    /// A field name and the colon behind it.
+    fn key(&mut self) -> Result<Cell, Fault> {
+        if self.next_token() != Some(b'"') {
+            return Err(self.fault("expected a field name in double quotes"));
+        }
+        let key = self.string()?;
+        if self.next_token() != Some(b':') {
+            return Err(self.fault("expected `:` behind a field name"));
+        }
+        self.at += 1;
+        Ok(key)
     }
 
     /// The fields of an object that stands at the current place.
@@ -60,15 +109,8 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         loop {
-            if self.next_token() != Some(b'"') {
-                return Err(self.fault("expected a field name in double quotes"));
-            }
             let at = self.at;
-            let key = self.string()?;
-            if self.next_token() != Some(b':') {
-                return Err(self.fault("expected `:` behind a field name"));
-            }
-            self.at += 1;
+            let key = self.key()?;
             let value = self.value(depth)?;
             field(key, value).map_err(|what| Fault { at, what })?;
             match self.next_token() {
@@ -103,8 +145,13 @@ impl<'a> Scanner<'a> {
     }
 
     /// The value at the current place, checked to its end; `depth` brackets are open around it.
-    #[inline]
     fn value(&mut self, depth: usize) -> Result<Cell, Fault> {
+        self.value_inlined(depth)
+    }
+
+    /// The same for the fields of a row: handing a cell over in memory would cost as much as finding it.
+    #[inline(always)]
+    fn value_inlined(&mut self, depth: usize) -> Result<Cell, Fault> {
         match self.next_token() {
             Some(b'"') => self.string(),
             Some(b'-' | b'0'..=b'9') => self.number(),
@@ -133,6 +180,13 @@ impl<'a> Scanner<'a> {
     /// Moves to the next byte that is no white space.
     #[inline]
     fn next_token(&mut self) -> Option<u8> {
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte > b' ' => Some(*byte),
+            _ => self.skip_space(),
+        }
+    }
+
+    fn skip_space(&mut self) -> Option<u8> {
         loop {
             match self.bytes.get(self.at) {
                 Some(b' ' | b'\t' | b'\r' | b'\n') => self.at += 1,
@@ -142,7 +196,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A string whose opening quote stands at the current place.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<Cell, Fault> {
         let start = self.at + 1;
         let mut at = start;
@@ -181,7 +235,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn number(&mut self) -> Result<Cell, Fault> {
         let start = self.at;
         self.at += usize::from(self.bytes[start] == b'-');
@@ -234,26 +288,41 @@ impl<'a> Scanner<'a> {
 
 /// The first place from `at` on that holds a quote, a backslash or a control character, or the end.
 #[inline]
-fn plain_text(bytes: &[u8], mut at: usize) -> usize {
+fn plain_text(bytes: &[u8], at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    // Eight bytes at a time: a byte is below n where taking n away borrows and the byte itself has no high bit.
-    while let Some(word) = bytes.get(at..at + 8).and_then(|word| word.first_chunk::<8>()) {
+    // Most texts are short: eight bytes at a time, three times. A byte is below n where taking n away borrows and
+    // the byte itself has no high bit.
+    for offset in [0, 8, 16] {
+        let Some(word) = bytes.get(at + offset..).and_then(|rest| rest.first_chunk::<8>()) else {
+            return text_end(bytes, at + offset);
+        };
         let word = u64::from_le_bytes(*word);
         let quote = word ^ (ONES * u64::from(b'"'));
         let backslash = word ^ (ONES * u64::from(b'\\'));
         let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let found = (quote.wrapping_sub(ONES) & !quote | backslash.wrapping_sub(ONES) & !backslash | control) & HIGH;
+        let found =
+            ((quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash) | control) & HIGH;
         if found != 0 {
             // The lowest mark is exact; only marks above it can be owed to a borrow.
-            return at + (found.trailing_zeros() / 8) as usize;
+            return at + offset + (found.trailing_zeros() / 8) as usize;
         }
-        at += 8;
     }
-    while bytes.get(at).is_some_and(|byte| *byte >= 0x20 && *byte != b'"' && *byte != b'\\') {
-        at += 1;
-    }
-    at
+    long_text_end(bytes, at + 24)
+}
+
+/// The same byte by byte.
+fn text_end(bytes: &[u8], at: usize) -> usize {
+    let stops = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    bytes[at..].iter().position(stops).map_or(bytes.len(), |length| at + length)
+}
+
+/// The same for long texts: a search for the end, and a look through everything before it for control characters.
+fn long_text_end(bytes: &[u8], at: usize) -> usize {
+    let end = memchr::memchr2(b'"', b'\\', &bytes[at..]).map_or(bytes.len(), |length| at + length);
+    // Without an early way out, so that it is done many bytes at a time.
+    let has_control = bytes[at..end].iter().fold(false, |found, byte| found | (*byte < 0x20));
+    if has_control { text_end(bytes, at) } else { end }
 }
 
 /// The four hexadecimal digits of `\uXXXX` at `at`.
@@ -261,7 +330,7 @@ fn code_unit(bytes: &[u8], at: usize) -> Option<u32> {
     let [b'\\', b'u', digits @ ..] = bytes.get(at..at + 6)? else {
         return None;
     };
-    digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
+    digits.iter().try_fold(0, |unit, digit| Some((unit << 4) | char::from(*digit).to_digit(16)?))
 }
 
 /// Appends what the inside of a string with escapes means; the scanner has checked the escapes.
@@ -319,8 +388,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Expects nothing and keeps the values.
+    #[derive(Default)]
+    struct Values(Vec<Cell>);
+
+    impl Fields for Values {
+        fn expect(&self, _position: usize, _rest: &[u8]) -> Option<usize> {
+            None
+        }
+
+        fn field(&mut self, _position: usize, _key: Option<Cell>, value: Cell) -> Result<(), &'static str> {
+            self.0.push(value);
+            Ok(())
+        }
+    }
+
     fn is_object(text: &str) -> bool {
-        Scanner::new(text.as_bytes(), 0, text.len()).document(|_, _| Ok(())).is_ok()
+        Scanner::new(text.as_bytes(), 0, text.len()).document(&mut Values::default()).is_ok()
     }
 
     fn is_object_for_serde(text: &str) -> bool {
@@ -376,7 +460,7 @@ mod tests {
     #[test]
     fn plain_text_ends_at_the_right_byte_at_every_offset() {
         for stop in [b'"', b'\\', 0u8, 0x1F, b'\n'] {
-            for length in 0..20 {
+            for length in 0..80 {
                 let mut text = vec![b'a'; length];
                 text.extend([stop, b'!', 0x21, 0x5D, 0xC3, 0xA9, b'z', b'z', b'z']);
                 assert_eq!(plain_text(&text, 0), length);
@@ -417,14 +501,14 @@ mod tests {
         fn strings_mean_what_serde_says(text in any::<String>()) {
             let written = serde_json::to_string(&text).unwrap();
             let document = format!("{{\"a\":{written}}}");
+            let mut values = Values::default();
+            Scanner::new(document.as_bytes(), 0, document.len()).document(&mut values).unwrap();
+            let inside = values.0[0].text(document.as_bytes());
             let mut read = Vec::new();
-            Scanner::new(document.as_bytes(), 0, document.len()).document(|_, value| {
-                match value.kind {
-                    CellKind::Escaped => unescape(value.text(document.as_bytes()), &mut read),
-                    _ => read.extend_from_slice(value.text(document.as_bytes())),
-                }
-                Ok(())
-            }).unwrap();
+            match values.0[0].kind() {
+                CellKind::Escaped => unescape(inside, &mut read),
+                _ => read.extend_from_slice(inside),
+            }
             prop_assert_eq!(String::from_utf8(read).unwrap(), text);
         }
     }

@@ -67,8 +67,8 @@ impl<'a> QueryBinder<'a> {
             }
         }
         let bound = match &query.order_by {
-            Some(order) => self.ordered(&query.body, order),
-            None => self.body(&query.body),
+            Some(order) => self.ordered(&query.body, order).map_err(|error| at(error, order)),
+            None => self.body(&query.body).map_err(|error| at(error, query.body.as_ref())),
         };
         let bound = bound.map_err(|error| at(error, query.body.as_ref()));
         self.ctes.truncate(outer_ctes);

@@ -1,0 +1,58 @@
+//! Options that every table understands, whatever its connector; one that a connector lists itself comes before
+//! these.
+
+use crate::options::{Effect, OptionKind, OptionSpec};
+
+/// Which connector a table has.
+pub const CONNECTOR: OptionSpec =
+    OptionSpec::honoured("connector", OptionKind::Text, None, "The connector of the table.").required();
+/// Which format a table has, where its connector takes one.
+pub const FORMAT: OptionSpec = OptionSpec::honoured("format", OptionKind::Text, None, "The format of the rows.");
+/// When a split of this table stops to hold the watermark; read by the planner.
+pub const IDLE_TIMEOUT: OptionSpec = OptionSpec::honoured(
+    "scan.watermark.idle-timeout",
+    OptionKind::Duration,
+    None,
+    "The time without rows after which a split of this table holds the watermark no longer; set here, it comes before \
+     `table.exec.source.idle-timeout`.",
+);
+
+/// All of them. Those that begin with `scan.` are for tables that are read.
+pub const OPTIONS: &[OptionSpec] = &[
+    CONNECTOR,
+    FORMAT,
+    IDLE_TIMEOUT,
+    refused("scan.parallelism", OptionKind::Integer, "How many tasks read the table."),
+    refused("sink.parallelism", OptionKind::Integer, "How many tasks write the table."),
+    refused("scan.watermark.alignment.group", OptionKind::Text, "The tables whose watermarks are kept together."),
+    refused(
+        "scan.watermark.alignment.max-drift",
+        OptionKind::Duration,
+        "How far the watermark of one table may be ahead of its group.",
+    ),
+    refused(
+        "scan.watermark.alignment.update-interval",
+        OptionKind::Duration,
+        "How often the watermarks of a group are compared.",
+    ),
+    accepted(
+        "scan.watermark.emit.strategy",
+        OptionKind::Enum(&["on-periodic", "on-event"]),
+        "When watermarks are sent. A row is judged by the watermark that it meets in its own split, so this changes \
+         no result.",
+    ),
+    accepted(
+        "scan.watermark.emit.on-event.gap",
+        OptionKind::Integer,
+        "Rows between two watermarks. Here it changes no result.",
+    ),
+    accepted("property-version", OptionKind::Integer, "The version of the options. There is one."),
+];
+
+const fn refused(key: &'static str, kind: OptionKind, doc: &'static str) -> OptionSpec {
+    OptionSpec::honoured(key, kind, None, doc).effect(Effect::RefusedUnless(&[]))
+}
+
+const fn accepted(key: &'static str, kind: OptionKind, doc: &'static str) -> OptionSpec {
+    OptionSpec::honoured(key, kind, None, doc).effect(Effect::Accepted)
+}

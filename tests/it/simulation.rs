@@ -1,0 +1,193 @@
+//! The whole engine in a simulated world: a crash at every operation on files, failures that pass, orders of tasks,
+//! and a process that wakes up after another has taken its job over. One answer every time.
+
+use futures::FutureExt;
+
+use beadline::session::Ending;
+use beadline::storage::{FakeStore, Fault};
+
+use crate::simulated::{Published, Start, assert_same, disk, leftovers, published, runtime, soon};
+use crate::support::full;
+
+/// How a process ends at a planted crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crash {
+    /// The system goes on, so that what was written stays.
+    Kill,
+    /// What was not synced is gone.
+    PowerLoss,
+}
+
+/// The undisturbed run: what it publishes, and between which operations on files it ran.
+struct Undisturbed {
+    expected: Published,
+    first: u64,
+    end: u64,
+}
+
+fn small() -> FakeStore {
+    disk(640..800)
+}
+
+fn undisturbed(start: &Start) -> Undisturbed {
+    let store = small();
+    let first = store.operations();
+    start.finish(&store);
+    let expected = published(&store);
+    assert!(expected["departures"].len() > 10 && expected["late_flights"].len() > 10, "{expected:?}");
+    assert_eq!(leftovers(&store), [""; 0]);
+    Undisturbed { expected, first, end: store.operations() }
+}
+
+/// Runs on this disk with a crash at that many operations from now; true if it came to the crash.
+fn crash(store: &FakeStore, start: &Start, after: u64, crash: Crash) -> bool {
+    store.plant(store.operations() + after, Fault::Crash);
+    let ended = start.run(store);
+    let crashed = store.is_crashed();
+    assert!(crashed || ended.is_ok(), "it failed without a crash: {:?}", ended.err());
+    if crash == Crash::PowerLoss {
+        store.crash();
+    }
+    store.restart();
+    crashed
+}
+
+fn check(store: &FakeStore, start: &Start, undisturbed: &Undisturbed, what: &str) {
+    let ended = start.run(store).unwrap_or_else(|error| panic!("the run after {what} failed: {error}"));
+    assert!(matches!(ended.ending, Ending::Finished | Ending::AlreadyFinished), "after {what}: {ended:?}");
+    assert_same(&published(store), &undisturbed.expected, what);
+}
+
+/// Crashes at every `step`-th operation, in both ways, then lets the job finish.
+fn crashes(start: &Start, step: usize) {
+    let undisturbed = undisturbed(start);
+    for how in [Crash::Kill, Crash::PowerLoss] {
+        for operation in (0..undisturbed.end - undisturbed.first).step_by(step) {
+            let store = small();
+            assert!(crash(&store, start, operation, how), "operation {operation} was never reached");
+            check(&store, start, &undisturbed, &format!("{how:?} at operation {operation}"));
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_every_operation_on_files_changes_nothing() {
+    crashes(&Start::default(), if full() { 1 } else { 3 });
+}
+
+#[test]
+fn full_a_crash_at_every_operation_at_other_parallelisms() {
+    if !full() {
+        return;
+    }
+    for (parallelism, every_rows) in [(1, 20), (4, 30)] {
+        crashes(&Start { parallelism, every_rows, ..Start::default() }, 1);
+    }
+}
+
+#[test]
+fn two_crashes_in_a_row_change_nothing() {
+    let start = Start::default();
+    let undisturbed = undisturbed(&start);
+    let operations = undisturbed.end - undisturbed.first;
+    let step = if full() { 5 } else { 41 };
+    for first in (7..operations).step_by(step) {
+        for second in (3..operations).step_by(step) {
+            let how = if (first + second) % 2 == 0 { Crash::Kill } else { Crash::PowerLoss };
+            let store = small();
+            crash(&store, &start, first, how);
+            crash(&store, &start, second, Crash::PowerLoss);
+            check(&store, &start, &undisturbed, &format!("{how:?} at {first}, power loss at {second} of the restart"));
+        }
+    }
+}
+
+#[test]
+fn failures_that_pass_and_lost_replies_change_nothing() {
+    let start = Start {
+        settings: vec![
+            ("restart-strategy.type", "fixed-delay".to_owned()),
+            ("restart-strategy.fixed-delay.attempts", "3".to_owned()),
+            ("execution.checkpointing.tolerable-failed-checkpoints", "2".to_owned()),
+        ],
+        ..Start::default()
+    };
+    let undisturbed = undisturbed(&start);
+    for fault in [Fault::Fail, Fault::LostReply] {
+        for operation in (0..undisturbed.end - undisturbed.first).step_by(if full() { 1 } else { 4 }) {
+            let store = small();
+            store.plant(store.operations() + operation, fault);
+            check(&store, &start, &undisturbed, &format!("{fault:?} at operation {operation}"));
+        }
+    }
+}
+
+#[test]
+fn a_finished_job_that_is_run_again_does_nothing() {
+    let store = small();
+    let start = Start::default();
+    start.finish(&store);
+    let before = store.files();
+    let again = start.run(&store).expect("it ends well");
+    assert_eq!(again.ending, Ending::AlreadyFinished);
+    assert_eq!(store.files(), before);
+}
+
+#[test]
+fn every_order_of_tasks_gives_one_answer() {
+    let undisturbed = undisturbed(&Start::default());
+    for seed in 0..if full() { 3000 } else { 200 } {
+        let start = Start { seed, parallelism: 1 + seed as usize % 4, every_rows: 30, ..Start::default() };
+        let store = small();
+        start.finish(&store);
+        assert_same(&published(&store), &undisturbed.expected, &format!("seed {seed}"));
+        if seed % 20 == 0 {
+            let again = small();
+            start.finish(&again);
+            assert_eq!(again.operations(), store.operations(), "seed {seed} gave two different runs");
+            assert_eq!(again.files(), store.files(), "seed {seed} gave two different runs");
+        }
+    }
+}
+
+/// A process that is stopped for a while, somewhere, while another takes its job over. It finds out, and does no harm.
+#[test]
+fn a_process_that_was_overtaken_ends_without_doing_harm() {
+    let undisturbed = undisturbed(&Start::default());
+    let (mut fenced, mut turns) = (0, 0);
+    loop {
+        let store = small();
+        let old = runtime();
+        let job = old.block_on(async {
+            let job = Start::default().begin(&store).await.expect("it starts");
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+            job
+        });
+        if old.block_on(async { job.wait().now_or_never() }).is_some() {
+            break;
+        }
+        store.release_locks();
+        let is_halfway = turns % 2 == 0;
+        if is_halfway {
+            Start { seed: 2, ..Start::default() }.stop_or_finish(&store);
+        } else {
+            check(&store, &Start { seed: 2, ..Start::default() }, &undisturbed, &format!("{turns} turns of the first"));
+        }
+        store.release_locks();
+        match old.block_on(soon(job.wait())) {
+            Err(error) => {
+                assert_eq!(error.id(), Some("BL-JOB-FENCED"), "after {turns} turns: {error}");
+                fenced += 1;
+            }
+            // It had not come to its claim yet, or was through.
+            Ok(ended) => assert!(turns < 4 || !matches!(ended.ending, Ending::Stopped { .. }), "{ended:?}"),
+        }
+        drop(old);
+        store.release_locks();
+        check(&store, &Start { seed: 3, ..Start::default() }, &undisturbed, &format!("{turns} turns of the first"));
+        turns += if full() { 1 } else { 5 };
+    }
+    assert!(fenced > 10, "only {fenced} were fenced");
+}
