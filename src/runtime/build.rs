@@ -197,7 +197,8 @@ async fn chain_task(
     };
     let clock = Arc::clone(&environment.world.clock);
     let inputs = Inputs::new(receivers, watermark);
-    Ok(ChainTask::new(id, inputs, chain, ports, state.is_some(), outputs, target, clock, status))
+    let limit = environment.config.memory_limit;
+    Ok(ChainTask::new(id, inputs, chain, ports, state.is_some(), outputs, target, clock, status, limit))
 }
 
 /// Reads the rows of one task's key groups, per operator and table.

@@ -37,6 +37,9 @@ const EVENTS: usize = 1024;
 const COMMIT_ATTEMPTS: u32 = 5;
 const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
+/// The id of the error of a stop that took too long.
+const STOP_TIMEOUT: &str = "BL-LIM-STOP-TIMEOUT";
+
 /// Where tasks report to.
 #[derive(Debug, Clone)]
 pub struct Events(mpsc::Sender<Event>);
@@ -278,7 +281,10 @@ struct Driver<'a> {
     tasks: JoinSet<(TaskId, Result<()>)>,
     sources: Vec<(TaskId, mpsc::Sender<SourceControl>)>,
     events: mpsc::Receiver<Event>,
+    /// Work with the log: whoever does it holds the job's lock.
     background: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// The commit that runs, if one does.
+    committing: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// `None` while a commit runs.
     committers: Option<Committers>,
     commits: VecDeque<(Epoch, Vec<serde_json::Value>)>,
@@ -286,6 +292,10 @@ struct Driver<'a> {
     counters: BTreeMap<TaskId, BTreeMap<String, Counters>>,
     last_completed: Epoch,
     finished: bool,
+    /// When a stop that was asked for must be over.
+    stop_deadline: Option<Duration>,
+    /// The epoch of the last barrier, once it is out.
+    last_barrier: Option<Epoch>,
     /// A task's failure that may only follow from another's; reported if no other comes.
     suspected: Option<Error>,
 }
@@ -337,24 +347,49 @@ impl<'a> Driver<'a> {
             sources: built.sources,
             events,
             background: FuturesUnordered::new(),
+            committing: FuturesUnordered::new(),
             committers: Some(committers),
             commits: VecDeque::new(),
             counters: BTreeMap::new(),
             last_completed,
             finished: false,
+            stop_deadline: None,
+            last_barrier: None,
             suspected: None,
         }
     }
 
+    /// Runs to the end. After a failure the work with the log is waited for, as the next attempt would find the job
+    /// locked by it; unless waiting is just what has failed.
     async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Result<JobSummary> {
-        let mut stopping = false;
+        match self.drive(commands).await {
+            Ok(stopping) => self.end(stopping).await,
+            Err(error) => {
+                self.tasks.abort_all();
+                while error.id() != Some(STOP_TIMEOUT) && self.background.next().await.is_some() {}
+                Err(error)
+            }
+        }
+    }
+
+    /// Carries on until the last barrier is through and everything is committed; says whether a stop was asked for.
+    async fn drive(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<bool> {
+        // An earlier attempt may have been asked to stop, and failed on its way.
+        let mut stopping = self.attempt.figures.read().is_stopping;
+        let mut request = stopping.then_some(Event::Requested(BarrierKind::Stop));
         let mut commands_open = true;
         loop {
             let now = self.attempt.world.clock.elapsed();
-            let wait = self.coordinator.next_wakeup().map(|at| at.saturating_sub(now));
+            if stopping {
+                self.check_stop(now)?;
+            }
+            let wakeup = self.coordinator.next_wakeup().into_iter().chain(self.stop_deadline).min();
+            let wait = wakeup.map(|at| at.saturating_sub(now));
             let event = tokio::select! {
                 biased;
+                () = std::future::ready(()), if request.is_some() => request.take(),
                 Some(answer) = self.background.next(), if !self.background.is_empty() => self.answer(answer)?,
+                Some(answer) = self.committing.next(), if !self.committing.is_empty() => self.answer(answer)?,
                 Some(event) = self.events.recv() => Some(event),
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     self.task_ended(ended)?;
@@ -381,10 +416,32 @@ impl<'a> Driver<'a> {
             let actions = self.coordinator.step(self.attempt.world.clock.elapsed(), event);
             for action in actions {
                 if self.act(action)? {
-                    return self.end(stopping).await;
+                    return Ok(stopping);
                 }
             }
         }
+    }
+
+    /// Gives a stop that takes too long up, and says what the next start will find.
+    fn check_stop(&mut self, now: Duration) -> Result<()> {
+        let timeout = self.attempt.config.stop_timeout;
+        let deadline = *self.stop_deadline.get_or_insert_with(|| now.saturating_add(timeout));
+        if now < deadline {
+            return Ok(());
+        }
+        let (job, last) = (&self.attempt.config.job, self.last_completed);
+        let state = if self.log.is_none() {
+            "it has no checkpoints: the next start reads all input again".to_owned()
+        } else if self.last_barrier.is_some_and(|barrier| barrier <= last) {
+            format!("its checkpoint {last} is complete and valid; the next start commits what is left of it")
+        } else if last > Epoch::ZERO {
+            format!("its last complete checkpoint is {last}; the next start goes on from there")
+        } else {
+            "it has no complete checkpoint: the next start reads all input again".to_owned()
+        };
+        Err(Error::world(format!("job {job} did not stop within {} ms; {state}", timeout.as_millis()))
+            .with_id(STOP_TIMEOUT)
+            .with_help("allow more time: SET 'beadline.stop.timeout' = '5 min'"))
     }
 
     /// A task has ended: well behind the last barrier, else the job fails with its error. The first error that is
@@ -422,7 +479,10 @@ impl<'a> Driver<'a> {
     /// Carries out one action; true when the job has ended well.
     fn act(&mut self, action: Action) -> Result<bool> {
         match action {
-            Action::Inject(barrier) => self.tell_sources(SourceControl::Inject(barrier)),
+            Action::Inject(barrier) => {
+                self.last_barrier = barrier.kind.is_last().then_some(barrier.epoch);
+                self.tell_sources(SourceControl::Inject(barrier));
+            }
             Action::WriteManifest(manifest) => self.write_manifest(*manifest),
             Action::Commit { epoch, committables } => {
                 self.commits.push_back((epoch, committables));
@@ -490,7 +550,7 @@ impl<'a> Driver<'a> {
             self.committers = Some(committers);
             return;
         };
-        self.background.push(Box::pin(async move {
+        self.committing.push(Box::pin(async move {
             let result = commit(&mut committers, &committables).await;
             Answer::Committed { epoch, committers, result }
         }));

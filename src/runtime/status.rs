@@ -15,6 +15,8 @@ pub struct TaskStatus {
     job: Arc<JobFigures>,
     /// Whether the task is a source: the job's watermark is that of its sources.
     is_source: bool,
+    /// Bytes of state, as last reported.
+    state_bytes: AtomicU64,
 }
 
 /// The job's figures since this process started it.
@@ -25,6 +27,7 @@ pub struct JobFigures {
     rows_out: AtomicU64,
     rows_late: AtomicU64,
     rows_skipped: AtomicU64,
+    state_bytes: AtomicU64,
     checkpoints: AtomicU64,
     pause_max_us: AtomicU64,
     watermark_ms: AtomicI64,
@@ -42,6 +45,7 @@ impl Default for JobFigures {
             rows_out: AtomicU64::new(0),
             rows_late: AtomicU64::new(0),
             rows_skipped: AtomicU64::new(0),
+            state_bytes: AtomicU64::new(0),
             checkpoints: AtomicU64::new(0),
             pause_max_us: AtomicU64::new(0),
             watermark_ms: AtomicI64::new(EventTime::NONE.0),
@@ -65,6 +69,8 @@ pub struct Figures {
     pub rows_late: u64,
     /// Rows that could not be read and were skipped.
     pub rows_skipped: u64,
+    /// Bytes of state held in memory by all tasks.
+    pub state_bytes: u64,
     /// Completed checkpoints.
     pub checkpoints: u64,
     /// The longest that a task stood still to hand over its state.
@@ -83,6 +89,7 @@ impl JobFigures {
             rows_out: self.rows_out.load(Ordering::Relaxed),
             rows_late: self.rows_late.load(Ordering::Relaxed),
             rows_skipped: self.rows_skipped.load(Ordering::Relaxed),
+            state_bytes: self.state_bytes.load(Ordering::Relaxed),
             checkpoints: self.checkpoints.load(Ordering::Relaxed),
             pause_max: Duration::from_micros(self.pause_max_us.load(Ordering::Relaxed)),
             watermark: EventTime(self.watermark_ms.load(Ordering::Relaxed)),
@@ -117,7 +124,17 @@ impl JobFigures {
 
 impl TaskStatus {
     pub fn new(job: Arc<JobFigures>, is_source: bool) -> Self {
-        Self { job, is_source }
+        Self { job, is_source, state_bytes: AtomicU64::new(0) }
+    }
+
+    /// Reports the task's bytes of state and returns those of the whole job.
+    pub fn state(&self, bytes: usize) -> u64 {
+        let bytes = bytes as u64;
+        let before = self.state_bytes.swap(bytes, Ordering::Relaxed);
+        // Added before anything is taken away, so that the sum never falls below zero.
+        let sum = self.job.state_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.job.state_bytes.fetch_sub(before, Ordering::Relaxed);
+        sum - before
     }
 
     pub fn rows_in(&self, rows: usize, bytes: usize) {
@@ -146,5 +163,11 @@ impl TaskStatus {
     pub fn paused(&self, pause: Duration) {
         let micros = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
         self.job.pause_max_us.fetch_max(micros, Ordering::Relaxed);
+    }
+}
+
+impl Drop for TaskStatus {
+    fn drop(&mut self) {
+        self.job.state_bytes.fetch_sub(*self.state_bytes.get_mut(), Ordering::Relaxed);
     }
 }

@@ -7,7 +7,7 @@ use super::exchange::Outputs;
 use super::inputs::{InputEvent, Inputs};
 use super::snapshots::{KeptIncrements, SnapshotTarget, TaskFacts, upload};
 use crate::checkpoint::TaskId;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::operators::Flush;
 use crate::plan::Output;
@@ -27,10 +27,17 @@ pub struct ChainTask {
     pub target: SnapshotTarget,
     pub clock: Arc<dyn Clock>,
     pub status: Arc<TaskStatus>,
+    /// Bytes of state that the whole job may hold.
+    pub memory_limit: Option<u64>,
     kept: KeptIncrements,
     emitted: Emitted,
     ended_ports: usize,
+    /// Since the state was last measured.
+    batches: usize,
 }
+
+/// Batches between two looks at the bytes of state.
+const MEASURE_BATCHES: usize = 64;
 
 impl ChainTask {
     #[expect(clippy::too_many_arguments, reason = "a task is the sum of its parts, and is made in one place")]
@@ -44,6 +51,7 @@ impl ChainTask {
         target: SnapshotTarget,
         clock: Arc<dyn Clock>,
         status: Arc<TaskStatus>,
+        memory_limit: Option<u64>,
     ) -> Self {
         Self {
             id,
@@ -55,9 +63,11 @@ impl ChainTask {
             target,
             clock,
             status,
+            memory_limit,
             kept: KeptIncrements::default(),
             emitted: Emitted::default(),
             ended_ports: 0,
+            batches: 0,
         }
     }
 
@@ -83,6 +93,10 @@ impl ChainTask {
                 InputEvent::Rows { port, rows } => {
                     self.chain.rows(port, rows, self.now(), &mut self.emitted)?;
                     self.chain.tick(self.now(), &mut self.emitted)?;
+                    self.batches += 1;
+                    if self.batches >= MEASURE_BATCHES {
+                        self.measure()?;
+                    }
                     self.send().await?;
                 }
                 InputEvent::Watermark(time) => self.watermark(time).await?,
@@ -123,6 +137,7 @@ impl ChainTask {
     /// State is handed over between the last row before the barrier and the first behind it; the barrier goes on
     /// before the state is written.
     async fn barrier(&mut self, barrier: Barrier) -> Result<()> {
+        self.measure()?;
         failpoint::hit("barrier.align.last");
         self.chain.flush(Flush::All, self.now(), &mut self.emitted)?;
         self.send().await?;
@@ -137,6 +152,29 @@ impl ChainTask {
             counters: self.chain.counters(),
         };
         upload(&mut self.kept, barrier, snapshots, facts, &self.target)
+    }
+
+    /// Adds up the state of the job and fails when it is more than is allowed.
+    fn measure(&mut self) -> Result<()> {
+        self.batches = 0;
+        let own = self.chain.state_bytes();
+        let all = self.status.state(own);
+        match self.memory_limit {
+            Some(limit) if all > limit => {
+                let operators: Vec<&str> = self.chain.signatures().map(|(name, _)| name).collect();
+                Err(Error::query(format!(
+                    "the job holds {all} bytes of state, more than its limit of {limit}; {own} of them are in task {} of \
+                     {} ({})",
+                    self.id.task,
+                    self.id.node,
+                    operators.join(", ")
+                ))
+                .with_id("BL-LIM-STATE-MEMORY")
+                .with_help("allow more: SET 'beadline.memory.limit' = '2 gb'")
+                .with_help("or remember less: fewer keys, shorter windows, a watermark that waits less long"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The inputs ran dry: whoever waits for rows that are held back for throughput gets them.

@@ -172,3 +172,15 @@ fn a_job_goes_on_at_any_parallelism_any_number_of_times() {
     assert_eq!(last.finish(&store).ending, Ending::Finished);
     assert_same(&published(&store), &expected, "five starts at other parallelisms");
 }
+
+#[test]
+fn more_state_than_is_allowed_is_a_named_error() {
+    let store = disk(ROWS);
+    let limit = ("beadline.memory.limit", "100 bytes".to_owned());
+    let error = Start { settings: vec![limit], ..plain() }.run(&store).expect_err("a window takes more");
+    assert_eq!(error.id(), Some("BL-LIM-STATE-MEMORY"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("WindowAggregate") && text.contains("SET 'beadline.memory.limit'"), "{text}");
+    plain().finish(&store);
+    assert_same(&published(&store), &expected(&plain()), "a start with too little memory");
+}

@@ -11,7 +11,8 @@ use beadline::connectors::World;
 use beadline::error::{Error, Result};
 use beadline::session::{Ending, JobHandle, JobSummary, Outcome, Session};
 use beadline::storage::{FakeStore, Store};
-use beadline::stream::{Clock, InlineBlocking, ProcTime};
+use beadline::stream::{Blocking, Clock, InlineBlocking, ProcTime};
+use futures::future::BoxFuture;
 
 use crate::support::checkout;
 
@@ -57,13 +58,28 @@ impl Clock for PausedClock {
     }
 }
 
+/// Work with files that takes a while, as on threads; it goes on when whoever waits for it is gone.
+#[derive(Debug)]
+struct SlowBlocking;
+
+impl Blocking for SlowBlocking {
+    fn run(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, Result<()>> {
+        let running = tokio::spawn(async move {
+            let while_ago = tokio::time::timeout(Duration::from_millis(70), std::future::pending::<()>());
+            let _ = while_ago.await;
+            work();
+        });
+        Box::pin(async { running.await.map_err(|error| Error::bug(format!("blocking work failed: {error}"))) })
+    }
+}
+
 /// A world over this disk, within a runtime of [`runtime`].
 #[expect(clippy::disallowed_methods, reason = "paused time: the test decides what it is")]
-pub fn world(store: &FakeStore) -> World {
+pub fn world(store: &FakeStore, is_slow: bool) -> World {
     World {
         store: Arc::new(store.clone()),
         clock: Arc::new(PausedClock { start: tokio::time::Instant::now() }),
-        blocking: Arc::new(InlineBlocking),
+        blocking: if is_slow { Arc::new(SlowBlocking) } else { Arc::new(InlineBlocking) },
     }
 }
 
@@ -84,6 +100,8 @@ pub struct Start {
     pub parallelism: usize,
     pub every_rows: usize,
     pub fresh: bool,
+    /// Whether work with files takes time.
+    pub is_slow: bool,
     /// Further settings.
     pub settings: Vec<(&'static str, String)>,
     /// Replaced in the statements: a changed query.
@@ -92,14 +110,22 @@ pub struct Start {
 
 impl Default for Start {
     fn default() -> Self {
-        Self { seed: 1, parallelism: 2, every_rows: 50, fresh: false, settings: Vec::new(), changes: &[] }
+        Self {
+            seed: 1,
+            parallelism: 2,
+            every_rows: 50,
+            fresh: false,
+            is_slow: false,
+            settings: Vec::new(),
+            changes: &[],
+        }
     }
 }
 
 impl Start {
     /// Starts the main job within the runtime of the caller.
     pub async fn begin(&self, store: &FakeStore) -> Result<JobHandle> {
-        let mut session = Session::in_world(world(store)).with_seed(self.seed).with_fresh(self.fresh);
+        let mut session = Session::in_world(world(store, self.is_slow)).with_seed(self.seed).with_fresh(self.fresh);
         let settings = session.settings_mut();
         settings.set("pipeline.name", "main")?;
         settings.set("execution.checkpointing.dir", "/checkpoints")?;

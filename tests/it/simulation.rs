@@ -104,7 +104,14 @@ fn two_crashes_in_a_row_change_nothing() {
 
 #[test]
 fn failures_that_pass_and_lost_replies_change_nothing() {
+    for is_slow in [false, true] {
+        failures_that_pass(is_slow);
+    }
+}
+
+fn failures_that_pass(is_slow: bool) {
     let start = Start {
+        is_slow,
         settings: vec![
             ("restart-strategy.type", "fixed-delay".to_owned()),
             ("restart-strategy.fixed-delay.attempts", "3".to_owned()),
@@ -114,10 +121,10 @@ fn failures_that_pass_and_lost_replies_change_nothing() {
     };
     let undisturbed = undisturbed(&start);
     for fault in [Fault::Fail, Fault::LostReply] {
-        for operation in (0..undisturbed.end - undisturbed.first).step_by(if full() { 1 } else { 4 }) {
+        for operation in (0..undisturbed.end - undisturbed.first).step_by(if full() { 1 } else { 5 }) {
             let store = small();
             store.plant(store.operations() + operation, fault);
-            check(&store, &start, &undisturbed, &format!("{fault:?} at operation {operation}"));
+            check(&store, &start, &undisturbed, &format!("{fault:?}, slow: {is_slow}, at operation {operation}"));
         }
     }
 }
