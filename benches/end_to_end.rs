@@ -94,7 +94,8 @@ async fn pushed(query: &str, batches: &[RecordBatch], checkpoints: Option<&std::
     }
     let input = session.input(DECLARATION, 16).expect("a declaration");
     let (sink, mut rows) = ChannelSink::new(SinkMode::Retract, 16);
-    let columns = if query == UNWINDOWED { "auction BIGINT, n BIGINT" } else { "auction BIGINT, w TIMESTAMP(3), n BIGINT" };
+    let columns =
+        if query == UNWINDOWED { "auction BIGINT, n BIGINT" } else { "auction BIGINT, w TIMESTAMP(3), n BIGINT" };
     let handle = Handle::Given { source: None, sink: Some(Arc::new(sink)) };
     session.add_table(&format!("CREATE TABLE counts ({columns})"), handle).expect("a declaration");
     let Outcome::Job(job) = session.sql(&format!("INSERT INTO counts {query}")).await.expect("a query") else {
@@ -102,7 +103,8 @@ async fn pushed(query: &str, batches: &[RecordBatch], checkpoints: Option<&std::
     };
     drop(session);
     let batches = batches.to_vec();
-    let pushed_rows = i64::try_from(ROUNDS * batches.iter().map(RecordBatch::num_rows).sum::<usize>()).expect("a count");
+    let pushed_rows =
+        i64::try_from(ROUNDS * batches.iter().map(RecordBatch::num_rows).sum::<usize>()).expect("a count");
     // A row of HOP is in five windows; at the ends of the input some hold no more rows, but none is left out.
     let expected = if query == HOP { 5 * pushed_rows } else { pushed_rows };
     let started = Instant::now();

@@ -78,7 +78,9 @@ pub(crate) fn run_all_ways(
 
 fn compare_all_ways(chain: &[&dyn OperatorSpec], input: &SchemaRef, compare: Compare, steps: &[Step], plain: &Run) {
     for batch_rows in [8192, 7, 1] {
-        for checkpoints in [Checkpoints::Never, Checkpoints::Restart, Checkpoints::EverySecondAborted, Checkpoints::OneRestart] {
+        for checkpoints in
+            [Checkpoints::Never, Checkpoints::Restart, Checkpoints::EverySecondAborted, Checkpoints::OneRestart]
+        {
             let other = run(chain, input, steps, batch_rows, checkpoints);
             let what = format!("batches of {batch_rows}, checkpoints: {checkpoints:?}");
             assert_eq!(other.compared(compare), plain.compared(compare), "{what}");
@@ -230,7 +232,13 @@ impl Chain {
     }
 }
 
-fn run(specs: &[&dyn OperatorSpec], input: &SchemaRef, steps: &[Step], batch_rows: usize, checkpoints: Checkpoints) -> Run {
+fn run(
+    specs: &[&dyn OperatorSpec],
+    input: &SchemaRef,
+    steps: &[Step],
+    batch_rows: usize,
+    checkpoints: Checkpoints,
+) -> Run {
     let mut run = Run::default();
     let mut chain = Chain::new(specs);
     let mut stored: Vec<Stored> = specs.iter().map(|_| Stored::default()).collect();
