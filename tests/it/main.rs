@@ -1,5 +1,6 @@
 //! The one integration-test binary: a module a subject.
 
+mod contracts;
 mod damage;
 mod kill;
 mod plans;

@@ -115,6 +115,8 @@ fn failures_that_pass(is_slow: bool) {
         settings: vec![
             ("restart-strategy.type", "fixed-delay".to_owned()),
             ("restart-strategy.fixed-delay.attempts", "3".to_owned()),
+            // Shorter than work with files takes, so that a restart meets what the failed attempt has left running.
+            ("restart-strategy.fixed-delay.delay", "1 ms".to_owned()),
             ("execution.checkpointing.tolerable-failed-checkpoints", "2".to_owned()),
         ],
         ..Start::default()
