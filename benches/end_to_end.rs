@@ -9,9 +9,12 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, TimestampMillisecondArray};
+use arrow::datatypes::{Int64Type, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
-use beadline::session::{Outcome, Session};
+use beadline::connectors::SinkMode;
+use beadline::connectors::memory::ChannelSink;
+use beadline::session::{Handle, Outcome, Session};
 use nexmark::EventGenerator;
 use nexmark::event::{Event, EventType};
 
@@ -20,6 +23,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH_ROWS: usize = 8_192;
 const RUNS: usize = 5;
+/// How often the rows are pushed, so that a run is long enough to take checkpoints.
+const ROUNDS: usize = 40;
 
 const DECLARATION: &str = "CREATE TABLE bids (auction BIGINT, ts TIMESTAMP(3), \
      WATERMARK FOR ts AS ts - INTERVAL '0.001' SECOND)";
@@ -45,7 +50,7 @@ fn main() {
                 runtime.block_on(pushed(query, &batches, checkpoints.as_deref()))
             });
             let suffix = if checkpoints { ", checkpoint every second" } else { "" };
-            report(&format!("{name}{suffix}"), rows, &times);
+            report(&format!("{name}{suffix}"), rows * ROUNDS, &times);
         }
     }
     let ours = measure(|| runtime.block_on(from_json(&json)));
@@ -77,31 +82,60 @@ fn report(name: &str, rows: usize, times: &[Duration]) {
     );
 }
 
-/// Pushes all batches and reads every row of the result.
+/// Pushes all batches `ROUNDS` times, each round later in event time than the one before, through an INSERT whose
+/// rows are all read; with a directory, a checkpoint is taken every second.
 async fn pushed(query: &str, batches: &[RecordBatch], checkpoints: Option<&std::path::Path>) -> Duration {
-    let mut session = Session::new();
+    let mut session = Session::new().with_fresh(true);
+    let settings = session.settings_mut();
+    settings.set("pipeline.name", "bench").expect("a setting");
     if let Some(directory) = checkpoints {
-        let settings = session.settings_mut();
         settings.set("execution.checkpointing.interval", "1 s").expect("a setting");
         settings.set("execution.checkpointing.dir", &directory.to_string_lossy()).expect("a setting");
     }
     let input = session.input(DECLARATION, 16).expect("a declaration");
+    let (sink, mut rows) = ChannelSink::new(SinkMode::Retract, 16);
+    let columns =
+        if query == UNWINDOWED { "auction BIGINT, n BIGINT" } else { "auction BIGINT, w TIMESTAMP(3), n BIGINT" };
+    let handle = Handle::Given { source: None, sink: Some(Arc::new(sink)) };
+    session.add_table(&format!("CREATE TABLE counts ({columns})"), handle).expect("a declaration");
+    let Outcome::Job(job) = session.sql(&format!("INSERT INTO counts {query}")).await.expect("a query") else {
+        panic!("an INSERT is a job")
+    };
+    drop(session);
     let batches = batches.to_vec();
+    let pushed_rows =
+        i64::try_from(ROUNDS * batches.iter().map(RecordBatch::num_rows).sum::<usize>()).expect("a count");
+    // A row of HOP is in five windows; at the ends of the input some hold no more rows, but none is left out.
+    let expected = if query == HOP { 5 * pushed_rows } else { pushed_rows };
     let started = Instant::now();
     let pushing = tokio::spawn(async move {
-        for batch in batches {
-            input.push(batch).await.expect("the job reads");
+        for round in 0..ROUNDS {
+            for batch in &batches {
+                input.push(later(batch, round)).await.expect("the job reads");
+            }
         }
         input.finish();
     });
-    let mut count = 0;
-    let mut rows = session.query(query).await.expect("a query");
-    while let Some(changes) = rows.next().await {
-        count += changes.expect("rows").len();
-    }
+    let counting = tokio::spawn(async move {
+        let mut total = 0;
+        let mut result = 0;
+        while let Some(changes) = rows.recv().await {
+            result += changes.len();
+            let counts = changes.batch().columns().last().expect("counts").as_primitive::<Int64Type>();
+            total += match changes.kinds() {
+                None => counts.values().iter().sum::<i64>(),
+                Some(kinds) => kinds.iter().zip(counts.values()).map(|(kind, n)| kind.sign() * n).sum(),
+            };
+        }
+        (total, result)
+    });
+    job.wait().await.expect("the job ends well");
+    let elapsed = started.elapsed();
+    drop(job);
     pushing.await.expect("all was pushed");
-    assert!(count > 0);
-    started.elapsed()
+    let (total, result) = counting.await.expect("all was read");
+    assert_eq!(total, expected, "{result} rows of results");
+    elapsed
 }
 
 async fn from_json(path: &std::path::Path) -> Duration {
@@ -141,6 +175,14 @@ async fn datafusion_from_json(path: &std::path::Path) -> Duration {
     let count: usize = frame.collect().await.expect("rows").iter().map(RecordBatch::num_rows).sum();
     assert!(count > 0);
     started.elapsed()
+}
+
+/// The same rows, `round` hours later.
+fn later(batch: &RecordBatch, round: usize) -> RecordBatch {
+    let shift = i64::try_from(round).expect("a small number") * 3_600_000;
+    let times = batch.column(1).as_primitive::<TimestampMillisecondType>();
+    let times: TimestampMillisecondArray = times.unary(|time| time + shift);
+    RecordBatch::try_new(batch.schema(), vec![Arc::clone(batch.column(0)), Arc::new(times)]).expect("a batch")
 }
 
 fn auctions(batches: &[RecordBatch]) -> usize {

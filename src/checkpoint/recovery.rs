@@ -60,11 +60,11 @@ pub enum Recovery {
 /// Decides from the entries of the job's log. With `fresh`, the caller begins a new lineage whatever they say.
 pub fn recover(entries: &[&LogEntry], plan: &PlanDescription, fresh: bool) -> Recovery {
     let Some(lineage) = current_lineage(entries).filter(|_| !fresh) else { return Recovery::Fresh };
-    let manifests = entries.iter().enumerate().filter_map(|(index, entry)| match entry {
+    let mut manifests = entries.iter().enumerate().filter_map(|(index, entry)| match entry {
         LogEntry::Checkpoint(manifest) if manifest.lineage == lineage => Some((index, manifest)),
         _ => None,
     });
-    let Some((index, manifest)) = manifests.last() else { return Recovery::Fresh };
+    let Some((index, manifest)) = manifests.next_back() else { return Recovery::Fresh };
     if let Err(error) = check_plan(manifest, plan) {
         return Recovery::Refuse(
             error

@@ -1,7 +1,7 @@
 //! The command line's flags. Files and commands keep the order in which they were given.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
@@ -137,8 +137,8 @@ fn inputs(read: &Arguments, matches: &ArgMatches) -> Vec<Input> {
         given.then(|| matches.indices_of(name)).flatten().into_iter().flatten()
     };
     let mut placed = Vec::new();
-    placed.extend(places("paths").zip(read.paths.iter().map(file)));
-    placed.extend(places("files").zip(read.files.iter().map(file)));
+    placed.extend(places("paths").zip(read.paths.iter().map(|path| file(path))));
+    placed.extend(places("files").zip(read.files.iter().map(|path| file(path))));
     placed.extend(places("commands").zip(read.commands.iter().cloned().map(Input::Command)));
     placed.sort_by_key(|(place, _)| *place);
     match placed.is_empty() {
@@ -147,8 +147,8 @@ fn inputs(read: &Arguments, matches: &ArgMatches) -> Vec<Input> {
     }
 }
 
-fn file(path: &PathBuf) -> Input {
-    if path.as_os_str() == "-" { Input::Stdin } else { Input::File(path.clone()) }
+fn file(path: &Path) -> Input {
+    if path.as_os_str() == "-" { Input::Stdin } else { Input::File(path.to_owned()) }
 }
 
 fn key_and_value(text: &str) -> Result<(String, String), String> {

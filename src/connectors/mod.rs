@@ -25,7 +25,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::formats::Decoder;
+pub use crate::formats::Decoder;
 use crate::options::{OptionSpec, Options};
 use crate::storage::Store;
 use crate::stream::{Blocking, Changes, Clock, Epoch, EventTime, Generation};

@@ -25,6 +25,7 @@ pub(super) struct RunningWindow {
     content: Content,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one of them per window operator")]
 enum Content {
     /// All panes merged, to be taken away again.
     Merged(Merged),

@@ -10,9 +10,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMi
 use arrow::record_batch::RecordBatch;
 
 use super::stream_plan::{OnError, SourceNode};
-use crate::connectors::{Chunk, Polled, Position};
+use crate::connectors::{Chunk, Decoder, Polled, Position, Rejected};
 use crate::error::{Error, Result};
-use crate::formats::{BadRow, Decoder};
 use crate::stream::{Changes, EventTime, WATERMARK_COLUMN};
 
 /// How rows of one source are prepared; shared by its workers.
@@ -31,7 +30,7 @@ pub struct Prepared {
     rows: Changes,
     /// What each row leaves behind as watermark, if the table has a watermark.
     watermarks: Option<ArrayRef>,
-    bad: Vec<BadRow>,
+    bad: Vec<Rejected>,
     /// Bytes that were decoded.
     pub bytes: usize,
     origin: Arc<str>,
@@ -95,7 +94,7 @@ impl Preparation {
     fn compute(
         &self,
         rows: Changes,
-        bad: Vec<BadRow>,
+        bad: Vec<Rejected>,
         bytes: usize,
         origin: Arc<str>,
         first_line: u64,
@@ -154,7 +153,7 @@ impl Preparation {
     }
 
     /// Counts bad rows that may be skipped; fails at the first that may not.
-    fn judge(&self, bad: &[BadRow], origin: &str) -> Result<usize> {
+    fn judge(&self, bad: &[Rejected], origin: &str) -> Result<usize> {
         for row in bad {
             if self.node.on_error == OnError::Fail && !row.ignorable {
                 return Err(self.bad_row(row, origin));
@@ -163,7 +162,7 @@ impl Preparation {
         Ok(bad.len())
     }
 
-    fn bad_row(&self, row: &BadRow, origin: &str) -> Error {
+    fn bad_row(&self, row: &Rejected, origin: &str) -> Error {
         Error::data(format!(
             "table {}: {origin}, line {}: {}; the row is: {}",
             self.node.table,

@@ -87,10 +87,13 @@ pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
     Ok(job)
 }
 
+/// One edge as its sending task has it.
+type OutgoingEdge = (Output, Exchange, Vec<Sender>);
+
 /// The channels of a job, by who holds which end.
 struct Wiring {
     /// Per sending (node, task): edges as (output, exchange, senders).
-    senders: BTreeMap<(usize, usize), Vec<(Output, Exchange, Vec<Sender>)>>,
+    senders: BTreeMap<(usize, usize), Vec<OutgoingEdge>>,
     /// Per receiving (node, task): (port, receiver).
     receivers: BTreeMap<(usize, usize), Vec<(usize, Receiver)>>,
 }

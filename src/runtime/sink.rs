@@ -70,7 +70,7 @@ impl SinkTask {
         let committable = self.writer.prepare(epoch).await?;
         failpoint::hit("sink.prepared");
         let committable = committable
-            .map(|committable| serde_json::to_value(committable))
+            .map(serde_json::to_value)
             .transpose()
             .map_err(|error| Error::bug(format!("a committable cannot be written down: {error}")))?;
         let part = TaskPart {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
-use sqlparser::ast;
 
 use super::job::{StreamingJob, streaming_rows};
 use super::{JobSettings, Notice, Outcome, RuntimeMode, Settings};
@@ -230,7 +229,7 @@ impl Session {
         Ok(Outcome::Job(job))
     }
 
-    async fn select(&mut self, query: &ast::Query) -> Result<Outcome> {
+    async fn select(&mut self, query: &crate::sql::Query) -> Result<Outcome> {
         let settings = self.settings.job()?;
         if settings.runtime_mode == RuntimeMode::Batch {
             return self.select_batch(query, &settings).await;
@@ -249,7 +248,7 @@ impl Session {
         Ok(Outcome::Rows(streaming_rows(schema, is_updating, is_bounded, receiver, job)))
     }
 
-    async fn select_batch(&mut self, query: &ast::Query, settings: &JobSettings) -> Result<Outcome> {
+    async fn select_batch(&mut self, query: &crate::sql::Query, settings: &JobSettings) -> Result<Outcome> {
         let query = on_large_stack(|| plan::bind_select(query, &self.catalog))?;
         query.warnings.iter().for_each(|warning| self.warn(warning.clone()));
         let (schema, rows) = crate::batch::run(query, &self.world, self.batch_options(settings)).await?;

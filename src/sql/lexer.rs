@@ -86,8 +86,8 @@ impl<'a> Lexer<'a> {
             } else if rest.starts_with("--") || (rest.starts_with("//") && !self.text[..start].ends_with([':', '/'])) {
                 // As in Flink. After a colon the slashes belong to an address that someone left unquoted in a SET.
                 self.position += rest.find('\n').map_or(rest.len(), |line| line + 1);
-            } else if rest.starts_with("/*") {
-                let Some(length) = rest[2..].find("*/").map(|inner| inner + 4) else {
+            } else if let Some(inner) = rest.strip_prefix("/*") {
+                let Some(length) = inner.find("*/").map(|length| length + 4) else {
                     self.position = self.text.len();
                     return Some(Lexeme { kind: Kind::Open(Open::Comment), start, end: self.position });
                 };

@@ -32,6 +32,7 @@ pub use limits::{SQL_BYTES, SQL_DEPTH, on_large_stack};
 pub use parser::{parse_script, parse_statement};
 pub use query::{parse_expression, parse_query};
 pub use split::split_script;
+pub use sqlparser::ast::Query;
 pub use statement::{
     ColumnDefinition, ColumnKind, CreateTable, CreateView, DropKind, Insert, ObjectName, Script, ShowKind, Statement,
     StatementAt, WatermarkDefinition,

@@ -145,14 +145,14 @@ fn read(
         }
         intervals_ms.push((time, place));
     }
-    if let (WindowFunction::Tumble, [(size, _), (offset, place)]) = (function, intervals_ms.as_slice()) {
-        if offset.unsigned_abs() >= size.unsigned_abs() {
-            return Err(Error::query(format!(
-                "the OFFSET of TUMBLE must be shorter than the SIZE, and is {offset} ms to {size} ms"
-            ))
-            .with_span(*place)
-            .with_help(format!("an offset of {} ms gives the same windows", offset % size)));
-        }
+    if let (WindowFunction::Tumble, [(size, _), (offset, place)]) = (function, intervals_ms.as_slice())
+        && offset.unsigned_abs() >= size.unsigned_abs()
+    {
+        return Err(Error::query(format!(
+            "the OFFSET of TUMBLE must be shorter than the SIZE, and is {offset} ms to {size} ms"
+        ))
+        .with_span(*place)
+        .with_help(format!("an offset of {} ms gives the same windows", offset % size)));
     }
     Ok(WindowCall { function, input, partition_by, time_column, time_span, intervals_ms, alias, span })
 }

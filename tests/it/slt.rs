@@ -6,9 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use arrow::array::timezone::Tz;
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Float32Type, Float64Type, TimeUnit};
+use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
@@ -118,7 +117,6 @@ impl Database {
                     fold(&mut standing, &changes?);
                 }
                 rows.job.wait().await?;
-                standing.sort();
                 Ok(Some(standing))
             }
         }
@@ -187,11 +185,12 @@ fn value(column: &dyn Array, row: usize) -> String {
         DataType::Float32 => float(&format!("{:?}", column.as_primitive::<Float32Type>().value(row))),
         DataType::Float64 => float(&format!("{:?}", column.as_primitive::<Float64Type>().value(row))),
         DataType::Timestamp(_, None) => local_date_time(&shown()),
-        DataType::Timestamp(..) => {
-            let utc: Tz = "+00:00".parse().expect("a zone");
-            let naive = arrow::compute::cast(column, &DataType::Timestamp(TimeUnit::Nanosecond, None));
-            let naive = naive.unwrap_or_else(|error| panic!("an instant in {utc:?}: {error}"));
-            format!("{}Z", value(&naive, row))
+        // An instant, in UTC whatever the session's zone.
+        DataType::Timestamp(unit, _) => {
+            let utc = arrow::compute::cast(&column.slice(row, 1), &DataType::Timestamp(*unit, Some("+00:00".into())));
+            let utc = utc.expect("an instant in another zone");
+            let options = options.with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.fZ"));
+            ArrayFormatter::try_new(&utc, &options).expect("a type that can be shown").value(0).to_string()
         }
         _ => shown(),
     }
@@ -205,10 +204,10 @@ fn local_date_time(text: &str) -> String {
     }
 }
 
-/// Rust's `1e20` is Java's `1.0E20`.
+/// Rust's `1e20` is Java's `1.0E20`, its `inf` Java's `Infinity`.
 fn float(text: &str) -> String {
     match text.split_once('e') {
-        None => text.to_owned(),
+        None => text.replace("inf", "Infinity"),
         Some((mantissa, exponent)) => {
             format!("{mantissa}{}E{exponent}", if mantissa.contains('.') { "" } else { ".0" })
         }

@@ -127,7 +127,6 @@ fn is_hidden(path: &Path) -> bool {
 #[derive(Debug, Clone)]
 pub struct QueryFile {
     pub path: PathBuf,
-    pub text: String,
     /// The words behind `-- verify:`.
     pub verify: Vec<String>,
 }
@@ -142,7 +141,7 @@ pub fn queries() -> Vec<QueryFile> {
             let header = text.lines().find_map(|line| line.strip_prefix("-- verify:"));
             let header = header.unwrap_or_else(|| panic!("{} has no line `-- verify: …`", path.display()));
             let verify = header.split_whitespace().map(str::to_owned).collect();
-            QueryFile { path, text, verify }
+            QueryFile { path, verify }
         })
         .collect()
 }

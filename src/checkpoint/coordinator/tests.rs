@@ -583,7 +583,7 @@ impl Driver {
                 101..=150 => self.send(Event::Requested(BarrierKind::Savepoint)),
                 _ => {}
             },
-            15 if which % 8 == 0 && self.config.sources.contains(&task) && self.over.is_none() => {
+            15 if which.is_multiple_of(8) && self.config.sources.contains(&task) && self.over.is_none() => {
                 self.ended.insert(task.clone());
                 self.send(Event::SourceEnded(task));
             }
@@ -662,7 +662,7 @@ impl Driver {
 
 /// Two of three sink parts hold rows.
 fn committable(epoch: Epoch, task: &TaskId) -> Option<String> {
-    let has_rows = task.node == "sink" && (epoch.0 + task.task as u64) % 3 > 0;
+    let has_rows = task.node == "sink" && !(epoch.0 + task.task as u64).is_multiple_of(3);
     has_rows.then(|| format!("rows of {epoch} from {}", task.task))
 }
 
@@ -672,7 +672,6 @@ fn texts(committables: &[serde_json::Value]) -> Vec<String> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
-
     #[test]
     fn any_order_of_events_keeps_the_promises(
         events in prop::collection::vec(any::<(u8, u8)>(), 0..300),

@@ -35,9 +35,9 @@ pub(crate) enum Compare {
     Upserts(usize),
 }
 
-/// When barriers pass and what becomes of them.
+/// When checkpoints pass and what becomes of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Barriers {
+enum Checkpoints {
     Never,
     /// After each step, followed by a restart.
     Restart,
@@ -57,7 +57,7 @@ pub(crate) fn check_operator(
     expected: Expect,
 ) -> Counters {
     let steps = parse(script, input);
-    let plain = run(chain, input, &steps, 8192, Barriers::Never);
+    let plain = run(chain, input, &steps, 8192, Checkpoints::Never);
     expected.assert_eq(&plain.transcript(&steps));
     compare_all_ways(chain, input, compare, &steps, &plain);
     plain.counters
@@ -71,16 +71,18 @@ pub(crate) fn run_all_ways(
     script: &str,
 ) -> Vec<Vec<String>> {
     let steps = parse(script, input);
-    let plain = run(chain, input, &steps, 8192, Barriers::Never);
+    let plain = run(chain, input, &steps, 8192, Checkpoints::Never);
     compare_all_ways(chain, input, compare, &steps, &plain);
     plain.compared(compare)
 }
 
 fn compare_all_ways(chain: &[&dyn OperatorSpec], input: &SchemaRef, compare: Compare, steps: &[Step], plain: &Run) {
     for batch_rows in [8192, 7, 1] {
-        for barriers in [Barriers::Never, Barriers::Restart, Barriers::EverySecondAborted, Barriers::OneRestart] {
-            let other = run(chain, input, steps, batch_rows, barriers);
-            let what = format!("batches of {batch_rows}, barriers: {barriers:?}");
+        for checkpoints in
+            [Checkpoints::Never, Checkpoints::Restart, Checkpoints::EverySecondAborted, Checkpoints::OneRestart]
+        {
+            let other = run(chain, input, steps, batch_rows, checkpoints);
+            let what = format!("batches of {batch_rows}, checkpoints: {checkpoints:?}");
             assert_eq!(other.compared(compare), plain.compared(compare), "{what}");
             assert_eq!(other.late_rows(), plain.late_rows(), "late rows, {what}");
             assert_eq!(other.counters, plain.counters, "counters, {what}");
@@ -230,7 +232,13 @@ impl Chain {
     }
 }
 
-fn run(specs: &[&dyn OperatorSpec], input: &SchemaRef, steps: &[Step], batch_rows: usize, barriers: Barriers) -> Run {
+fn run(
+    specs: &[&dyn OperatorSpec],
+    input: &SchemaRef,
+    steps: &[Step],
+    batch_rows: usize,
+    checkpoints: Checkpoints,
+) -> Run {
     let mut run = Run::default();
     let mut chain = Chain::new(specs);
     let mut stored: Vec<Stored> = specs.iter().map(|_| Stored::default()).collect();
@@ -255,7 +263,7 @@ fn run(specs: &[&dyn OperatorSpec], input: &SchemaRef, steps: &[Step], batch_row
             }
         }
         chain.flush(Flush::Waiting, &mut run);
-        if barriers == Barriers::Never {
+        if checkpoints == Checkpoints::Never {
             continue;
         }
         chain.flush(Flush::All, &mut run);
@@ -264,12 +272,12 @@ fn run(specs: &[&dyn OperatorSpec], input: &SchemaRef, steps: &[Step], batch_row
             stored.add(snapshot(operator.state(), full).unwrap(), full);
             assert!(operator.state().iter().all(|table| table.bytes() < 1 << 30));
         }
-        let restart = match barriers {
-            Barriers::Never => false,
-            Barriers::Restart => true,
+        let restart = match checkpoints {
+            Checkpoints::Never => false,
+            Checkpoints::Restart => true,
             // An aborted checkpoint's increments wait for the next, which is what `stored` does with all of them.
-            Barriers::EverySecondAborted => number % 2 == 1,
-            Barriers::OneRestart => number + 2 == steps.len(),
+            Checkpoints::EverySecondAborted => number % 2 == 1,
+            Checkpoints::OneRestart => number + 2 == steps.len(),
         };
         if restart {
             for cx in &mut chain.contexts {

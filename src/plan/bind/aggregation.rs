@@ -6,7 +6,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::AggregateFunction;
 use sqlparser::ast;
 
-use super::expression::{Binder, Typed};
+use super::expression::{Binder, Typed, cast};
 use super::scope::{Scope, ScopeColumn};
 use crate::error::{Error, Result};
 use crate::expressions::{AGGREGATE_FUNCTIONS, aggregate, text};
@@ -120,6 +120,13 @@ impl Aggregation {
             }
             _ => return Err(Error::query(format!("{name} takes one argument")).with_help(*doc)),
         };
+        // The least and the greatest of truth values are found as numbers.
+        let is_truth = matches!(*name, "MIN" | "MAX")
+            && argument.as_ref().is_some_and(|argument| argument.data_type == DataType::Boolean);
+        let argument = match argument {
+            Some(argument) if is_truth => Some(cast(argument, &DataType::Int8)?),
+            other => other,
+        };
         let (udf, output) = aggregate(name, argument.as_ref().map(|argument| &argument.data_type))
             .map_err(|reason| Error::query(format!("{name}: {reason}")))?;
         let filter = match &function.filter {
@@ -135,7 +142,8 @@ impl Aggregation {
         if !self.calls.iter().any(|call| call.column.name == column.name) {
             self.calls.push(Aggregated { expression, column: column.clone() });
         }
-        Ok(Typed::new(Expr::Column(Column::new_unqualified(&column.name)), output, nullable))
+        let result = Typed::new(Expr::Column(Column::new_unqualified(&column.name)), output, nullable);
+        if is_truth { cast(result, &DataType::Boolean) } else { Ok(result) }
     }
 
     /// A column that is not a key.

@@ -4,6 +4,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::Column;
 use datafusion::logical_expr::expr::{BinaryExpr, Case, InList, Like};
 use datafusion::logical_expr::{Expr, Operator};
+use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::aggregation::Aggregation;
@@ -320,8 +321,18 @@ impl<'a> Binder<'a> {
             Some(other) => return Err(Error::query(format!("ESCAPE takes one character, not {other}"))),
         };
         let nullable = value.nullable || pattern.nullable;
+        let text_of = |text: &str| literal::of(ScalarValue::Utf8(Some(text.to_owned())));
+        let pattern = match (&pattern.text, escape) {
+            (Some(text), _) => text_of(&escaped_by_backslash(text, escape)?),
+            // Without ESCAPE nothing escapes, not even the backslash.
+            (None, None) => self.call_named("REPLACE", vec![pattern, text_of("\\"), text_of("\\\\")])?,
+            (None, Some('\\')) => pattern,
+            (None, Some(_)) => {
+                return Err(Error::query("ESCAPE with a pattern that is not written in the query is not built yet"));
+            }
+        };
         let (value, pattern) = (cast(value, &DataType::Utf8)?, cast(pattern, &DataType::Utf8)?);
-        let like = Like::new(negated, Box::new(value.expression), Box::new(pattern.expression), escape, false);
+        let like = Like::new(negated, Box::new(value.expression), Box::new(pattern.expression), None, false);
         Ok(Typed::new(Expr::Like(like), DataType::Boolean, nullable))
     }
 
@@ -568,6 +579,27 @@ fn boolean(typed: Typed) -> Result<Typed> {
     }
 }
 
+/// A pattern of LIKE in which only the backslash escapes, as Arrow reads it.
+fn escaped_by_backslash(pattern: &str, escape: Option<char>) -> Result<String> {
+    let mut text = String::with_capacity(pattern.len());
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        if Some(character) == escape {
+            match characters.next() {
+                Some(next @ ('%' | '_')) => text.extend(['\\', next]),
+                Some('\\') if escape == Some('\\') => text.push_str("\\\\"),
+                Some(next) if Some(next) == escape => text.push(next),
+                _ => return Err(Error::query(format!("Invalid escape sequence in the pattern '{pattern}'"))),
+            }
+        } else if character == '\\' {
+            text.push_str("\\\\");
+        } else {
+            text.push(character);
+        }
+    }
+    Ok(text)
+}
+
 fn same_type(left: Typed, right: Typed, operator: Operator) -> Result<(Typed, Typed)> {
     let common = comparable(&left.data_type, &right.data_type, operator)?;
     Ok((cast(left, &common)?, cast(right, &common)?))
@@ -575,7 +607,20 @@ fn same_type(left: Typed, right: Typed, operator: Operator) -> Result<(Typed, Ty
 
 /// The type that two compared values are brought to; texts and numbers are not compared.
 fn comparable(left: &DataType, right: &DataType, operator: Operator) -> Result<DataType> {
-    common_type(left, right).ok_or_else(|| {
+    let is_time = |data_type: &DataType| {
+        matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Time32(_) | DataType::Time64(_))
+    };
+    match (left, right) {
+        // A text beside a time is read as one: ts > '2024-01-01 00:00:00'.
+        (DataType::Utf8, time) | (time, DataType::Utf8) if is_time(time) => return Ok(time.clone()),
+        _ => {}
+    }
+    // A day and a moment have a common type, but Flink does not compare them.
+    let is_mixed = matches!(
+        (left, right),
+        (DataType::Date32, DataType::Timestamp(..)) | (DataType::Timestamp(..), DataType::Date32)
+    );
+    common_type(left, right).filter(|_| !is_mixed).ok_or_else(|| {
         Error::query(format!(
             "Cannot apply '{operator}' to arguments of type '<{}> {operator} <{}>'",
             type_name(left),

@@ -70,6 +70,7 @@ impl<'a> QueryBinder<'a> {
             Some(order) => self.ordered(&query.body, order).map_err(|error| at(error, order)),
             None => self.body(&query.body).map_err(|error| at(error, query.body.as_ref())),
         };
+        let bound = bound.map_err(|error| at(error, query.body.as_ref()));
         self.ctes.truncate(outer_ctes);
         let mut bound = bound?;
         if let Some(limit) = &query.limit_clause {

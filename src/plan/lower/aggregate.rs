@@ -146,8 +146,8 @@ impl Lowering<'_> {
         spread(&mut flow);
         let local =
             GroupLocalSpec { input: Arc::clone(&flow.schema), keys: keys.clone(), calls: calls.clone(), retract };
+        let partial = local.partial_schema()?;
         flow.push(Arc::new(local));
-        let partial = Arc::clone(&flow.schema);
         let key_fields = partial.fields().iter().take(keys.len()).map(|field| field.as_ref().clone());
         let output = Schema::new(key_fields.chain(calls.iter().map(|call| call.output.clone())).collect::<Vec<_>>());
         let spec = GroupAggregateSpec {

@@ -89,11 +89,11 @@ fn full_checkpoint(store: &FakeStore, log: &mut JobLog, epoch: u64, before: &[Fi
 }
 
 fn newest(log: &JobLog) -> Option<Manifest> {
-    let manifests = log.entries.values().filter_map(|stored| match &stored.entry {
+    let mut manifests = log.entries.values().filter_map(|stored| match &stored.entry {
         LogEntry::Checkpoint(manifest) => Some((**manifest).clone()),
         _ => None,
     });
-    manifests.last()
+    manifests.next_back()
 }
 
 #[track_caller]
