@@ -85,7 +85,7 @@ fn full_a_hundred_kills() {
     for (number, place) in PLACES.iter().cycle().take(PLACES.len() * 4).enumerate() {
         kills += usize::from(kill_and_resume(place, 1 + number / PLACES.len() * 2, number % 3 == 0));
     }
-    kills += timed_kills(30, 7);
+    kills += timed_kills(30.max(100_usize.saturating_sub(kills)), 7);
     assert!(kills >= 100, "only {kills} kills happened");
 }
 
