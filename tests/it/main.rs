@@ -2,6 +2,7 @@
 
 mod contracts;
 mod damage;
+mod docs;
 mod kill;
 mod plans;
 mod queries;

@@ -6,7 +6,8 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::AggregateFunction;
 use sqlparser::ast;
 
-use super::expression::{Binder, Typed, cast};
+use super::conversion::cast;
+use super::expression::{Binder, Typed};
 use super::scope::{Scope, ScopeColumn};
 use crate::error::{Error, Result};
 use crate::expressions::{AGGREGATE_FUNCTIONS, aggregate, text};

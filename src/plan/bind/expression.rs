@@ -8,13 +8,14 @@ use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::aggregation::Aggregation;
+use super::conversion::{cast, cast_to_sql};
 use super::scope::Scope;
 use super::{at, literal};
 use crate::error::{Error, Result};
 use crate::expressions::{
-    Argument, ArithmeticOperator, CAST, CURRENT_WATERMARK, Call, CastShape, Function, MINUS_INTERVAL, Nulls,
-    PLUS_INTERVAL, TIMESTAMPDIFF, TRY_CAST, arithmetic_function, arithmetic_type, common_type, digits, function_list,
-    is_castable, is_native, is_numeric, lookup, operand, type_name, unit_length,
+    Argument, ArithmeticOperator, CURRENT_WATERMARK, Call, Function, MINUS_INTERVAL, Nulls, PLUS_INTERVAL,
+    TIMESTAMPDIFF, arithmetic_function, arithmetic_type, common_type, function_list, is_native, is_numeric, lookup,
+    operand, type_name, unit_length,
 };
 use crate::options::nearest;
 use crate::sql::{IntervalLength, SqlType, interval_length};
@@ -643,78 +644,4 @@ fn to_common_type(values: Vec<Typed>, what: &str) -> Result<(Vec<Typed>, DataTyp
     }
     let values = values.into_iter().map(|value| cast(value, &common)).collect::<Result<_>>()?;
     Ok((values, common))
-}
-
-/// A value in an Arrow type that Flink converts to without being asked, or that a rule asks for.
-pub fn cast(typed: Typed, to: &DataType) -> Result<Typed> {
-    cast_with(typed, to, CastShape::default(), &type_name(to), false)
-}
-
-/// `CAST(typed AS to)`, or TRY_CAST.
-pub fn cast_to_sql(typed: Typed, to: &SqlType, lenient: bool) -> Result<Typed> {
-    let mut shape = CastShape::default();
-    match to {
-        SqlType::Char(length) => (shape.length, shape.pad) = (Some(*length), true),
-        SqlType::VarChar(length) if *length != u32::MAX => shape.length = Some(*length),
-        SqlType::Timestamp(precision) | SqlType::TimestampLtz(precision) | SqlType::Time(precision) => {
-            shape.precision = Some(*precision);
-        }
-        _ => {}
-    }
-    let keeps_precision = shape.precision;
-    let mut out = cast_with(typed, &to.arrow(), shape, &to.to_string(), lenient)?;
-    out.precision = keeps_precision;
-    Ok(out)
-}
-
-fn cast_with(typed: Typed, to: &DataType, mut shape: CastShape, name: &str, lenient: bool) -> Result<Typed> {
-    let coarser = |precision: u8| match to {
-        DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit) => precision < digits(*unit),
-        _ => false,
-    };
-    if shape.precision.is_some_and(|precision| !coarser(precision)) {
-        shape.precision = None;
-    }
-    let plain = shape.length.is_none() && shape.precision.is_none();
-    if typed.data_type == *to && plain {
-        return Ok(typed);
-    }
-    is_castable(&typed.data_type, to).map_err(|help| {
-        let error = Error::query(format!("Unsupported cast from '{}' to '{name}'", type_name(&typed.data_type)));
-        match help {
-            Some(help) => error.with_help(help),
-            None => error,
-        }
-    })?;
-    if *to == DataType::Utf8 && shape.precision.is_none() {
-        shape.precision = typed.precision;
-    }
-    let nullable = typed.nullable || lenient;
-    let function = if lenient { &TRY_CAST } else { &CAST };
-    let call = Call::new(function, to.clone(), nullable, shape.parameters()).with_detail(name);
-    Ok(Typed::new(call.on(vec![typed.expression]), to.clone(), nullable))
-}
-
-/// The declared type that an Arrow type stands for, as far as Arrow says it.
-pub fn sql_type(data_type: &DataType) -> SqlType {
-    match data_type {
-        DataType::Boolean => SqlType::Boolean,
-        DataType::Int8 => SqlType::TinyInt,
-        DataType::Int16 => SqlType::SmallInt,
-        DataType::Int32 => SqlType::Int,
-        DataType::Int64 => SqlType::BigInt,
-        DataType::Float32 => SqlType::Float,
-        DataType::Float64 => SqlType::Double,
-        DataType::Decimal128(precision, scale) => SqlType::Decimal(*precision, scale.unsigned_abs()),
-        DataType::Binary => SqlType::VarBinary(u32::MAX),
-        DataType::Date32 => SqlType::Date,
-        DataType::Time32(unit) | DataType::Time64(unit) => SqlType::Time(digits(*unit)),
-        DataType::Timestamp(unit, None) => SqlType::Timestamp(digits(*unit)),
-        DataType::Timestamp(unit, Some(_)) => SqlType::TimestampLtz(digits(*unit)),
-        DataType::List(field) => SqlType::Array(Box::new(sql_type(field.data_type()))),
-        DataType::Struct(fields) => {
-            SqlType::Row(fields.iter().map(|field| (field.name().clone(), sql_type(field.data_type()))).collect())
-        }
-        _ => SqlType::STRING,
-    }
 }

@@ -2,13 +2,15 @@
 //! DataFusion finds every type decided and every cast written out.
 
 mod aggregation;
+mod conversion;
 mod expression;
 mod literal;
 mod query;
 mod scope;
 mod select;
 
-pub use expression::{Binder, Typed, cast_to_sql, sql_type};
+pub use conversion::{cast_to_sql, sql_type};
+pub use expression::{Binder, Typed};
 pub use query::{BoundQuery, QueryBinder, bug};
 pub use scope::{Scope, ScopeColumn, WindowColumn};
 

@@ -12,7 +12,8 @@ use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::aggregation::Aggregation;
-use super::expression::{Binder, Typed, cast};
+use super::conversion::cast;
+use super::expression::{Binder, Typed};
 use super::scope::{Scope, ScopeColumn, WindowColumn};
 use super::select::not_built;
 use super::{at, literal};
