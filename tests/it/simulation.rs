@@ -91,7 +91,7 @@ fn two_crashes_in_a_row_change_nothing() {
     let undisturbed = undisturbed(&start);
     let operations = undisturbed.end - undisturbed.first;
     // Until its first checkpoint a start makes directories, of which the next one must not think that they will stay.
-    let (first_step, step) = if full() { (1, 5) } else { (3, 82) };
+    let (first_step, step) = if full() { (1, 13) } else { (3, 82) };
     for first in (20..70).step_by(first_step).chain((70..operations).step_by(step)) {
         for second in (3..operations).step_by(step) {
             let how = if (first + second) % 2 == 0 { Crash::Kill } else { Crash::PowerLoss };
