@@ -119,16 +119,21 @@ impl<F: Files> Store for F {
         }
     }
 
-    fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
-        make_directories(self, parent(path))?;
-        // A process that was killed may have made a directory and not come to sync it. Whoever takes a lock is
-        // about to build on these directories; once a start, that is cheap.
-        for ancestor in parent(path).ancestors() {
+    fn settle(&self, directory: &Path) -> Result<()> {
+        for ancestor in directory.ancestors() {
             match self.sync_directory(ancestor) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => break,
                 synced => synced.map_err(|error| failed("sync directory", ancestor, &error))?,
             }
         }
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
+        make_directories(self, parent(path))?;
+        // Whoever takes a lock is about to build on these directories.
+        self.settle(parent(path))?;
         self.try_lock(path).map_err(|error| failed("lock", path, &error))
     }
 }

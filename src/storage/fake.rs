@@ -259,17 +259,18 @@ impl Files for FakeStore {
     }
 
     fn try_lock(&self, path: &Path) -> IoResult<Option<Box<dyn Lock>>> {
-        let token = self.operate(|disk| {
+        let mut taken = None;
+        let locked = self.operate(|disk| {
             let name = normal(path);
-            if disk.locks.contains_key(&name) {
-                return Ok(None);
+            if !disk.locks.contains_key(&name) {
+                disk.next_lock += 1;
+                disk.locks.insert(name.clone(), disk.next_lock);
+                taken = Some(FakeLock { store: self.clone(), path: name, token: disk.next_lock });
             }
-            disk.next_lock += 1;
-            let token = disk.next_lock;
-            disk.locks.insert(name, token);
-            Ok(Some(token))
-        })?;
-        Ok(token.map(|token| Box::new(FakeLock { store: self.clone(), path: normal(path), token }) as Box<dyn Lock>))
+            Ok(())
+        });
+        // A lock whose reply was lost is gone with its handle, as that of a real file is.
+        locked.map(|()| taken.map(|lock| Box::new(lock) as Box<dyn Lock>))
     }
 }
 

@@ -346,6 +346,7 @@ impl Committer for FileCommitter {
                 return Err(Error::query(format!("'path' = '{}' is a file.", directory.display()))
                     .with_help("a sink needs a directory"));
             }
+            store.settle(&directory)?;
             for staged in &staged {
                 publish(store.as_ref(), &directory, staged)?;
             }
