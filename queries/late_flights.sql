@@ -5,8 +5,12 @@
 -- hour closed and goes to a table of its own. Both tables are exactly-once files, published with each checkpoint:
 -- kill the process anywhere, run the same command again, and the answer is the same.
 --
--- verify: restore parallelism batch
--- golden: 373 rows in departures, 5870 flights counted, 194 late (EWR 96, JFK 59, LGA 39)
+-- verify: restore parallelism batch ordered
+-- golden: departures 373 rows, late_flights 194 rows, stdout 8 rows
+-- batch: departures = SELECT hour_start, origin, SUM(flights) FROM (
+--   SELECT hour_start, origin, flights FROM departures
+--   UNION ALL SELECT window_end - INTERVAL '1' HOUR, origin, 1 FROM late_flights
+--   ) GROUP BY hour_start, origin
 
 SET 'execution.checkpointing.interval' = '1 s';
 

@@ -30,6 +30,8 @@ pub struct Variant {
     /// `name:visit` of the place where the process is killed.
     pub failpoint: Option<String>,
     pub fresh: bool,
+    /// In batch mode from the first statement on.
+    pub batch: bool,
 }
 
 impl Scratch {
@@ -57,6 +59,9 @@ impl Scratch {
                 command.arg("-D").arg(format!("{key}={value}"));
             }
         }
+        if variant.batch {
+            command.args(["-D", "execution.runtime-mode=batch"]);
+        }
         if let Some(failpoint) = &variant.failpoint {
             command.env("BEADLINE_FAILPOINT", failpoint);
         }
@@ -82,6 +87,20 @@ impl Scratch {
             String::from_utf8_lossy(&output.stderr)
         );
         output
+    }
+
+    /// The rows of a batch query over the tables that a query file declares, sorted.
+    pub fn select(&self, query: &QueryFile, sql: &str) -> Vec<String> {
+        let mut command = self.command(&Variant { batch: true, ..Variant::default() });
+        command.args(["--format", "csv", "-c", &query.declarations(), "-c", sql]);
+        let output = command.output().expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {sql}\n{said}", query.name());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // The first line names the columns.
+        let mut rows: Vec<String> = text.lines().skip(1).map(str::to_owned).collect();
+        rows.sort();
+        rows
     }
 
     /// The published rows of every table below `.beadline/out`, sorted, by table.
@@ -127,27 +146,95 @@ fn is_hidden(path: &Path) -> bool {
 #[derive(Debug, Clone)]
 pub struct QueryFile {
     pub path: PathBuf,
+    text: String,
     /// The words behind `-- verify:`.
-    pub verify: Vec<String>,
+    verify: Vec<String>,
+    /// How many rows which table has (or `stdout`): `-- golden: departures 373 rows, stdout 8 rows`.
+    pub golden: Vec<(String, usize)>,
+    /// For a table whose query has late rows: how they are added back, `-- batch: departures = SELECT …`.
+    pub with_late: BTreeMap<String, String>,
 }
+
+/// What `-- verify:` may say.
+const WORDS: [&str; 5] = ["restore", "at-least-once", "parallelism", "batch", "ordered"];
 
 /// All queries of the checkout. Every one must say how it can be verified.
 pub fn queries() -> Vec<QueryFile> {
     let files = entries(&checkout().join("queries"));
     let files = files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "sql"));
-    files
-        .map(|path| {
-            let text = std::fs::read_to_string(&path).expect("a query file");
-            let header = text.lines().find_map(|line| line.strip_prefix("-- verify:"));
-            let header = header.unwrap_or_else(|| panic!("{} has no line `-- verify: …`", path.display()));
-            let verify = header.split_whitespace().map(str::to_owned).collect();
-            QueryFile { path, verify }
-        })
-        .collect()
+    files.map(QueryFile::read).collect()
 }
 
 impl QueryFile {
+    fn read(path: PathBuf) -> Self {
+        let text = std::fs::read_to_string(&path).expect("a query file");
+        let mut query =
+            Self { path, text: text.clone(), verify: Vec::new(), golden: Vec::new(), with_late: BTreeMap::new() };
+        for (key, value) in header(&text) {
+            match key.as_str() {
+                "verify" => query.verify = value.split_whitespace().map(str::to_owned).collect(),
+                "golden" => query.golden = value.split(',').map(|figure| query.figure(figure)).collect(),
+                "batch" => {
+                    let (table, sql) = value.split_once(" = ").expect("`-- batch: table = SELECT …`");
+                    query.with_late.insert(table.trim().to_owned(), sql.to_owned());
+                }
+                _ => {}
+            }
+        }
+        assert!(!query.verify.is_empty(), "{} has no line `-- verify: …`", query.name());
+        for word in &query.verify {
+            assert!(WORDS.contains(&word.as_str()), "{}: `-- verify:` knows no word {word}", query.name());
+        }
+        query
+    }
+
+    /// `departures 373 rows`.
+    fn figure(&self, text: &str) -> (String, usize) {
+        match text.split_whitespace().collect::<Vec<_>>()[..] {
+            [table, rows, "rows"] => (table.to_owned(), rows.parse().expect("a number of rows")),
+            _ => panic!("{}: `{text}` is not as `departures 373 rows`", self.name()),
+        }
+    }
+
+    /// The file without its ending.
+    pub fn name(&self) -> String {
+        self.path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
     pub fn says(&self, word: &str) -> bool {
         self.verify.iter().any(|known| known == word)
     }
+
+    /// The tables that take late rows.
+    pub fn late_tables(&self) -> Vec<String> {
+        let code: Vec<&str> = self.text.lines().filter(|line| !line.starts_with("--")).collect();
+        let code = code.join("\n");
+        let names = code.split("LATE RECORDS INTO").skip(1).filter_map(|rest| rest.split_whitespace().next());
+        names.map(|name| name.trim_end_matches(';').to_owned()).collect()
+    }
+
+    /// Its CREATE statements.
+    fn declarations(&self) -> String {
+        let code: Vec<&str> = self.text.lines().filter(|line| !line.starts_with("--")).collect();
+        let code = code.join("\n");
+        let statements = code.split(";\n").filter(|statement| statement.trim_start().starts_with("CREATE"));
+        statements.map(|statement| format!("{statement};\n")).collect()
+    }
+}
+
+/// The lines `-- key: value` at the start of a file; `--   ` carries a value on.
+fn header(text: &str) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for line in text.lines().map_while(|line| line.strip_prefix("--")) {
+        let key = line.split_once(": ").filter(|(key, _)| key.trim_start().chars().all(|c| c.is_ascii_lowercase()));
+        match (key, line.strip_prefix("   "), found.last_mut()) {
+            (_, Some(more), Some((_, value))) => {
+                value.push(' ');
+                value.push_str(more.trim());
+            }
+            (Some((key, value)), ..) => found.push((key.trim().to_owned(), value.trim().to_owned())),
+            _ => {}
+        }
+    }
+    found
 }

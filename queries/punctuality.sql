@@ -1,0 +1,31 @@
+-- Punctuality: which airline leaves Kennedy and La Guardia on time? An analyst's question to a folder of log files.
+--
+-- There is no window, so the answer is never complete: it is corrected as rows come. Each printed row leads with a
+-- column `op`: +I a new airline, -U and +U its old and its new figures. To see only where it ends up:
+--   beadline --final queries/punctuality.sql
+--
+-- verify: parallelism batch
+-- golden: stdout 14 rows
+
+CREATE TABLE flights (
+  sched   TIMESTAMP(3),
+  dep     TIMESTAMP(3),
+  carrier STRING,
+  flight  INT,
+  origin  STRING,
+  dest    STRING
+) WITH (
+  'connector' = 'filesystem',
+  'path' = 'queries/data/airports',
+  'format' = 'csv'
+);
+
+-- On time is, as airlines count, less than 15 minutes after schedule.
+SELECT
+  carrier,
+  COUNT(*) AS flights,
+  SUM(CASE WHEN dep < sched + INTERVAL '15' MINUTE THEN 1 ELSE 0 END) * 100 / COUNT(*) AS on_time_percent,
+  MAX(TIMESTAMPDIFF(MINUTE, sched, dep)) AS worst_minutes
+FROM flights
+WHERE origin IN ('JFK', 'LGA')
+GROUP BY carrier;
