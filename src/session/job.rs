@@ -59,6 +59,8 @@ impl StreamingJob {
             bytes_in: figures.bytes_in,
             bytes_total: None,
             watermark: figures.watermark.is_some().then_some(figures.watermark),
+            checkpoints: figures.checkpoints,
+            pause_max: figures.pause_max,
             elapsed: self.clock.elapsed().saturating_sub(self.started),
         }
     }
@@ -185,6 +187,8 @@ impl RunningJob for BatchJob {
             bytes_in: figures.bytes_in,
             bytes_total: None,
             watermark: None::<EventTime>,
+            checkpoints: 0,
+            pause_max: Duration::ZERO,
             elapsed: Duration::ZERO,
         }
     }

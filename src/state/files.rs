@@ -24,6 +24,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnPath;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
@@ -157,8 +158,11 @@ pub fn encode(
     let properties = WriterProperties::builder()
         .set_created_by(format!("beadline {}", env!("CARGO_PKG_VERSION")))
         .set_compression(Compression::SNAPPY)
-        // For key groups, so that a restore can leave out what belongs to other tasks.
-        .set_statistics_enabled(EnabledStatistics::Chunk)
+        // Keys seldom repeat: to look for repetitions costs more than all the rest.
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        // So that a restore can leave out what belongs to other tasks.
+        .set_column_statistics_enabled(ColumnPath::from(schema.field(0).name().as_str()), EnabledStatistics::Chunk)
         .set_key_value_metadata(Some(
             metadata.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect(),
         ))
