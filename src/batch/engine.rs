@@ -19,6 +19,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 
 use super::BatchOptions;
+use super::windows::WindowPlanner;
 use crate::error::Result;
 use crate::expressions::scalar_error;
 
@@ -47,7 +48,8 @@ impl Engine {
 
     /// The plan that runs. Opens the tables.
     pub(super) async fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-        DefaultPhysicalPlanner::default().create_physical_plan(plan, &self.state).await.map_err(scalar_error)
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(WindowPlanner)]);
+        planner.create_physical_plan(plan, &self.state).await.map_err(scalar_error)
     }
 
     /// What running tasks share.

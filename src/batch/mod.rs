@@ -3,17 +3,25 @@
 mod engine;
 mod rewrite;
 mod table;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod windows;
+
+pub use tally::Tally;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::physical_plan::execute_stream;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use tokio::sync::watch;
 
 use self::engine::Engine;
-use crate::connectors::{JobIdentity, SinkTask, World};
+use crate::connectors::{Committable, JobIdentity, SinkTask, World};
 use crate::error::{Error, Result};
 use crate::expressions::scalar_error;
 use crate::plan::{LogicalQuery, SinkTarget};
@@ -30,78 +38,119 @@ pub struct BatchOptions {
     pub drop_nulls: bool,
 }
 
+/// The rows of a query as they are found.
+pub type Rows = BoxStream<'static, Result<Changes>>;
+
+/// Refuses queries of one statement that would read a table twice whose rows can be read only once.
+pub fn check_read_once<'a>(queries: impl IntoIterator<Item = &'a LogicalQuery>) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    queries.into_iter().try_for_each(|query| rewrite::check_read_once(&query.plan, &mut seen))
+}
+
 /// Runs a query; its columns, and its rows as they are found. Planning finds the splits; rows are read when the stream is polled.
 pub async fn run(
     query: LogicalQuery,
     world: &World,
     options: BatchOptions,
-) -> Result<(SchemaRef, BoxStream<'static, Result<Changes>>)> {
-    let engine = Engine::new(options)?;
-    let plan = rewrite::for_batch(&query.plan, world, options)?;
-    let plan = engine.physical(&plan).await?;
-    let rows = execute_stream(plan, engine.task()).map_err(scalar_error)?;
+    tally: &Arc<Tally>,
+) -> Result<(SchemaRef, Rows)> {
     let schema = SchemaRef::clone(&query.schema);
-    let rows = rows.map_err(scalar_error).map(move |batch| named(batch?, &query.schema));
-    let rows = rows.try_filter(|rows| std::future::ready(!rows.is_empty()));
+    let counting = Arc::clone(tally);
+    let rows = rows(query, world, options, tally).await?;
+    let rows = rows.inspect_ok(move |rows| counting.wrote(rows.len()));
     Ok((schema, rows.boxed()))
 }
 
-/// Runs the query of an INSERT and writes its rows, which become public together at the end; says how many.
+/// The query of an INSERT, and where its rows go.
+pub struct BatchInsert {
+    /// The query.
+    pub query: LogicalQuery,
+    /// The table.
+    pub target: SinkTarget,
+    /// The table of late rows, which stays empty.
+    pub late: Option<SinkTarget>,
+}
+
+/// Runs INSERTs one after the other; the rows of each become public together at its end. False if it was stopped
+/// before that, and the rest left undone.
 pub async fn insert(
-    query: LogicalQuery,
-    target: &SinkTarget,
-    identity: JobIdentity,
+    inserts: Vec<BatchInsert>,
+    identity: &JobIdentity,
     world: &World,
     options: BatchOptions,
-) -> Result<u64> {
-    let mut committer = target.factory.committer(&identity, world)?;
-    committer.recover(&[]).await?;
-    let written = match write(query, target, identity, world, options).await {
-        Ok(written) => written,
-        Err(error) => {
-            // What was staged must not stay behind; the error that counts is the one that came first.
-            drop(committer.recover(&[]).await);
-            return Err(error);
+    tally: &Arc<Tally>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<bool> {
+    for (index, BatchInsert { query, target, late }) in inserts.into_iter().enumerate() {
+        if let Some(late) = late {
+            late.factory.committer(identity, world)?.recover(&[]).await?;
         }
-    };
-    if let Some(committable) = &written.committable {
-        committer.commit(committable).await?;
+        let mut committer = target.factory.committer(identity, world)?;
+        committer.recover(&[]).await?;
+        let task = SinkTask {
+            identity: identity.clone(),
+            sink: format!("batch-{index}-{}", target.table),
+            task: 0,
+            parallelism: 1,
+            schema: SchemaRef::clone(&target.schema),
+        };
+        let written = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => Ok(None),
+            written = write(query, &target, &task, world, options, tally) => written.map(Some),
+        };
+        match written {
+            Ok(Some(Some(committable))) => committer.commit(&committable).await?,
+            Ok(Some(None)) => {}
+            Ok(None) => {
+                committer.recover(&[]).await?;
+                return Ok(false);
+            }
+            Err(error) => {
+                // What was staged must not stay behind; the error that counts is the one that came first.
+                drop(committer.recover(&[]).await);
+                return Err(error);
+            }
+        }
     }
-    Ok(written.rows)
+    Ok(true)
 }
 
-/// What lies staged at the sink.
-struct Written {
-    rows: u64,
-    committable: Option<crate::connectors::Committable>,
+/// Ends when somebody asks for a stop, and else never.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|is_asked| *is_asked).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
+/// Stages the rows of a query.
 async fn write(
     query: LogicalQuery,
     target: &SinkTarget,
-    identity: JobIdentity,
+    task: &SinkTask,
     world: &World,
     options: BatchOptions,
-) -> Result<Written> {
-    let (_, mut stream) = run(query, world, options).await?;
+    tally: &Arc<Tally>,
+) -> Result<Option<Committable>> {
+    let mut rows = rows(query, world, options, tally).await?;
     let node = target.node(options.drop_nulls);
-    let task = SinkTask {
-        identity,
-        sink: format!("batch-{}", target.table),
-        task: 0,
-        parallelism: 1,
-        schema: SchemaRef::clone(&target.schema),
-    };
-    let mut writer = target.factory.writer(&task, world)?;
-    let mut rows = 0;
-    while let Some(next) = stream.next().await {
+    let mut writer = target.factory.writer(task, world)?;
+    while let Some(next) = rows.next().await {
         let (kept, _) = node.without_nulls(next?)?;
-        rows += kept.len() as u64;
         writer.write(&kept).await?;
+        tally.wrote(kept.len());
     }
     writer.flush().await?;
-    let committable = writer.prepare(Epoch::ZERO.next()).await?;
-    Ok(Written { rows, committable })
+    writer.prepare(Epoch::ZERO.next()).await
+}
+
+async fn rows(query: LogicalQuery, world: &World, options: BatchOptions, tally: &Arc<Tally>) -> Result<Rows> {
+    let engine = Engine::new(options)?;
+    let plan = rewrite::for_batch(&query.plan, world, options, tally)?;
+    let plan = engine.physical(&plan).await?;
+    let rows = execute_stream(plan, engine.task()).map_err(scalar_error)?;
+    let rows = rows.map_err(scalar_error).map(move |batch| named(batch?, &query.schema));
+    Ok(rows.try_filter(|rows| std::future::ready(!rows.is_empty())).boxed())
 }
 
 /// The same rows under the names of the query.

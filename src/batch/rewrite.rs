@@ -1,5 +1,6 @@
-//! Our logical plan as one that DataFusion can run: tables opened by us, windows as projections, no watermarks.
+//! Our logical plan as one that DataFusion can run: tables opened by us, no watermarks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::catalog::{MemTable, TableProvider};
@@ -9,30 +10,46 @@ use datafusion::datasource::provider_as_source;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{
-    Aggregate, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Projection, UserDefinedLogicalNodeCore,
+    Aggregate, Expr, Extension, Filter, LogicalPlan, LogicalPlanBuilder, Projection, UserDefinedLogicalNodeCore,
 };
 use datafusion::prelude::lit;
 
-use super::BatchOptions;
 use super::table::BatchTable;
+use super::{BatchOptions, Tally};
 use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::expressions::{condition, scalar_error};
 use crate::plan::nodes::as_window;
-use crate::plan::windows::expanded;
-use crate::plan::{constant_rows, optimize, source_node};
+use crate::plan::{constant_rows, only_once, optimize, source_node};
 use crate::stream::{EventTime, WATERMARK_COLUMN};
 
 /// The plan for batch mode, with the same columns.
-pub(super) fn for_batch(plan: &LogicalPlan, world: &World, options: BatchOptions) -> Result<LogicalPlan> {
-    let plan = Rewrite { world, options }.plan(plan)?;
+pub(super) fn for_batch(
+    plan: &LogicalPlan,
+    world: &World,
+    options: BatchOptions,
+    tally: &Arc<Tally>,
+) -> Result<LogicalPlan> {
+    let plan = Rewrite { world, options, tally }.plan(plan)?;
     // Windows bring columns that nobody may read.
     optimize(plan)
+}
+
+/// Refuses plans that would read a table twice whose rows can be read only once.
+pub(super) fn check_read_once(plan: &LogicalPlan, seen: &mut BTreeSet<String>) -> Result<()> {
+    let Some((node, _)) = source_node(plan, false, 0)? else {
+        return plan.inputs().into_iter().try_for_each(|input| check_read_once(input, seen));
+    };
+    match node.factory.reads_once() && !seen.insert(node.table.clone()) {
+        true => Err(only_once(&node.table)),
+        false => Ok(()),
+    }
 }
 
 struct Rewrite<'a> {
     world: &'a World,
     options: BatchOptions,
+    tally: &'a Arc<Tally>,
 }
 
 impl Rewrite<'_> {
@@ -49,7 +66,8 @@ impl Rewrite<'_> {
             LogicalPlan::Extension(_) => {
                 let window = as_window(plan).ok_or_else(|| Error::bug("an extension that batch mode does not know"))?;
                 let input = self.plan(&window.input)?;
-                expanded(&window.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?)
+                let window = window.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
+                Ok(LogicalPlan::Extension(Extension { node: Arc::new(window) }))
             }
             LogicalPlan::Filter(filter) => {
                 let predicate = condition(std::slice::from_ref(&filter.predicate))?;
@@ -89,7 +107,7 @@ impl Rewrite<'_> {
             .with_help("or bound it, as with 'number-of-rows' for datagen"));
         }
         let name = node.table.clone();
-        let table = BatchTable::new(node, schema, self.world.clone(), self.options);
+        let table = BatchTable::new(node, schema, self.world.clone(), self.options, Arc::clone(self.tally));
         Ok(Some(scan(&name, Arc::new(table), plan.schema())?))
     }
 }

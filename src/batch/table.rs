@@ -19,7 +19,7 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::sync::Mutex;
 
-use super::BatchOptions;
+use super::{BatchOptions, Tally};
 use crate::connectors::{Polled, Source, Split, SplitReader, World};
 use crate::error::{Error, Result};
 use crate::formats::Decoder;
@@ -32,12 +32,19 @@ pub(super) struct BatchTable {
     schema: SchemaRef,
     world: World,
     options: BatchOptions,
+    tally: Arc<Tally>,
 }
 
 impl BatchTable {
     /// `schema` are the columns that leave the source.
-    pub(super) fn new(node: SourceNode, schema: SchemaRef, world: World, options: BatchOptions) -> Self {
-        Self { node, schema, world, options }
+    pub(super) fn new(
+        node: SourceNode,
+        schema: SchemaRef,
+        world: World,
+        options: BatchOptions,
+        tally: Arc<Tally>,
+    ) -> Self {
+        Self { node, schema, world, options, tally }
     }
 
     /// Finds the splits and deals them out.
@@ -55,6 +62,7 @@ impl BatchTable {
             preparation: Arc::new(Preparation::new(self.node.clone(), &self.schema)),
             // One that is being decoded, and one that waits until those before it are done.
             ahead: parallelism.div_ceil(count) + 1,
+            tally: Arc::clone(&self.tally),
         });
         let partition = |splits| Partition { schema: Arc::clone(&self.schema), shared: Arc::clone(&shared), splits };
         Ok(dealt.into_iter().map(|splits| Arc::new(partition(splits)) as Arc<dyn PartitionStream>).collect())
@@ -96,6 +104,7 @@ struct Shared {
     preparation: Arc<Preparation>,
     /// How many chunks of a partition are on their way at once.
     ahead: usize,
+    tally: Arc<Tally>,
 }
 
 impl Shared {
@@ -150,8 +159,11 @@ fn rows(reading: Reading) -> impl Stream<Item = Result<RecordBatch>> + Send + 's
         async move { joined(work?).await }
     });
     prepared.buffered(ahead).map(move |prepared| {
+        let prepared = prepared?;
+        let bytes = prepared.bytes;
         // No watermark moves on: nothing is late here.
-        let placed = shared.preparation.place(prepared?, EventTime::NONE)?;
+        let placed = shared.preparation.place(prepared, EventTime::NONE)?;
+        shared.tally.read(placed.rows.len(), placed.skipped, bytes);
         Ok(placed.rows.into_batch())
     })
 }

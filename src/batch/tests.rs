@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::StreamExt;
+use tokio::sync::watch;
 
-use super::{BatchOptions, insert, run};
-use crate::catalog::Catalog;
-use crate::connectors::memory::MemorySink;
+use super::{BatchInsert, BatchOptions, Tally, check_read_once, insert, run};
+use crate::catalog::{Catalog, Handle};
+use crate::connectors::memory::{MemorySink, MemorySource};
 use crate::connectors::{JobIdentity, SinkMode, World};
 use crate::error::{Blame, Result};
 use crate::options::Options;
@@ -27,6 +29,7 @@ const FLIGHTS: &str = "CREATE TABLE flights (sched TIMESTAMP(3), dep TIMESTAMP(3
 struct Bench {
     catalog: Catalog,
     world: World,
+    tally: Arc<Tally>,
 }
 
 impl Bench {
@@ -38,7 +41,7 @@ impl Bench {
             let Statement::CreateTable(create) = statement.statement else { panic!("no table: {}", statement.text) };
             catalog.create_table(&create, settings.clone(), &type_of).unwrap();
         }
-        Self { catalog, world }
+        Self { catalog, world, tally: Arc::default() }
     }
 
     fn local() -> Self {
@@ -55,7 +58,9 @@ impl Bench {
         let script = parse_script(sql)?;
         let [statement] = &script.statements[..] else { panic!("one statement") };
         let Statement::Query(query) = &statement.statement else { panic!("no query: {sql}") };
-        let (schema, mut stream) = run(bind_select(query, &self.catalog)?, &self.world, options).await?;
+        let query = bind_select(query, &self.catalog)?;
+        check_read_once([&query])?;
+        let (schema, mut stream) = run(query, &self.world, options, &self.tally).await?;
         let mut rows = Vec::new();
         while let Some(changes) = stream.next().await {
             let changes = changes?;
@@ -88,7 +93,10 @@ impl Bench {
         let target = target.map_or_else(|| sink_target(self.catalog.table(&statement.target)?), Ok)?;
         let identity = JobIdentity { job: "batch".into(), lineage: "0f".repeat(16), generation: Generation(1) };
         let options = BatchOptions { parallelism: 2, batch_rows: 4, drop_nulls };
-        insert(query, &target, identity, &self.world, options).await
+        let tally = Arc::default();
+        let (_keep, stop) = watch::channel(false);
+        insert(vec![BatchInsert { query, target, late: None }], &identity, &self.world, options, &tally, stop).await?;
+        Ok(tally.rows_out())
     }
 }
 
@@ -269,4 +277,28 @@ async fn an_insert_becomes_public_whole_or_not_at_all() {
     assert_eq!(bench.insert(statement, Some(target(&bench)), true).await.unwrap(), 2);
     let rows: Vec<String> = sink.rows().iter().flat_map(texts).collect();
     assert_eq!(rows.len(), 2, "{rows:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hopping_window_reads_its_rows_once() {
+    let bench = Bench::local();
+    let options = BatchOptions { parallelism: 2, batch_rows: 3, drop_nulls: false };
+    let hop = "SELECT COUNT(*) FROM HOP(TABLE Events, DESCRIPTOR(ts), INTERVAL '1' SECOND, INTERVAL '1' MINUTE)";
+    assert_eq!(bench.select(hop, options).await.unwrap(), ["480"]);
+    assert_eq!((bench.tally.rows_in(), bench.tally.rows_out()), (8, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_whose_rows_come_once_is_read_once() {
+    let mut bench = Bench::local();
+    let mut script = parse_script("CREATE TABLE queue (id INT)").unwrap();
+    let Statement::CreateTable(create) = script.statements.remove(0).statement else { panic!("a table") };
+    let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int32, true)]));
+    let (source, _pusher) = MemorySource::pushed(schema, 4);
+    let handle = Handle::Given { source: Some(Arc::new(source)), sink: None };
+    let none = || Options::new(std::iter::empty());
+    let table = bench.catalog.declare(&create, none(), none(), handle, &type_of).unwrap();
+    bench.catalog.add_table(table);
+    let error = bench.error("SELECT id FROM queue UNION ALL SELECT id FROM queue").await;
+    assert!(error.message().contains("can be read only once"), "{error}");
 }

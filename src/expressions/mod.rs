@@ -15,7 +15,9 @@ mod times;
 mod types;
 
 pub use aggregates::{aggregate, aggregate_type};
-pub use arithmetic::{MINUS_INTERVAL, PLUS_INTERVAL, function as arithmetic_function, is_native, operand};
+pub use arithmetic::{
+    MINUS_INTERVAL, PLUS_INTERVAL, TIMESTAMPADD, function as arithmetic_function, is_native, operand,
+};
 pub use cast::{CAST, CastShape, TRY_CAST, is_castable, parse_decimal};
 pub use compile::{compile, compile_condition, condition, is_fallible, split};
 pub use function::{

@@ -1,12 +1,9 @@
 //! A window function as plain projections: one per window that a row is in.
 
-use std::sync::Arc;
-
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::Column;
-use datafusion::logical_expr::{Expr, LogicalPlan, Projection, Union};
+use datafusion::logical_expr::Expr;
 
-use super::bind::bug;
 use super::nodes::{WINDOW_COLUMNS, WindowNode};
 use crate::error::{Error, Result};
 use crate::expressions::{Call, WINDOW_START};
@@ -41,24 +38,4 @@ pub fn projections(node: &WindowNode) -> Result<Vec<Vec<(String, Expr)>>> {
             own.chain(WINDOW_COLUMNS.iter().map(|name| (*name).to_owned()).zip(bounds)).collect()
         })
         .collect())
-}
-
-/// The same as a logical plan that DataFusion can run.
-pub fn expanded(node: &WindowNode) -> Result<LogicalPlan> {
-    let mut plans = Vec::new();
-    for columns in projections(node)? {
-        let columns = columns.into_iter().map(|(name, column)| match column {
-            Expr::Column(_) => column,
-            other => other.alias(name),
-        });
-        let projection = Projection::try_new(columns.collect(), Arc::clone(&node.input)).map_err(bug)?;
-        plans.push(Arc::new(LogicalPlan::Projection(projection)));
-    }
-    match plans.len() {
-        1 => Ok(Arc::unwrap_or_clone(plans.remove(0))),
-        _ => {
-            let schema = Arc::clone(plans[0].schema());
-            Ok(LogicalPlan::Union(Union { inputs: plans, schema }))
-        }
-    }
 }

@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::StreamExt;
 use futures::future::{BoxFuture, Shared};
-use futures::stream::BoxStream;
 use tokio::sync::mpsc;
 
 use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Notice, RowStream, RunningJob};
@@ -17,7 +16,7 @@ use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
 use crate::runtime::{self, Command, Figures, JobConfig, JobFigures};
-use crate::stream::{Changes, Clock, Counter, Epoch, EventTime};
+use crate::stream::{Changes, Clock, Counter, Epoch};
 
 /// A streaming job.
 pub struct StreamingJob {
@@ -32,13 +31,20 @@ pub struct StreamingJob {
 }
 
 impl StreamingJob {
-    /// Starts a job on the tokio runtime of the caller.
-    pub fn start(plan: StreamPlan, config: JobConfig, world: World, notices: Notices, is_awaited: bool) -> JobHandle {
+    /// Starts a job on the tokio runtime of the caller. `name` is what people see: empty for a SELECT.
+    pub fn start(
+        name: String,
+        plan: StreamPlan,
+        config: JobConfig,
+        world: World,
+        notices: Notices,
+        is_awaited: bool,
+    ) -> JobHandle {
         let clock = Arc::clone(&world.clock);
         let started = clock.elapsed();
         let handle = runtime::start(plan, config, world, Arc::new(move |text| notices(Notice::Note(text))));
         Arc::new(Self {
-            name: handle.name().to_owned(),
+            name,
             is_awaited,
             commands: handle.commands(),
             figures: handle.shared_figures(),
@@ -146,62 +152,4 @@ pub fn streaming_rows(
         }
     });
     RowStream { schema, is_updating, is_bounded, rows: rows.boxed(), job }
-}
-
-/// The rows of a batch query, and a job that is nothing but their count.
-pub fn batch_rows(schema: SchemaRef, rows: BoxStream<'static, Result<Changes>>) -> RowStream {
-    let figures = Arc::new(JobFigures::default());
-    let counting = Arc::clone(&figures);
-    let rows = rows.inspect(move |rows| {
-        if let Ok(rows) = rows {
-            counting.rows_out(rows.len());
-        }
-    });
-    RowStream { schema, is_updating: false, is_bounded: true, rows: rows.boxed(), job: Arc::new(BatchJob { figures }) }
-}
-
-/// A batch query: it runs as its rows are read, and cannot be stopped with a checkpoint.
-struct BatchJob {
-    figures: Arc<JobFigures>,
-}
-
-#[async_trait]
-impl RunningJob for BatchJob {
-    fn name(&self) -> &str {
-        ""
-    }
-
-    fn is_awaited(&self) -> bool {
-        true
-    }
-
-    fn status(&self) -> JobStatus {
-        let figures = self.figures.read();
-        JobStatus {
-            state: JobState::Running,
-            rows_in: figures.rows_in,
-            rows_out: figures.rows_out,
-            late: 0,
-            partially_late: 0,
-            skipped: 0,
-            bytes_in: figures.bytes_in,
-            bytes_total: None,
-            watermark: None::<EventTime>,
-            checkpoints: 0,
-            pause_max: Duration::ZERO,
-            elapsed: Duration::ZERO,
-        }
-    }
-
-    async fn stop(&self) -> Result<()> {
-        Ok(())
-    }
-
-    async fn checkpoint(&self) -> Result<Epoch> {
-        Err(Error::query("a batch query has no checkpoints"))
-    }
-
-    async fn wait(&self) -> Result<JobSummary> {
-        Ok(JobSummary { ending: Ending::Finished, status: JobStatus { state: JobState::Ended, ..self.status() } })
-    }
 }

@@ -1,6 +1,7 @@
 //! The façade that programs embed and the command line drives: a session with its settings, what a statement comes
 //! to, and the handle of a running job.
 
+mod batch_job;
 mod job;
 mod job_settings;
 mod outcome;

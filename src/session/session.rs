@@ -8,14 +8,18 @@ use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 
+use super::batch_job;
 use super::job::{StreamingJob, streaming_rows};
 use super::{JobSettings, Notice, Outcome, RuntimeMode, Settings};
+use crate::batch::BatchInsert;
 use crate::catalog::{Catalog, Entry, Handle, Table, describe, describe_view, show_create_table, show_create_view};
 use crate::connectors::memory::{ChannelSink, MemorySource, Pusher};
 use crate::connectors::{SinkMode, World};
 use crate::error::{Blame, Error, Result};
 use crate::expressions::function_list;
-use crate::plan::{self, PlanSettings, Planned, check_view, explain, plan_inserts, plan_query, type_of, view_columns};
+use crate::plan::{
+    self, PlanSettings, Planned, SinkTarget, check_view, explain, plan_inserts, plan_query, type_of, view_columns,
+};
 use crate::runtime::{JobConfig, RestartStrategy, Yields};
 use crate::sql::{
     CreateTable, DropKind, Insert, ObjectName, ShowKind, Statement, StatementAt, on_large_stack, parse_script,
@@ -217,15 +221,21 @@ impl Session {
     async fn insert(&mut self, inserts: Vec<Insert>, job: Option<&str>) -> Result<Outcome> {
         let settings = self.settings.job()?;
         if settings.runtime_mode == RuntimeMode::Batch {
-            return self.insert_batch(&inserts, &settings).await;
+            return self.insert_batch(&inserts, &settings, job);
         }
         let planned = on_large_stack(|| plan_inserts(&inserts, &self.catalog, &plan_settings(&settings)))?;
         self.warn_all(&planned);
         let name = self.job_name(settings.name.as_deref().or(job));
-        let config = self.job_config(&settings, name, settings.checkpoints.is_on());
+        let config = self.job_config(&settings, name.clone(), settings.checkpoints.is_on());
         let is_awaited = planned.is_bounded || settings.dml_sync;
-        let job =
-            StreamingJob::start(planned.stream, config, self.world.clone(), Arc::clone(&self.notices), is_awaited);
+        let job = StreamingJob::start(
+            name,
+            planned.stream,
+            config,
+            self.world.clone(),
+            Arc::clone(&self.notices),
+            is_awaited,
+        );
         Ok(Outcome::Job(job))
     }
 
@@ -244,34 +254,36 @@ impl Session {
             ..self.job_config(&settings, "select".to_owned(), false)
         };
         let Planned { stream, schema, is_updating, is_bounded, .. } = planned;
-        let job = StreamingJob::start(stream, config, self.world.clone(), Arc::clone(&self.notices), is_bounded);
+        let notices = Arc::clone(&self.notices);
+        let job = StreamingJob::start(String::new(), stream, config, self.world.clone(), notices, is_bounded);
         Ok(Outcome::Rows(streaming_rows(schema, is_updating, is_bounded, receiver, job)))
     }
 
     async fn select_batch(&mut self, query: &crate::sql::Query, settings: &JobSettings) -> Result<Outcome> {
         let query = on_large_stack(|| plan::bind_select(query, &self.catalog))?;
         query.warnings.iter().for_each(|warning| self.warn(warning.clone()));
-        let (schema, rows) = crate::batch::run(query, &self.world, self.batch_options(settings)).await?;
-        Ok(Outcome::Rows(super::job::batch_rows(schema, rows)))
+        let rows = batch_job::select(query, &self.world, self.batch_options(settings)).await?;
+        Ok(Outcome::Rows(rows))
     }
 
-    async fn insert_batch(&mut self, inserts: &[Insert], settings: &JobSettings) -> Result<Outcome> {
+    fn insert_batch(&mut self, inserts: &[Insert], settings: &JobSettings, job: Option<&str>) -> Result<Outcome> {
+        let mut batch = Vec::new();
         for insert in inserts {
             let target = plan::sink_target(self.catalog.table(&insert.target)?)?;
             let query = on_large_stack(|| plan::bind_insert(insert, &self.catalog, None))?;
-            if insert.late.is_some() {
-                self.warn("in batch mode no row is late: the late table stays empty".to_owned());
+            query.warnings.iter().for_each(|warning| self.warn(warning.clone()));
+            let late = insert.late.as_ref().map(|late| plan::sink_target(self.catalog.table(late)?)).transpose()?;
+            if let Some(SinkTarget { table, .. }) = &late {
+                self.warn(format!("in batch mode every row is counted and none is late: {table} stays empty"));
             }
-            let identity = crate::connectors::JobIdentity {
-                job: self.job_name(None),
-                lineage: (self.new_lineage)(),
-                generation: crate::stream::Generation(1),
-            };
-            let rows =
-                crate::batch::insert(query, &target, identity, &self.world, self.batch_options(settings)).await?;
-            (self.notices)(Notice::Note(format!("{rows} rows written to {}", target.table)));
+            batch.push(BatchInsert { query, target, late });
         }
-        Ok(Outcome::Done)
+        let identity = crate::connectors::JobIdentity {
+            job: self.job_name(settings.name.as_deref().or(job)),
+            lineage: (self.new_lineage)(),
+            generation: crate::stream::Generation(1),
+        };
+        Ok(Outcome::Job(batch_job::insert(batch, identity, &self.world, self.batch_options(settings))?))
     }
 
     fn batch_options(&self, settings: &JobSettings) -> crate::batch::BatchOptions {

@@ -120,6 +120,7 @@ impl<F: Files> Store for F {
     }
 
     fn settle(&self, directory: &Path) -> Result<()> {
+        make_directories(self, directory)?;
         for ancestor in directory.ancestors() {
             match self.sync_directory(ancestor) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -131,7 +132,6 @@ impl<F: Files> Store for F {
     }
 
     fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
-        make_directories(self, parent(path))?;
         // Whoever takes a lock is about to build on these directories.
         self.settle(parent(path))?;
         self.try_lock(path).map_err(|error| failed("lock", path, &error))

@@ -76,8 +76,8 @@ pub trait Store: Debug + Send + Sync {
     /// Removes a file or an empty directory; an absent one is no error. Not durable by itself: after a power loss
     /// the name may be back, so that callers must be able to remove it again.
     fn remove(&self, path: &Path) -> Result<()>;
-    /// Makes durable what there is of a directory and of those above it: an earlier process may have made them, and have
-    /// been killed before it came to that. To be called once a start by whoever goes on writing there.
+    /// Makes a directory unless it is there, and makes it durable with those above it: an earlier process may have made
+    /// them, and have been killed before it came to that. To be called once a start by whoever goes on writing there.
     fn settle(&self, directory: &Path) -> Result<()>;
     /// Takes the lock file at `path`, or says who else holds it: `None` when it is taken.
     fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>>;

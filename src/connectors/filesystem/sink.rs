@@ -346,6 +346,7 @@ impl Committer for FileCommitter {
                 return Err(Error::query(format!("'path' = '{}' is a file.", directory.display()))
                     .with_help("a sink needs a directory"));
             }
+            // Also without any row: an empty table can be read.
             store.settle(&directory)?;
             for staged in &staged {
                 publish(store.as_ref(), &directory, staged)?;

@@ -14,8 +14,8 @@ use super::{at, literal};
 use crate::error::{Error, Result};
 use crate::expressions::{
     Argument, ArithmeticOperator, CURRENT_WATERMARK, Call, Function, MINUS_INTERVAL, Nulls, PLUS_INTERVAL,
-    TIMESTAMPDIFF, arithmetic_function, arithmetic_type, common_type, function_list, is_native, is_numeric, lookup,
-    operand, type_name, unit_length,
+    TIMESTAMPADD, TIMESTAMPDIFF, arithmetic_function, arithmetic_type, common_type, function_list, is_integer,
+    is_native, is_numeric, lookup, operand, type_name, unit_length,
 };
 use crate::options::nearest;
 use crate::sql::{IntervalLength, SqlType, interval_length};
@@ -431,12 +431,30 @@ impl<'a> Binder<'a> {
                 let case = Case::new(None, vec![(Box::new(condition.expression), then)], Some(otherwise));
                 Ok(Typed::new(Expr::Case(case), data_type, nullable))
             }
+            ("TIMESTAMPADD", [unit, amount, time]) => {
+                let length = length_of(unit)?;
+                let (amount, time) = (self.bind(amount)?, self.bind(time)?);
+                if !is_integer(&amount.data_type) {
+                    let error = format!("TIMESTAMPADD takes whole units, not {}", type_name(&amount.data_type));
+                    return Err(Error::query(error));
+                }
+                let amount = cast(amount, &DataType::Int64)?;
+                // A day has no seconds; moved by less than days it is a time.
+                let is_finer = length > 0 && length % 86_400_000 != 0;
+                let time = match &time.data_type {
+                    DataType::Date32 if is_finer => cast(time, &DataType::Timestamp(TimeUnit::Microsecond, None))?,
+                    DataType::Date32 | DataType::Timestamp(..) => time,
+                    other => {
+                        let error = Error::query(format!("TIMESTAMPADD moves a time, not {}", type_name(other)));
+                        return Err(error.with_help("TIMESTAMPADD(MINUTE, 5, ts)"));
+                    }
+                };
+                let (output, nullable) = (time.data_type.clone(), amount.nullable || time.nullable);
+                let call = Call::new(&TIMESTAMPADD, output.clone(), nullable, vec![length]);
+                Ok(Typed::new(call.on(vec![amount.expression, time.expression]), output, nullable))
+            }
             ("TIMESTAMPDIFF", [unit, from, to]) => {
-                let unit = unit.to_string();
-                let length = unit_length(&unit).ok_or_else(|| {
-                    Error::query(format!("{unit} is no unit of time"))
-                        .with_help("SECOND, MINUTE, HOUR, DAY, MONTH or YEAR")
-                })?;
+                let length = length_of(unit)?;
                 let (from, to) = (self.bind(from)?, self.bind(to)?);
                 let (from, to) = same_type(from, to, Operator::Minus)?;
                 let nullable = from.nullable || to.nullable;
@@ -548,6 +566,14 @@ fn unknown_function(name: &str) -> Error {
 }
 
 /// A time plus or minus an interval.
+/// The length of a unit in milliseconds, or minus a number of months.
+fn length_of(unit: &ast::Expr) -> Result<i64> {
+    let unit = unit.to_string();
+    unit_length(&unit).ok_or_else(|| {
+        Error::query(format!("{unit} is no unit of time")).with_help("SECOND, MINUTE, HOUR, DAY, MONTH or YEAR")
+    })
+}
+
 fn shift(time: Typed, operator: ArithmeticOperator, length: IntervalLength, interval: &ast::Expr) -> Result<Typed> {
     if !matches!(time.data_type, DataType::Timestamp(..) | DataType::Date32) {
         return Err(Error::query(format!("an interval moves a time, not {}", type_name(&time.data_type))));

@@ -167,11 +167,16 @@ pub fn check_read_once(plan: &crate::plan::StreamPlan) -> Result<()> {
             && SourceFactory::reads_once(source.factory.as_ref())
         {
             if seen.contains(&source.table.as_str()) {
-                return Err(Error::query(format!("table `{}` can be read only once in a job", source.table))
-                    .with_help("read it once, or write it to files first"));
+                return Err(only_once(&source.table));
             }
             seen.push(&source.table);
         }
     }
     Ok(())
+}
+
+/// The error about a table that is read twice though its rows come only once.
+pub fn only_once(table: &str) -> Error {
+    Error::query(format!("table `{table}` can be read only once in a job"))
+        .with_help("read it once, or write it to files first")
 }
