@@ -65,12 +65,14 @@ fn first_of_table(inherited: Option<&OperatorState>, part: &TablePart, full: boo
 
 /// Adds the part of another task of the same node.
 fn add(node: &mut NodeState, part: &TaskPart) -> Result<()> {
-    if node.watermark != part.watermark {
+    if node.watermark != part.watermark && part.shares_watermark {
         return Err(Error::bug(format!(
             "met watermark {:?} at a barrier where another task of the node met {:?}",
             part.watermark, node.watermark
         )));
     }
+    // Nobody behind the node has met more than the least of its tasks.
+    node.watermark = node.watermark.min(part.watermark);
     if node.operators.len() != part.operators.len() {
         return Err(Error::bug("has another number of operators than the node's other tasks"));
     }

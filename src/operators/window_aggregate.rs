@@ -18,7 +18,7 @@ use super::running_window::RunningWindow;
 use super::{AggregateCall, Aggregates, Context, Flush, Operator, OperatorSpec, WindowKind};
 use crate::error::{Error, Result};
 use crate::state::{PaneTable, Slice, SnapshotReader, SnapshotWriter, StateTable, TableSpec, batch_of, cut_slices};
-use crate::stream::{Changes, Counter, EventTime, ProcTime};
+use crate::stream::{Changes, EventTime, ProcTime};
 
 /// Window aggregation over partials.
 #[derive(Debug, Clone)]
@@ -150,14 +150,19 @@ impl StateTable for State {
 }
 
 impl Operator for WindowAggregate {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+    fn on_rows(&mut self, _: usize, rows: Changes, _: &mut Context) -> Result<()> {
         self.state.loaded = false;
         let batch = rows.batch();
         for (slice, piece) in cut_slices(batch, self.keys, self.keys + 1)? {
-            let Some(slice) = self.open(slice) else {
-                cx.count(Counter::NumLateRecordsDropped, piece.num_rows());
-                continue;
-            };
+            // Rows were judged by a watermark that is not behind this operator's, and leave the task that judged them
+            // before the watermark that closes their window.
+            if slice.open_from.saturating_sub(1) <= self.time {
+                return Err(Error::bug(format!(
+                    "rows for the window that ends at {} came behind its watermark {}",
+                    EventTime(slice.open_from),
+                    EventTime(self.time)
+                )));
+            }
             let (keys, states) = (&piece.columns()[..self.keys], &piece.columns()[self.keys + 2..]);
             self.state.panes.add(slice, keys, states, piece.num_rows())?;
         }
@@ -198,16 +203,6 @@ impl Operator for WindowAggregate {
 }
 
 impl WindowAggregate {
-    /// The slice to which a partial goes, if any window still counts it. Only partials of a source that had been idle
-    /// can come after their window: every other row has met a watermark at or behind this operator's.
-    fn open(&self, slice: Slice) -> Option<Slice> {
-        if slice.open_from.saturating_sub(1) > self.time {
-            return Some(slice);
-        }
-        let open_from = self.window.first_open_end(self.time);
-        (open_from <= self.window.last_end(slice.pane)).then_some(Slice { open_from, ..slice })
-    }
-
     /// Each slice is a window.
     fn fire_tumbling(&mut self, time: i64, restored: bool, cx: &mut Context) -> Result<()> {
         while let Some(slice) = self.state.panes.first_from(i64::MIN).filter(|slice| slice.open_from - 1 <= time) {

@@ -12,7 +12,7 @@ use super::channel::{Receiver, Sender, channel};
 use super::config::JobConfig;
 use super::driver::{Events, signatures};
 use super::exchange::{OutputEdge, Outputs};
-use super::inputs::Inputs;
+use super::inputs::{Inputs, Origin};
 use super::sink::SinkTask;
 use super::snapshots::SnapshotTarget;
 use super::source::{SourceControl, SourceTask};
@@ -94,8 +94,8 @@ type OutgoingEdge = (Output, Exchange, Vec<Sender>);
 struct Wiring {
     /// Per sending (node, task): edges as (output, exchange, senders).
     senders: BTreeMap<(usize, usize), Vec<OutgoingEdge>>,
-    /// Per receiving (node, task): (port, receiver).
-    receivers: BTreeMap<(usize, usize), Vec<(usize, Receiver)>>,
+    /// Per receiving (node, task).
+    receivers: BTreeMap<(usize, usize), Vec<(Origin, Receiver)>>,
 }
 
 impl Wiring {
@@ -104,19 +104,24 @@ impl Wiring {
         let config = environment.config;
         for (to, node) in environment.plan.nodes.iter().enumerate() {
             let receiving = tasks_of(node, config);
+            let mut groups = 0;
             for edge in &node.inputs {
                 let sending = tasks_of(&environment.plan.nodes[edge.from], config);
+                // Each task of a source has splits of its own, and is idle for itself.
+                let is_source = matches!(environment.plan.nodes[edge.from].kind, NodeKind::Source(_));
                 let is_forward = edge.exchange == Exchange::Forward;
                 if is_forward && sending != receiving {
                     return Err(Error::bug(format!("a forward edge joins {sending} tasks with {receiving}")));
                 }
                 for from_task in 0..sending {
+                    let origin = Origin { port: edge.port, group: groups };
+                    groups += usize::from(is_source || from_task + 1 == sending);
                     let targets = if is_forward { from_task..from_task + 1 } else { 0..receiving };
                     let mut senders = Vec::new();
                     for to_task in targets {
                         let (sender, receiver) = channel(config.channel_bytes, config.yields.clone());
                         senders.push(sender);
-                        wiring.receivers.entry((to, to_task)).or_default().push((edge.port, receiver));
+                        wiring.receivers.entry((to, to_task)).or_default().push((origin, receiver));
                     }
                     let edges = wiring.senders.entry((edge.from, from_task)).or_default();
                     edges.push((edge.output, edge.exchange.clone(), senders));
@@ -151,7 +156,9 @@ fn source_task(
         .checkpoint_every_rows
         .and_then(|rows| usize::try_from(rows).ok())
         .map_or(config.batch_rows, |rows| rows.clamp(1, config.batch_rows));
-    let idle_timeout = (source.idle_timeout_ms > 0).then(|| std::time::Duration::from_millis(source.idle_timeout_ms));
+    // Bounded input always goes on: that it takes a while says something of this machine and nothing of the rows.
+    let idle_timeout = (source.idle_timeout_ms > 0 && !source.factory.is_bounded())
+        .then(|| std::time::Duration::from_millis(source.idle_timeout_ms));
     Ok(SourceTask {
         operator: described(node),
         source: source.factory.open(&source.projection, batch_rows, environment.world)?,
@@ -176,7 +183,7 @@ async fn chain_task(
     node: &Node,
     id: TaskId,
     state: Option<&NodeState>,
-    receivers: Vec<(usize, Receiver)>,
+    receivers: Vec<(Origin, Receiver)>,
     outputs: Outputs,
     status: Arc<TaskStatus>,
 ) -> Result<ChainTask> {
@@ -201,7 +208,8 @@ async fn chain_task(
     let clock = Arc::clone(&environment.world.clock);
     let inputs = Inputs::new(receivers, watermark);
     let limit = environment.config.memory_limit;
-    Ok(ChainTask::new(id, inputs, chain, ports, state.is_some(), outputs, target, clock, status, limit))
+    let shares = matches!(node.inputs.as_slice(), [edge] if matches!(edge.exchange, Exchange::Hash(_)));
+    Ok(ChainTask::new(id, inputs, chain, ports, state.is_some(), shares, outputs, target, clock, status, limit))
 }
 
 /// Reads the rows of one task's key groups, per operator and table.
@@ -243,7 +251,7 @@ fn sink_task(
     node: &Node,
     id: TaskId,
     state: Option<&NodeState>,
-    receivers: Vec<(usize, Receiver)>,
+    receivers: Vec<(Origin, Receiver)>,
     status: Arc<TaskStatus>,
 ) -> Result<SinkTask> {
     let NodeKind::Sink(sink) = &node.kind else { return Err(Error::bug("a sink task needs a sink node")) };

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::storage::Store;
+use crate::storage::{Access, Store};
 use crate::stream::{Epoch, Generation};
 
 /// Rows of a batch that is read back.
@@ -98,7 +98,7 @@ pub fn write_table(
     let bytes = encode(spec, &snapshot.puts, &snapshot.deletes, max_parallelism)?;
     let path = name.path();
     failpoint::hit("snapshot.upload.begin");
-    let mut file = store.create(&job_directory.join(&path))?;
+    let mut file = store.create(&job_directory.join(&path), Access::Owner)?;
     let (first, second) = bytes.split_at(bytes.len() / 2);
     file.write(first)?;
     failpoint::hit("snapshot.upload.mid");

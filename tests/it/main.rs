@@ -3,6 +3,7 @@
 mod contracts;
 mod damage;
 mod docs;
+mod idle;
 mod kill;
 mod plans;
 mod queries;
