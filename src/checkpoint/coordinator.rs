@@ -44,6 +44,8 @@ pub struct TaskPart {
 pub struct OperatorPart {
     pub name: String,
     pub signature: String,
+    /// As in [`OperatorState`](crate::state::OperatorState).
+    pub query: String,
     pub tables: Vec<TablePart>,
 }
 

@@ -31,6 +31,8 @@ pub struct WindowAggregateSpec {
     pub calls: Vec<AggregateCall>,
     /// The windows.
     pub window: WindowKind,
+    /// What is computed over which rows, in terms of the columns of tables: a part of the signature.
+    pub query: String,
     /// Keys, `window_start`, `window_end`, `window_time`, then a column per aggregate.
     pub output: SchemaRef,
 }
@@ -41,10 +43,8 @@ impl OperatorSpec for WindowAggregateSpec {
     }
 
     fn signature(&self) -> String {
-        let keys = self.input.fields().iter().take(self.keys);
-        let keys: Vec<String> = keys.map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
-        let calls = signatures(&self.calls, &self.input, self.keys + 2);
-        format!("WindowAggregate(window={}, groupBy=[{}], select=[{calls}])", self.window, keys.join(", "))
+        let types = types_text(&self.input, self.keys, &self.calls);
+        format!("WindowAggregate({}, keys and results of types [{types}]: {})", self.window, self.query)
     }
 
     fn output(&self) -> SchemaRef {
@@ -99,14 +99,11 @@ pub(super) fn global_texts(calls: &[AggregateCall]) -> String {
     calls.iter().enumerate().map(text).collect::<Vec<_>>().join(", ")
 }
 
-/// The aggregates for a signature; `column` is that of the first state field in `partial`.
-pub(super) fn signatures(calls: &[AggregateCall], partial: &Schema, mut column: usize) -> String {
-    let mut texts = Vec::new();
-    for (index, call) in calls.iter().enumerate() {
-        texts.push(call.signature(partial, column));
-        column += call.state_fields(index, None).map_or(0, |fields| fields.len());
-    }
-    texts.join(", ")
+/// The types of keys and aggregates, for a signature.
+pub(super) fn types_text(partial: &Schema, keys: usize, calls: &[AggregateCall]) -> String {
+    let keys = partial.fields().iter().take(keys).map(|key| key.data_type().to_string());
+    let calls = calls.iter().map(|call| format!("{}({}) {}", call.function, call.input_type, call.output.data_type()));
+    keys.chain(calls).collect::<Vec<_>>().join(", ")
 }
 
 struct WindowAggregate {

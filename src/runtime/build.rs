@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::chain::Chain;
 use super::channel::{Receiver, Sender, channel};
 use super::config::JobConfig;
-use super::driver::{Events, signatures};
+use super::driver::{Events, operators_of};
 use super::exchange::{OutputEdge, Outputs};
 use super::inputs::{Inputs, Origin};
 use super::sink::SinkTask;
@@ -18,11 +18,11 @@ use super::snapshots::SnapshotTarget;
 use super::source::{SourceControl, SourceTask};
 use super::status::{JobFigures, TaskStatus};
 use super::task::ChainTask;
-use crate::checkpoint::{OperatorPart, TaskId};
+use crate::checkpoint::{OperatorDescription, OperatorPart, TaskId};
 use crate::connectors::{JobIdentity, SinkTask as SinkTaskContext, World};
 use crate::error::{Error, Result};
 use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
-use crate::state::{Manifest, NodeState, SnapshotReader, TableSpec, key_range, read_table};
+use crate::state::{Manifest, NodeState, OperatorState, SnapshotReader, TableSpec, key_range, read_table};
 use crate::stream::{Counters, EventTime};
 
 /// A running job's parts before they run.
@@ -224,12 +224,16 @@ async fn read_state(
     let range = key_range(task, tasks_of(node, config), config.max_parallelism);
     let directory = environment.directory.clone().unwrap_or_default();
     let store = Arc::clone(&environment.world.store);
-    let operators = state.operators.clone();
+    let signed: Vec<bool> = operators_of(&node.kind).iter().map(|operator| !operator.signature.is_empty()).collect();
+    let stored: Vec<OperatorState> = state.signed().cloned().collect();
     let name = node.name.clone();
     let read = move || {
         let mut readers = Vec::new();
-        for (index, specs) in tables.into_iter().enumerate() {
-            let saved = operators.get(index).map_or(&[][..], |operator| &operator.tables);
+        // Operators without a signature may have come and gone; the others are the same, in the same order.
+        let mut stored = stored.iter();
+        for (specs, is_signed) in tables.into_iter().zip(signed) {
+            let operator = if is_signed { stored.next() } else { None };
+            let saved = operator.map_or(&[][..], |operator| &operator.tables);
             let mut of_operator = Vec::new();
             for spec in specs {
                 let reader = match saved.iter().find(|table| table.name == spec.name) {
@@ -290,8 +294,13 @@ fn reads_late_output(plan: &StreamPlan, node: &Node) -> bool {
 
 /// What a checkpoint says of a source or sink.
 fn described(node: &Node) -> OperatorPart {
-    let (name, signature) = signatures(&node.kind).into_iter().next().unwrap_or_default();
-    OperatorPart { name, signature, tables: Vec::new() }
+    let described = operators_of(&node.kind).into_iter().next();
+    described.map_or_else(OperatorPart::default, |OperatorDescription { name, signature, query }| OperatorPart {
+        name,
+        signature,
+        query,
+        tables: Vec::new(),
+    })
 }
 
 fn restored_watermark(state: Option<&NodeState>) -> EventTime {

@@ -106,7 +106,7 @@ pub fn upload(
                 part.operators = operators
                     .into_iter()
                     .zip(tables)
-                    .map(|((name, signature), tables)| OperatorPart { name, signature, tables })
+                    .map(|((name, signature), tables)| OperatorPart { name, signature, query: String::new(), tables })
                     .collect();
                 failpoint::hit("snapshot.ack");
                 Event::Acknowledged { epoch, task, part: Box::new(part) }

@@ -376,7 +376,8 @@ fn check_content(metadata: &ParquetMetaData, schema: &SchemaRef, file: &FileStat
         return refuse(format!("expected {} columns, found {}", expected.fields().len(), schema.fields().len()));
     }
     for (found, expected) in schema.fields().iter().zip(expected.fields()) {
-        if found.name() != expected.name() || !found.data_type().equals_datatype(expected.data_type()) {
+        // A query may have given its columns other names since.
+        if !found.data_type().equals_datatype(expected.data_type()) {
             return refuse(format!(
                 "expected column {} {}, found {} {}",
                 expected.name(),

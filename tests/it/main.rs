@@ -1,5 +1,6 @@
 //! The one integration-test binary: a module a subject.
 
+mod changed;
 mod contracts;
 mod damage;
 mod docs;

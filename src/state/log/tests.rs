@@ -43,7 +43,12 @@ fn manifest(epoch: u64, generation: Generation, files: Vec<FileState>) -> Manife
         retired_before: None,
         files,
     };
-    let operator = OperatorState { name: "group".to_owned(), signature: "n".to_owned(), tables: vec![table] };
+    let operator = OperatorState {
+        name: "group".to_owned(),
+        signature: "n".to_owned(),
+        query: String::new(),
+        tables: vec![table],
+    };
     let node = NodeState { operators: vec![operator], ..NodeState::default() };
     Manifest {
         format: FORMAT_VERSION,
