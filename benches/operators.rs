@@ -100,6 +100,7 @@ fn windowed(window: WindowKind) -> Chain {
         keys: 1,
         calls: vec![count()],
         window,
+        query: String::new(),
         output: Arc::new(Schema::new(output)),
     };
     [&assign as &dyn OperatorSpec, &local, &global].map(|spec| spec.build().expect("a valid spec")).into()
@@ -114,6 +115,7 @@ fn grouped() -> Chain {
         calls: vec![count()],
         retract: false,
         emit_update_before: true,
+        query: String::new(),
         output: Arc::new(Schema::new(output)),
     };
     [&local as &dyn OperatorSpec, &global].map(|spec| spec.build().expect("a valid spec")).into()
