@@ -1,7 +1,9 @@
 //! Batches pushed through the library into a windowed or updating count, and JSON lines from a file to the same counts,
 //! with DataFusion's batch engine beside it in the same run.
 //!
-//! The rows are bids as the public Nexmark generator skews them. `cargo bench --bench end_to_end [-- ROWS]`
+//! The rows are bids as the public Nexmark generator skews them. `cargo bench --bench end_to_end [-- FILTER] [-- ROWS]`
+//! runs the parts whose names hold the filter. Runs with and without checkpoints take turns, so that both meet the same
+//! machine.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures with the machine's clock")]
 
@@ -14,8 +16,9 @@ use arrow::datatypes::{Int64Type, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
 use beadline::connectors::SinkMode;
 use beadline::connectors::memory::ChannelSink;
-use beadline::session::{Handle, Outcome, Session};
+use beadline::session::{Handle, JobStatus, Outcome, Session};
 use nexmark::EventGenerator;
+use nexmark::config::NexmarkConfig;
 use nexmark::event::{Event, EventType};
 
 #[global_allocator]
@@ -24,7 +27,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const BATCH_ROWS: usize = 8_192;
 const RUNS: usize = 5;
 /// How often the rows are pushed, so that a run is long enough to take checkpoints.
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 200;
+/// The same for keys that fit into no cache.
+const ROUNDS_OF_MANY_KEYS: usize = 40;
 
 const DECLARATION: &str = "CREATE TABLE bids (auction BIGINT, ts TIMESTAMP(3), \
      WATERMARK FOR ts AS ts - INTERVAL '0.001' SECOND)";
@@ -36,7 +41,10 @@ const HOP: &str = "SELECT auction, window_start, COUNT(*) AS n \
 const UNWINDOWED: &str = "SELECT auction, COUNT(*) AS n FROM bids GROUP BY auction";
 
 fn main() {
-    let rows = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(3_000_000);
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let rows = arguments.iter().filter_map(|argument| argument.parse().ok()).next().unwrap_or(3_000_000);
+    let filter = arguments.iter().find(|argument| argument.parse::<usize>().is_err());
+    let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter.as_str()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let directory = tempfile::tempdir().expect("a scratch directory");
     let json = directory.path().join("bids.json");
@@ -44,47 +52,109 @@ fn main() {
     println!("{rows} bids, {} auctions, batches of {BATCH_ROWS}", auctions(&batches));
 
     for (name, query) in [("tumble 10 s", TUMBLE), ("hop 10 s / 2 s", HOP), ("unwindowed, all changes", UNWINDOWED)] {
-        for checkpoints in [false, true] {
-            let times = measure(|| {
-                let checkpoints = checkpoints.then(|| directory.path().join("checkpoints"));
-                runtime.block_on(pushed(query, &batches, checkpoints.as_deref()))
-            });
-            let suffix = if checkpoints { ", checkpoint every second" } else { "" };
-            report(&format!("{name}{suffix}"), rows * ROUNDS, &times);
+        if wanted(name) {
+            let checkpoints = directory.path().join("checkpoints");
+            with_and_without_checkpoints(&runtime, name, query, &batches, ROUNDS, &checkpoints);
         }
     }
-    let ours = measure(|| runtime.block_on(from_json(&json)));
-    report("JSON lines, tumble 10 s", rows, &ours);
-    let theirs = measure(|| runtime.block_on(datafusion_from_json(&json)));
-    report("JSON lines, the same counts by DataFusion", rows, &theirs);
-    println!("JSON: {:.2} times DataFusion's time", median(&ours).as_secs_f64() / median(&theirs).as_secs_f64());
+    if wanted("a million keys") {
+        let batches = a_million_keys(&batches);
+        let checkpoints = directory.path().join("checkpoints");
+        let name = "a million keys, all changes";
+        with_and_without_checkpoints(&runtime, name, UNWINDOWED, &batches, ROUNDS_OF_MANY_KEYS, &checkpoints);
+    }
+    if wanted("JSON lines") {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..=RUNS {
+            ours.push(runtime.block_on(from_json(&json)));
+            theirs.push(runtime.block_on(datafusion_from_json(&json)));
+        }
+        let (ours, theirs) = (Times::of(ours), Times::of(theirs));
+        ours.report("JSON lines, tumble 10 s", rows);
+        theirs.report("JSON lines, the same counts by DataFusion", rows);
+        println!("JSON: {:.2} times DataFusion's time", ours.median() / theirs.median());
+    }
 }
 
-fn measure(mut run: impl FnMut() -> Duration) -> Vec<Duration> {
-    run();
-    let mut times: Vec<Duration> = (0..RUNS).map(|_| run()).collect();
-    times.sort();
-    times
-}
-
-fn median(times: &[Duration]) -> Duration {
-    times[times.len() / 2]
-}
-
-fn report(name: &str, rows: usize, times: &[Duration]) {
-    let millions = |time: Duration| rows as f64 / time.as_secs_f64() / 1e6;
+fn with_and_without_checkpoints(
+    runtime: &tokio::runtime::Runtime,
+    name: &str,
+    query: &str,
+    batches: &[RecordBatch],
+    rounds: usize,
+    directory: &std::path::Path,
+) {
+    let rows = rounds * batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let (mut cpu_without, mut cpu_with) = (0.0, 0.0);
+    let (mut checkpoints, mut pause_max) = (0, Duration::ZERO);
+    for _ in 0..=RUNS {
+        let before = cpu_seconds();
+        without.push(runtime.block_on(pushed(query, batches, rounds, None)).elapsed);
+        let between = cpu_seconds();
+        let run = runtime.block_on(pushed(query, batches, rounds, Some(directory)));
+        with.push(run.elapsed);
+        cpu_without += between - before;
+        cpu_with += cpu_seconds() - between;
+        checkpoints += run.status.checkpoints;
+        pause_max = pause_max.max(run.status.pause_max);
+    }
+    let seconds: f64 = with.iter().map(Duration::as_secs_f64).sum();
+    let (without, with) = (Times::of(without), Times::of(with));
+    without.report(name, rows);
+    with.report(&format!("{name}, checkpoint every second"), rows);
     println!(
-        "{name:55} {:8.2} M rows/s (median of {}; {:.2} to {:.2})",
-        millions(median(times)),
-        times.len(),
-        millions(times[times.len() - 1]),
-        millions(times[0])
+        "{name}: {:.1} % longer and {:.1} % more CPU with {checkpoints} checkpoints in {seconds:.0} s; \
+         no task stood still for more than {:.1} ms",
+        (with.median() / without.median() - 1.0) * 100.0,
+        (cpu_with / cpu_without - 1.0) * 100.0,
+        pause_max.as_secs_f64() * 1e3,
     );
 }
 
-/// Pushes all batches `ROUNDS` times, each round later in event time than the one before, through an INSERT whose
+/// What this process has used of all cores since its start; zero where the system does not say (outside Linux).
+fn cpu_seconds() -> f64 {
+    let Ok(text) = std::fs::read_to_string("/proc/self/stat") else { return 0.0 };
+    // User and system time are the 14th and 15th field; the second one, in brackets, may hold spaces.
+    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+/// The times of the runs but the first, in order.
+struct Times(Vec<Duration>);
+
+impl Times {
+    fn of(mut times: Vec<Duration>) -> Self {
+        times.remove(0);
+        times.sort();
+        Self(times)
+    }
+
+    fn median(&self) -> f64 {
+        self.0[self.0.len() / 2].as_secs_f64()
+    }
+
+    fn report(&self, name: &str, rows: usize) {
+        let millions = |seconds: f64| rows as f64 / seconds / 1e6;
+        println!(
+            "{name:50} {:8.2} M rows/s (median of {}; {:.2} to {:.2})",
+            millions(self.median()),
+            self.0.len(),
+            millions(self.0[self.0.len() - 1].as_secs_f64()),
+            millions(self.0[0].as_secs_f64())
+        );
+    }
+}
+
+/// What one run took and what its job says of it.
+struct Run {
+    elapsed: Duration,
+    status: JobStatus,
+}
+
+/// Pushes all batches `rounds` times, each round later in event time than the one before, through an INSERT whose
 /// rows are all read; with a directory, a checkpoint is taken every second.
-async fn pushed(query: &str, batches: &[RecordBatch], checkpoints: Option<&std::path::Path>) -> Duration {
+async fn pushed(query: &str, batches: &[RecordBatch], rounds: usize, checkpoints: Option<&std::path::Path>) -> Run {
     let mut session = Session::new().with_fresh(true);
     let settings = session.settings_mut();
     settings.set("pipeline.name", "bench").expect("a setting");
@@ -104,12 +174,12 @@ async fn pushed(query: &str, batches: &[RecordBatch], checkpoints: Option<&std::
     drop(session);
     let batches = batches.to_vec();
     let pushed_rows =
-        i64::try_from(ROUNDS * batches.iter().map(RecordBatch::num_rows).sum::<usize>()).expect("a count");
+        i64::try_from(rounds * batches.iter().map(RecordBatch::num_rows).sum::<usize>()).expect("a count");
     // A row of HOP is in five windows; at the ends of the input some hold no more rows, but none is left out.
     let expected = if query == HOP { 5 * pushed_rows } else { pushed_rows };
     let started = Instant::now();
     let pushing = tokio::spawn(async move {
-        for round in 0..ROUNDS {
+        for round in 0..rounds {
             for batch in &batches {
                 input.push(later(batch, round)).await.expect("the job reads");
             }
@@ -131,11 +201,12 @@ async fn pushed(query: &str, batches: &[RecordBatch], checkpoints: Option<&std::
     });
     job.wait().await.expect("the job ends well");
     let elapsed = started.elapsed();
+    let status = job.status();
     drop(job);
     pushing.await.expect("all was pushed");
     let (total, result) = counting.await.expect("all was read");
     assert_eq!(total, expected, "{result} rows of results");
-    elapsed
+    Run { elapsed, status }
 }
 
 async fn from_json(path: &std::path::Path) -> Duration {
@@ -185,6 +256,21 @@ fn later(batch: &RecordBatch, round: usize) -> RecordBatch {
     RecordBatch::try_new(batch.schema(), vec![Arc::clone(batch.column(0)), Arc::new(times)]).expect("a batch")
 }
 
+/// The rows with as many auctions, all equally often.
+fn a_million_keys(batches: &[RecordBatch]) -> Vec<RecordBatch> {
+    let mut row = 0_u64;
+    let mut next = || {
+        row += 1;
+        // The factor has no pattern in its bits (2^64 over the golden ratio); the high bits are the mixed ones.
+        ((row.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % 1_000_000) as i64
+    };
+    let keyed = |batch: &RecordBatch| {
+        let auctions: Int64Array = (0..batch.num_rows()).map(|_| next()).collect();
+        RecordBatch::try_new(batch.schema(), vec![Arc::new(auctions), Arc::clone(batch.column(1))]).expect("a batch")
+    };
+    batches.iter().map(keyed).collect()
+}
+
 fn auctions(batches: &[RecordBatch]) -> usize {
     let mut seen = std::collections::HashSet::new();
     for batch in batches {
@@ -199,7 +285,8 @@ fn generate(rows: usize, json: &std::path::Path) -> Vec<RecordBatch> {
     let mut file = std::io::BufWriter::with_capacity(1 << 20, std::fs::File::create(json).expect("a file"));
     let mut batches = Vec::new();
     let (mut auctions, mut times) = (Vec::new(), Vec::new());
-    let bids = EventGenerator::default().with_type_filter(EventType::Bid);
+    let config = NexmarkConfig { base_time: 1_767_225_600_000, ..NexmarkConfig::default() };
+    let bids = EventGenerator::new(config).with_type_filter(EventType::Bid);
     for event in bids.take(rows) {
         let Event::Bid(bid) = event else { continue };
         let millis = i64::try_from(bid.date_time).expect("a time");

@@ -1,7 +1,8 @@
 //! What the operators cost a row, without source, exchange and sink: one task, batches of 8,192 rows.
 //!
 //! `cargo bench --bench operators` prints rows a second for window aggregation by number of keys (TUMBLE 10 s and
-//! HOP 10 s / 2 s), for the updating GROUP BY with all changes, and the time that a barrier takes at a million keys.
+//! HOP 10 s / 2 s), for the updating GROUP BY with all changes, the time that a barrier takes
+//! at a million keys, and what a file of state costs.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use beadline::operators::{
     AggregateCall, AggregateFunction, Context, Flush, GroupAggregateSpec, GroupLocalSpec, Operator, OperatorSpec,
     WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
 };
-use beadline::state::snapshot;
+use beadline::state::{TableKind, TableSpec, digest, encode, snapshot};
 use beadline::stream::{Changes, EventTime, ProcTime, WATERMARK_COLUMN};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -99,6 +100,7 @@ fn windowed(window: WindowKind) -> Chain {
         keys: 1,
         calls: vec![count()],
         window,
+        query: String::new(),
         output: Arc::new(Schema::new(output)),
     };
     [&assign as &dyn OperatorSpec, &local, &global].map(|spec| spec.build().expect("a valid spec")).into()
@@ -113,6 +115,7 @@ fn grouped() -> Chain {
         calls: vec![count()],
         retract: false,
         emit_update_before: true,
+        query: String::new(),
         output: Arc::new(Schema::new(output)),
     };
     [&local as &dyn OperatorSpec, &global].map(|spec| spec.build().expect("a valid spec")).into()
@@ -212,6 +215,29 @@ fn barrier(criterion: &mut Criterion) {
     }
 }
 
+/// What the encoding of 200,000 changed groups costs beside the running task.
+fn encoding(criterion: &mut Criterion) {
+    const GROUPS: usize = 200_000;
+    let field = |name| Field::new(name, DataType::Int64, true);
+    let spec = TableSpec {
+        name: "groups".into(),
+        schema: Arc::new(Schema::new(vec![field("auction"), field("n")])),
+        key: vec![0],
+        kind: TableKind::Keyed { unique: 1 },
+    };
+    let keys = (0..GROUPS as i64).map(|key| key.wrapping_mul(0x9E37_79B9) % 1_000_000);
+    let keys: ArrayRef = Arc::new(keys.collect::<Int64Array>());
+    let counts: ArrayRef = Arc::new((0..GROUPS as i64).map(|key| key % 97).collect::<Int64Array>());
+    let rows = RecordBatch::try_new(spec.schema.clone(), vec![keys, counts]).expect("rows of the table");
+    let mut group = criterion.benchmark_group("state file");
+    group.throughput(Throughput::Elements(GROUPS as u64));
+    group.bench_function("encode", |bencher| {
+        bencher.iter(|| black_box(encode(&spec, std::slice::from_ref(&rows), &[], 128).expect("a file")));
+    });
+    let file = encode(&spec, std::slice::from_ref(&rows), &[], 128).expect("a file");
+    group.bench_function("digest", |bencher| bencher.iter(|| black_box(digest(&file))));
+}
+
 fn key_counts() -> [(Keys, &'static str); 5] {
     [
         (Keys::Uniform(1), "1 key"),
@@ -225,6 +251,6 @@ fn key_counts() -> [(Keys, &'static str); 5] {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = window_aggregation, group_aggregation, barrier
+    targets = window_aggregation, group_aggregation, barrier, encoding
 }
 criterion_main!(benches);

@@ -28,6 +28,9 @@ pub struct TaskPart {
     pub operators: Vec<OperatorPart>,
     /// The watermark that the task has met; `None` for sources.
     pub watermark: Option<i64>,
+    /// Whether all tasks of the node must have met the same one: those behind a hash exchange, who hear the same from
+    /// everybody. Others may have heard in another order that an input fell idle.
+    pub shares_watermark: bool,
     /// A source's splits.
     pub splits: BTreeMap<String, SplitState>,
     /// Counted since the job's first start, by operator name: totals of this task, including what it was restored with.
@@ -41,6 +44,8 @@ pub struct TaskPart {
 pub struct OperatorPart {
     pub name: String,
     pub signature: String,
+    /// As in [`OperatorState`](crate::state::OperatorState).
+    pub query: String,
     pub tables: Vec<TablePart>,
 }
 

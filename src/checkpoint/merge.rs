@@ -31,11 +31,14 @@ fn name(error: Error, task: &TaskId) -> Error {
 
 /// A node with the part of its first task.
 fn first(inherited: Option<&NodeState>, part: &TaskPart, full: bool) -> Result<NodeState> {
-    let operators = part.operators.iter().enumerate().map(|(index, operator)| {
-        let inherited = inherited.and_then(|node| node.operators.get(index));
+    // Those without a signature may have come and gone between two starts.
+    let mut signed = inherited.into_iter().flat_map(NodeState::signed);
+    let operators = part.operators.iter().map(|operator| {
+        let inherited = if operator.signature.is_empty() { None } else { signed.next() };
         OperatorState {
             name: operator.name.clone(),
             signature: operator.signature.clone(),
+            query: operator.query.clone(),
             tables: operator.tables.iter().map(|table| first_of_table(inherited, table, full)).collect(),
         }
     });
@@ -65,12 +68,14 @@ fn first_of_table(inherited: Option<&OperatorState>, part: &TablePart, full: boo
 
 /// Adds the part of another task of the same node.
 fn add(node: &mut NodeState, part: &TaskPart) -> Result<()> {
-    if node.watermark != part.watermark {
+    if node.watermark != part.watermark && part.shares_watermark {
         return Err(Error::bug(format!(
             "met watermark {:?} at a barrier where another task of the node met {:?}",
             part.watermark, node.watermark
         )));
     }
+    // Nobody behind the node has met more than the least of its tasks.
+    node.watermark = node.watermark.min(part.watermark);
     if node.operators.len() != part.operators.len() {
         return Err(Error::bug("has another number of operators than the node's other tasks"));
     }

@@ -34,8 +34,10 @@ pub struct NodeDescription {
 pub struct OperatorDescription {
     /// Its kind.
     pub name: String,
-    /// What it does, in words that change when its state means something else.
+    /// What it does, in words that change when its state means something else; empty without state.
     pub signature: String,
+    /// Of a sink whose rows only add: the query that makes them.
+    pub query: String,
 }
 
 /// What a start does.
@@ -47,11 +49,15 @@ pub enum Recovery {
     Finished {
         /// The last checkpoint.
         epoch: Epoch,
+        /// The sinks whose query is another by now.
+        changed: Vec<String>,
     },
     /// Go on from this checkpoint, whose pending commits come first.
     Resume {
         /// As it stands in the log.
         manifest: Box<Manifest>,
+        /// The sinks that get rows of another query from here on.
+        changed: Vec<String>,
     },
     /// Do not start.
     Refuse(Error),
@@ -73,15 +79,16 @@ pub fn recover(entries: &[&LogEntry], plan: &PlanDescription, fresh: bool) -> Re
                 .with_help("or keep both: give the changed query another 'pipeline.name'"),
         );
     }
+    let changed = changed_sinks(manifest, plan);
     let mut manifest = manifest.clone();
     for entry in &entries[index..] {
         match entry {
-            LogEntry::Finished { epoch } => return Recovery::Finished { epoch: *epoch },
+            LogEntry::Finished { epoch } => return Recovery::Finished { epoch: *epoch, changed },
             LogEntry::Confirm { epoch } if *epoch == manifest.epoch => manifest.pending.clear(),
             _ => {}
         }
     }
-    Recovery::Resume { manifest }
+    Recovery::Resume { manifest, changed }
 }
 
 /// The lineage of the last claim.
@@ -149,14 +156,15 @@ fn check_plan(manifest: &Manifest, plan: &PlanDescription) -> Result<()> {
     }
     for node in &plan.nodes {
         match manifest.nodes.get(&node.name) {
-            None => return Err(Error::query(format!("{} is new", describe(&node.name, &names(node))))),
             Some(stored) => check_node(stored, node)?,
+            None if node.signed().next().is_none() => {}
+            None => return Err(Error::query(format!("{} is new", describe(&node.name, node.signed().map(name_of))))),
         }
     }
     for (name, stored) in &manifest.nodes {
-        if !plan.nodes.iter().any(|node| node.name == *name) {
-            let operators: Vec<_> = stored.operators.iter().map(|operator| operator.name.as_str()).collect();
-            return Err(Error::query(format!("{} is gone", describe(name, &operators))));
+        if stored.signed().next().is_some() && !plan.nodes.iter().any(|node| node.name == *name) {
+            let operators = stored.signed().map(|operator| operator.name.as_str());
+            return Err(Error::query(format!("{} is gone", describe(name, operators))));
         }
     }
     for pending in &manifest.pending {
@@ -170,42 +178,54 @@ fn check_plan(manifest: &Manifest, plan: &PlanDescription) -> Result<()> {
 }
 
 fn check_node(stored: &NodeState, node: &NodeDescription) -> Result<()> {
-    for (index, (was, is)) in stored.operators.iter().zip(&node.operators).enumerate() {
-        if was.name != is.name {
-            return Err(Error::query(format!(
-                "operator {} of node '{}' was '{}' and is '{}'",
-                index + 1,
-                node.name,
-                was.name,
-                is.name
-            )));
+    let (mut stored, mut planned) = (stored.signed(), node.signed());
+    loop {
+        match (stored.next(), planned.next()) {
+            (None, None) => return Ok(()),
+            (Some(was), None) => {
+                return Err(Error::query(format!("operator '{}' of node '{}' is gone", was.name, node.name)));
+            }
+            (None, Some(is)) => {
+                return Err(Error::query(format!("operator '{}' of node '{}' is new", is.name, node.name)));
+            }
+            (Some(was), Some(is)) if was.name != is.name => {
+                return Err(Error::query(format!(
+                    "an operator of node '{}' was '{}' and is '{}'",
+                    node.name, was.name, is.name
+                )));
+            }
+            (Some(was), Some(is)) if was.signature != is.signature => {
+                return Err(Error::query(format!(
+                    "operator '{}' of node '{}' has changed\n  it was: {}\n  it is:  {}",
+                    is.name, node.name, was.signature, is.signature
+                )));
+            }
+            _ => {}
         }
-        if was.signature != is.signature {
-            return Err(Error::query(format!(
-                "operator '{}' of node '{}' has changed; it was: {}; it is: {}",
-                is.name, node.name, was.signature, is.signature
-            )));
-        }
     }
-    let count = node.operators.len();
-    if let Some(was) = stored.operators.get(count) {
-        return Err(Error::query(format!("operator '{}' of node '{}' is gone", was.name, node.name)));
-    }
-    if let Some(is) = node.operators.get(stored.operators.len()) {
-        return Err(Error::query(format!("operator '{}' of node '{}' is new", is.name, node.name)));
-    }
-    Ok(())
 }
 
-fn names(node: &NodeDescription) -> Vec<&str> {
-    node.operators.iter().map(|operator| operator.name.as_str()).collect()
+/// Sinks that the checkpoint fits and that get other rows from now on.
+fn changed_sinks(manifest: &Manifest, plan: &PlanDescription) -> Vec<String> {
+    let is_other = |node: &&NodeDescription| {
+        let stored = manifest.nodes.get(&node.name).into_iter().flat_map(NodeState::signed);
+        stored.zip(node.signed()).any(|(was, is)| was.query != is.query)
+    };
+    plan.nodes.iter().filter(is_other).map(|node| node.name.clone()).collect()
 }
 
-fn describe(node: &str, operators: &[&str]) -> String {
-    match operators {
-        [] => format!("node '{node}'"),
-        operators => format!("node '{node}' (operators: {})", operators.join(", ")),
+impl NodeDescription {
+    fn signed(&self) -> impl Iterator<Item = &OperatorDescription> {
+        self.operators.iter().filter(|operator| !operator.signature.is_empty())
     }
+}
+
+fn name_of(operator: &OperatorDescription) -> &str {
+    &operator.name
+}
+
+fn describe<'a>(node: &str, operators: impl Iterator<Item = &'a str>) -> String {
+    format!("node '{node}' (operators: {})", operators.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -231,12 +251,13 @@ mod tests {
         let operators = [("window", "hour of a"), ("filter", "n > 1")].map(|(name, signature)| OperatorState {
             name: name.to_owned(),
             signature: signature.to_owned(),
+            query: format!("{name} of a table"),
             tables: Vec::new(),
         });
         let node = NodeState { operators: operators.to_vec(), ..NodeState::default() };
         Manifest {
             epoch: Epoch(epoch),
-            nodes: BTreeMap::from([("source".to_owned(), NodeState::default()), ("count".to_owned(), node)]),
+            nodes: BTreeMap::from([("count".to_owned(), node)]),
             pending: vec![json!({"sink": "hours"})],
             ..base_manifest(&claim, 128, None)
         }
@@ -250,6 +271,7 @@ mod tests {
         let operator = |(name, signature): (&str, &str)| OperatorDescription {
             name: name.to_owned(),
             signature: signature.to_owned(),
+            query: format!("{name} of a table"),
         };
         let operators = [("window", "hour of a"), ("filter", "n > 1")].map(operator).to_vec();
         PlanDescription {
@@ -265,8 +287,8 @@ mod tests {
     fn decide(entries: &[LogEntry], fresh: bool) -> String {
         match recover(&entries.iter().collect::<Vec<_>>(), &plan(), fresh) {
             Recovery::Fresh => "fresh".to_owned(),
-            Recovery::Finished { epoch } => format!("finished {epoch}"),
-            Recovery::Resume { manifest } => {
+            Recovery::Finished { epoch, .. } => format!("finished {epoch}"),
+            Recovery::Resume { manifest, .. } => {
                 format!("resume {} with {} pending", manifest.epoch, manifest.pending.len())
             }
             Recovery::Refuse(error) => format!("refuse: {error}"),
@@ -315,30 +337,51 @@ mod tests {
         };
         check(
             &|plan| plan.nodes[1].operators[0].signature = "day of a".to_owned(),
-            "operator 'window' of node 'count' has changed; it was: hour of a; it is: day of a",
+            "operator 'window' of node 'count' has changed\n  it was: hour of a\n  it is:  day of a",
         );
         check(
             &|plan| plan.nodes[1].operators[1].name = "having".to_owned(),
-            "operator 2 of node 'count' was 'filter' and is 'having'",
+            "an operator of node 'count' was 'filter' and is 'having'",
         );
         check(&|plan| drop(plan.nodes[1].operators.pop()), "operator 'filter' of node 'count' is gone");
         check(
             &|plan| {
-                let operator = OperatorDescription { name: "rank".to_owned(), signature: String::new() };
+                let operator =
+                    OperatorDescription { name: "rank".to_owned(), signature: "best".to_owned(), query: String::new() };
                 plan.nodes[1].operators.push(operator);
             },
             "operator 'rank' of node 'count' is new",
         );
         check(&|plan| drop(plan.nodes.pop()), "node 'count' (operators: window, filter) is gone");
         check(
-            &|plan| plan.nodes.push(NodeDescription { name: "join".to_owned(), operators: vec![] }),
-            "node 'join' is new",
+            &|plan| {
+                let operators = plan.nodes[1].operators.clone();
+                plan.nodes.push(NodeDescription { name: "join".to_owned(), operators });
+            },
+            "node 'join' (operators: window, filter) is new",
         );
         check(
             &|plan| plan.max_parallelism = 256,
             "'pipeline.max-parallelism' was 128 and is 256; it is fixed for the life of the state",
         );
         check(&|plan| plan.sinks.clear(), "sink 'hours' is gone, and rows of it are not public yet");
+    }
+
+    #[test]
+    fn what_has_no_state_may_come_and_go() {
+        let mut plan = plan();
+        let calc =
+            OperatorDescription { name: "calc".to_owned(), signature: String::new(), query: "renamed".to_owned() };
+        plan.nodes[1].operators.insert(1, calc.clone());
+        plan.nodes.push(NodeDescription { name: "chain".to_owned(), operators: vec![calc] });
+        let entries = [claim(1, "a", &[]), checkpoint(7, "a")];
+        let changed = |plan: &PlanDescription| match recover(&entries.iter().collect::<Vec<_>>(), plan, false) {
+            Recovery::Resume { changed, .. } => changed,
+            other => panic!("{other:?}"),
+        };
+        assert!(changed(&plan).is_empty());
+        plan.nodes[1].operators[2].query = "filter of another table".to_owned();
+        assert_eq!(changed(&plan), ["count"]);
     }
 
     #[test]

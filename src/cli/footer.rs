@@ -111,6 +111,8 @@ mod tests {
             bytes_in: 50,
             bytes_total: Some(100),
             watermark: Some(EventTime(0)),
+            checkpoints: 0,
+            pause_max: Duration::ZERO,
             elapsed: Duration::from_millis(840),
         }
     }

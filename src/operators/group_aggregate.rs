@@ -15,7 +15,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use super::batches::BATCH_ROWS;
 use super::group_local::split;
 use super::retracted_extreme::RetractedExtreme;
-use super::window_aggregate::{global_texts, signatures};
+use super::window_aggregate::{global_texts, types_text};
 use super::{AggregateCall, Aggregates, Context, Flush, Operator, OperatorSpec};
 use crate::error::{Error, Result};
 use crate::state::{KeyedTable, StateTable, batch_of, integers};
@@ -34,6 +34,8 @@ pub struct GroupAggregateSpec {
     pub retract: bool,
     /// Whether `-U` rows leave before `+U` rows.
     pub emit_update_before: bool,
+    /// What is computed over which rows, in terms of the columns of tables: a part of the signature.
+    pub query: String,
     /// Keys, then a column per aggregate.
     pub output: SchemaRef,
 }
@@ -44,11 +46,9 @@ impl OperatorSpec for GroupAggregateSpec {
     }
 
     fn signature(&self) -> String {
-        let keys = self.input.fields().iter().take(self.keys);
-        let keys: Vec<String> = keys.map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
-        let calls = signatures(&self.calls, &self.input, self.keys + usize::from(self.retract));
-        let retract = if self.retract { ", retract" } else { "" };
-        format!("GroupAggregate(groupBy=[{}], select=[{calls}]{retract})", keys.join(", "))
+        let types = types_text(&self.input, self.keys, &self.calls);
+        let retract = if self.retract { " of changes" } else { "" };
+        format!("GroupAggregate{retract}(keys and results of types [{types}]: {})", self.query)
     }
 
     fn output(&self) -> SchemaRef {
@@ -67,7 +67,7 @@ impl OperatorSpec for GroupAggregateSpec {
         let mut column = self.keys + states.len();
         let mut values = Vec::new();
         for (index, call) in self.calls.iter().enumerate() {
-            let fields = call.state_fields(index, None)?.len();
+            let fields = call.state_fields(index)?.len();
             if self.retract && call.function.is_extreme() {
                 values.push(column);
             } else {

@@ -46,7 +46,7 @@ impl GroupLocalSpec {
             fields.push(Field::new(ROWS_COLUMN, DataType::Int64, false));
         }
         for (index, call) in self.calls.iter().enumerate() {
-            fields.extend(call.state_fields(index, Some(&self.input))?);
+            fields.extend(call.state_fields(index)?);
         }
         Ok(Arc::new(Schema::new(fields)))
     }
@@ -111,7 +111,7 @@ impl GroupLocalSpec {
                 order.push(value);
                 value += 1;
             } else {
-                let fields = call.state_fields(index, None)?.len();
+                let fields = call.state_fields(index)?.len();
                 order.extend(state..state + fields);
                 state += fields;
             }

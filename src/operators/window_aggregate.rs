@@ -18,7 +18,7 @@ use super::running_window::RunningWindow;
 use super::{AggregateCall, Aggregates, Context, Flush, Operator, OperatorSpec, WindowKind};
 use crate::error::{Error, Result};
 use crate::state::{PaneTable, Slice, SnapshotReader, SnapshotWriter, StateTable, TableSpec, batch_of, cut_slices};
-use crate::stream::{Changes, Counter, EventTime, ProcTime};
+use crate::stream::{Changes, EventTime, ProcTime};
 
 /// Window aggregation over partials.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct WindowAggregateSpec {
     pub calls: Vec<AggregateCall>,
     /// The windows.
     pub window: WindowKind,
+    /// What is computed over which rows, in terms of the columns of tables: a part of the signature.
+    pub query: String,
     /// Keys, `window_start`, `window_end`, `window_time`, then a column per aggregate.
     pub output: SchemaRef,
 }
@@ -41,10 +43,8 @@ impl OperatorSpec for WindowAggregateSpec {
     }
 
     fn signature(&self) -> String {
-        let keys = self.input.fields().iter().take(self.keys);
-        let keys: Vec<String> = keys.map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
-        let calls = signatures(&self.calls, &self.input, self.keys + 2);
-        format!("WindowAggregate(window={}, groupBy=[{}], select=[{calls}])", self.window, keys.join(", "))
+        let types = types_text(&self.input, self.keys, &self.calls);
+        format!("WindowAggregate({}, keys and results of types [{types}]: {})", self.window, self.query)
     }
 
     fn output(&self) -> SchemaRef {
@@ -99,14 +99,11 @@ pub(super) fn global_texts(calls: &[AggregateCall]) -> String {
     calls.iter().enumerate().map(text).collect::<Vec<_>>().join(", ")
 }
 
-/// The aggregates for a signature; `column` is that of the first state field in `partial`.
-pub(super) fn signatures(calls: &[AggregateCall], partial: &Schema, mut column: usize) -> String {
-    let mut texts = Vec::new();
-    for (index, call) in calls.iter().enumerate() {
-        texts.push(call.signature(partial, column));
-        column += call.state_fields(index, None).map_or(0, |fields| fields.len());
-    }
-    texts.join(", ")
+/// The types of keys and aggregates, for a signature.
+pub(super) fn types_text(partial: &Schema, keys: usize, calls: &[AggregateCall]) -> String {
+    let keys = partial.fields().iter().take(keys).map(|key| key.data_type().to_string());
+    let calls = calls.iter().map(|call| format!("{}({}) {}", call.function, call.input_type, call.output.data_type()));
+    keys.chain(calls).collect::<Vec<_>>().join(", ")
 }
 
 struct WindowAggregate {
@@ -150,14 +147,19 @@ impl StateTable for State {
 }
 
 impl Operator for WindowAggregate {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+    fn on_rows(&mut self, _: usize, rows: Changes, _: &mut Context) -> Result<()> {
         self.state.loaded = false;
         let batch = rows.batch();
         for (slice, piece) in cut_slices(batch, self.keys, self.keys + 1)? {
-            let Some(slice) = self.open(slice) else {
-                cx.count(Counter::NumLateRecordsDropped, piece.num_rows());
-                continue;
-            };
+            // Rows were judged by a watermark that is not behind this operator's, and leave the task that judged them
+            // before the watermark that closes their window.
+            if slice.open_from.saturating_sub(1) <= self.time {
+                return Err(Error::bug(format!(
+                    "rows for the window that ends at {} came behind its watermark {}",
+                    EventTime(slice.open_from),
+                    EventTime(self.time)
+                )));
+            }
             let (keys, states) = (&piece.columns()[..self.keys], &piece.columns()[self.keys + 2..]);
             self.state.panes.add(slice, keys, states, piece.num_rows())?;
         }
@@ -198,16 +200,6 @@ impl Operator for WindowAggregate {
 }
 
 impl WindowAggregate {
-    /// The slice to which a partial goes, if any window still counts it. Only partials of a source that had been idle
-    /// can come after their window: every other row has met a watermark at or behind this operator's.
-    fn open(&self, slice: Slice) -> Option<Slice> {
-        if slice.open_from.saturating_sub(1) > self.time {
-            return Some(slice);
-        }
-        let open_from = self.window.first_open_end(self.time);
-        (open_from <= self.window.last_end(slice.pane)).then_some(Slice { open_from, ..slice })
-    }
-
     /// Each slice is a window.
     fn fire_tumbling(&mut self, time: i64, restored: bool, cx: &mut Context) -> Result<()> {
         while let Some(slice) = self.state.panes.first_from(i64::MIN).filter(|slice| slice.open_from - 1 <= time) {

@@ -11,6 +11,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::take_arrays;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::late::{SPLIT_IDLE, WINDOW_FIRED};
 use super::{Context, Flush, Operator, OperatorSpec, WindowKind, late_columns};
 use crate::error::{Error, Result};
 use crate::state::{StateTable, batch_of, integers};
@@ -203,7 +204,7 @@ impl WindowAssign {
         BooleanArray::new(BooleanBuffer::from(keep), None)
     }
 
-    fn divert(&self, rows: &Changes, met: &[i64], panes: &[i64], cx: &mut Context) -> Result<()> {
+    fn divert(&self, rows: &Changes, met_of_split: &[i64], panes: &[i64], cx: &mut Context) -> Result<()> {
         let taken = UInt32Array::from(self.late_rows.clone());
         let own: Vec<ArrayRef> = self.spec.late_columns.iter().map(|index| Arc::clone(rows.column(*index))).collect();
         let mut columns = take_arrays(&own, &taken, None)?;
@@ -212,14 +213,18 @@ impl WindowAssign {
             self.late_rows.iter().map(|row| value(*row as usize)).collect()
         };
         let text = |text: &str| Arc::new(StringArray::from_iter_values(self.late_rows.iter().map(|_| text)));
-        let met = |row: usize| met[row].max(self.met);
+        let met = |row: usize| met_of_split[row].max(self.met);
         let end = |row: usize| window.last_end(panes[row]);
         columns.push(text(&self.spec.operator));
         columns.push(Arc::new(TimestampMillisecondArray::from(each(&met))));
         columns.push(Arc::new(TimestampMillisecondArray::from(each(&|row| end(row) - window.size_ms()))));
         columns.push(Arc::new(TimestampMillisecondArray::from(each(&end))));
         columns.push(Arc::new(Int64Array::from(each(&|row| met(row).saturating_sub(end(row) - 1)))));
-        columns.push(text("window_fired"));
+        let reason = |row: &u32| match met_of_split[*row as usize] >= end(*row as usize) - 1 {
+            true => WINDOW_FIRED,
+            false => SPLIT_IDLE,
+        };
+        columns.push(Arc::new(StringArray::from_iter_values(self.late_rows.iter().map(reason))));
         cx.late(batch_of(&self.late, columns, self.late_rows.len())?);
         Ok(())
     }

@@ -47,7 +47,7 @@ impl WindowLocalSpec {
         let mut fields: Vec<Field> = self.keys.iter().map(|index| self.input.field(*index).clone()).collect();
         fields.extend([PANE_COLUMN, OPEN_FROM_COLUMN].map(|name| Field::new(name, DataType::Int64, false)));
         for (index, call) in self.calls.iter().enumerate() {
-            fields.extend(call.state_fields(index, Some(&self.input))?);
+            fields.extend(call.state_fields(index)?);
         }
         Ok(Arc::new(Schema::new(fields)))
     }

@@ -86,8 +86,11 @@ pub enum OnError {
 #[derive(Debug, Clone)]
 pub struct SinkNode {
     pub table: String,
-    /// What a restore compares: connector, options and columns of the table.
+    /// What a restore compares: connector, options and columns of the table; and the query, where rows may be taken
+    /// back that were written before.
     pub signature: String,
+    /// The query, where it may change: rows from then on follow the new one.
+    pub query: String,
     pub factory: Arc<dyn SinkFactory>,
     /// Columns whose declaration says NOT NULL, by index.
     pub not_null: Vec<usize>,

@@ -10,19 +10,19 @@ use tokio::sync::mpsc;
 use super::chain::Chain;
 use super::channel::{Receiver, Sender, channel};
 use super::config::JobConfig;
-use super::driver::{Events, signatures};
+use super::driver::{Events, operators_of};
 use super::exchange::{OutputEdge, Outputs};
-use super::inputs::Inputs;
+use super::inputs::{Inputs, Origin};
 use super::sink::SinkTask;
 use super::snapshots::SnapshotTarget;
 use super::source::{SourceControl, SourceTask};
 use super::status::{JobFigures, TaskStatus};
 use super::task::ChainTask;
-use crate::checkpoint::{OperatorPart, TaskId};
+use crate::checkpoint::{OperatorDescription, OperatorPart, TaskId};
 use crate::connectors::{JobIdentity, SinkTask as SinkTaskContext, World};
 use crate::error::{Error, Result};
 use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
-use crate::state::{Manifest, NodeState, SnapshotReader, TableSpec, key_range, read_table};
+use crate::state::{Manifest, NodeState, OperatorState, SnapshotReader, TableSpec, key_range, read_table};
 use crate::stream::{Counters, EventTime};
 
 /// A running job's parts before they run.
@@ -94,8 +94,8 @@ type OutgoingEdge = (Output, Exchange, Vec<Sender>);
 struct Wiring {
     /// Per sending (node, task): edges as (output, exchange, senders).
     senders: BTreeMap<(usize, usize), Vec<OutgoingEdge>>,
-    /// Per receiving (node, task): (port, receiver).
-    receivers: BTreeMap<(usize, usize), Vec<(usize, Receiver)>>,
+    /// Per receiving (node, task).
+    receivers: BTreeMap<(usize, usize), Vec<(Origin, Receiver)>>,
 }
 
 impl Wiring {
@@ -104,19 +104,24 @@ impl Wiring {
         let config = environment.config;
         for (to, node) in environment.plan.nodes.iter().enumerate() {
             let receiving = tasks_of(node, config);
+            let mut groups = 0;
             for edge in &node.inputs {
                 let sending = tasks_of(&environment.plan.nodes[edge.from], config);
+                // Each task of a source has splits of its own, and is idle for itself.
+                let is_source = matches!(environment.plan.nodes[edge.from].kind, NodeKind::Source(_));
                 let is_forward = edge.exchange == Exchange::Forward;
                 if is_forward && sending != receiving {
                     return Err(Error::bug(format!("a forward edge joins {sending} tasks with {receiving}")));
                 }
                 for from_task in 0..sending {
+                    let origin = Origin { port: edge.port, group: groups };
+                    groups += usize::from(is_source || from_task + 1 == sending);
                     let targets = if is_forward { from_task..from_task + 1 } else { 0..receiving };
                     let mut senders = Vec::new();
                     for to_task in targets {
                         let (sender, receiver) = channel(config.channel_bytes, config.yields.clone());
                         senders.push(sender);
-                        wiring.receivers.entry((to, to_task)).or_default().push((edge.port, receiver));
+                        wiring.receivers.entry((to, to_task)).or_default().push((origin, receiver));
                     }
                     let edges = wiring.senders.entry((edge.from, from_task)).or_default();
                     edges.push((edge.output, edge.exchange.clone(), senders));
@@ -151,7 +156,9 @@ fn source_task(
         .checkpoint_every_rows
         .and_then(|rows| usize::try_from(rows).ok())
         .map_or(config.batch_rows, |rows| rows.clamp(1, config.batch_rows));
-    let idle_timeout = (source.idle_timeout_ms > 0).then(|| std::time::Duration::from_millis(source.idle_timeout_ms));
+    // Bounded input always goes on: that it takes a while says something of this machine and nothing of the rows.
+    let idle_timeout = (source.idle_timeout_ms > 0 && !source.factory.is_bounded())
+        .then(|| std::time::Duration::from_millis(source.idle_timeout_ms));
     Ok(SourceTask {
         operator: described(node),
         source: source.factory.open(&source.projection, batch_rows, environment.world)?,
@@ -176,7 +183,7 @@ async fn chain_task(
     node: &Node,
     id: TaskId,
     state: Option<&NodeState>,
-    receivers: Vec<(usize, Receiver)>,
+    receivers: Vec<(Origin, Receiver)>,
     outputs: Outputs,
     status: Arc<TaskStatus>,
 ) -> Result<ChainTask> {
@@ -201,7 +208,8 @@ async fn chain_task(
     let clock = Arc::clone(&environment.world.clock);
     let inputs = Inputs::new(receivers, watermark);
     let limit = environment.config.memory_limit;
-    Ok(ChainTask::new(id, inputs, chain, ports, state.is_some(), outputs, target, clock, status, limit))
+    let shares = matches!(node.inputs.as_slice(), [edge] if matches!(edge.exchange, Exchange::Hash(_)));
+    Ok(ChainTask::new(id, inputs, chain, ports, state.is_some(), shares, outputs, target, clock, status, limit))
 }
 
 /// Reads the rows of one task's key groups, per operator and table.
@@ -216,12 +224,16 @@ async fn read_state(
     let range = key_range(task, tasks_of(node, config), config.max_parallelism);
     let directory = environment.directory.clone().unwrap_or_default();
     let store = Arc::clone(&environment.world.store);
-    let operators = state.operators.clone();
+    let signed: Vec<bool> = operators_of(&node.kind).iter().map(|operator| !operator.signature.is_empty()).collect();
+    let stored: Vec<OperatorState> = state.signed().cloned().collect();
     let name = node.name.clone();
     let read = move || {
         let mut readers = Vec::new();
-        for (index, specs) in tables.into_iter().enumerate() {
-            let saved = operators.get(index).map_or(&[][..], |operator| &operator.tables);
+        // Operators without a signature may have come and gone; the others are the same, in the same order.
+        let mut stored = stored.iter();
+        for (specs, is_signed) in tables.into_iter().zip(signed) {
+            let operator = if is_signed { stored.next() } else { None };
+            let saved = operator.map_or(&[][..], |operator| &operator.tables);
             let mut of_operator = Vec::new();
             for spec in specs {
                 let reader = match saved.iter().find(|table| table.name == spec.name) {
@@ -243,7 +255,7 @@ fn sink_task(
     node: &Node,
     id: TaskId,
     state: Option<&NodeState>,
-    receivers: Vec<(usize, Receiver)>,
+    receivers: Vec<(Origin, Receiver)>,
     status: Arc<TaskStatus>,
 ) -> Result<SinkTask> {
     let NodeKind::Sink(sink) = &node.kind else { return Err(Error::bug("a sink task needs a sink node")) };
@@ -282,8 +294,13 @@ fn reads_late_output(plan: &StreamPlan, node: &Node) -> bool {
 
 /// What a checkpoint says of a source or sink.
 fn described(node: &Node) -> OperatorPart {
-    let (name, signature) = signatures(&node.kind).into_iter().next().unwrap_or_default();
-    OperatorPart { name, signature, tables: Vec::new() }
+    let described = operators_of(&node.kind).into_iter().next();
+    described.map_or_else(OperatorPart::default, |OperatorDescription { name, signature, query }| OperatorPart {
+        name,
+        signature,
+        query,
+        tables: Vec::new(),
+    })
 }
 
 fn restored_watermark(state: Option<&NodeState>) -> EventTime {

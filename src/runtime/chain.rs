@@ -67,11 +67,19 @@ impl Chain {
         Ok(())
     }
 
-    /// Goes on from counts of an earlier run.
+    /// Goes on from counts of an earlier run. Operators are found by their kind and not by their place, where some
+    /// without state may have come or gone before them.
     pub fn load_counters(&mut self, counters: &BTreeMap<String, Counters>) {
+        let mut saved: Vec<(usize, &str, &Counters)> = Vec::new();
+        for (name, counters) in counters {
+            if let Some((place, kind)) = name.split_once('.') {
+                saved.push((place.parse().unwrap_or(usize::MAX), kind, counters));
+            }
+        }
+        saved.sort_by_key(|(place, ..)| *place);
         for link in &mut self.links {
-            if let Some(saved) = counters.get(&link.name) {
-                link.counters.merge(saved);
+            if let Some(found) = saved.iter().position(|(_, kind, _)| *kind == link.kind) {
+                link.counters.merge(saved.remove(found).2);
             }
         }
     }

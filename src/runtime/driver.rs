@@ -134,14 +134,18 @@ impl Attempt<'_> {
         let (store, path, job) = (Arc::clone(&self.world.store), directory.to_owned(), self.config.job.clone());
         let plan = describe(self.plan, self.config.max_parallelism);
         let (fresh, parallelism, new_lineage) = (self.fresh, self.config.parallelism, self.config.new_lineage.clone());
-        let claim = move || -> Result<Option<(Start, Vec<Claim>)>> {
+        let claim = move || -> Result<TakenOver> {
             let mut log = JobLog::open(store, &path, &job)?;
-            let mut resumed = None;
+            let (mut resumed, mut changed) = (None, Vec::new());
             let claimed = log.claim(|entries, generation| {
                 let lineage = match recover(entries, &plan, fresh) {
-                    Recovery::Finished { .. } => return Ok(None),
+                    Recovery::Finished { changed: sinks, .. } => {
+                        changed = sinks;
+                        return Ok(None);
+                    }
                     Recovery::Refuse(error) => return Err(error),
-                    Recovery::Resume { manifest } => {
+                    Recovery::Resume { manifest, changed: sinks } => {
+                        changed = sinks;
                         let lineage = manifest.lineage.clone();
                         resumed = Some(*manifest);
                         lineage
@@ -156,14 +160,22 @@ impl Attempt<'_> {
                 let (job, sinks) = (job.clone(), plan.sinks.clone());
                 Ok(Some(Claim { format: FORMAT_VERSION, job, lineage, generation, parallelism, sinks }))
             })?;
-            let Some(claim) = claimed else { return Ok(None) };
+            let Some(claim) = claimed else { return Ok((None, changed)) };
             let former = former_lineages(&log.entries(), &claim.lineage);
             let is_resumed = resumed.is_some();
             let pending = resumed.as_ref().map_or_else(Vec::new, |manifest| manifest.pending.clone());
             let base = base_manifest(&claim, plan.max_parallelism, resumed);
-            Ok(Some((Start { base, pending, log: Some(Arc::new(Mutex::new(log))), resumed: is_resumed }, former)))
+            let start = Start { base, pending, log: Some(Arc::new(Mutex::new(log))), resumed: is_resumed };
+            Ok((Some((start, former)), changed))
         };
-        let Some((start, former)) = self.world.blocking.call(claim).await?? else { return Ok(None) };
+        let (claimed, changed) = self.world.blocking.call(claim).await??;
+        for sink in changed {
+            (self.notices)(format!(
+                "the query of {sink} has changed where nothing is remembered: what it has written stays as it is, and \
+                 only rows from here on follow the new query. --fresh starts over"
+            ));
+        }
+        let Some((start, former)) = claimed else { return Ok(None) };
         self.clear(&former).await?;
         Ok(Some(start))
     }
@@ -230,6 +242,9 @@ struct Start {
     resumed: bool,
 }
 
+/// A start, unless the job has finished, with the lineages that it has to clear away; and the sinks whose query is another.
+type TakenOver = (Option<(Start, Vec<Claim>)>, Vec<String>);
+
 type Committers = BTreeMap<String, Box<dyn Committer>>;
 
 /// The plan's sinks by name.
@@ -240,24 +255,24 @@ fn sinks(plan: &StreamPlan) -> impl Iterator<Item = (&str, &Arc<dyn SinkFactory>
     })
 }
 
-/// Kind and signature of everything in a node that a restore compares.
-pub fn signatures(kind: &NodeKind) -> Vec<(String, String)> {
+/// Everything in a node that a restore compares.
+pub fn operators_of(kind: &NodeKind) -> Vec<OperatorDescription> {
+    let describe = |name: &str, signature: String, query: &str| OperatorDescription {
+        name: name.to_owned(),
+        signature,
+        query: query.to_owned(),
+    };
     match kind {
-        NodeKind::Chain(specs) => specs.iter().map(|spec| (spec.name().to_owned(), spec.signature())).collect(),
-        NodeKind::Source(source) => vec![("Source".to_owned(), source.signature.clone())],
-        NodeKind::Sink(sink) => vec![("Sink".to_owned(), sink.signature.clone())],
+        NodeKind::Chain(specs) => specs.iter().map(|spec| describe(spec.name(), spec.signature(), "")).collect(),
+        NodeKind::Source(source) => vec![describe("Source", source.signature.clone(), "")],
+        NodeKind::Sink(sink) => vec![describe("Sink", sink.signature.clone(), &sink.query)],
     }
 }
 
 /// What a restore compares with the manifest.
 fn describe(plan: &StreamPlan, max_parallelism: u32) -> PlanDescription {
-    let nodes = plan.nodes.iter().map(|node| NodeDescription {
-        name: node.name.clone(),
-        operators: signatures(&node.kind)
-            .into_iter()
-            .map(|(name, signature)| OperatorDescription { name, signature })
-            .collect(),
-    });
+    let nodes =
+        plan.nodes.iter().map(|node| NodeDescription { name: node.name.clone(), operators: operators_of(&node.kind) });
     let sinks = sinks(plan).map(|(name, _)| name.to_owned()).collect();
     PlanDescription { max_parallelism, nodes: nodes.collect(), sinks }
 }

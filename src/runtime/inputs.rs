@@ -1,5 +1,9 @@
 //! The inputs of a task: several channels merged into one sequence of events, with alignment and the minimum watermark.
 //!
+//! An idle sender does not hold the watermark back. All tasks of a chain hear of idleness from the same sources, though
+//! not at the same moment: one that says it is idle may already have rows of the reawakened source before it. So it is
+//! left out only once its whole node is idle; otherwise the others could close a window over rows that are on time.
+//!
 //! ```text
 //!   channel 0 ─ r r r │5 r r          rows before a barrier are taken from every channel; a channel whose barrier
 //!   channel 1 ─ r r r r r r │5 r      has come is not read until the barrier has come from all
@@ -33,11 +37,22 @@ pub enum InputEvent {
     Closed,
 }
 
+/// Where an input comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The port that it feeds.
+    pub port: usize,
+    /// Senders that become idle and active together: the tasks of one chain, or one source.
+    pub group: usize,
+}
+
 /// See the module's description.
 #[derive(Debug)]
 pub struct Inputs {
     inputs: Vec<Input>,
     aligner: Aligner,
+    /// By group: how many of its inputs are not idle.
+    active: Vec<usize>,
     /// The minimum last reported.
     watermark: EventTime,
     idle: bool,
@@ -49,6 +64,7 @@ pub struct Inputs {
 struct Input {
     receiver: Receiver,
     port: usize,
+    group: usize,
     watermark: EventTime,
     idle: bool,
     ended: bool,
@@ -57,13 +73,14 @@ struct Input {
 }
 
 impl Inputs {
-    /// Merges channels, each with the port it feeds; `restored` is the watermark that the task had met.
-    pub fn new(receivers: Vec<(usize, Receiver)>, restored: EventTime) -> Self {
+    /// Merges channels; `restored` is the watermark that the task had met.
+    pub fn new(receivers: Vec<(Origin, Receiver)>, restored: EventTime) -> Self {
         let inputs: Vec<Input> = receivers
             .into_iter()
-            .map(|(port, receiver)| Input {
+            .map(|(Origin { port, group }, receiver)| Input {
                 receiver,
                 port,
+                group,
                 watermark: restored,
                 idle: false,
                 ended: false,
@@ -72,7 +89,9 @@ impl Inputs {
             })
             .collect();
         let aligner = Aligner::new(inputs.len());
-        Self { inputs, aligner, watermark: restored, idle: false, next: 0 }
+        let mut active = vec![0; inputs.iter().map(|input| input.group + 1).max().unwrap_or_default()];
+        inputs.iter().for_each(|input| active[input.group] += 1);
+        Self { inputs, aligner, active, watermark: restored, idle: false, next: 0 }
     }
 
     /// The watermark last reported.
@@ -127,11 +146,15 @@ impl Inputs {
                 Ok(self.advance())
             }
             Some(Message::Idle) => {
-                input.idle = true;
+                if !std::mem::replace(&mut input.idle, true) {
+                    self.active[input.group] -= 1;
+                }
                 Ok(self.advance())
             }
             Some(Message::Active) => {
-                input.idle = false;
+                if std::mem::replace(&mut input.idle, false) {
+                    self.active[input.group] += 1;
+                }
                 Ok(self.advance())
             }
             Some(Message::End) => {
@@ -171,7 +194,7 @@ impl Inputs {
 
     /// The event that follows from a changed minimum or a changed idleness, if any.
     fn advance(&mut self) -> Option<InputEvent> {
-        let active = self.inputs.iter().filter(|input| !input.idle);
+        let active = self.inputs.iter().filter(|input| self.active[input.group] > 0);
         match active.map(|input| input.watermark).min() {
             None => (!std::mem::replace(&mut self.idle, true)).then_some(InputEvent::Idle(true)),
             Some(_) if self.idle => {
@@ -184,5 +207,58 @@ impl Inputs {
             }
             Some(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::channel::{Sender, Yields, channel};
+    use super::*;
+
+    /// Inputs with one sender for each group that is named, and what they have reported.
+    fn inputs(groups: &[usize]) -> (Vec<Sender>, Inputs) {
+        let (senders, receivers): (Vec<Sender>, Vec<_>) = groups
+            .iter()
+            .map(|group| {
+                let (sender, receiver) = channel(100, Yields::default());
+                (sender, (Origin { port: 0, group: *group }, receiver))
+            })
+            .unzip();
+        (senders, Inputs::new(receivers, EventTime::NONE))
+    }
+
+    async fn after(sender: &Sender, message: Message, inputs: &mut Inputs) -> String {
+        sender.send(message).await.unwrap();
+        match inputs.try_next() {
+            None => "nothing".to_owned(),
+            Some(Ok(InputEvent::Watermark(time))) => format!("watermark {}", time.0),
+            Some(Ok(InputEvent::Idle(idle))) => format!("idle {idle}"),
+            Some(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_that_lags_behind_its_reawakened_siblings_is_waited_for() {
+        let (senders, mut inputs) = inputs(&[0, 0]);
+        for sender in &senders {
+            after(sender, Message::Watermark(EventTime(10)), &mut inputs).await;
+        }
+        assert_eq!(after(&senders[0], Message::Idle, &mut inputs).await, "nothing");
+        assert_eq!(after(&senders[1], Message::Idle, &mut inputs).await, "idle true");
+        assert_eq!(after(&senders[1], Message::Active, &mut inputs).await, "idle false");
+        // The first task has not come to its rows of the source that is active again.
+        assert_eq!(after(&senders[1], Message::Watermark(EventTime(20)), &mut inputs).await, "nothing");
+        assert_eq!(after(&senders[0], Message::Active, &mut inputs).await, "nothing");
+        assert_eq!(after(&senders[0], Message::Watermark(EventTime(15)), &mut inputs).await, "watermark 15");
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_idle_does_not_hold_back_another() {
+        let (senders, mut inputs) = inputs(&[0, 1]);
+        assert_eq!(after(&senders[0], Message::Watermark(EventTime(10)), &mut inputs).await, "nothing");
+        assert_eq!(after(&senders[1], Message::Idle, &mut inputs).await, "watermark 10");
+        assert_eq!(after(&senders[0], Message::Watermark(EventTime(11)), &mut inputs).await, "watermark 11");
+        assert_eq!(after(&senders[1], Message::Active, &mut inputs).await, "nothing");
+        assert_eq!(after(&senders[0], Message::Watermark(EventTime(12)), &mut inputs).await, "nothing");
     }
 }

@@ -75,6 +75,7 @@ pub struct TaskFacts {
     /// Kind and signature of each operator of the chain.
     pub operators: Vec<(String, String)>,
     pub watermark: Option<i64>,
+    pub shares_watermark: bool,
     pub counters: BTreeMap<String, Counters>,
 }
 
@@ -90,7 +91,12 @@ pub fn upload(
     let tables = if target.directory.is_some() { kept.add(barrier, snapshots)? } else { Vec::new() };
     let target = target.clone();
     let operators = facts.operators;
-    let mut part = TaskPart { watermark: facts.watermark, counters: facts.counters, ..TaskPart::default() };
+    let mut part = TaskPart {
+        watermark: facts.watermark,
+        shares_watermark: facts.shares_watermark,
+        counters: facts.counters,
+        ..TaskPart::default()
+    };
     let task = facts.task;
     tokio::spawn(async move {
         let epoch = barrier.epoch;
@@ -100,7 +106,7 @@ pub fn upload(
                 part.operators = operators
                     .into_iter()
                     .zip(tables)
-                    .map(|((name, signature), tables)| OperatorPart { name, signature, tables })
+                    .map(|((name, signature), tables)| OperatorPart { name, signature, query: String::new(), tables })
                     .collect();
                 failpoint::hit("snapshot.ack");
                 Event::Acknowledged { epoch, task, part: Box::new(part) }

@@ -77,6 +77,8 @@ struct Running {
     unacknowledged: BTreeMap<Epoch, Vec<(SplitId, Position)>>,
     /// Counts readers' turns, to close the one that rested longest.
     turn: u64,
+    /// For how long the source has waited for others to take its rows. A split is not idle because nobody looked.
+    held_up: Duration,
 }
 
 struct SplitRun {
@@ -92,7 +94,7 @@ struct SplitRun {
     /// Being decoded, in order.
     decoding: VecDeque<(JoinHandle<Result<Prepared>>, Position)>,
     last_turn: u64,
-    /// When its last rows came, by the monotonic clock.
+    /// When its last rows came, by the source's own time.
     last_rows: Duration,
 }
 
@@ -114,7 +116,7 @@ impl SourceTask {
     /// Runs until the last barrier.
     pub async fn run(mut self) -> Result<()> {
         let now = self.clock.elapsed();
-        let splits = match self.restored.take() {
+        let splits: Vec<SplitRun> = match self.restored.take() {
             Some(states) => states.into_iter().map(|(id, state)| SplitRun::restored(id, state, now)).collect(),
             None => {
                 let found = self.source.discover().await?;
@@ -129,6 +131,7 @@ impl SourceTask {
             rows_since_barrier: 0,
             unacknowledged: BTreeMap::new(),
             turn: 0,
+            held_up: Duration::ZERO,
         };
         running.run().await
     }
@@ -158,6 +161,11 @@ impl SplitRun {
         split
     }
 
+    /// Whether it is waited for: no row of it is here already.
+    fn may_fall_idle(&self) -> bool {
+        !self.idle && self.decoding.is_empty()
+    }
+
     fn state(&self) -> SplitState {
         SplitState {
             position: self.position.0.clone(),
@@ -171,6 +179,7 @@ impl SplitRun {
 impl Running {
     async fn run(mut self) -> Result<()> {
         self.advance().await?;
+        self.rest_if_idle().await?;
         loop {
             while let Ok(control) = self.task.control.try_recv() {
                 if self.control(control).await? {
@@ -272,22 +281,21 @@ impl Running {
         let Placed { rows, skipped, watermark } = self.task.preparation.place(prepared, split.watermark)?;
         let count = rows.len();
         split.position = position;
-        split.last_rows = self.task.clock.elapsed();
-        let was_idle = std::mem::replace(&mut split.idle, false);
+        split.idle = false;
         self.task.counters.add(Counter::NumRecordsIn, (count + skipped) as u64);
         self.task.counters.add(Counter::NumRecordsSkipped, skipped as u64);
         self.task.counters.add(Counter::NumBytesIn, bytes as u64);
         self.task.status.rows_in(count + skipped, bytes);
         self.task.status.skipped(skipped);
-        if was_idle && self.idle {
-            self.idle = false;
-            self.task.outputs.control(Message::Active).await?;
-        }
+        let before = self.task.clock.elapsed();
+        self.wake().await?;
         if count > 0 {
             self.task.outputs.rows(Output::Main, rows).await?;
         }
         self.splits[index].watermark = watermark;
         self.advance().await?;
+        self.held_up += self.task.clock.elapsed().saturating_sub(before);
+        self.splits[index].last_rows = self.own_time();
         self.end_if_sent(index).await?;
         self.rows_since_barrier += (count + skipped) as u64;
         if self.task.every_rows.is_some_and(|every| self.rows_since_barrier >= every) {
@@ -301,6 +309,7 @@ impl Running {
         if matches!(split.reader, Reader::Exhausted) && split.decoding.is_empty() {
             split.ended = true;
             self.advance().await?;
+            self.rest_if_idle().await?;
         }
         Ok(())
     }
@@ -373,27 +382,48 @@ impl Running {
     /// How long until the first of these splits counts as idle.
     fn idle_wait(&self, candidates: &[usize]) -> Option<Duration> {
         let timeout = self.task.idle_timeout?;
-        let now = self.task.clock.elapsed();
-        let active = candidates.iter().map(|index| &self.splits[*index]).filter(|split| !split.idle);
+        let now = self.own_time();
+        let active = candidates.iter().map(|index| &self.splits[*index]).filter(|split| split.may_fall_idle());
         active.map(|split| (split.last_rows + timeout).saturating_sub(now)).min()
     }
 
     async fn mark_idle(&mut self, candidates: &[usize]) -> Result<()> {
-        let (Some(timeout), now) = (self.task.idle_timeout, self.task.clock.elapsed()) else { return Ok(()) };
+        let (Some(timeout), now) = (self.task.idle_timeout, self.own_time()) else { return Ok(()) };
         for index in candidates {
             let split = &mut self.splits[*index];
-            split.idle |= now.saturating_sub(split.last_rows) >= timeout;
+            split.idle |= split.may_fall_idle() && now.saturating_sub(split.last_rows) >= timeout;
         }
         self.advance().await?;
-        if !self.idle && self.splits.iter().all(|split| split.ended || split.idle) {
+        self.rest_if_idle().await
+    }
+
+    /// Says so once all splits that go on are idle.
+    async fn rest_if_idle(&mut self) -> Result<()> {
+        let all_rest = self.splits.iter().all(|split| split.ended || split.idle);
+        if all_rest && !self.idle && self.splits.iter().any(|split| !split.ended) {
             self.idle = true;
             self.task.outputs.control(Message::Idle).await?;
         }
         Ok(())
     }
 
+    /// Says so before anything else if the source was idle.
+    async fn wake(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.idle, false) {
+            true => self.task.outputs.control(Message::Active).await,
+            false => Ok(()),
+        }
+    }
+
+    /// The monotonic clock without the time for which the source was held up.
+    fn own_time(&self) -> Duration {
+        self.task.clock.elapsed().saturating_sub(self.held_up)
+    }
+
     /// All splits have ended: every window closes, and barriers pass through until the last one.
     async fn end(mut self) -> Result<()> {
+        // Nobody listens to the watermark of an idle input.
+        self.wake().await?;
         self.task.outputs.control(Message::Watermark(EventTime::END)).await?;
         self.task.outputs.control(Message::End).await?;
         self.task.events.send(Event::SourceEnded(self.task.id.clone())).await;

@@ -23,6 +23,8 @@ pub struct ChainTask {
     pub ports: usize,
     /// Whether it goes on from a checkpoint.
     pub is_restored: bool,
+    /// Whether all tasks of the node have met the same watermark at a barrier.
+    pub shares_watermark: bool,
     pub outputs: Outputs,
     pub target: SnapshotTarget,
     pub clock: Arc<dyn Clock>,
@@ -47,6 +49,7 @@ impl ChainTask {
         chain: Chain,
         ports: usize,
         is_restored: bool,
+        shares_watermark: bool,
         outputs: Outputs,
         target: SnapshotTarget,
         clock: Arc<dyn Clock>,
@@ -59,6 +62,7 @@ impl ChainTask {
             chain,
             ports,
             is_restored,
+            shares_watermark,
             outputs,
             target,
             clock,
@@ -149,6 +153,7 @@ impl ChainTask {
             task: self.id.clone(),
             operators: self.chain.signatures().map(|(name, text)| (name.to_owned(), text.to_owned())).collect(),
             watermark: Some(self.inputs.watermark().0),
+            shares_watermark: self.shares_watermark,
             counters: self.chain.counters(),
         };
         upload(&mut self.kept, barrier, snapshots, facts, &self.target)

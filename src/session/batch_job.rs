@@ -77,6 +77,8 @@ impl BatchJob {
             bytes_in: self.tally.bytes_in(),
             bytes_total: None,
             watermark: None,
+            checkpoints: 0,
+            pause_max: Duration::ZERO,
             elapsed: self.clock.elapsed().saturating_sub(self.started),
         }
     }

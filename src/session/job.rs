@@ -65,6 +65,8 @@ impl StreamingJob {
             bytes_in: figures.bytes_in,
             bytes_total: None,
             watermark: figures.watermark.is_some().then_some(figures.watermark),
+            checkpoints: figures.checkpoints,
+            pause_max: figures.pause_max,
             elapsed: self.clock.elapsed().saturating_sub(self.started),
         }
     }

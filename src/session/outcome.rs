@@ -99,6 +99,10 @@ pub struct JobStatus {
     pub bytes_total: Option<u64>,
     /// The least watermark of the sources.
     pub watermark: Option<EventTime>,
+    /// Checkpoints completed since this start.
+    pub checkpoints: u64,
+    /// The longest that a task stood still to hand its state to a checkpoint, since this start.
+    pub pause_max: Duration,
     /// Since this start.
     pub elapsed: Duration,
 }

@@ -93,9 +93,19 @@ pub struct SplitState {
 pub struct OperatorState {
     /// Its kind, for messages.
     pub name: String,
-    /// What a restore compares.
+    /// What a restore compares; operators without one have no state and are passed over.
     pub signature: String,
+    /// Of a sink whose rows only add: the query that made them, which may change.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub query: String,
     pub tables: Vec<TableState>,
+}
+
+impl NodeState {
+    /// The operators that a restore looks at, in chain order.
+    pub fn signed(&self) -> impl Iterator<Item = &OperatorState> {
+        self.operators.iter().filter(|operator| !operator.signature.is_empty())
+    }
 }
 
 /// A table's rows: those of its files, in order.

@@ -12,15 +12,19 @@ pub fn schema_text(schema: &Schema) -> Vec<String> {
     schema.fields().iter().map(|field| field_text(field)).collect()
 }
 
-/// Whether a stored table can be read as `spec`; the error names the table, the column and both types.
+/// Whether a stored table can be read as `spec`; the error names the table, the column and both types. Names may differ:
+/// what the columns mean stands in the operator's signature.
 pub fn check_schema(stored: &TableState, spec: &TableSpec) -> Result<()> {
     let refuse = |what: String| {
         Error::query(format!("the checkpoint does not fit: table {}: {what}", stored.name))
             .with_help("start over with --fresh, or give the changed query another 'pipeline.name'")
     };
     let expected = schema_text(&spec.schema);
-    for (index, (found, expected)) in stored.schema.iter().zip(&expected).enumerate() {
-        if found != expected {
+    for (index, (found, (expected, field))) in
+        stored.schema.iter().zip(expected.iter().zip(spec.schema.fields())).enumerate()
+    {
+        let type_of = expected.strip_prefix(field.name().as_str()).unwrap_or(expected);
+        if !found.ends_with(type_of) {
             return Err(refuse(format!("column {} was `{found}` and is `{expected}`", index + 1)));
         }
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::{FileInfo, Lock, NewFile, Put, Store};
+use super::{Access, FileInfo, Lock, NewFile, Put, Store};
 use crate::error::{Error, Result};
 
 /// What the durable writer needs of an operating system. Nothing is durable but what is synced.
@@ -25,7 +25,7 @@ pub trait Files: Clone + Debug + Send + Sync + 'static {
     /// At most `length` bytes from `offset`.
     fn read_at(&self, path: &Path, offset: u64, length: usize) -> IoResult<Bytes>;
     /// Opens a new file; `AlreadyExists` if the name is taken.
-    fn open_new(&self, path: &Path) -> IoResult<Self::Handle>;
+    fn open_new(&self, path: &Path, access: Access) -> IoResult<Self::Handle>;
     /// Appends.
     fn append(&self, file: &mut Self::Handle, bytes: &[u8]) -> IoResult<()>;
     /// Makes the content durable, though not the name.
@@ -68,12 +68,12 @@ impl<F: Files> Store for F {
         self.read(path, 0, usize::MAX)
     }
 
-    fn create(&self, path: &Path) -> Result<Box<dyn NewFile>> {
+    fn create(&self, path: &Path, access: Access) -> Result<Box<dyn NewFile>> {
         make_directories(self, parent(path))?;
         // A leftover is unlinked and not truncated: an older process may still hold it open and write to it.
-        let handle = match self.open_new(path) {
+        let handle = match self.open_new(path, access) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                self.unlink(path).and_then(|()| self.open_new(path))
+                self.unlink(path).and_then(|()| self.open_new(path, access))
             }
             opened => opened,
         };
@@ -180,7 +180,7 @@ fn open_temporary<F: Files>(files: &F, path: &Path) -> Result<(PathBuf, F::Handl
     loop {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let temporary = path.with_file_name(format!(".{name}.{}-{number}.tmp", std::process::id()));
-        match files.open_new(&temporary) {
+        match files.open_new(&temporary, Access::Owner) {
             // Left by an earlier process of the same number.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             opened => return opened.map(|file| (temporary, file)).map_err(|error| failed("create", path, &error)),

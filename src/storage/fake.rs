@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::durable::Files;
-use super::{FileInfo, Lock};
+use super::{Access, FileInfo, Lock};
 
 /// What goes wrong at a planted operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,7 +198,7 @@ impl Files for FakeStore {
         })
     }
 
-    fn open_new(&self, path: &Path) -> IoResult<FakeFile> {
+    fn open_new(&self, path: &Path, _: Access) -> IoResult<FakeFile> {
         self.operate(|disk| {
             let content = disk.next_content;
             disk.add_name(path, Entry::File(content))?;
@@ -422,7 +422,7 @@ mod tests {
         let path = Path::new("/a/b/file");
         at_every_operation(
             |store| {
-                let mut file = store.create(path)?;
+                let mut file = store.create(path, Access::Owner)?;
                 file.write(b"con")?;
                 file.write(b"tent")?;
                 file.finish()
@@ -430,7 +430,7 @@ mod tests {
             |store, done| {
                 assert!(!done || &store.read_all(path).unwrap()[..] == b"content");
                 // Whatever is left can be replaced.
-                store.create(path).unwrap().finish().unwrap();
+                store.create(path, Access::Owner).unwrap().finish().unwrap();
             },
         );
     }
@@ -438,7 +438,7 @@ mod tests {
     #[test]
     fn a_file_that_missed_a_write_cannot_be_finished() {
         let (store, path) = (FakeStore::new(), Path::new("/file"));
-        let mut file = store.create(path).unwrap();
+        let mut file = store.create(path, Access::Owner).unwrap();
         store.plant(store.operations(), Fault::Fail);
         assert!(file.write(b"lost").is_err());
         assert!(file.write(b"more").is_err());
@@ -449,7 +449,7 @@ mod tests {
     #[test]
     fn a_failed_sync_is_final() {
         let (store, path) = (FakeStore::new(), Path::new("/file"));
-        let mut file = store.create(path).unwrap();
+        let mut file = store.create(path, Access::Owner).unwrap();
         file.write(b"1").unwrap();
         store.plant(store.operations(), Fault::Fail);
         assert!(file.finish().is_err());
@@ -461,10 +461,10 @@ mod tests {
         for operation in 0..12 {
             let store = FakeStore::new();
             store.plant(operation, Fault::Crash);
-            let _ = store.create(Path::new("/out/.pending/a")).and_then(|file| file.finish());
+            let _ = store.create(Path::new("/out/.pending/a"), Access::Owner).and_then(|file| file.finish());
             store.restart();
             let path = Path::new("/out/.pending/next/b");
-            store.create(path).unwrap().finish().unwrap();
+            store.create(path, Access::Owner).unwrap().finish().unwrap();
             store.crash();
             store.restart();
             assert!(store.info(path).unwrap().is_some(), "killed at {operation}");
@@ -497,7 +497,7 @@ mod tests {
     #[test]
     fn what_is_not_synced_is_lost_or_torn() {
         let store = FakeStore::new();
-        let mut file = store.create(Path::new("/file")).unwrap();
+        let mut file = store.create(Path::new("/file"), Access::Owner).unwrap();
         file.write(b"12345678").unwrap();
         store.sync_directory(Path::new("/")).unwrap();
         store.crash();

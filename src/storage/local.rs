@@ -9,9 +9,9 @@ use std::time::UNIX_EPOCH;
 use bytes::Bytes;
 
 use super::durable::Files;
-use super::{FileInfo, Lock};
+use super::{Access, FileInfo, Lock};
 
-/// The local file system. New files can be read by their owner alone: state and output hold the user's data.
+/// The local file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalStore;
 
@@ -50,8 +50,13 @@ impl Files for LocalStore {
         Ok(Bytes::from(bytes))
     }
 
-    fn open_new(&self, path: &Path) -> IoResult<File> {
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    fn open_new(&self, path: &Path, access: Access) -> IoResult<File> {
+        // The operating system takes away what the umask says.
+        let mode = match access {
+            Access::Owner => 0o600,
+            Access::Everyone => 0o666,
+        };
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
     }
 
     fn append(&self, file: &mut File, bytes: &[u8]) -> IoResult<()> {
@@ -146,7 +151,7 @@ fn link_and_unlink(from: &Path, to: &Path) -> IoResult<()> {
 #[cfg(test)]
 mod tests {
     use super::super::suite;
-    use super::super::{Put, Store};
+    use super::super::{Access, Put, Store};
     use super::*;
 
     #[test]
@@ -167,12 +172,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_owner_reads_new_files() {
+    fn only_the_owner_reads_state_and_the_umask_decides_of_output() {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
         assert_eq!(LocalStore.put_if_absent(&path, b"1").unwrap(), Put::Created);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        // What the user asked for is as readable as any file that the user makes.
+        let (ours, users) = (directory.path().join("b"), directory.path().join("c"));
+        LocalStore.create(&ours, Access::Everyone).unwrap().finish().unwrap();
+        fs::write(&users, b"").unwrap();
+        assert_eq!(mode(&ours), mode(&users));
+        let state = directory.path().join("d");
+        LocalStore.create(&state, Access::Owner).unwrap().finish().unwrap();
+        assert_eq!(mode(&state), 0o600);
     }
 
     #[test]

@@ -33,6 +33,15 @@ pub struct FileInfo {
     pub is_directory: bool,
 }
 
+/// Who may read a new file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner alone: what a job remembers of its rows.
+    Owner,
+    /// Whoever the user's umask lets: what the user has asked for.
+    Everyone,
+}
+
 /// The answer to a write that must not overwrite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
@@ -65,8 +74,9 @@ pub trait Store: Debug + Send + Sync {
     /// The whole file.
     fn read_all(&self, path: &Path) -> Result<Bytes>;
     /// Starts a file that must not exist yet (or is a leftover that may be replaced); directories are made durable.
-    fn create(&self, path: &Path) -> Result<Box<dyn NewFile>>;
-    /// Writes a whole file durably unless the name is taken: at no moment is part of it visible under the name.
+    fn create(&self, path: &Path, access: Access) -> Result<Box<dyn NewFile>>;
+    /// Writes a whole file durably unless the name is taken: at no moment is part of it visible under the name. Its
+    /// owner alone can read it.
     fn put_if_absent(&self, path: &Path, content: &[u8]) -> Result<Put>;
     /// Moves a durable file to a name that must be free, atomically and durably.
     /// `Exists` when `to` is taken (nothing changes). An absent `from` is an error with blame World.

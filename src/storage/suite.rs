@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Put, Store, is_temporary};
+use super::{Access, Put, Store, is_temporary};
 use crate::error::Blame;
 
 /// Checks `store` below `root`, which must be absent or empty.
@@ -49,10 +49,10 @@ fn check_put_if_absent(store: &dyn Store, root: &Path) {
 
 fn check_create(store: &dyn Store, root: &Path) {
     let path = root.join("x/y/file");
-    let mut file = store.create(&path).unwrap();
+    let mut file = store.create(&path, Access::Owner).unwrap();
     file.write(b"left over").unwrap();
     drop(file);
-    let mut file = store.create(&path).unwrap();
+    let mut file = store.create(&path, Access::Owner).unwrap();
     file.write(b"one ").unwrap();
     file.write(b"two").unwrap();
     file.finish().unwrap();

@@ -279,6 +279,7 @@ fn kept_back(rows: i64, sink: &MemorySink) -> StreamPlan {
     let sink = SinkNode {
         table: "visible".to_owned(),
         signature: "visible".to_owned(),
+        query: String::new(),
         factory: Arc::new(sink.clone()),
         not_null: Vec::new(),
         drop_nulls: false,

@@ -1,8 +1,10 @@
 //! The one integration-test binary: a module a subject.
 
+mod changed;
 mod contracts;
 mod damage;
 mod docs;
+mod idle;
 mod kill;
 mod plans;
 mod queries;

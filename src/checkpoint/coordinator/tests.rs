@@ -1,8 +1,9 @@
 //! The coordinator by scripts and, under random orders of events, against a driver that keeps its own books.
 
+mod merging;
+
 use super::*;
-use crate::state::{NodeState, OperatorState, TableState};
-use crate::stream::{Counter, Generation};
+use crate::stream::Generation;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -331,115 +332,6 @@ fn a_restart_goes_on_after_its_manifest() {
     let [Action::WriteManifest(manifest)] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!((manifest.parent.as_str(), manifest.pending.len()), ("d", 0));
     script.step(written(42), &["completed 42"]);
-}
-
-// ------------------------------------------------------------------------------------------------ merging
-
-fn file(name: &str, epoch: u64) -> FileState {
-    FileState { path: name.to_owned(), epoch: Epoch(epoch), rows: 1, length: 1, digest: String::new() }
-}
-
-fn part(files: Vec<FileState>, retired_before: Option<i64>, rows_in: u64) -> TaskPart {
-    let table = TablePart {
-        name: "panes".to_owned(),
-        schema: vec!["n int64".to_owned()],
-        kind: TableKind::Append,
-        retired_before,
-        files,
-    };
-    let mut counters = Counters::default();
-    counters.add(Counter::NumRecordsIn, rows_in);
-    TaskPart {
-        operators: vec![OperatorPart { name: "window".to_owned(), signature: "w".to_owned(), tables: vec![table] }],
-        watermark: Some(7),
-        counters: BTreeMap::from([("window".to_owned(), counters)]),
-        ..TaskPart::default()
-    }
-}
-
-/// A node `window` with two tasks, started from a manifest in which its table has `inherited` files.
-fn windows(inherited: Vec<FileState>) -> Coordinator {
-    let table = TableState {
-        name: "panes".to_owned(),
-        schema: vec!["n int64".to_owned()],
-        kind: TableKind::Append,
-        retired_before: Some(5),
-        files: inherited,
-    };
-    let operator = OperatorState { name: "window".to_owned(), signature: "w".to_owned(), tables: vec![table] };
-    let node = NodeState { operators: vec![operator], ..NodeState::default() };
-    let base = Manifest { epoch: Epoch(3), nodes: BTreeMap::from([("window".to_owned(), node)]), ..base() };
-    let tasks = vec![task("source", 0), task("window", 0), task("window", 1)];
-    let config = CoordinatorConfig { tasks, sources: vec![task("source", 0)], base, ..config() };
-    Coordinator::new(config, Duration::ZERO)
-}
-
-fn merged(coordinator: &mut Coordinator, first: TaskPart, second: TaskPart) -> Vec<Action> {
-    let mut actions = coordinator.step(seconds(10), Event::Tick);
-    for (task, part) in
-        [(task("window", 1), second), (task("source", 0), TaskPart::default()), (task("window", 0), first)]
-    {
-        actions.extend(coordinator.step(seconds(10), Event::Acknowledged { epoch: Epoch(4), task, part: part.into() }));
-    }
-    actions
-}
-
-fn panes(actions: &[Action]) -> (bool, Vec<String>, Option<i64>, u64) {
-    let [Action::Inject(barrier), Action::WriteManifest(manifest)] = actions else { panic!("{actions:?}") };
-    let node = &manifest.nodes["window"];
-    let table = &node.operators[0].tables[0];
-    let names = table.files.iter().map(|file| file.path.clone()).collect();
-    (barrier.full, names, table.retired_before, node.counters["window"].get(Counter::NumRecordsIn))
-}
-
-#[test]
-fn parts_of_a_node_are_put_behind_what_is_inherited() {
-    let mut coordinator = windows(vec![file("a", 1), file("b", 3)]);
-    let actions = merged(&mut coordinator, part(vec![file("c0", 4)], None, 10), part(vec![file("c1", 4)], Some(9), 5));
-    let names = ["a", "b", "c0", "c1"].map(str::to_owned).to_vec();
-    assert_eq!(panes(&actions), (false, names, Some(9), 15));
-}
-
-#[test]
-fn too_many_inherited_files_make_a_full_checkpoint() {
-    let mut coordinator = windows((0..4).map(|number| file(&number.to_string(), 3)).collect());
-    let actions = merged(&mut coordinator, part(vec![file("c0", 4)], None, 1), part(vec![], None, 1));
-    assert_eq!(panes(&actions), (true, vec!["c0".to_owned()], Some(5), 2));
-}
-
-#[test]
-fn tasks_of_a_node_that_disagree_are_a_bug() {
-    let check = |change: &dyn Fn(&mut TaskPart), expected: &str| {
-        let mut second = part(vec![], None, 1);
-        change(&mut second);
-        let actions = short(&merged(&mut windows(vec![]), part(vec![], None, 1), second));
-        assert!(actions[1].contains(expected), "{actions:?}");
-    };
-    check(&|part| part.watermark = Some(8), "met watermark Some(8)");
-    check(&|part| part.watermark = None, "met watermark None");
-    check(&|part| part.operators.clear(), "another number of operators");
-    check(&|part| part.operators[0].tables[0].schema.clear(), "its operator window differs");
-}
-
-#[test]
-fn splits_are_read_once() {
-    let split = SplitState { position: json!(1), watermark: None, ended: false, idle: false };
-    let sources = |names: [&str; 2]| {
-        let mut coordinator = Coordinator::new(config(), Duration::ZERO);
-        coordinator.step(seconds(10), Event::Tick);
-        let mut actions = Vec::new();
-        for (number, name) in names.into_iter().enumerate() {
-            let part = TaskPart { splits: BTreeMap::from([(name.to_owned(), split.clone())]), ..TaskPart::default() };
-            let event = Event::Acknowledged { epoch: Epoch(1), task: task("source", number), part: part.into() };
-            actions.extend(coordinator.step(seconds(10), event));
-        }
-        actions.extend(coordinator.step(seconds(10), ack(1, task("sink", 0), None)));
-        actions
-    };
-    let actions = sources(["a", "b"]);
-    let [Action::WriteManifest(manifest)] = &actions[..] else { panic!("{actions:?}") };
-    assert_eq!(manifest.nodes["source"].splits.len(), 2);
-    assert!(short(&sources(["a", "a"]))[0].contains("reads split a, which another task reads too"));
 }
 
 // ------------------------------------------------------------------------------------------------ random orders

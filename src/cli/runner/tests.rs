@@ -59,6 +59,8 @@ impl RunningJob for FakeJob {
             bytes_in: 0,
             bytes_total: None,
             watermark: None,
+            checkpoints: 0,
+            pause_max: Duration::ZERO,
             elapsed: Duration::from_millis(10),
         }
     }

@@ -17,7 +17,7 @@ use super::super::{Committable, Committer, Delivery, JobIdentity, SinkFactory, S
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::formats::RowWriter;
-use crate::storage::{NewFile, Put, Store};
+use crate::storage::{Access, NewFile, Put, Store};
 use crate::stream::{Changes, Clock, Epoch};
 
 /// Encoded bytes that are handed to the store at once.
@@ -278,7 +278,7 @@ impl Output {
     fn begin(&mut self, now: Duration) -> Result<()> {
         let name = format!("{}-{}", self.pending, self.files);
         self.files += 1;
-        let file = self.store.create(&self.directory.join(&name))?;
+        let file = self.store.create(&self.directory.join(&name), Access::Everyone)?;
         self.buffer = self.writer.header();
         self.open =
             Some(OpenFile { name, file, digest: Sha256::new(), length: 0, rows: 0, opened: now, last_rows: now });

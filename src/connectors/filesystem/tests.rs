@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
 use super::*;
 use crate::connectors::{Committable, JobIdentity, Polled, Position, SinkTask, SinkWriter, Split, World};
-use crate::storage::{FakeStore, Fault, Store};
+use crate::storage::{Access, FakeStore, Fault, Store};
 use crate::stream::{Changes, Epoch, Generation, InlineBlocking, ManualClock};
 
 fn world(store: &FakeStore) -> World {
@@ -22,7 +22,7 @@ fn world(store: &FakeStore) -> World {
 }
 
 fn put(store: &FakeStore, path: &str, content: &str) {
-    let mut file = store.create(Path::new(path)).unwrap();
+    let mut file = store.create(Path::new(path), Access::Owner).unwrap();
     file.write(content.as_bytes()).unwrap();
     file.finish().unwrap();
 }

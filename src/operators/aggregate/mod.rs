@@ -10,7 +10,6 @@ mod float;
 mod integer;
 mod state;
 
-use std::collections::HashMap;
 use std::fmt;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
@@ -30,9 +29,6 @@ use extreme::{BytesExtreme, Extreme};
 use float::FloatSum;
 use integer::IntegerSum;
 use state::{AggregateState, Rows};
-
-/// The metadata key under which a state field remembers the text of what it is computed from.
-const ARGUMENT: &str = "beadline.argument";
 
 /// One aggregate of a query.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,20 +154,11 @@ impl AggregateCall {
         format!("{}({argument}){filter}", self.function)
     }
 
-    /// The state fields of call `index` in a partial row. They remember the text of the call.
-    pub fn state_fields(&self, index: usize, input: Option<&Schema>) -> Result<Vec<Field>> {
-        let metadata: HashMap<String, String> =
-            input.map(|input| (ARGUMENT.to_owned(), self.text(input))).into_iter().collect();
+    /// The state fields of call `index` in a partial row.
+    pub fn state_fields(&self, index: usize) -> Result<Vec<Field>> {
         let fields = self.function.state(&self.input_type)?.fields().into_iter();
         let field = |(name, data_type, nullable)| Field::new(format!("${index}_{name}"), data_type, nullable);
-        Ok(fields.map(|state| field(state).with_metadata(metadata.clone())).collect())
-    }
-
-    /// What is computed, for a signature: from the text that the state field at `column` of a partial row remembers.
-    pub(super) fn signature(&self, partial: &Schema, column: usize) -> String {
-        let text = partial.fields().get(column).and_then(|field| field.metadata().get(ARGUMENT));
-        let text = text.map_or_else(|| self.function.to_string(), String::clone);
-        format!("{text}: {} -> {}", self.input_type, self.output.data_type())
+        Ok(fields.map(field).collect())
     }
 }
 

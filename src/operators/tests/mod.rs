@@ -89,7 +89,7 @@ fn windowed(
     let time = |name| Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
     let output = output(&fields, &["window_start", "window_end", "window_time"].map(time), &calls);
     let input = local.partial_schema().unwrap();
-    (assign, local, WindowAggregateSpec { input, keys: keys.len(), calls, window, output })
+    (assign, local, WindowAggregateSpec { input, keys: keys.len(), calls, window, query: String::new(), output })
 }
 
 /// Both halves of an updating GROUP BY.
@@ -100,5 +100,5 @@ fn grouped(input: &SchemaRef, keys: &[usize], texts: &[&str], retract: bool) -> 
     let output = output(&fields, &[], &calls);
     let input = local.partial_schema().unwrap();
     let keys = keys.len();
-    (local, GroupAggregateSpec { input, keys, calls, retract, emit_update_before: true, output })
+    (local, GroupAggregateSpec { input, keys, calls, retract, emit_update_before: true, query: String::new(), output })
 }

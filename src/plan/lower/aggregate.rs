@@ -7,6 +7,7 @@ use datafusion::common::{Column, ExprSchema};
 use datafusion::logical_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 
+use super::meaning::Meaning;
 use super::{Flow, Lowering, calc, substitute};
 use crate::error::{Error, Result};
 use crate::expressions::{Scalar, text};
@@ -117,6 +118,7 @@ impl Lowering<'_> {
             keys: keys.len(),
             calls: calls.clone(),
             window: window.window,
+            query: meaning(aggregate),
             output: Arc::new(output),
         };
         let mut flow = self.exchange(flow, keys.len(), ChangelogMode::Append);
@@ -156,6 +158,7 @@ impl Lowering<'_> {
             calls: calls.clone(),
             retract,
             emit_update_before: true,
+            query: meaning(aggregate),
             output: Arc::new(output),
         };
         let mut flow = self.exchange(flow, keys.len(), ChangelogMode::Retract);
@@ -216,6 +219,17 @@ impl Lowering<'_> {
         };
         Flow { inputs: vec![from], exchange, parallelism, operators: Vec::new(), schema, mode, is_fresh: false }
     }
+}
+
+/// What an aggregation computes, for its signature. Window bounds are no part of it: the window is.
+fn meaning(aggregate: &Aggregate) -> String {
+    let input = Meaning::of(&aggregate.input);
+    let known = aggregate.input.schema();
+    let resolve = |expression: &Expr| input.resolve(expression, known);
+    let keys: Vec<String> = aggregate.group_expr.iter().map(resolve).collect();
+    let keys: Vec<String> = keys.into_iter().filter(|key| !WINDOW_COLUMNS.contains(&key.as_str())).collect();
+    let calls: Vec<String> = aggregate.aggr_expr.iter().map(resolve).collect();
+    input.select(&[keys, calls].concat())
 }
 
 /// Rows of sources may be dealt out to all tasks where what follows does not mind their order.

@@ -4,6 +4,7 @@
 //! flows meet, and where late rows leave.
 
 mod aggregate;
+mod meaning;
 mod sink;
 mod source;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::meaning::Meaning;
 use super::{Flow, LateOutput, Lowering};
 use crate::connectors::{SinkFactory, SinkMode};
 use crate::error::{Error, Result, Span};
@@ -33,6 +34,7 @@ impl SinkTarget {
         SinkNode {
             table: self.table.clone(),
             signature: self.signature.clone(),
+            query: String::new(),
             factory: Arc::clone(&self.factory),
             not_null: fields.filter(|(_, field)| !field.is_nullable()).map(|(index, _)| index).collect(),
             drop_nulls,
@@ -64,7 +66,8 @@ impl Lowering<'_> {
         let (mode, parallelism) = (flow.mode, flow.parallelism);
         let from = self.close(flow);
         let outputs: Vec<LateOutput> = self.late.drain(first_late..).collect();
-        self.sink(target, &[from], mode, parallelism);
+        let query = Meaning::of(plan).text();
+        self.sink(target, &[from], mode, parallelism, query);
         if let Some(late) = late {
             self.late_rows(&outputs, late)?;
         }
@@ -76,12 +79,25 @@ impl Lowering<'_> {
         self.plan
     }
 
-    fn sink(&mut self, target: &SinkTarget, from: &[usize], mode: ChangelogMode, parallelism: Parallelism) {
+    fn sink(
+        &mut self,
+        target: &SinkTarget,
+        from: &[usize],
+        mode: ChangelogMode,
+        parallelism: Parallelism,
+        query: String,
+    ) {
         let index = self.plan.nodes.len();
+        let mut node = target.node(self.settings.drop_nulls);
+        match mode {
+            ChangelogMode::Append => node.query = query,
+            // A changed query would take rows back that it never wrote.
+            _ => node.signature.push_str(&format!(" AS {query}")),
+        }
         let edge = |from: &usize| Edge { from: *from, output: Output::Main, exchange: Exchange::Forward, port: 0 };
         self.plan.nodes.push(Node {
             name: format!("sink-{index}-{}", target.table),
-            kind: NodeKind::Sink(target.node(self.settings.drop_nulls)),
+            kind: NodeKind::Sink(node),
             inputs: from.iter().map(edge).collect(),
             parallelism,
             schema: Arc::clone(&target.schema),
@@ -124,7 +140,7 @@ impl Lowering<'_> {
             from.push(index);
         }
         let parallelism = self.plan.nodes[from[0]].parallelism;
-        self.sink(&late.target, &from, ChangelogMode::Append, parallelism);
+        self.sink(&late.target, &from, ChangelogMode::Append, parallelism, String::new());
         Ok(())
     }
 }

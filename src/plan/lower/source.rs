@@ -6,9 +6,10 @@ use arrow::array::ArrayRef;
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::common::DFSchema;
-use datafusion::logical_expr::{LogicalPlan, Values};
+use datafusion::common::{Column, DFSchema};
+use datafusion::logical_expr::{Expr, LogicalPlan, Values};
 
+use super::meaning::Meaning;
 use super::{Flow, Lowering, is_source, through_projections};
 use crate::connectors::{SourceFactory, values};
 use crate::error::{Error, Result};
@@ -33,10 +34,9 @@ impl Lowering<'_> {
     pub(super) fn values(&mut self, values_node: &Values) -> Result<Flow> {
         let rows = constant_rows(values_node)?;
         let schema = rows.schema();
-        let count = rows.num_rows();
         let source = SourceNode {
             table: "VALUES".to_owned(),
-            signature: format!("VALUES ({count} rows)"),
+            signature: Meaning::of(&LogicalPlan::Values(values_node.clone())).text(),
             factory: values(rows),
             projection: (0..schema.fields().len()).collect(),
             columns: (0..schema.fields().len()).map(|index| Scalar::column(&schema, index)).collect(),
@@ -119,7 +119,7 @@ pub fn source_node(
     let idle = table.options.raw("scan.watermark.idle-timeout").and_then(crate::options::parse_duration);
     let source = SourceNode {
         table: table.name.clone(),
-        signature: table.signature(),
+        signature: format!("{}{}", table.signature(), watermark_text(plan)),
         factory: table.source()?,
         projection,
         columns: compiled,
@@ -129,6 +129,15 @@ pub fn source_node(
         idle_timeout_ms: idle.map_or(idle_timeout_ms, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
     };
     Ok(Some((source, Arc::new(Schema::new(fields)))))
+}
+
+/// The WATERMARK clause over stored columns, whatever computed columns are called.
+fn watermark_text(plan: &LogicalPlan) -> String {
+    let Some(node) = as_watermark(plan) else { return String::new() };
+    let input = Meaning::of(&node.input);
+    let resolve = |expression: &Expr| input.resolve(expression, node.input.schema());
+    let rowtime = resolve(&Expr::Column(Column::new_unqualified(&node.rowtime)));
+    format!(" WATERMARK FOR {rowtime} AS {}", resolve(&node.expression))
 }
 
 /// The rows of VALUES, evaluated.

@@ -6,7 +6,7 @@ use super::super::{
 };
 use super::*;
 use crate::error::Blame;
-use crate::storage::{FakeStore, Fault, LocalStore};
+use crate::storage::{Access, FakeStore, Fault, LocalStore};
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
@@ -43,7 +43,12 @@ fn manifest(epoch: u64, generation: Generation, files: Vec<FileState>) -> Manife
         retired_before: None,
         files,
     };
-    let operator = OperatorState { name: "group".to_owned(), signature: "n".to_owned(), tables: vec![table] };
+    let operator = OperatorState {
+        name: "group".to_owned(),
+        signature: "n".to_owned(),
+        query: String::new(),
+        tables: vec![table],
+    };
     let node = NodeState { operators: vec![operator], ..NodeState::default() };
     Manifest {
         format: FORMAT_VERSION,
@@ -268,7 +273,7 @@ fn cycle(store: &FakeStore, reported: &mut u64) -> Result<()> {
         if number == 1 {
             // Given up: its files are never named.
             let name = FileName { epoch: Epoch(epoch), generation, node: "x", operator: 0, table: "t", task: 0 };
-            let mut file = store.create(&log.directory().join(name.path()))?;
+            let mut file = store.create(&log.directory().join(name.path()), Access::Owner)?;
             file.write(b"left over")?;
             file.finish()?;
             epoch += 1;
@@ -367,7 +372,7 @@ fn a_checkpoint_under_way_is_left_alone() {
     let mut log = open(&store).unwrap();
     let generation = claim(&mut log).unwrap();
     let first = log.directory().join("data/1-1/first");
-    store.create(&first).unwrap().finish().unwrap();
+    store.create(&first, Access::Owner).unwrap().finish().unwrap();
     assert_eq!(log.collect_garbage(1).unwrap(), Collected::default());
     store.remove(&first).unwrap();
     full_checkpoint(&store, &mut log, 1, &[]).unwrap();
@@ -377,7 +382,7 @@ fn a_checkpoint_under_way_is_left_alone() {
     });
     let foreign = log.directory().join("data/notes/mine.txt");
     for path in under_way.iter().chain([&foreign]) {
-        store.create(path).unwrap().finish().unwrap();
+        store.create(path, Access::Owner).unwrap().finish().unwrap();
     }
     assert_eq!(log.collect_garbage(1).unwrap(), Collected::default());
     full_checkpoint(&store, &mut log, 3, &[]).unwrap();

@@ -1,0 +1,144 @@
+//! What rows mean in terms of the tables that they come from: the text by which a restart knows a query again.
+//!
+//! Names that a query gives are not in it, nor is the order of conditions: a query that was renamed or laid out anew
+//! means the same. Whatever decides which rows come to an operator, and what it computes of them, is in it.
+
+use std::collections::BTreeSet;
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+
+use crate::expressions::{Call, split, text};
+use crate::plan::nodes::{WINDOW_COLUMNS, as_watermark, as_window};
+use crate::stream::WATERMARK_COLUMN;
+
+/// The rows of a logical plan.
+#[derive(Debug, Clone)]
+pub struct Meaning {
+    from: String,
+    conditions: BTreeSet<String>,
+    /// Each column of the plan, over columns of tables.
+    columns: Vec<String>,
+}
+
+impl Meaning {
+    /// What the rows of a plan mean.
+    pub fn of(plan: &LogicalPlan) -> Self {
+        if let Some(watermark) = as_watermark(plan) {
+            let mut input = Self::of(&watermark.input);
+            input.columns.push(WATERMARK_COLUMN.to_owned());
+            return input;
+        }
+        if let Some(window) = as_window(plan) {
+            let input = Self::of(&window.input);
+            let known = window.input.schema().as_ref();
+            let column = |name: &str| match WINDOW_COLUMNS.contains(&name) {
+                true => name.to_owned(),
+                false => input.resolve(&Expr::Column(Column::new_unqualified(name)), known),
+            };
+            let columns = plan.schema().fields().iter().map(|field| column(field.name())).collect();
+            return Self {
+                from: format!("{} ON {} OF {}", window.window, column(&window.time), input.from),
+                columns,
+                ..input
+            };
+        }
+        match plan {
+            LogicalPlan::TableScan(scan) => {
+                let columns = plan.schema().fields().iter().map(|field| field.name().clone()).collect();
+                Self { from: scan.table_name.table().to_owned(), conditions: BTreeSet::new(), columns }
+            }
+            LogicalPlan::Projection(projection) => {
+                let input = Self::of(&projection.input);
+                let known = projection.input.schema();
+                Self { columns: projection.expr.iter().map(|column| input.resolve(column, known)).collect(), ..input }
+            }
+            LogicalPlan::Filter(filter) => {
+                let mut input = Self::of(&filter.input);
+                let mut parts = Vec::new();
+                split(&filter.predicate, &mut parts);
+                let conditions: Vec<String> =
+                    parts.into_iter().map(|part| input.resolve(part, filter.input.schema())).collect();
+                input.conditions.extend(conditions);
+                input
+            }
+            LogicalPlan::Aggregate(aggregate) => {
+                let input = Self::of(&aggregate.input);
+                let known = aggregate.input.schema();
+                let resolve = |expressions: &[Expr]| -> Vec<String> {
+                    expressions.iter().map(|expression| input.resolve(expression, known)).collect()
+                };
+                let (keys, calls) = (resolve(&aggregate.group_expr), resolve(&aggregate.aggr_expr));
+                let columns = [keys.as_slice(), &calls].concat();
+                // One row a key, whatever is computed of it.
+                let mut sorted = keys;
+                sorted.sort_unstable();
+                let from = format!("({} GROUP BY {})", input.select(&sorted), sorted.join(", "));
+                Self { from, conditions: BTreeSet::new(), columns }
+            }
+            LogicalPlan::Union(union) => {
+                let inputs: Vec<String> = union.inputs.iter().map(|input| Self::of(input).text()).collect();
+                Self::opaque(format!("({})", inputs.join(" UNION ALL ")), plan)
+            }
+            LogicalPlan::Values(values) => {
+                let rows = values.values.iter().map(|row| {
+                    let cells: Vec<String> = row.iter().map(text).collect();
+                    format!("({})", cells.join(", "))
+                });
+                Self::opaque(format!("(VALUES {})", rows.collect::<Vec<_>>().join(", ")), plan)
+            }
+            other => {
+                let inputs: Vec<String> = other.inputs().into_iter().map(|input| Self::of(input).text()).collect();
+                Self::opaque(format!("({} OF {})", other.display(), inputs.join(", ")), plan)
+            }
+        }
+    }
+
+    /// The rows with all their columns.
+    pub fn text(&self) -> String {
+        self.select(&self.columns)
+    }
+
+    /// The rows with these columns.
+    pub fn select(&self, columns: &[String]) -> String {
+        let mut out = format!("SELECT {} FROM {}", columns.join(", "), self.from);
+        for (index, condition) in self.conditions.iter().enumerate() {
+            out.push_str(if index == 0 { " WHERE " } else { " AND " });
+            out.push_str(condition);
+        }
+        out
+    }
+
+    /// An expression over the plan's columns, which `known` names, as one over columns of tables.
+    pub fn resolve(&self, expression: &Expr, known: &DFSchema) -> String {
+        let resolved = expression.clone().transform_up(|inner| {
+            let text = match &inner {
+                Expr::Column(column) => {
+                    let index = known.maybe_index_of_column(column);
+                    let index = index.or_else(|| known.index_of_column_by_name(None, &column.name));
+                    index.and_then(|index| self.columns.get(index)).cloned()
+                }
+                // Its arguments are resolved already. What its text leaves out, such as a unit, is put behind it.
+                Expr::ScalarFunction(function) => Call::of(&function.func)
+                    .filter(|call| call.detail.is_empty() && !call.parameters.is_empty())
+                    .map(|call| {
+                        let parameters: Vec<String> = call.parameters.iter().map(i64::to_string).collect();
+                        format!("{} [{}]", text(&inner), parameters.join(", "))
+                    }),
+                _ => None,
+            };
+            Ok(match text {
+                Some(text) => Transformed::yes(Expr::Column(Column::new_unqualified(text))),
+                None => Transformed::no(inner),
+            })
+        });
+        resolved.map_or_else(|_| text(expression), |resolved| text(&resolved.data))
+    }
+
+    /// Rows whose columns only have numbers.
+    fn opaque(from: String, plan: &LogicalPlan) -> Self {
+        let columns = (1..=plan.schema().fields().len()).map(|number| format!("${number}")).collect();
+        Self { from, conditions: BTreeSet::new(), columns }
+    }
+}

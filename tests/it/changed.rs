@@ -1,0 +1,195 @@
+//! A job that goes on with another text: refused by the name of the operator where its state would mean something
+//! else, and gone on with where only names and layout differ.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use beadline::connectors::World;
+use beadline::error::{Blame, Error, Result};
+use beadline::session::{JobHandle, Notice, Outcome, Session};
+use beadline::storage::{FakeStore, Store};
+
+use crate::simulated::{assert_same, published, runtime, soon, world};
+
+/// A window query behind a view, with a computed rowtime, a filter and a late table.
+const WINDOWS: &str = "
+CREATE TABLE rides (id BIGINT, city STRING, fare BIGINT, started BIGINT,
+  ts AS TO_TIMESTAMP_LTZ(started, 3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '/in/rides.csv', 'format' = 'csv');
+CREATE TABLE totals (starts TIMESTAMP(3), city STRING, n BIGINT, total BIGINT)
+WITH ('connector' = 'filesystem', 'path' = '/out/totals', 'format' = 'csv');
+CREATE VIEW paid AS SELECT city AS town, fare * 2 AS price, ts FROM rides WHERE fare > 1 AND id >= 0;
+INSERT INTO totals
+SELECT window_start, town, COUNT(*) AS n, SUM(price) AS total
+FROM TUMBLE(TABLE paid, DESCRIPTOR(ts), INTERVAL '10' SECOND)
+WHERE town <> 'Rome'
+GROUP BY window_start, window_end, town;";
+
+/// Rows that only pass through.
+const PASSING: &str = "
+CREATE TABLE rides (id BIGINT, city STRING, fare BIGINT, started BIGINT)
+WITH ('connector' = 'filesystem', 'path' = '/in/rides.csv', 'format' = 'csv');
+CREATE TABLE totals (city STRING, n BIGINT)
+WITH ('connector' = 'filesystem', 'path' = '/out/totals', 'format' = 'csv');
+INSERT INTO totals SELECT city, fare FROM rides WHERE fare > 1;";
+
+/// An updating query: what is written may be taken back.
+const UPDATING: &str = "
+CREATE TABLE rides (id BIGINT, city STRING, fare BIGINT, started BIGINT)
+WITH ('connector' = 'filesystem', 'path' = '/in/rides.csv', 'format' = 'csv');
+CREATE TABLE totals (city STRING, n BIGINT) WITH ('connector' = 'blackhole');
+INSERT INTO totals SELECT city, SUM(fare) AS total FROM rides GROUP BY city HAVING SUM(fare) > 1;";
+
+/// Nothing but given rows.
+const GIVEN: &str = "
+CREATE TABLE totals (n BIGINT) WITH ('connector' = 'filesystem', 'path' = '/out/totals', 'format' = 'csv');
+INSERT INTO totals SELECT v FROM (VALUES (1), (2)) AS given (v);";
+
+fn disk() -> FakeStore {
+    let store = FakeStore::new();
+    let rows: String =
+        (0..400).map(|id| format!("{id},{},{},{}\n", ["Oslo", "Bonn", "Rome"][id % 3], id % 7, id * 500)).collect();
+    store.put_if_absent(Path::new("/in/rides.csv"), rows.as_bytes()).expect("room for the input");
+    store
+}
+
+type Said = Arc<Mutex<Vec<String>>>;
+
+async fn begin(store: &FakeStore, script: &str, said: &Said) -> Result<JobHandle> {
+    let listener = Arc::clone(said);
+    let world: World = world(store, false);
+    let mut session = Session::in_world(world).with_seed(1).with_notices(Arc::new(move |notice| {
+        if let Notice::Note(text) = notice {
+            listener.lock().expect("nobody panics with it").push(text);
+        }
+    }));
+    for (key, value) in [
+        ("pipeline.name", "changed"),
+        ("execution.checkpointing.dir", "/checkpoints"),
+        ("parallelism.default", "2"),
+        ("beadline.checkpoint.every-rows", "40"),
+    ] {
+        session.settings_mut().set(key, value)?;
+    }
+    match session.sql(script).await? {
+        Outcome::Job(job) => Ok(job),
+        _ => Err(Error::bug("an INSERT is a job")),
+    }
+}
+
+fn run(store: &FakeStore, script: &str) -> Result<Vec<String>> {
+    let said = Said::default();
+    runtime().block_on(soon(async { begin(store, script, &said).await?.wait().await }))?;
+    let said = said.lock().expect("nobody panics with it").clone();
+    Ok(said)
+}
+
+/// A disk on which the job was left half way, as a kill would.
+fn killed(script: &str) -> FakeStore {
+    let store = disk();
+    runtime().block_on(soon(async {
+        let job = begin(&store, script, &Said::default()).await.expect("it starts");
+        // One that is through by then is refused just the same.
+        for _ in 0..4 {
+            let _ = job.checkpoint().await;
+        }
+    }));
+    store.restart();
+    store
+}
+
+fn changed(script: &str, changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(script.to_owned(), |script, (from, to)| {
+        assert!(script.contains(from), "{from} is not in the script");
+        script.replace(from, to)
+    })
+}
+
+fn copy(store: &FakeStore) -> FakeStore {
+    let copy = FakeStore::new();
+    for (path, bytes) in store.files() {
+        copy.put_if_absent(&path, &bytes).expect("room for a copy");
+    }
+    copy
+}
+
+#[test]
+fn what_would_mean_something_else_is_refused_by_the_operators_name() {
+    let window = "GlobalWindowAggregate";
+    for (script, operator, reason, changes) in [
+        (WINDOWS, window, "'Bonn'", &[("town <> 'Rome'", "town <> 'Bonn'")][..]),
+        (WINDOWS, window, "WHERE", &[("WHERE town <> 'Rome'", "")]),
+        (WINDOWS, window, "fare > CAST(2 ", &[("fare > 1", "fare > 2")]),
+        (WINDOWS, window, "fare * CAST(3 ", &[("fare * 2", "fare * 3")]),
+        (WINDOWS, window, "SUM(id)", &[("SUM(price)", "SUM(id)"), ("AS price,", "AS price, id,")]),
+        (WINDOWS, window, "AVG", &[("SUM(price)", "AVG(price)")]),
+        (WINDOWS, window, "[20 s]", &[("INTERVAL '10' SECOND", "INTERVAL '20' SECOND")]),
+        (WINDOWS, window, "CAST(id AS", &[("city AS town", "CAST(id AS STRING) AS town")]),
+        (WINDOWS, "Source", "INTERVAL '6' SECOND", &[("INTERVAL '5' SECOND", "INTERVAL '6' SECOND")]),
+        (
+            WINDOWS,
+            "Source",
+            "started + CAST(1 ",
+            &[("TO_TIMESTAMP_LTZ(started, 3)", "TO_TIMESTAMP_LTZ(started + 1, 3)")],
+        ),
+        (PASSING, "Source", "/in/other.csv", &[("/in/rides.csv", "/in/other.csv")]),
+        (UPDATING, "GroupAggregate", "SUM(id)", &[("SUM(fare) AS", "SUM(id) AS")]),
+        (UPDATING, "Sink", "2", &[("> 1", "> 2")]),
+        (GIVEN, "Source", "(3)", &[("(2)", "(3)")]),
+    ] {
+        let store = killed(script);
+        store.put_if_absent(Path::new("/in/other.csv"), b"").expect("room for a file");
+        let before = store.files();
+        let error = run(&store, &changed(script, changes)).expect_err("a changed query is refused");
+        let text = error.to_string();
+        assert_eq!(error.blame(), Blame::Query, "{changes:?}: {text}");
+        assert!(text.contains(operator) && text.contains(reason), "{changes:?}: {text}");
+        assert!(text.contains("it was: ") && text.contains("--fresh"), "{changes:?}: {text}");
+        assert!(store.files() == before, "{changes:?}: a refused start has left a trace");
+    }
+}
+
+#[test]
+fn names_and_layout_may_change() {
+    let expected = {
+        let store = disk();
+        run(&store, WINDOWS).expect("it runs");
+        published(&store)
+    };
+    let store = killed(WINDOWS);
+    for changes in [
+        &[][..],
+        &[("COUNT(*) AS n", "COUNT(*) AS rides"), ("AS total\nFROM", "AS money\nFROM")],
+        &[("town", "place"), ("price", "doubled"), ("paid", "that_paid")],
+        &[("fare > 1 AND id >= 0", "id >= 0\n  AND (fare > 1)"), ("SELECT window_start", "select  window_start")],
+        &[("GROUP BY window_start, window_end, town", "GROUP BY town, window_end, window_start")],
+        &[
+            ("TABLE paid", "TABLE narrow"),
+            ("INSERT INTO", "CREATE VIEW narrow AS SELECT ts, price, town FROM paid; INSERT INTO"),
+        ],
+    ] {
+        let store = copy(&store);
+        let said = run(&store, &changed(WINDOWS, changes)).unwrap_or_else(|error| panic!("{changes:?}: {error}"));
+        assert!(said.iter().any(|text| text.starts_with("resumed")), "{changes:?}: {said:?}");
+        assert!(!said.iter().any(|text| text.contains("has changed")), "{changes:?}: {said:?}");
+        assert_same(&published(&store), &expected, &format!("{changes:?}"));
+    }
+}
+
+/// Where nothing is remembered, rows from here on follow the new query, and somebody says so.
+#[test]
+fn behind_the_last_state_a_query_may_change_and_says_so() {
+    for (script, changes) in [
+        (PASSING, &[("fare > 1", "fare > 2")][..]),
+        (PASSING, &[("SELECT city, fare", "SELECT UPPER(city), fare")]),
+        (WINDOWS, &[("window_end, town;", "window_end, town HAVING COUNT(*) > 2;")]),
+        (WINDOWS, &[("SELECT window_start, town", "SELECT window_end, town")]),
+    ] {
+        let store = killed(script);
+        let said = run(&store, &changed(script, changes)).unwrap_or_else(|error| panic!("{changes:?}: {error}"));
+        assert!(said.iter().any(|text| text.contains("has changed")), "{changes:?}: {said:?}");
+        let resumed: PathBuf = "/out/totals".into();
+        assert!(store.files().keys().any(|path| path.starts_with(&resumed)), "{changes:?}");
+    }
+}
