@@ -3,6 +3,7 @@
 --
 -- The seed makes the random numbers the same in every run. Rows are printed as the minutes become complete, and all
 -- readings go to `blackhole`, which takes any load and forgets it. Change the WITH clause, and the rest stays.
+-- Run it again, and it says that it has finished; with --fresh it starts over.
 --
 -- verify: parallelism batch at-least-once
 -- golden: stdout 35 rows

@@ -63,6 +63,15 @@ fn change(line: &str) -> (bool, String) {
     (true, line.to_owned())
 }
 
+/// Fails with the rows that only one side has.
+fn assert_rows(left: &[String], right: &[String], about: &str) {
+    let only = |these: &[String], those: &[String]| {
+        let missing = these.iter().filter(|row| !those.contains(row)).take(5).cloned().collect::<Vec<_>>();
+        format!("{} rows, such as {missing:#?}", these.len())
+    };
+    assert!(left == right, "{about}\nleft: {}\nright: {}", only(left, right), only(right, left));
+}
+
 fn check(query: &QueryFile, variant: &Variant, expected: &Answer) {
     let (_, answer) = run(query, variant);
     assert_eq!(&answer, expected, "{} with {variant:?}", query.name());
@@ -112,15 +121,17 @@ fn check_batch(query: &QueryFile, variant: &Variant, stream: &(Scratch, Answer))
             assert_eq!(batch.tables.get(table), Some(&Vec::new()), "{about}: {table}");
         } else if let Some(sql) = query.with_late.get(table) {
             let added_back = scratch.select(query, sql);
-            assert_eq!(added_back, batch_scratch.select(query, &format!("SELECT * FROM {table}")), "{about}: {table}");
+            let counted = batch_scratch.select(query, &format!("SELECT * FROM {table}"));
+            assert_rows(&added_back, &counted, &format!("{about}: {table}"));
         } else {
-            assert_eq!(Some(rows), batch.tables.get(table), "{about}: {table}");
+            let others = batch.tables.get(table).unwrap_or_else(|| panic!("{about}: no {table}"));
+            assert_rows(rows, others, &format!("{about}: {table}"));
         }
     }
     assert_eq!(expected.tables.len(), batch.tables.len(), "{about}: tables");
     // What is shown at the end of a query with late rows is about those.
     if late.is_empty() {
-        assert_eq!(expected.stdout, batch.stdout, "{about}: standard output");
+        assert_rows(&expected.stdout, &batch.stdout, &format!("{about}: standard output"));
     }
 }
 
@@ -186,8 +197,9 @@ fn every_query_has_its_golden_figures() {
         let folder = checkout().join("tests/golden").join(query.name());
         for (table, rows) in &tables {
             let Ok(text) = std::fs::read_to_string(folder.join(table)) else { continue };
-            let expected: Vec<&str> = text.lines().collect();
-            assert_eq!(rows, &expected, "{}: {table}", query.name());
+            let expected: Vec<String> = text.lines().map(str::to_owned).collect();
+            let about = format!("{}: {table} (left) and tests/golden (right)", query.name());
+            assert_rows(rows, &expected, &about);
         }
     }
 }
