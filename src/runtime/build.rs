@@ -23,7 +23,7 @@ use crate::connectors::{JobIdentity, SinkTask as SinkTaskContext, World};
 use crate::error::{Error, Result};
 use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
 use crate::state::{Manifest, NodeState, OperatorState, SnapshotReader, TableSpec, key_range, read_table};
-use crate::stream::{Counters, EventTime};
+use crate::stream::{Counter, Counters, EventTime};
 
 /// A running job's parts before they run.
 pub struct BuiltJob {
@@ -55,6 +55,7 @@ pub fn tasks_of(node: &Node, config: &JobConfig) -> usize {
 
 /// Builds all tasks; state is read here, before any of them runs.
 pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
+    environment.figures.begin_attempt();
     let mut wiring = Wiring::new(environment)?;
     let mut job = BuiltJob { tasks: Vec::new(), sources: Vec::new() };
     for (index, node) in environment.plan.nodes.iter().enumerate() {
@@ -159,12 +160,14 @@ fn source_task(
     // Bounded input always goes on: that it takes a while says something of this machine and nothing of the rows.
     let idle_timeout = (source.idle_timeout_ms > 0 && !source.factory.is_bounded())
         .then(|| std::time::Duration::from_millis(source.idle_timeout_ms));
+    let counters = state.and_then(|state| state.counters.get("source")).cloned().unwrap_or_default();
+    status.restore_source(&counters);
     Ok(SourceTask {
         operator: described(node),
         source: source.factory.open(&source.projection, batch_rows, environment.world)?,
         preparation: Arc::new(Preparation::new(source.clone(), &node.schema)),
         restored: state.map(|state| state.splits.clone()),
-        counters: state.and_then(|state| state.counters.get("source")).cloned().unwrap_or_default(),
+        counters,
         is_bounded: source.factory.is_bounded(),
         idle_timeout,
         workers: config.parallelism,
@@ -194,6 +197,7 @@ async fn chain_task(
         chain.load(readers)?;
         if id.task == 0 {
             chain.load_counters(&state.counters);
+            status.late(chain.count_of(Counter::NumLateRecordsDropped));
         }
     }
     let watermark = restored_watermark(state);
@@ -270,7 +274,10 @@ fn sink_task(
         Some(state) if id.task == 0 => state.counters.get("sink").cloned().unwrap_or_default(),
         _ => Counters::default(),
     };
-    let writes_late_rows = reads_late_output(environment.plan, node);
+    let is_late = reads_late_output(environment.plan, node);
+    if !is_late {
+        status.restore_sink(&counters);
+    }
     Ok(SinkTask {
         operator: described(node),
         writer: sink.factory.writer(&context, environment.world)?,
@@ -279,7 +286,7 @@ fn sink_task(
         counters,
         events: environment.events.clone(),
         status,
-        is_late: writes_late_rows,
+        is_late,
         id,
     })
 }

@@ -84,6 +84,11 @@ impl Chain {
         }
     }
 
+    /// The sum of all operators' counts.
+    pub fn count_of(&self, counter: Counter) -> u64 {
+        self.links.iter().map(|link| link.counters.get(counter)).sum()
+    }
+
     /// Counts by operator.
     pub fn counters(&self) -> BTreeMap<String, Counters> {
         self.links.iter().map(|link| (link.name.clone(), link.counters.clone())).collect()

@@ -1,36 +1,39 @@
 //! What can be seen of a running job from outside: rows, late rows, watermarks, pauses. Written by tasks without a
 //! lock, read by whoever holds the job's handle.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::stream::{Epoch, EventTime};
+use crate::stream::{Counter, Counters, Epoch, EventTime};
 
 /// One task's figures.
 #[derive(Debug)]
 pub struct TaskStatus {
     job: Arc<JobFigures>,
-    /// Whether the task is a source: the job's watermark is that of its sources.
-    is_source: bool,
+    /// Of a source: the watermark that it has sent. The job's is the least of them.
+    watermark_ms: Option<Arc<AtomicI64>>,
     /// Bytes of state, as last reported.
     state_bytes: AtomicU64,
 }
 
-/// The job's figures since this process started it.
+/// The job's figures: rows since its first start, as far as checkpoints carry them on; the rest since this process
+/// started it.
 #[derive(Debug)]
 pub struct JobFigures {
     rows_in: AtomicU64,
     bytes_in: AtomicU64,
     rows_out: AtomicU64,
     rows_late: AtomicU64,
+    pairs_partially_late: AtomicU64,
     rows_skipped: AtomicU64,
     state_bytes: AtomicU64,
     checkpoints: AtomicU64,
     pause_max_us: AtomicU64,
-    watermark_ms: AtomicI64,
+    /// One a source task of the present attempt; locked to add one and to read them.
+    watermarks_ms: Mutex<Vec<Arc<AtomicI64>>>,
     is_stopping: AtomicBool,
     is_restarting: AtomicBool,
     /// The last complete checkpoint.
@@ -44,11 +47,12 @@ impl Default for JobFigures {
             bytes_in: AtomicU64::new(0),
             rows_out: AtomicU64::new(0),
             rows_late: AtomicU64::new(0),
+            pairs_partially_late: AtomicU64::new(0),
             rows_skipped: AtomicU64::new(0),
             state_bytes: AtomicU64::new(0),
             checkpoints: AtomicU64::new(0),
             pause_max_us: AtomicU64::new(0),
-            watermark_ms: AtomicI64::new(EventTime::NONE.0),
+            watermarks_ms: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             is_restarting: AtomicBool::new(false),
             completed: watch::Sender::new(Epoch::ZERO),
@@ -67,6 +71,8 @@ pub struct Figures {
     pub rows_out: u64,
     /// Rows refused for their time.
     pub rows_late: u64,
+    /// (row, window) pairs that were closed, of rows with another window still open; up to date at barriers.
+    pub pairs_partially_late: u64,
     /// Rows that could not be read and were skipped.
     pub rows_skipped: u64,
     /// Bytes of state held in memory by all tasks.
@@ -75,7 +81,7 @@ pub struct Figures {
     pub checkpoints: u64,
     /// The longest that a task stood still to hand over its state.
     pub pause_max: Duration,
-    /// The watermark that the last source to move has sent.
+    /// The least watermark that a source task has sent.
     pub watermark: EventTime,
     pub is_stopping: bool,
     pub is_restarting: bool,
@@ -88,14 +94,28 @@ impl JobFigures {
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
             rows_out: self.rows_out.load(Ordering::Relaxed),
             rows_late: self.rows_late.load(Ordering::Relaxed),
+            pairs_partially_late: self.pairs_partially_late.load(Ordering::Relaxed),
             rows_skipped: self.rows_skipped.load(Ordering::Relaxed),
             state_bytes: self.state_bytes.load(Ordering::Relaxed),
             checkpoints: self.checkpoints.load(Ordering::Relaxed),
             pause_max: Duration::from_micros(self.pause_max_us.load(Ordering::Relaxed)),
-            watermark: EventTime(self.watermark_ms.load(Ordering::Relaxed)),
+            watermark: self.watermark(),
             is_stopping: self.is_stopping.load(Ordering::Relaxed),
             is_restarting: self.is_restarting.load(Ordering::Relaxed),
         }
+    }
+
+    /// The tasks are about to be built anew from a checkpoint, whose counters they bring with them.
+    pub fn begin_attempt(&self) {
+        let rows = [&self.rows_in, &self.bytes_in, &self.rows_out, &self.rows_late];
+        let rare = [&self.pairs_partially_late, &self.rows_skipped];
+        rows.into_iter().chain(rare).for_each(|figure| figure.store(0, Ordering::Relaxed));
+        self.watermarks_ms.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn watermark(&self) -> EventTime {
+        let sources = self.watermarks_ms.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.iter().map(|source| EventTime(source.load(Ordering::Relaxed))).min().unwrap_or(EventTime::NONE)
     }
 
     pub fn checkpoint_completed(&self, epoch: Epoch) {
@@ -124,7 +144,23 @@ impl JobFigures {
 
 impl TaskStatus {
     pub fn new(job: Arc<JobFigures>, is_source: bool) -> Self {
-        Self { job, is_source, state_bytes: AtomicU64::new(0) }
+        let watermark_ms = is_source.then(|| Arc::new(AtomicI64::new(EventTime::NONE.0)));
+        if let Some(watermark_ms) = &watermark_ms {
+            job.watermarks_ms.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(watermark_ms));
+        }
+        Self { job, watermark_ms, state_bytes: AtomicU64::new(0) }
+    }
+
+    /// Goes on from what a source had counted.
+    pub fn restore_source(&self, counters: &Counters) {
+        self.job.rows_in.fetch_add(counters.get(Counter::NumRecordsIn), Ordering::Relaxed);
+        self.job.bytes_in.fetch_add(counters.get(Counter::NumBytesIn), Ordering::Relaxed);
+        self.job.rows_skipped.fetch_add(counters.get(Counter::NumRecordsSkipped), Ordering::Relaxed);
+    }
+
+    /// Goes on from what a sink had counted.
+    pub fn restore_sink(&self, counters: &Counters) {
+        self.job.rows_out.fetch_add(counters.get(Counter::NumRecordsOut), Ordering::Relaxed);
     }
 
     /// Reports the task's bytes of state and returns those of the whole job.
@@ -146,8 +182,12 @@ impl TaskStatus {
         self.job.rows_out(rows);
     }
 
-    pub fn late(&self, rows: usize) {
-        self.job.rows_late.fetch_add(rows as u64, Ordering::Relaxed);
+    pub fn late(&self, rows: u64) {
+        self.job.rows_late.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub fn partially_late(&self, pairs: u64) {
+        self.job.pairs_partially_late.fetch_add(pairs, Ordering::Relaxed);
     }
 
     pub fn skipped(&self, rows: usize) {
@@ -155,8 +195,8 @@ impl TaskStatus {
     }
 
     pub fn watermark(&self, time: EventTime) {
-        if self.is_source {
-            self.job.watermark_ms.store(time.0, Ordering::Relaxed);
+        if let Some(watermark_ms) = &self.watermark_ms {
+            watermark_ms.store(time.0, Ordering::Relaxed);
         }
     }
 

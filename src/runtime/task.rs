@@ -12,7 +12,7 @@ use crate::failpoint;
 use crate::operators::Flush;
 use crate::plan::Output;
 use crate::runtime::status::TaskStatus;
-use crate::stream::{Barrier, Changes, Clock, EventTime, Message, ProcTime};
+use crate::stream::{Barrier, Changes, Clock, Counter, EventTime, Message, ProcTime};
 
 /// One running copy of a chain.
 pub struct ChainTask {
@@ -36,6 +36,8 @@ pub struct ChainTask {
     ended_ports: usize,
     /// Since the state was last measured.
     batches: usize,
+    /// How many partially late pairs the job's figures know of.
+    pairs_reported: u64,
 }
 
 /// Batches between two looks at the bytes of state.
@@ -72,6 +74,7 @@ impl ChainTask {
             emitted: Emitted::default(),
             ended_ports: 0,
             batches: 0,
+            pairs_reported: 0,
         }
     }
 
@@ -162,6 +165,8 @@ impl ChainTask {
     /// Adds up the state of the job and fails when it is more than is allowed.
     fn measure(&mut self) -> Result<()> {
         self.batches = 0;
+        let pairs = self.chain.count_of(Counter::WindowPairsPartiallyLate);
+        self.status.partially_late(pairs - std::mem::replace(&mut self.pairs_reported, pairs));
         let own = self.chain.state_bytes();
         let all = self.status.state(own);
         match self.memory_limit {
@@ -211,7 +216,7 @@ impl ChainTask {
             self.outputs.rows(Output::Main, rows).await?;
         }
         for (operator, rows) in std::mem::take(&mut self.emitted.late) {
-            self.status.late(rows.num_rows());
+            self.status.late(rows.num_rows() as u64);
             self.outputs.rows(Output::Late(operator), Changes::inserts(rows)).await?;
         }
         Ok(())

@@ -16,7 +16,7 @@ use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
 use crate::runtime::{self, Command, Figures, JobConfig, JobFigures};
-use crate::stream::{Changes, Clock, Counter, Epoch};
+use crate::stream::{Changes, Clock, Epoch};
 
 /// A streaming job.
 pub struct StreamingJob {
@@ -60,7 +60,7 @@ impl StreamingJob {
             rows_in: figures.rows_in,
             rows_out: figures.rows_out,
             late: figures.rows_late,
-            partially_late: 0,
+            partially_late: figures.pairs_partially_late,
             skipped: figures.rows_skipped,
             bytes_in: figures.bytes_in,
             bytes_total: None,
@@ -122,12 +122,7 @@ impl RunningJob for StreamingJob {
             runtime::Ending::AlreadyFinished => Ending::AlreadyFinished,
             runtime::Ending::Stopped { epoch, resumable } => Ending::Stopped { at: resumable.then_some(epoch) },
         };
-        let mut status = self.status_of(self.figures.read(), JobState::Ended);
-        let of_all = |counter: Counter| -> u64 {
-            summary.counters.values().flat_map(|node| node.values()).map(|counters| counters.get(counter)).sum()
-        };
-        let pairs = of_all(Counter::WindowPairsPartiallyLate);
-        status.partially_late = pairs;
+        let status = self.status_of(self.figures.read(), JobState::Ended);
         Ok(JobSummary { ending, status })
     }
 }

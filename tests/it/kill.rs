@@ -54,8 +54,15 @@ fn kill_and_resume(place: &str, visit: usize, twice: bool) -> bool {
         let second = Variant { failpoint: Some("restore.sink.fenced:1".to_owned()), ..quick() };
         scratch.run(&late_flights(), &second);
     }
-    scratch.run_well(&late_flights(), &quick());
+    let last = scratch.run_well(&late_flights(), &quick());
     assert_eq!(scratch.published(), expected, "killed at {place}:{visit}");
+    let said = String::from_utf8_lossy(&last.stderr);
+    if said.contains("resumed job") {
+        // The figures are those of all runs together: every row once.
+        for figure in ["373 rows", "6,064 in", "late 194"] {
+            assert!(said.contains(figure), "killed at {place}:{visit}: no `{figure}` in\n{said}");
+        }
+    }
     killed
 }
 
