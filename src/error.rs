@@ -76,14 +76,24 @@ impl Error {
         Self::new(Blame::Fenced, message).with_id("BL-JOB-FENCED")
     }
 
-    /// An operating-system error met while doing `what`; interrupted and timed-out calls may be retried.
+    /// An operating-system error met while doing `what`; what may pass by itself, or once somebody has made room, may be
+    /// retried.
     pub fn io(what: impl fmt::Display, source: &std::io::Error) -> Self {
         use std::io::ErrorKind;
         let retryable = matches!(
             source.kind(),
-            ErrorKind::Interrupted | ErrorKind::TimedOut | ErrorKind::WouldBlock | ErrorKind::ResourceBusy
+            ErrorKind::Interrupted
+                | ErrorKind::TimedOut
+                | ErrorKind::WouldBlock
+                | ErrorKind::ResourceBusy
+                | ErrorKind::StorageFull
+                | ErrorKind::QuotaExceeded
         );
-        Self::new(Blame::World { retryable }, format!("{what}: {source}"))
+        let error = Self::new(Blame::World { retryable }, format!("{what}: {source}"));
+        match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => error.with_help("make room on that disk"),
+            _ => error,
+        }
     }
 
     fn new(blame: Blame, message: impl Into<String>) -> Self {
@@ -195,6 +205,13 @@ mod tests {
         assert_eq!(error.to_string(), "write a.parquet: no space [BL-X]\n  help: free some");
         assert!(!error.is_retryable());
         assert!(Error::transient("later").is_retryable());
+    }
+
+    #[test]
+    fn a_full_disk_may_be_emptied() {
+        let full = Error::io("write a", &std::io::ErrorKind::StorageFull.into());
+        assert!(full.is_retryable() && full.to_string().contains("make room"), "{full}");
+        assert!(!Error::io("write a", &std::io::ErrorKind::PermissionDenied.into()).is_retryable());
     }
 
     #[test]

@@ -195,6 +195,10 @@ pub trait SinkFactory: Debug + Send + Sync {
     fn writer(&self, task: &SinkTask, world: &World) -> Result<Box<dyn SinkWriter>>;
     /// The one committer of this sink; needs no writer, so that any process can finish the work.
     fn committer(&self, job: &JobIdentity, world: &World) -> Result<Box<dyn Committer>>;
+    /// Says what stands here already and is not of this job: nobody touches it, but readers will see both.
+    fn strangers(&self, _job: &JobIdentity, _world: &World) -> Result<Option<String>> {
+        Ok(None)
+    }
     /// Removes what the given lineage made public here, and says how much; for `--fresh`.
     fn remove_published(&self, job: &JobIdentity, world: &World) -> Result<usize>;
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::chain::Chain;
 use super::channel::{Receiver, Sender, channel};
-use super::config::JobConfig;
+use super::config::{JobConfig, Notices};
 use super::driver::{Events, operators_of};
 use super::exchange::{OutputEdge, Outputs};
 use super::inputs::{Inputs, Origin};
@@ -41,6 +41,7 @@ pub struct Environment<'a> {
     pub world: &'a World,
     pub events: Events,
     pub figures: Arc<JobFigures>,
+    pub notices: &'a Notices,
     /// What the tasks go on from.
     pub base: Option<&'a Manifest>,
 }
@@ -177,6 +178,7 @@ fn source_task(
         events: environment.events.clone(),
         clock: Arc::clone(&environment.world.clock),
         status,
+        notices: Arc::clone(environment.notices),
         id,
     })
 }

@@ -6,7 +6,7 @@
 //!     └──────────────── barrier into the sources ◀────────┘
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,9 +26,9 @@ use crate::checkpoint::{
     TaskId, base_manifest, current_lineage, former_lineages, recover,
 };
 use crate::connectors::{Committable, Committer, JobIdentity, SinkFactory, World};
-use crate::error::{Error, Result};
+use crate::error::{Blame, Error, Result};
 use crate::plan::{NodeKind, StreamPlan};
-use crate::state::{Claim, FORMAT_VERSION, JobLog, LogEntry, Manifest};
+use crate::state::{Claim, FORMAT_VERSION, JobLog, LogEntry, Manifest, Wreck};
 use crate::stream::{BarrierKind, Counters, Epoch, Generation};
 
 /// Events that may wait for the driver.
@@ -99,7 +99,11 @@ impl Attempt<'_> {
                     return Ok(JobSummary { ending: Ending::AlreadyFinished, counters: BTreeMap::new() });
                 }
             },
-            None => self.ephemeral(),
+            None => {
+                let start = self.ephemeral();
+                self.mention_strangers(&start.base).await?;
+                start
+            }
         };
         let directory = start.log.as_ref().map(|log| lock(log).directory().to_owned());
         let identity = JobIdentity {
@@ -118,6 +122,7 @@ impl Attempt<'_> {
             world: self.world,
             events: Events(sender),
             figures: Arc::clone(&self.figures),
+            notices: self.notices,
             base: start.resumed.then_some(&start.base),
         };
         let built = build(&environment).await?;
@@ -135,7 +140,11 @@ impl Attempt<'_> {
         let plan = describe(self.plan, self.config.max_parallelism);
         let (fresh, parallelism, new_lineage) = (self.fresh, self.config.parallelism, self.config.new_lineage.clone());
         let claim = move || -> Result<TakenOver> {
-            let mut log = JobLog::open(store, &path, &job)?;
+            let (mut log, wreck) = match fresh {
+                true => JobLog::open_anew(store, &path, &job),
+                false => JobLog::open(store, &path, &job).map(|log| (log, None)),
+            }
+            .map_err(in_checkpoints)?;
             let (mut resumed, mut changed) = (None, Vec::new());
             let claimed = log.claim(|entries, generation| {
                 let lineage = match recover(entries, &plan, fresh) {
@@ -160,23 +169,33 @@ impl Attempt<'_> {
                 let (job, sinks) = (job.clone(), plan.sinks.clone());
                 Ok(Some(Claim { format: FORMAT_VERSION, job, lineage, generation, parallelism, sinks }))
             })?;
-            let Some(claim) = claimed else { return Ok((None, changed)) };
-            let former = former_lineages(&log.entries(), &claim.lineage);
+            let Some(claim) = claimed else { return Ok(TakenOver { start: None, changed }) };
+            let mut former = former_lineages(&log.entries(), &claim.lineage);
+            let lost = wreck.iter().flat_map(|wreck| &wreck.lineages);
+            former.extend(lost.map(|lineage| Claim { lineage: lineage.clone(), ..claim.clone() }));
             let is_resumed = resumed.is_some();
             let pending = resumed.as_ref().map_or_else(Vec::new, |manifest| manifest.pending.clone());
             let base = base_manifest(&claim, plan.max_parallelism, resumed);
             let start = Start { base, pending, log: Some(Arc::new(Mutex::new(log))), resumed: is_resumed };
-            Ok((Some((start, former)), changed))
+            Ok(TakenOver { start: Some((start, former, wreck)), changed })
         };
-        let (claimed, changed) = self.world.blocking.call(claim).await??;
+        let TakenOver { start, changed } = self.world.blocking.call(claim).await??;
         for sink in changed {
             (self.notices)(format!(
                 "the query of {sink} has changed where nothing is remembered: what it has written stays as it is, and \
                  only rows from here on follow the new query. --fresh starts over"
             ));
         }
-        let Some((start, former)) = claimed else { return Ok(None) };
+        let Some((start, former, wreck)) = start else { return Ok(None) };
         self.clear(&former).await?;
+        if let (Some(wreck), Some(log)) = (wreck, &start.log) {
+            (self.notices)(format!("began anew in spite of a damaged log: {}", wreck.damage.message()));
+            let log = Arc::clone(log);
+            self.world.blocking.call(move || lock(&log).clear_away(&wreck)).await??;
+        }
+        if !start.resumed {
+            self.mention_strangers(&start.base).await?;
+        }
         Ok(Some(start))
     }
 
@@ -193,6 +212,21 @@ impl Attempt<'_> {
         }
         if removed > 0 {
             (self.notices)(format!("removed {removed} published files of earlier runs of job {}", self.config.job));
+        }
+        Ok(())
+    }
+
+    /// Says what stands where the job is about to write for the first time, and is not its own: it is never touched.
+    async fn mention_strangers(&self, base: &Manifest) -> Result<()> {
+        let (job, lineage, generation) = (base.job.clone(), base.lineage.clone(), base.generation);
+        let identity = JobIdentity { job, lineage, generation };
+        let mut mentioned = BTreeSet::new();
+        for (_, factory) in sinks(self.plan) {
+            let (factory, identity, world) = (Arc::clone(factory), identity.clone(), self.world.clone());
+            mentioned.extend(self.world.blocking.call(move || factory.strangers(&identity, &world)).await??);
+        }
+        for strangers in mentioned {
+            (self.notices)(strangers);
         }
         Ok(())
     }
@@ -242,8 +276,13 @@ struct Start {
     resumed: bool,
 }
 
-/// A start, unless the job has finished, with the lineages that it has to clear away; and the sinks whose query is another.
-type TakenOver = (Option<(Start, Vec<Claim>)>, Vec<String>);
+/// What came of reading the log.
+struct TakenOver {
+    /// A start, unless the job has finished, with the lineages and what of the log it has to clear away.
+    start: Option<(Start, Vec<Claim>, Option<Wreck>)>,
+    /// The sinks whose query is another by now.
+    changed: Vec<String>,
+}
 
 type Committers = BTreeMap<String, Box<dyn Committer>>;
 
@@ -382,9 +421,22 @@ impl<'a> Driver<'a> {
             Err(error) => {
                 self.tasks.abort_all();
                 while error.id() != Some(STOP_TIMEOUT) && self.background.next().await.is_some() {}
-                Err(error)
+                Err(self.with_next_step(error))
             }
         }
+    }
+
+    /// Where the outside world failed the job, says what the next start will do. Errors with an id know better, but for
+    /// those of failed checkpoints.
+    fn with_next_step(&self, error: Error) -> Error {
+        let is_plain = error.id().is_none_or(|id| id.starts_with("BL-LIM-CKPT"));
+        if self.log.is_none() || !is_plain || !matches!(error.blame(), Blame::World { .. }) {
+            return error;
+        }
+        error.with_help(match self.last_completed {
+            Epoch::ZERO => "the same command starts the job again; nothing is public yet".to_owned(),
+            last => format!("the same command goes on from checkpoint {last}"),
+        })
     }
 
     /// Carries on until the last barrier is through and everything is committed; says whether a stop was asked for.
@@ -429,7 +481,12 @@ impl<'a> Driver<'a> {
                 self.counters.insert(task.clone(), part.counters.clone());
             }
             let actions = self.coordinator.step(self.attempt.world.clock.elapsed(), event);
+            let fails = actions.iter().any(|action| matches!(action, Action::Fail(_)));
             for action in actions {
+                // The failure tells the same, once.
+                if fails && matches!(action, Action::Aborted { .. }) {
+                    continue;
+                }
                 if self.act(action)? {
                     return Ok(stopping);
                 }
@@ -621,6 +678,16 @@ async fn commit(committers: &mut Committers, committables: &[serde_json::Value])
         }
     }
     Ok(())
+}
+
+/// Says what a directory is for that cannot be used.
+fn in_checkpoints(error: Error) -> Error {
+    match (error.blame(), error.id()) {
+        (Blame::World { .. }, None) => error
+            .context("checkpoints")
+            .with_help("SET 'execution.checkpointing.dir' to a directory in which files can be made"),
+        _ => error,
+    }
 }
 
 fn lock(log: &Mutex<JobLog>) -> std::sync::MutexGuard<'_, JobLog> {

@@ -8,7 +8,7 @@ use super::inputs::{InputEvent, Inputs};
 use super::status::TaskStatus;
 use crate::checkpoint::{Event, OperatorPart, TaskId, TaskPart};
 use crate::connectors::SinkWriter;
-use crate::error::{Error, Result};
+use crate::error::{Blame, Error, Result};
 use crate::failpoint;
 use crate::plan::SinkNode;
 use crate::stream::{Barrier, Changes, Counter, Counters};
@@ -30,7 +30,15 @@ pub struct SinkTask {
 
 impl SinkTask {
     /// Runs until the last barrier, or until the inputs are gone.
-    pub async fn run(mut self) -> Result<()> {
+    pub async fn run(self) -> Result<()> {
+        let table = self.node.table.clone();
+        self.work().await.map_err(|error| match error.blame() {
+            Blame::World { .. } => error.context(format_args!("table `{table}`")),
+            _ => error,
+        })
+    }
+
+    async fn work(mut self) -> Result<()> {
         loop {
             let event = match self.inputs.try_next() {
                 Some(event) => event?,

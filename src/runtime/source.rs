@@ -20,6 +20,7 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::config::Notices;
 use super::driver::Events;
 use super::exchange::Outputs;
 use super::status::TaskStatus;
@@ -64,6 +65,7 @@ pub struct SourceTask {
     pub events: Events,
     pub clock: Arc<dyn Clock>,
     pub status: Arc<TaskStatus>,
+    pub notices: Notices,
 }
 
 struct Running {
@@ -117,7 +119,10 @@ impl SourceTask {
     pub async fn run(mut self) -> Result<()> {
         let now = self.clock.elapsed();
         let splits: Vec<SplitRun> = match self.restored.take() {
-            Some(states) => states.into_iter().map(|(id, state)| SplitRun::restored(id, state, now)).collect(),
+            Some(states) => {
+                self.mention_newcomers(&states).await;
+                states.into_iter().map(|(id, state)| SplitRun::restored(id, state, now)).collect()
+            }
             None => {
                 let found = self.source.discover().await?;
                 found.into_iter().map(|split| SplitRun::new(split.id, split.start, now)).collect()
@@ -134,6 +139,26 @@ impl SourceTask {
             held_up: Duration::ZERO,
         };
         running.run().await
+    }
+}
+
+impl SourceTask {
+    /// Bounded input is what was there when the job began. Whatever came since is not read, which somebody has to say.
+    async fn mention_newcomers(&mut self, known: &BTreeMap<String, SplitState>) {
+        if !self.is_bounded {
+            return;
+        }
+        // What cannot be found any more is said when it is opened.
+        let found = self.source.discover().await.unwrap_or_default();
+        let newcomers: Vec<&str> =
+            found.iter().map(|split| split.id.0.as_str()).filter(|split| !known.contains_key(*split)).collect();
+        if let [first, others @ ..] = newcomers.as_slice() {
+            let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+            (self.notices)(format!(
+                "{first}{others} came after the job began, which reads only what was there then. --fresh starts over, \
+                 with all that is there now"
+            ));
+        }
     }
 }
 

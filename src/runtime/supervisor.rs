@@ -1,6 +1,7 @@
 //! Starts a job, and starts it again when the outside world failed it and the restart strategy allows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -104,9 +105,31 @@ async fn supervise(
             return Err(error);
         }
         restarts += 1;
-        notices(format!("job {} restarts ({restarts} of {attempts}) after: {error}", config.job));
+        notices(format!("job {} restarts ({restarts} of {attempts}) after: {}", config.job, error.message()));
         figures.restarting(true);
-        tokio::time::sleep(delay).await;
+        rest(delay, &figures, &mut commands).await;
         figures.restarting(false);
+    }
+}
+
+/// Waits before a restart. A stop does not wait: the next attempt takes its checkpoint at once.
+async fn rest(delay: Duration, figures: &JobFigures, commands: &mut mpsc::Receiver<Command>) {
+    if figures.read().is_stopping {
+        return;
+    }
+    let stop = async {
+        loop {
+            match commands.recv().await {
+                Some(Command::Stop) => return,
+                // The restarted job takes checkpoints anyhow.
+                Some(Command::Checkpoint) => {}
+                None => std::future::pending().await,
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stop => figures.stopping(),
+        () = tokio::time::sleep(delay) => {}
     }
 }

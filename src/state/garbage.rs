@@ -128,7 +128,7 @@ impl JobLog {
 }
 
 /// Reads the name of a directory `<epoch>-<generation>`.
-fn epoch_directory(path: &Path) -> Option<(Epoch, Generation)> {
+pub(super) fn epoch_directory(path: &Path) -> Option<(Epoch, Generation)> {
     let (epoch, generation) = path.file_name()?.to_str()?.split_once('-')?;
     Some((Epoch(epoch.parse().ok()?), Generation(generation.parse().ok()?)))
 }

@@ -32,6 +32,8 @@ pub struct JobLog {
     job: String,
     /// All entries there are by number; between them are gaps where old checkpoints were removed.
     pub(super) entries: BTreeMap<u64, Stored>,
+    /// Below what this start may write: numbers and generations of entries that could not be read.
+    pub(super) floor: (u64, Generation),
     /// Set once this process has claimed the job.
     pub(super) owner: Option<Generation>,
     _lock: Box<dyn Lock>,
@@ -48,6 +50,14 @@ impl JobLog {
     /// Locks the log of `job` below `directory` and reads it. Refuses when another process holds it, and when an
     /// entry is damaged or missing.
     pub fn open(store: Arc<dyn Store>, directory: &Path, job: &str) -> Result<Self> {
+        let mut log = Self::locked(store, directory, job)?;
+        log.read_all()?;
+        failpoint::hit("restore.manifest.read");
+        Ok(log)
+    }
+
+    /// The log before it is read.
+    pub(super) fn locked(store: Arc<dyn Store>, directory: &Path, job: &str) -> Result<Self> {
         let directory = directory.join(path_name(job));
         let Some(lock) = store.lock(&directory.join("log/lock"))? else {
             return Err(Error::world(format!(
@@ -57,11 +67,8 @@ impl JobLog {
             .with_id("BL-JOB-LOCKED")
             .with_help("stop that process first, or give this query another 'pipeline.name'"));
         };
-        let mut log =
-            Self { store, directory, job: job.to_owned(), entries: BTreeMap::new(), owner: None, _lock: lock };
-        log.read_all()?;
-        failpoint::hit("restore.manifest.read");
-        Ok(log)
+        let (job, floor) = (job.to_owned(), (0, Generation(0)));
+        Ok(Self { store, directory, job, entries: BTreeMap::new(), floor, owner: None, _lock: lock })
     }
 
     /// The job's directory, to which the paths of state files are relative.
@@ -145,7 +152,7 @@ impl JobLog {
         }
     }
 
-    fn read_all(&mut self) -> Result<()> {
+    pub(super) fn read_all(&mut self) -> Result<()> {
         let mut latest = None;
         for file in self.store.list(&self.directory.join("log"))? {
             if is_temporary(&file.path) {
@@ -206,7 +213,16 @@ impl JobLog {
             match &stored.entry {
                 LogEntry::Claim(next) => {
                     if next.job != self.job {
-                        return refuse(format!("expected job '{}', found '{}'", self.job, next.job));
+                        return Err(Error::world(format!(
+                            "{} is the log of job '{}' and not of '{}'",
+                            self.directory.display(),
+                            next.job,
+                            self.job
+                        ))
+                        .with_id("BL-STATE-FOREIGN")
+                        .with_help(
+                            "give this query another 'pipeline.name' or another 'execution.checkpointing.dir'",
+                        ));
                     }
                     if claim.is_some_and(|claim| claim.generation >= next.generation) {
                         return refuse(format!("expected a later generation, found {}", next.generation));
@@ -241,12 +257,12 @@ impl JobLog {
             LogEntry::Claim(claim) => Some(claim.generation),
             _ => None,
         });
-        claims.max().unwrap_or(Generation(0))
+        claims.max().unwrap_or(Generation(0)).max(self.floor.1)
     }
 
     /// Checkpoints are only removed below a newer entry, so that the last number is never forgotten.
     fn next_number(&self) -> u64 {
-        self.entries.last_key_value().map_or(1, |(number, _)| number + 1)
+        self.entries.last_key_value().map_or(0, |(number, _)| *number).max(self.floor.0) + 1
     }
 
     pub(super) fn entry_path(&self, number: u64) -> PathBuf {

@@ -13,6 +13,7 @@ mod log;
 mod manifest;
 mod pane_table;
 mod probe_table;
+mod salvage;
 mod schema;
 mod slices;
 mod slot_columns;
@@ -29,6 +30,7 @@ pub use manifest::{
     Claim, FORMAT_VERSION, FileState, LogEntry, Manifest, NodeState, OperatorState, SplitState, TableState,
 };
 pub use pane_table::PaneTable;
+pub use salvage::Wreck;
 pub use schema::{check_schema, schema_text};
 pub use slices::{Slice, cut_slices, integers};
 pub use slot_columns::SlotColumns;

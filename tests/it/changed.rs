@@ -177,6 +177,30 @@ fn names_and_layout_may_change() {
     }
 }
 
+/// Bounded input is what was there when the job began.
+#[test]
+fn a_file_that_came_since_is_not_read_and_somebody_says_so() {
+    let script = changed(WINDOWS, &[("/in/rides.csv", "/in/*.csv")]);
+    let store = killed(&script);
+    store.put_if_absent(Path::new("/in/more.csv"), b"900,Oslo,3,1000\n").expect("room for a file");
+    let said = run(&store, &script).expect("it goes on");
+    assert!(said.iter().any(|text| text.contains("/in/more.csv came after the job began")), "{said:?}");
+    let expected = disk();
+    run(&expected, WINDOWS).expect("it runs");
+    assert_same(&published(&store), &published(&expected), "a file that came later");
+}
+
+#[test]
+fn what_stands_in_the_output_already_stays_and_is_mentioned() {
+    let store = disk();
+    store.put_if_absent(Path::new("/out/totals/mine.csv"), b"x\n").expect("room for a file");
+    let said = run(&store, PASSING).expect("it runs");
+    assert!(said.iter().any(|text| text.contains("/out/totals holds 1 file that is not of this job")), "{said:?}");
+    assert!(store.files().contains_key(Path::new("/out/totals/mine.csv")));
+    let again = run(&store, PASSING).expect("it has finished");
+    assert!(again.is_empty(), "{again:?}");
+}
+
 /// Where nothing is remembered, rows from here on follow the new query, and somebody says so.
 #[test]
 fn behind_the_last_state_a_query_may_change_and_says_so() {

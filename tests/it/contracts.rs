@@ -394,6 +394,27 @@ fn a_job_that_fails_on_its_way_to_a_stop_goes_on_stopping() {
     }
 }
 
+#[test]
+fn a_stop_does_not_wait_for_a_restart_that_is_an_hour_away() {
+    let sink = MemorySink::new(SinkMode::Append);
+    let failing = sink.unreliable(Unreliable { seed: 1, failures_in_100: 100, delay: Duration::ZERO });
+    let config = JobConfig {
+        checkpoint_interval: Some(Duration::from_millis(60)),
+        restart: RestartStrategy::FixedDelay { attempts: 2, delay: Duration::from_secs(3600) },
+        ..config(1)
+    };
+    let error = runtime().block_on(soon(async {
+        let plan = kept_back(120, &failing);
+        let job = beadline::runtime::start(plan, config, world(&FakeStore::new(), false), Arc::new(|_| {}));
+        while !job.figures().is_restarting {
+            let _ = tokio::time::timeout(Duration::from_millis(10), pending::<()>()).await;
+        }
+        job.stop().await;
+        tokio::time::timeout(Duration::from_secs(60), job.wait()).await.expect("it does not wait for an hour")
+    }));
+    assert!(error.expect_err("no commit is ever made").is_retryable());
+}
+
 // ------------------------------------------------------------------------- windows over several splits
 
 /// A row: number, key, time in seconds.

@@ -66,6 +66,15 @@ fn damage_everything(store: &FakeStore, expected: &Published) -> Vec<(PathBuf, u
                     assert_eq!(error.id(), Some("BL-STATE-CORRUPT"), "{what}: {error}");
                     assert!(matches!(error.blame(), Blame::World { .. }), "{what}: {error}");
                     refused += 1;
+                    // What the message advises: start over. What was public goes, as far as the log can still tell.
+                    if tried % 3 == 0 {
+                        copy.restart();
+                        let fresh = Start { fresh: true, seed: 2, ..plain() };
+                        fresh.run(&copy).unwrap_or_else(|error| panic!("{what}, then --fresh: {error}"));
+                        assert_same(&published(&copy), expected, &format!("{what}, then --fresh"));
+                        copy.restart();
+                        assert_eq!(plain().finish_again(&copy), Ending::AlreadyFinished, "{what}, then --fresh");
+                    }
                 }
             }
         }

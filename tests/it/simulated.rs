@@ -160,6 +160,11 @@ impl Start {
         summary
     }
 
+    /// Runs it once more, however it was left.
+    pub fn finish_again(&self, store: &FakeStore) -> Ending {
+        self.run(store).unwrap_or_else(|error| panic!("{self:?} failed: {error}")).ending
+    }
+
     /// Runs it until some checkpoints are complete and then stops it with one more.
     pub fn stop_after(&self, store: &FakeStore, checkpoints: usize) -> JobSummary {
         let stopped = runtime().block_on(soon(async {

@@ -77,6 +77,24 @@ impl SinkFactory for FileSinkFactory {
         Ok(Box::new(FileCommitter { directory: self.directory.clone(), job: job.clone(), world: world.clone() }))
     }
 
+    fn strangers(&self, job: &JobIdentity, world: &World) -> Result<Option<String>> {
+        if world.store.info(&self.directory)?.is_none_or(|info| !info.is_directory) {
+            return Ok(None);
+        }
+        let entries = world.store.list(&self.directory)?;
+        let names = entries.iter().filter(|entry| !entry.is_directory).filter_map(|entry| entry.path.file_name());
+        let names = names.map(|name| name.to_string_lossy()).filter(|name| !name.starts_with(['.', '_']));
+        Ok(match names.filter(|name| !names::is_part_of(job, name)).count() {
+            0 => None,
+            count => Some(format!(
+                "{} holds {count} file{} that {} not of this job; they stay, beside what it writes",
+                self.directory.display(),
+                if count == 1 { "" } else { "s" },
+                if count == 1 { "is" } else { "are" },
+            )),
+        })
+    }
+
     fn remove_published(&self, job: &JobIdentity, world: &World) -> Result<usize> {
         let mut removed = 0;
         for entry in world.store.list(&self.directory)? {

@@ -489,3 +489,34 @@ fn entries_of_a_newer_version_are_refused_as_such() {
     assert!(error.message().contains("it has format 2, and this version reads up to 1"), "{error}");
     assert_eq!(newer("{\n  \"entry\": \"something\",\n  ").id(), Some("BL-STATE-VERSION"));
 }
+
+/// A start that begins anew does not need a single entry to be whole, and stands behind whoever still runs.
+#[test]
+fn a_damaged_log_does_not_stop_a_start_that_begins_anew() {
+    let store = FakeStore::new();
+    let mut old = open(&store).unwrap();
+    let generation = claim(&mut old).unwrap();
+    checkpoint(&mut old, 1, generation).unwrap();
+    old.collect_garbage(1).unwrap();
+    store.release_locks();
+    let entry = Path::new(DIRECTORY).join("counts/log/0000000002.json");
+    let whole = store.files()[&entry].clone();
+    for (what, bytes) in [("cut", &whole[..whole.len() / 2]), ("empty", &[])] {
+        store.overwrite(&entry, bytes);
+        assert_eq!(open(&store).unwrap_err().id(), Some("BL-STATE-FOREIGN"), "{what}");
+        store.release_locks();
+    }
+
+    let (mut log, wreck) = JobLog::open_anew(Arc::new(store.clone()), Path::new(DIRECTORY), "counts").unwrap();
+    let wreck = wreck.expect("it is damaged");
+    assert_eq!(wreck.lineages, [LINEAGE]);
+    let claimed = log.claim(|entries, generation| {
+        assert!(entries.is_empty());
+        Ok(Some(claim_of(generation, "another")))
+    });
+    assert!(claimed.unwrap().unwrap().generation > generation);
+    assert_eq!(checkpoint(&mut old, 2, generation).unwrap_err().id(), Some("BL-JOB-FENCED"));
+    log.clear_away(&wreck).unwrap();
+    store.release_locks();
+    assert_eq!(open(&store).unwrap().entries().len(), 1);
+}
