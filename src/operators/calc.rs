@@ -4,11 +4,11 @@ use std::fmt;
 
 use arrow::datatypes::SchemaRef;
 
-use super::{Context, Flush, Operator, OperatorSpec};
+use super::{Context, Operator, OperatorSpec};
 use crate::error::Result;
 use crate::expressions::Scalar;
 use crate::state::{StateTable, batch_of};
-use crate::stream::{Changes, Counter, EventTime, ProcTime};
+use crate::stream::{Changes, Counter, EventTime};
 
 /// `WHERE` and the select list.
 #[derive(Debug, Clone)]
@@ -34,10 +34,6 @@ impl OperatorSpec for CalcSpec {
 
     fn output(&self) -> SchemaRef {
         SchemaRef::clone(&self.output)
-    }
-
-    fn late(&self) -> Option<SchemaRef> {
-        None
     }
 
     fn build(&self) -> Result<Box<dyn Operator>> {
@@ -94,18 +90,6 @@ impl Operator for Calc {
 
     fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
         Ok(time)
-    }
-
-    fn on_tick(&mut self, _: &mut Context) -> Result<Option<ProcTime>> {
-        Ok(None)
-    }
-
-    fn on_end(&mut self, _: usize, _: &mut Context) -> Result<()> {
-        Ok(())
-    }
-
-    fn flush(&mut self, _: Flush, _: &mut Context) -> Result<()> {
-        Ok(())
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {

@@ -16,10 +16,10 @@ use super::batches::BATCH_ROWS;
 use super::group_local::split;
 use super::retracted_extreme::RetractedExtreme;
 use super::window_aggregate::{global_texts, types_text};
-use super::{AggregateCall, Aggregates, Context, Flush, Operator, OperatorSpec};
+use super::{AggregateCall, Aggregates, Context, Operator, OperatorSpec};
 use crate::error::{Error, Result};
 use crate::state::{KeyedTable, StateTable, batch_of, integers};
-use crate::stream::{ChangeKind, Changes, EventTime, ProcTime};
+use crate::stream::{ChangeKind, Changes, EventTime};
 
 /// An updating GROUP BY.
 #[derive(Debug, Clone)]
@@ -53,10 +53,6 @@ impl OperatorSpec for GroupAggregateSpec {
 
     fn output(&self) -> SchemaRef {
         SchemaRef::clone(&self.output)
-    }
-
-    fn late(&self) -> Option<SchemaRef> {
-        None
     }
 
     fn build(&self) -> Result<Box<dyn Operator>> {
@@ -145,18 +141,6 @@ impl Operator for GroupAggregate {
 
     fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
         Ok(time)
-    }
-
-    fn on_tick(&mut self, _: &mut Context) -> Result<Option<ProcTime>> {
-        Ok(None)
-    }
-
-    fn on_end(&mut self, _: usize, _: &mut Context) -> Result<()> {
-        Ok(())
-    }
-
-    fn flush(&mut self, _: Flush, _: &mut Context) -> Result<()> {
-        Ok(())
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {

@@ -16,7 +16,7 @@ use super::window_local::{choose, local_texts};
 use super::{AggregateCall, AggregateFunction, Aggregates, Context, Flush, Operator, OperatorSpec};
 use crate::error::{Error, Result};
 use crate::state::{GroupTable, StateTable, batch_of};
-use crate::stream::{Changes, EventTime, ProcTime};
+use crate::stream::{Changes, EventTime};
 
 /// The column of a partial that says how many more rows came than went; only where rows can be taken back.
 pub const ROWS_COLUMN: &str = "$rows";
@@ -64,10 +64,6 @@ impl OperatorSpec for GroupLocalSpec {
     /// The partial schema; empty if an aggregate is not supported, which `build` refuses.
     fn output(&self) -> SchemaRef {
         self.partial_schema().unwrap_or_else(|_| Arc::new(Schema::empty()))
-    }
-
-    fn late(&self) -> Option<SchemaRef> {
-        None
     }
 
     fn build(&self) -> Result<Box<dyn Operator>> {
@@ -197,10 +193,6 @@ impl Operator for GroupLocal {
 
     fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
         Ok(time)
-    }
-
-    fn on_tick(&mut self, _: &mut Context) -> Result<Option<ProcTime>> {
-        Ok(None)
     }
 
     fn on_end(&mut self, _: usize, cx: &mut Context) -> Result<()> {

@@ -54,11 +54,17 @@ pub trait Operator: Send {
     fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<EventTime>;
     /// Processing time reached what was asked for, or rows came that may ask for a time. Returns when to be called next,
     /// if ever.
-    fn on_tick(&mut self, cx: &mut Context) -> Result<Option<ProcTime>>;
+    fn on_tick(&mut self, _cx: &mut Context) -> Result<Option<ProcTime>> {
+        Ok(None)
+    }
     /// The input `port` is complete; the others go on. The last one is preceded by the final watermark.
-    fn on_end(&mut self, port: usize, cx: &mut Context) -> Result<()>;
-    /// Rows held back only for throughput leave (see [`Flush`]).
-    fn flush(&mut self, why: Flush, cx: &mut Context) -> Result<()>;
+    fn on_end(&mut self, _port: usize, _cx: &mut Context) -> Result<()> {
+        Ok(())
+    }
+    /// Rows held back only for throughput leave (see [`Flush`]). An operator that holds none back has nothing to do.
+    fn flush(&mut self, _why: Flush, _cx: &mut Context) -> Result<()> {
+        Ok(())
+    }
     /// The state tables that must survive a restart; an empty list says on purpose that nothing must.
     fn state(&mut self) -> Vec<&mut dyn StateTable>;
 }

@@ -19,7 +19,9 @@ pub trait OperatorSpec: Debug + Display + Send + Sync {
     fn output(&self) -> SchemaRef;
     /// The columns of late rows if the operator can refuse rows for their time: those of its input but hidden ones,
     /// then those of [`late_columns`](super::late_columns).
-    fn late(&self) -> Option<SchemaRef>;
+    fn late(&self) -> Option<SchemaRef> {
+        None
+    }
     /// A fresh running operator.
     fn build(&self) -> Result<Box<dyn Operator>>;
 }

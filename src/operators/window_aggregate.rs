@@ -15,10 +15,10 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use super::batches::Batches;
 use super::running_window::RunningWindow;
-use super::{AggregateCall, Aggregates, Context, Flush, Operator, OperatorSpec, WindowKind};
+use super::{AggregateCall, Aggregates, Context, Operator, OperatorSpec, WindowKind};
 use crate::error::{Error, Result};
 use crate::state::{PaneTable, Slice, SnapshotReader, SnapshotWriter, StateTable, TableSpec, batch_of, cut_slices};
-use crate::stream::{Changes, EventTime, ProcTime};
+use crate::stream::{Changes, EventTime};
 
 /// Window aggregation over partials.
 #[derive(Debug, Clone)]
@@ -49,10 +49,6 @@ impl OperatorSpec for WindowAggregateSpec {
 
     fn output(&self) -> SchemaRef {
         SchemaRef::clone(&self.output)
-    }
-
-    fn late(&self) -> Option<SchemaRef> {
-        None
     }
 
     fn build(&self) -> Result<Box<dyn Operator>> {
@@ -180,18 +176,6 @@ impl Operator for WindowAggregate {
         self.state.panes.retire(EventTime(self.window.first_open_pane(time.0)));
         self.out.finish(cx)?;
         Ok(time)
-    }
-
-    fn on_tick(&mut self, _: &mut Context) -> Result<Option<ProcTime>> {
-        Ok(None)
-    }
-
-    fn on_end(&mut self, _: usize, _: &mut Context) -> Result<()> {
-        Ok(())
-    }
-
-    fn flush(&mut self, _: Flush, _: &mut Context) -> Result<()> {
-        Ok(())
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {

@@ -12,10 +12,10 @@ use arrow::compute::take_arrays;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::late::{SPLIT_IDLE, WINDOW_FIRED};
-use super::{Context, Flush, Operator, OperatorSpec, WindowKind, late_columns};
+use super::{Context, Operator, OperatorSpec, WindowKind, late_columns};
 use crate::error::{Error, Result};
 use crate::state::{StateTable, batch_of, integers};
-use crate::stream::{Changes, Counter, EventTime, ProcTime};
+use crate::stream::{Changes, Counter, EventTime};
 
 /// The hidden column with the start of the row's pane, `Int64` ms.
 pub const PANE_COLUMN: &str = "$pane";
@@ -127,18 +127,6 @@ impl Operator for WindowAssign {
     fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
         self.met = self.met.max(time.0);
         Ok(time)
-    }
-
-    fn on_tick(&mut self, _: &mut Context) -> Result<Option<ProcTime>> {
-        Ok(None)
-    }
-
-    fn on_end(&mut self, _: usize, _: &mut Context) -> Result<()> {
-        Ok(())
-    }
-
-    fn flush(&mut self, _: Flush, _: &mut Context) -> Result<()> {
-        Ok(())
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {

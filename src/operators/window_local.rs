@@ -16,7 +16,7 @@ use super::window_assign::{OPEN_FROM_COLUMN, PANE_COLUMN};
 use super::{AggregateCall, Aggregates, Context, Flush, Operator, OperatorSpec, WindowKind};
 use crate::error::{Error, Result};
 use crate::state::{GroupTable, Slice, StateTable, batch_of, cut_slices};
-use crate::stream::{Changes, EventTime, ProcTime};
+use crate::stream::{Changes, EventTime};
 
 /// Groups held at most, over all slices.
 const MOST_GROUPS: usize = 256 * 1024;
@@ -65,10 +65,6 @@ impl OperatorSpec for WindowLocalSpec {
     /// The partial schema; empty if an aggregate is not supported, which `build` refuses.
     fn output(&self) -> SchemaRef {
         self.partial_schema().unwrap_or_else(|_| Arc::new(Schema::empty()))
-    }
-
-    fn late(&self) -> Option<SchemaRef> {
-        None
     }
 
     fn build(&self) -> Result<Box<dyn Operator>> {
@@ -168,10 +164,6 @@ impl Operator for WindowLocal {
     fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<EventTime> {
         self.flush_through(Some(time), cx)?;
         Ok(time)
-    }
-
-    fn on_tick(&mut self, _: &mut Context) -> Result<Option<ProcTime>> {
-        Ok(None)
     }
 
     fn on_end(&mut self, _: usize, cx: &mut Context) -> Result<()> {

@@ -10,8 +10,7 @@ use futures::StreamExt;
 use futures::future::{BoxFuture, Shared};
 use tokio::sync::mpsc;
 
-use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Notice, RowStream, RunningJob};
-use super::session::Notices;
+use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Notice, Notices, RowStream, RunningJob};
 use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;

@@ -13,8 +13,10 @@ mod version;
 
 pub use crate::sql::{Statement, StatementAt};
 pub use job_settings::{CheckpointSettings, JobSettings, RestartStrategy, RuntimeMode};
-pub use outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Notice, Outcome, RowStream, RunningJob};
-pub use session::{Notices, Session};
+pub use outcome::{
+    Ending, JobHandle, JobState, JobStatus, JobSummary, Notice, Notices, Outcome, RowStream, RunningJob,
+};
+pub use session::Session;
 pub use settings::{Listed, Origin, Settings};
 pub use version::version;
 

@@ -133,3 +133,6 @@ pub enum Notice {
     /// Something that is probably not meant.
     Warning(String),
 }
+
+/// Takes notes and warnings, from any thread.
+pub type Notices = Arc<dyn Fn(Notice) + Send + Sync>;

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::batch_job;
 use super::job::{StreamingJob, streaming_rows};
-use super::{JobSettings, Notice, Outcome, RuntimeMode, Settings};
+use super::{JobSettings, Notice, Notices, Outcome, RuntimeMode, Settings};
 use crate::batch::BatchInsert;
 use crate::catalog::{Catalog, Entry, Handle, Table, describe, describe_view, show_create_table, show_create_view};
 use crate::connectors::memory::{ChannelSink, MemorySource, Pusher};
@@ -35,9 +35,6 @@ const CHECKPOINT_DIRECTORY: &str = ".beadline/checkpoints";
 const WAITING_BATCHES: usize = 16;
 /// Bytes of rows in a channel between two tasks.
 const CHANNEL_BYTES: usize = 4 << 20;
-
-/// Takes notes and warnings, from any thread.
-pub type Notices = Arc<dyn Fn(Notice) + Send + Sync>;
 
 /// A session. Jobs run on the tokio runtime of whoever executes statements.
 pub struct Session {

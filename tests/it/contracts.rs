@@ -17,7 +17,7 @@ use beadline::connectors::{Polled, Position, SinkMode, Source, SourceFactory, Sp
 use beadline::error::{Error, Result};
 use beadline::expressions::Scalar;
 use beadline::formats::Decoder;
-use beadline::operators::{Context, Flush, Operator, OperatorSpec};
+use beadline::operators::{Context, Operator, OperatorSpec};
 use beadline::plan::{
     ChangelogMode, Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, PlanSettings, SinkNode, SourceNode,
     StreamPlan, plan_inserts,
@@ -171,10 +171,6 @@ impl OperatorSpec for KeepBackSpec {
         ids()
     }
 
-    fn late(&self) -> Option<SchemaRef> {
-        None
-    }
-
     fn build(&self) -> Result<Box<dyn Operator>> {
         let due = Field::new("due", DataType::Int64, false);
         let schema = Arc::new(Schema::new(vec![ids().field(0).clone(), due]));
@@ -217,10 +213,6 @@ impl Operator for KeepBack {
 
     fn on_end(&mut self, _: usize, cx: &mut Context) -> Result<()> {
         self.release(i64::MAX, cx)
-    }
-
-    fn flush(&mut self, _: Flush, _: &mut Context) -> Result<()> {
-        Ok(())
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {

@@ -43,10 +43,6 @@ impl OperatorSpec for ExpireSpec {
         Arc::clone(&self.input)
     }
 
-    fn late(&self) -> Option<SchemaRef> {
-        None
-    }
-
     fn build(&self) -> Result<Box<dyn Operator>> {
         let schema = schema("k STRING, end BIGINT");
         let table = KeyedTable::new("ends", schema, 1, 1, Ends::default())?;
@@ -129,14 +125,6 @@ impl Operator for Expire {
         self.emit(&gone, ChangeKind::Delete, cx)?;
         self.table.remove(&gone);
         Ok(self.table.table().columns.0.iter().copied().filter(|end| *end != 0).min().map(ProcTime))
-    }
-
-    fn on_end(&mut self, _: usize, _: &mut Context) -> Result<()> {
-        Ok(())
-    }
-
-    fn flush(&mut self, _: Flush, _: &mut Context) -> Result<()> {
-        Ok(())
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
