@@ -21,7 +21,6 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Exe
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::{TryStreamExt, stream};
 
-use crate::operators::WindowKind;
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode};
 
 /// Plans the window node of a logical plan.
@@ -45,7 +44,9 @@ impl ExtensionPlanner for WindowPlanner {
             return datafusion::common::internal_err!("a window over a time that is no column");
         };
         let expansion = Expansion {
-            window: node.window,
+            slide: node.window.slide_ms(),
+            size: node.window.size_ms(),
+            offset: node.window.offset_ms(),
             time,
             kept: kept.collect(),
             schema: Arc::clone(datafusion::logical_expr::UserDefinedLogicalNodeCore::schema(node).inner()),
@@ -57,7 +58,10 @@ impl ExtensionPlanner for WindowPlanner {
 /// How a batch becomes the batch of one of its windows.
 #[derive(Debug, Clone)]
 struct Expansion {
-    window: WindowKind,
+    /// Milliseconds, as the size is and the offset.
+    slide: i64,
+    size: i64,
+    offset: i64,
     /// The input's column with the time.
     time: usize,
     /// The input's columns that go on.
@@ -68,8 +72,7 @@ struct Expansion {
 impl Expansion {
     /// All rows in the window that began `before` slides before the last one that holds them.
     fn batch(&self, rows: &RecordBatch, before: i64) -> Result<RecordBatch> {
-        let (slide, size) = (self.window.slide_ms(), self.window.size_ms());
-        let offset = self.window.offset_ms();
+        let Self { slide, size, offset, .. } = *self;
         let times = rows.column(self.time).as_primitive::<TimestampMillisecondType>();
         let bound = |plus: i64| -> ArrayRef {
             let moved: PrimitiveArray<TimestampMillisecondType> = times.unary(|time| {
@@ -108,7 +111,7 @@ impl WindowExec {
 
 impl DisplayAs for WindowExec {
     fn fmt_as(&self, _: DisplayFormatType, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "WindowExec: {}", self.expansion.window)
+        write!(out, "WindowExec: {} ms every {} ms", self.expansion.size, self.expansion.slide)
     }
 }
 
@@ -151,7 +154,7 @@ impl ExecutionPlan for WindowExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
         let expansion = self.expansion.clone();
-        let windows = expansion.window.windows_per_pane();
+        let windows = expansion.size / expansion.slide;
         let expanded = input.map_ok(move |rows| {
             let expansion = expansion.clone();
             stream::iter((0..windows).map(move |before| expansion.batch(&rows, before)))
