@@ -10,8 +10,9 @@ use arrow::array::{ArrayRef, BooleanArray, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::cmp::distinct;
 use arrow::compute::{interleave, take_arrays};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
+use super::aggregate::readable;
 use super::batches::BATCH_ROWS;
 use super::group_local::split;
 use super::retracted_extreme::RetractedExtreme;
@@ -74,8 +75,10 @@ impl OperatorSpec for GroupAggregateSpec {
         if column != self.input.fields().len() {
             return Err(Error::bug("the partials of an aggregation do not have the columns that it expects"));
         }
-        let fields = states.iter().map(|index| self.input.field(*index).clone());
-        let schema = Arc::new(Schema::new(keys.iter().cloned().chain(fields).collect::<Vec<_>>()));
+        let mut columns: Vec<FieldRef> = keys.iter().cloned().map(Arc::new).collect();
+        let fields: Vec<FieldRef> = states.iter().map(|index| Arc::clone(&self.input.fields()[*index])).collect();
+        columns.extend(readable(&fields, &self.calls, &columns));
+        let schema = Arc::new(Schema::new(columns));
         let extreme = |(index, call): &(usize, AggregateCall)| RetractedExtreme::new(*index, call, &keys);
         let groups = KeyedTable::new("groups", schema, self.keys, self.keys, Aggregates::new(&summed)?)?;
         Ok(Box::new(GroupAggregate {

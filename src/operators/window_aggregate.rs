@@ -11,8 +11,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, TimestampMillisecondArray};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 
+use super::aggregate::readable;
 use super::batches::Batches;
 use super::running_window::RunningWindow;
 use super::{AggregateCall, Aggregates, Context, Operator, OperatorSpec, WindowKind};
@@ -56,7 +57,10 @@ impl OperatorSpec for WindowAggregateSpec {
         let fields = self.input.fields();
         let (keys, rest) = fields.split_at_checked(self.keys).ok_or_else(|| Error::bug("more keys than columns"))?;
         let (slice, states) = rest.split_at_checked(2).ok_or_else(|| Error::bug("a partial without its pane"))?;
-        let schema = Arc::new(Schema::new(slice.iter().chain(keys).chain(states).cloned().collect::<Vec<_>>()));
+        let slice = slice.iter().zip(SLICE_NAMES).map(|(field, name)| Arc::new(field.as_ref().clone().with_name(name)));
+        let mut columns: Vec<FieldRef> = slice.chain(keys.iter().cloned()).collect();
+        columns.extend(readable(states, &self.calls, &columns));
+        let schema = Arc::new(Schema::new(columns));
         let types: Vec<DataType> = keys.iter().map(|field| field.data_type().clone()).collect();
         let calls = self.calls.clone();
         let panes = PaneTable::new("panes", schema, self.keys, move || Aggregates::new(&calls));
@@ -87,6 +91,9 @@ impl fmt::Display for WindowAggregateSpec {
         write!(out, "window=[{}], select=[{}])", self.window, global_texts(&self.calls))
     }
 }
+
+/// A slice in the files of the state table: where its pane starts, and the end of the first window that counts it.
+const SLICE_NAMES: [&str; 2] = ["pane_start", "counted_from"];
 
 /// The aggregates as EXPLAIN shows them behind the exchange.
 pub(super) fn global_texts(calls: &[AggregateCall]) -> String {

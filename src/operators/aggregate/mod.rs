@@ -11,12 +11,13 @@ mod integer;
 mod state;
 
 use std::fmt;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int8Type,
-    Int16Type, Int32Type, Int64Type, Schema, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
+    DECIMAL128_MAX_PRECISION, DataType, Date32Type, Decimal128Type, Field, FieldRef, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, Schema, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
     Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType,
 };
@@ -160,6 +161,28 @@ impl AggregateCall {
         let field = |(name, data_type, nullable)| Field::new(format!("${index}_{name}"), data_type, nullable);
         Ok(fields.map(field).collect())
     }
+}
+
+/// The state fields of a partial under the names that a state table has in its files: `sum_price` for the sum that
+/// `AVG(price)` needs. Names in `taken` are not used again.
+pub(super) fn readable(states: &[FieldRef], calls: &[AggregateCall], taken: &[FieldRef]) -> Vec<FieldRef> {
+    let mut names: Vec<String> = taken.iter().map(|field| field.name().clone()).collect();
+    let mut rename = |field: &FieldRef| {
+        let (index, part) = field.name().trim_start_matches('$').split_once('_').unwrap_or(("", field.name()));
+        let result =
+            index.parse().ok().and_then(|index: usize| calls.get(index)).map(|call| call.output.name().as_str());
+        let argument = result.map(|name| name.split_once('(').map_or(name, |(_, rest)| rest.trim_end_matches(')')));
+        let mut name = match argument {
+            None | Some("*" | "") => part.trim_start_matches('$').to_owned(),
+            Some(argument) => format!("{part}_{argument}"),
+        };
+        while names.contains(&name) {
+            name.push('_');
+        }
+        names.push(name.clone());
+        Arc::new(field.as_ref().clone().with_name(name))
+    };
+    states.iter().map(&mut rename).collect()
 }
 
 /// The states of several aggregates for all slots.

@@ -1,5 +1,6 @@
 //! Scripts and properties of the operators.
 
+mod calc;
 mod group;
 mod group_model;
 mod timer;

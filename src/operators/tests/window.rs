@@ -290,3 +290,20 @@ fn a_long_window_under_many_barriers_holds_a_few_runs() {
     assert_eq!(saved, 200_000, "an increment holds what came since the last barrier");
     assert_eq!(counts, vec![201; 1000]);
 }
+
+/// What a restart reads, anybody may read: names say what a column is.
+#[test]
+fn columns_of_state_files_have_names() {
+    let input = schema("ts TIME, count BIGINT, v INT, $watermark BIGINT");
+    let window = WindowKind::Hop { slide_ms: 2, size_ms: 10, offset_ms: 0 };
+    let names = |spec: &dyn OperatorSpec| {
+        let mut operator = spec.build().unwrap();
+        let specs: Vec<_> = operator.state().iter().map(|table| table.spec()).collect();
+        let fields = specs.iter().flat_map(|spec| spec.schema.fields().iter());
+        fields.map(|field| field.name().as_str()).collect::<Vec<_>>().join(" ")
+    };
+    let (.., global) = windowed(&input, window, &[1], &["COUNT(*) COUNT(*)", "AVG(v) AVG(v)"]);
+    assert_eq!(names(&global), "pane_start counted_from count count_ sum_v count_v");
+    let (_, global) = grouped(&schema("k STRING, v INT"), &[0], &["SUM(v) s", "MAX(v) hi"], true);
+    assert_eq!(names(&global), "k rows sum_s count_s k value weight");
+}

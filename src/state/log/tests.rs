@@ -472,7 +472,9 @@ fn the_log_of_another_job_is_not_taken_for_ours() {
     let store = stopped();
     let foreign = LogEntry::Claim(Claim { job: "other".to_owned(), ..claim_of(Generation(1), LINEAGE) });
     store.overwrite(&in_log("0000000001.json"), write_entry(&foreign).unwrap().0.as_bytes());
-    assert_corrupt(open(&store), "expected job 'counts', found 'other'");
+    let error = open(&store).unwrap_err();
+    assert_eq!(error.id(), Some("BL-STATE-FOREIGN"));
+    assert!(error.message().contains("is the log of job 'other' and not of 'counts'"), "{error}");
 }
 
 #[test]
@@ -503,7 +505,7 @@ fn a_damaged_log_does_not_stop_a_start_that_begins_anew() {
     let whole = store.files()[&entry].clone();
     for (what, bytes) in [("cut", &whole[..whole.len() / 2]), ("empty", &[])] {
         store.overwrite(&entry, bytes);
-        assert_eq!(open(&store).unwrap_err().id(), Some("BL-STATE-FOREIGN"), "{what}");
+        assert_eq!(open(&store).unwrap_err().id(), Some("BL-STATE-CORRUPT"), "{what}");
         store.release_locks();
     }
 
