@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::coordinator::{OperatorPart, TablePart, TaskId, TaskPart};
+use super::part::{OperatorPart, TablePart, TaskId, TaskPart};
 use crate::error::{Error, Result};
 use crate::state::{Manifest, NodeState, OperatorState, TableState};
 

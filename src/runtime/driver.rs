@@ -19,13 +19,15 @@ use tokio::task::JoinSet;
 use super::build::{BuiltJob, Environment, build, tasks_of};
 use super::channel::RECEIVER_GONE;
 use super::config::{JobConfig, Notices};
+use super::description::{describe, sinks};
+use super::events::Events;
 use super::source::SourceControl;
 use super::status::JobFigures;
 use crate::checkpoint::{
-    Action, Coordinator, CoordinatorConfig, Event, NodeDescription, OperatorDescription, PlanDescription, Recovery,
-    TaskId, base_manifest, current_lineage, former_lineages, recover,
+    Action, Coordinator, CoordinatorConfig, Event, Recovery, TaskId, base_manifest, current_lineage, former_lineages,
+    recover,
 };
-use crate::connectors::{Committable, Committer, JobIdentity, SinkFactory, World};
+use crate::connectors::{Committable, Committer, JobIdentity, World};
 use crate::error::{Blame, Error, Result};
 use crate::plan::{NodeKind, StreamPlan};
 use crate::state::{Claim, FORMAT_VERSION, JobLog, LogEntry, Manifest, Wreck};
@@ -39,17 +41,6 @@ const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// The id of the error of a stop that took too long.
 const STOP_TIMEOUT: &str = "BL-LIM-STOP-TIMEOUT";
-
-/// Where tasks report to.
-#[derive(Debug, Clone)]
-pub struct Events(mpsc::Sender<Event>);
-
-impl Events {
-    /// Reports; a driver that is gone has ended the job and needs no report.
-    pub async fn send(&self, event: Event) {
-        let _ = self.0.send(event).await;
-    }
-}
 
 /// What the owner of a job may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +111,7 @@ impl Attempt<'_> {
             identity: &identity,
             directory: directory.clone(),
             world: self.world,
-            events: Events(sender),
+            events: Events::new(sender),
             figures: Arc::clone(&self.figures),
             notices: self.notices,
             base: start.resumed.then_some(&start.base),
@@ -285,36 +276,6 @@ struct TakenOver {
 }
 
 type Committers = BTreeMap<String, Box<dyn Committer>>;
-
-/// The plan's sinks by name.
-fn sinks(plan: &StreamPlan) -> impl Iterator<Item = (&str, &Arc<dyn SinkFactory>)> {
-    plan.nodes.iter().filter_map(|node| match &node.kind {
-        NodeKind::Sink(sink) => Some((node.name.as_str(), &sink.factory)),
-        _ => None,
-    })
-}
-
-/// Everything in a node that a restore compares.
-pub fn operators_of(kind: &NodeKind) -> Vec<OperatorDescription> {
-    let describe = |name: &str, signature: String, query: &str| OperatorDescription {
-        name: name.to_owned(),
-        signature,
-        query: query.to_owned(),
-    };
-    match kind {
-        NodeKind::Chain(specs) => specs.iter().map(|spec| describe(spec.name(), spec.signature(), "")).collect(),
-        NodeKind::Source(source) => vec![describe("Source", source.signature.clone(), "")],
-        NodeKind::Sink(sink) => vec![describe("Sink", sink.signature.clone(), &sink.query)],
-    }
-}
-
-/// What a restore compares with the manifest.
-fn describe(plan: &StreamPlan, max_parallelism: u32) -> PlanDescription {
-    let nodes =
-        plan.nodes.iter().map(|node| NodeDescription { name: node.name.clone(), operators: operators_of(&node.kind) });
-    let sinks = sinks(plan).map(|(name, _)| name.to_owned()).collect();
-    PlanDescription { max_parallelism, nodes: nodes.collect(), sinks }
-}
 
 fn committable(value: &serde_json::Value) -> Result<Committable> {
     serde_json::from_value(value.clone())

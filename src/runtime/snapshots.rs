@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::events::Events;
 use crate::checkpoint::{Event, OperatorPart, TablePart, TaskId, TaskPart};
 use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::runtime::driver::Events;
 use crate::state::{FileName, FileState, OperatorSnapshot, SnapshotWriter, TableSpec, schema_text, write_table};
 use crate::stream::{Barrier, Counters, Epoch, Generation};
 

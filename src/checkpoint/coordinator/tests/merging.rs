@@ -1,8 +1,9 @@
 //! The parts of tasks put together: files, watermarks, counters, splits; and what must not differ between tasks.
 
 use super::*;
-use crate::state::{NodeState, OperatorState, TableState};
-use crate::stream::Counter;
+use crate::checkpoint::{OperatorPart, TablePart};
+use crate::state::{FileState, NodeState, OperatorState, SplitState, TableKind, TableState};
+use crate::stream::{Counter, Counters};
 
 fn file(name: &str, epoch: u64) -> FileState {
     FileState { path: name.to_owned(), epoch: Epoch(epoch), rows: 1, length: 1, digest: String::new() }

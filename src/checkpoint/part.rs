@@ -1,0 +1,51 @@
+//! What tasks contribute to a checkpoint.
+
+use std::collections::BTreeMap;
+
+use crate::state::{FileState, SplitState, TableKind};
+use crate::stream::Counters;
+
+/// One task of the plan: its node's name and its number.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId {
+    pub node: String,
+    pub task: usize,
+}
+
+/// What one task contributes to a checkpoint, durable by the time it is acknowledged.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TaskPart {
+    /// Per operator of the chain: name, signature, and its tables.
+    pub operators: Vec<OperatorPart>,
+    /// The watermark that the task has met; `None` for sources.
+    pub watermark: Option<i64>,
+    /// Whether all tasks of the node must have met the same one: those behind a hash exchange, who hear the same from
+    /// everybody. Others may have heard in another order that an input fell idle.
+    pub shares_watermark: bool,
+    /// A source's splits.
+    pub splits: BTreeMap<String, SplitState>,
+    /// Counted since the job's first start, by operator name: totals of this task, including what it was restored with.
+    pub counters: BTreeMap<String, Counters>,
+    /// A sink's prepared commit, as the manifest keeps it.
+    pub committable: Option<serde_json::Value>,
+}
+
+/// One operator's part.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OperatorPart {
+    pub name: String,
+    pub signature: String,
+    /// As in [`OperatorState`](crate::state::OperatorState).
+    pub query: String,
+    pub tables: Vec<TablePart>,
+}
+
+/// One table's part: the files that this task wrote for this barrier.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TablePart {
+    pub name: String,
+    pub schema: Vec<String>,
+    pub kind: TableKind,
+    pub retired_before: Option<i64>,
+    pub files: Vec<FileState>,
+}
