@@ -173,7 +173,7 @@ fn full_every_query_at_every_parallelism_batch_size_and_restart() {
                     check(&query, &variant(parallelism, batch_rows, None), &plain.1);
                 }
                 if is_resumed(&query) {
-                    check_restored(&query, &variant(parallelism, batch_rows, Some(600)), &plain.1);
+                    check_restored(&query, &variant(parallelism, batch_rows, Some(300)), &plain.1);
                 }
                 if query.says("batch") {
                     check_batch(&query, &variant(parallelism, batch_rows, None), &plain);
