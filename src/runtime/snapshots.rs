@@ -157,3 +157,44 @@ fn table_part(spec: &TableSpec, writers: &[(Epoch, Arc<SnapshotWriter>)], files:
         files,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::TableKind;
+    use crate::stream::BarrierKind;
+    use arrow::datatypes::Schema;
+
+    fn handed_over(kept: &mut KeptIncrements, epoch: u64, covered: u64, full: bool) -> Result<Vec<u64>> {
+        let spec = TableSpec {
+            name: "groups".to_owned(),
+            schema: Arc::new(Schema::empty()),
+            key: Vec::new(),
+            kind: TableKind::Append,
+        };
+        let barrier = Barrier { epoch: Epoch(epoch), kind: BarrierKind::Checkpoint, covered: Epoch(covered), full };
+        let tables = kept.add(barrier, vec![vec![(spec, SnapshotWriter::new(full))]])?;
+        Ok(tables[0][0].1.iter().map(|(epoch, _)| epoch.0).collect())
+    }
+
+    #[test]
+    fn increments_are_kept_until_a_completed_checkpoint_covers_them() {
+        let mut kept = KeptIncrements::default();
+        let mut add = |epoch, covered, full| handed_over(&mut kept, epoch, covered, full).unwrap();
+        assert_eq!(add(1, 0, false), [1]);
+        assert_eq!(add(2, 1, false), [2]);
+        assert_eq!(add(3, 1, false), [2, 3], "2 was given up");
+        assert_eq!(add(4, 1, false), [2, 3, 4], "3 too");
+        assert_eq!(add(5, 4, false), [5]);
+        assert_eq!(add(6, 4, true), [6], "a full one holds everything");
+        assert_eq!(add(7, 4, true), [7], "and is asked for again if it was given up");
+        assert_eq!(add(8, 7, false), [8]);
+    }
+
+    #[test]
+    fn an_increment_beside_a_full_snapshot_that_never_completed_would_count_twice() {
+        let mut kept = KeptIncrements::default();
+        handed_over(&mut kept, 1, 0, true).unwrap();
+        assert!(handed_over(&mut kept, 2, 0, false).is_err());
+    }
+}

@@ -395,7 +395,7 @@ fn a_stop_does_not_wait_for_a_restart_that_is_an_hour_away() {
         restart: RestartStrategy::FixedDelay { attempts: 2, delay: Duration::from_secs(3600) },
         ..config(1)
     };
-    let error = runtime().block_on(soon(async {
+    let ended = runtime().block_on(soon(async {
         let plan = kept_back(120, &failing);
         let job = beadline::runtime::start(plan, config, world(&FakeStore::new(), false), Arc::new(|_| {}));
         while !job.figures().is_restarting {
@@ -404,7 +404,11 @@ fn a_stop_does_not_wait_for_a_restart_that_is_an_hour_away() {
         job.stop().await;
         tokio::time::timeout(Duration::from_secs(60), job.wait()).await.expect("it does not wait for an hour")
     }));
-    assert!(error.expect_err("no commit is ever made").is_retryable());
+    // The sink tires of failing before the last attempt does, or it does not.
+    match ended {
+        Ok(summary) => assert!(matches!(summary.ending, Ending::Stopped { resumable: true, .. }), "{summary:?}"),
+        Err(error) => assert!(error.is_retryable(), "{error}"),
+    }
 }
 
 // ------------------------------------------------------------------------- windows over several splits

@@ -252,6 +252,28 @@ fn every_row_of_a_source_that_was_idle_is_counted_or_late() {
     assert!(reasons.len() == 1 && reasons["split_idle"] > 100, "{reasons:?}");
 }
 
+/// With one split there is nobody who could close a window meanwhile: whoever is idle and comes back is as good as one
+/// who never paused. Tasks hear of it one after another, and the slowest has the row that the others would pass.
+#[test]
+fn a_pause_of_the_only_split_changes_nothing() {
+    let rows: Vec<Row> = (0..40)
+        .flat_map(|turn| {
+            [(if turn % 2 == 0 { 120 } else { 0 }, turn * 2, turn * 60 + 1), (0, turn * 2 + 1, turn * 60 + 30)]
+        })
+        .collect();
+    let total = rows.len();
+    let table = Pausing { splits: Arc::new(vec![rows]), projection: Vec::new(), last_pause: 0 };
+    let tables = [table.clone(), table];
+    for seed in 0..if full() { 1000 } else { 60 } {
+        let (plan, counts, late) = plan(&tables, "TUMBLE(TABLE given, DESCRIPTOR(ts), INTERVAL '5' SECOND)", false);
+        let config = JobConfig { parallelism: 2 + seed as usize % 3, ..config(seed) };
+        let ended = run(&plan, config, &FakeStore::new(), None).expect("it is not killed");
+        ended.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let windows: usize = counts.rows().iter().map(Changes::len).sum();
+        assert_eq!((windows, late.rows().len()), (total, 0), "seed {seed}");
+    }
+}
+
 /// A split that is idle when it ends: what waits for the end comes all the same.
 #[test]
 fn a_source_that_ends_while_it_is_idle_closes_its_windows() {

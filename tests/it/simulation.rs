@@ -5,6 +5,7 @@ use futures::FutureExt;
 
 use beadline::session::Ending;
 use beadline::storage::{FakeStore, Fault};
+use beadline::stream::Epoch;
 
 use crate::simulated::{Published, Start, assert_same, disk, leftovers, published, runtime, soon};
 use crate::support::full;
@@ -129,6 +130,29 @@ fn failures_that_pass(is_slow: bool) {
             store.plant(store.operations() + operation, fault);
             check(&store, &start, &undisturbed, &format!("{fault:?}, slow: {is_slow}, at operation {operation}"));
         }
+    }
+}
+
+/// A checkpoint that failed and was tolerated leaves nothing behind but what it was to hold: the next one holds that too.
+#[test]
+fn what_a_failed_checkpoint_was_to_hold_is_in_the_next() {
+    let tolerant = ("execution.checkpointing.tolerable-failed-checkpoints", "2".to_owned());
+    let start = Start { every_rows: 15, settings: vec![tolerant], ..Start::default() };
+    let undisturbed = undisturbed(&start);
+    for operation in (0..undisturbed.end - undisturbed.first).step_by(if full() { 1 } else { 4 }) {
+        let store = small();
+        store.plant(store.operations() + operation, Fault::Fail);
+        let resumed = runtime().block_on(soon(async {
+            let job = start.begin(&store).await.expect("it is planned");
+            let mut last = Ok(Epoch::ZERO);
+            // Killed behind the checkpoint that comes after the failed one, or a little later.
+            while last.is_ok() && store.operations() < undisturbed.first + operation + 40 {
+                last = job.checkpoint().await;
+            }
+            last.is_ok()
+        }));
+        store.restart();
+        check(&store, &start, &undisturbed, &format!("a failure at operation {operation}, resumed: {resumed}"));
     }
 }
 
