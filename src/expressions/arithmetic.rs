@@ -255,12 +255,27 @@ fn plus_interval(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayR
             };
             Ok(arrow::compute::cast(&moved, &DataType::Timestamp(*unit, zone.clone()))?)
         }
+        // A time of the day goes round.
+        DataType::Time32(unit) | DataType::Time64(unit) => {
+            let per_second = 10_i64.pow(u32::from(super::types::digits(*unit)));
+            let by = i128::from(millis) * i128::from(per_second) / 1_000;
+            let move_by = |tick: i64| (i128::from(tick) + by).rem_euclid(86_400 * i128::from(per_second)) as i64;
+            if matches!(times.data_type(), DataType::Time32(_)) {
+                let ticks = arrow::compute::cast(times, &DataType::Int32)?;
+                let moved: PrimitiveArray<Int32Type> =
+                    ticks.as_primitive::<Int32Type>().unary(|tick| move_by(i64::from(tick)) as i32);
+                return Ok(arrow::compute::cast(&moved, times.data_type())?);
+            }
+            let ticks = arrow::compute::cast(times, &DataType::Int64)?;
+            let moved: PrimitiveArray<Int64Type> = ticks.as_primitive::<Int64Type>().unary(move_by);
+            Ok(arrow::compute::cast(&moved, times.data_type())?)
+        }
         other => Err(Error::bug(format!("an interval added to {other}"))),
     }
 }
 
 /// The day that many months later; the last day of a month stays within it.
-fn shift_days(day: i64, months: i64) -> i32 {
+pub(super) fn shift_days(day: i64, months: i64) -> i32 {
     let epoch = chrono::NaiveDate::default().num_days_from_ce();
     let Some(date) =
         i32::try_from(day).ok().and_then(|day| chrono::NaiveDate::from_num_days_from_ce_opt(day.saturating_add(epoch)))

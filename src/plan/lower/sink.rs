@@ -62,9 +62,9 @@ impl Lowering<'_> {
             return Err(append_only(target, &flow));
         }
         let (mode, parallelism) = (flow.mode, flow.parallelism);
-        let from = self.close(flow);
+        let from = self.close_all(flow);
         let outputs: Vec<LateOutput> = self.late.drain(first_late..).collect();
-        self.sink(target, &[from], mode, parallelism);
+        self.sink(target, &from, mode, parallelism);
         if let Some(late) = late {
             self.late_rows(&outputs, late)?;
         }
