@@ -4,7 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, PrimitiveArray};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
@@ -22,6 +23,7 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::{TryStreamExt, stream};
 
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode};
+use crate::plan::windows::copies;
 
 /// Plans the window node of a logical plan.
 pub(super) struct WindowPlanner;
@@ -47,6 +49,7 @@ impl ExtensionPlanner for WindowPlanner {
             slide: node.window.slide_ms(),
             size: node.window.size_ms(),
             offset: node.window.offset_ms(),
+            windows: copies(node.window),
             time,
             kept: kept.collect(),
             schema: Arc::clone(datafusion::logical_expr::UserDefinedLogicalNodeCore::schema(node).inner()),
@@ -62,6 +65,8 @@ struct Expansion {
     slide: i64,
     size: i64,
     offset: i64,
+    /// In how many windows a row may be.
+    windows: i64,
     /// The input's column with the time.
     time: usize,
     /// The input's columns that go on.
@@ -70,8 +75,22 @@ struct Expansion {
 }
 
 impl Expansion {
-    /// All rows in the window that began `before` slides before the last one that holds them.
+    /// The rows in the window that began `before` slides before the last one that may hold them.
     fn batch(&self, rows: &RecordBatch, before: i64) -> Result<RecordBatch> {
+        let Self { slide, size, offset, .. } = *self;
+        let longer = before.wrapping_add(1).wrapping_mul(slide).wrapping_sub(size);
+        if longer > 0 {
+            // The window ends so much before the slide does.
+            let times = rows.column(self.time).as_primitive::<TimestampMillisecondType>();
+            let is_inside =
+                |time: Option<i64>| time.map(|time| time.wrapping_sub(offset).rem_euclid(slide) < slide - longer);
+            let inside: BooleanArray = times.iter().map(is_inside).collect();
+            return self.bounded(&filter_record_batch(rows, &inside)?, before);
+        }
+        self.bounded(rows, before)
+    }
+
+    fn bounded(&self, rows: &RecordBatch, before: i64) -> Result<RecordBatch> {
         let Self { slide, size, offset, .. } = *self;
         let times = rows.column(self.time).as_primitive::<TimestampMillisecondType>();
         let bound = |plus: i64| -> ArrayRef {
@@ -154,7 +173,7 @@ impl ExecutionPlan for WindowExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
         let expansion = self.expansion.clone();
-        let windows = expansion.size / expansion.slide;
+        let windows = expansion.windows;
         let expanded = input.map_ok(move |rows| {
             let expansion = expansion.clone();
             stream::iter((0..windows).map(move |before| expansion.batch(&rows, before)))

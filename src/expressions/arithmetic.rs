@@ -209,17 +209,6 @@ pub static PLUS_INTERVAL: Function = Function {
 pub static MINUS_INTERVAL: Function =
     Function { name: "MINUS_INTERVAL", style: Style::Suffix("-"), ..copy(&PLUS_INTERVAL) };
 
-/// `TIMESTAMPADD(unit, amount, time)`: the parameter is the unit's length in milliseconds, or minus a number of months.
-pub static TIMESTAMPADD: Function = Function {
-    name: "TIMESTAMPADD",
-    doc: "",
-    typing: never,
-    body: add_units,
-    nulls: Nulls::Strict,
-    fallible: false,
-    style: Style::Call,
-};
-
 const fn copy(function: &Function) -> Function {
     Function {
         name: function.name,
@@ -266,47 +255,27 @@ fn plus_interval(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayR
             };
             Ok(arrow::compute::cast(&moved, &DataType::Timestamp(*unit, zone.clone()))?)
         }
+        // A time of the day goes round.
+        DataType::Time32(unit) | DataType::Time64(unit) => {
+            let per_second = 10_i64.pow(u32::from(super::types::digits(*unit)));
+            let by = i128::from(millis) * i128::from(per_second) / 1_000;
+            let move_by = |tick: i64| (i128::from(tick) + by).rem_euclid(86_400 * i128::from(per_second)) as i64;
+            if matches!(times.data_type(), DataType::Time32(_)) {
+                let ticks = arrow::compute::cast(times, &DataType::Int32)?;
+                let moved: PrimitiveArray<Int32Type> =
+                    ticks.as_primitive::<Int32Type>().unary(|tick| move_by(i64::from(tick)) as i32);
+                return Ok(arrow::compute::cast(&moved, times.data_type())?);
+            }
+            let ticks = arrow::compute::cast(times, &DataType::Int64)?;
+            let moved: PrimitiveArray<Int64Type> = ticks.as_primitive::<Int64Type>().unary(move_by);
+            Ok(arrow::compute::cast(&moved, times.data_type())?)
+        }
         other => Err(Error::bug(format!("an interval added to {other}"))),
     }
 }
 
-fn add_units(call: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
-    let ([length], [amounts, times]) = (&call.parameters[..], arguments) else {
-        return Err(Error::bug("TIMESTAMPADD has a unit, an amount and a time"));
-    };
-    let amounts = amounts.as_primitive::<Int64Type>();
-    let ticks: PrimitiveArray<Int64Type> = match times.data_type() {
-        DataType::Date32 => {
-            let days = arrow::compute::cast(&arrow::compute::cast(times, &DataType::Int32)?, &DataType::Int64)?;
-            let moved: PrimitiveArray<Int64Type> =
-                binary(amounts, days.as_primitive::<Int64Type>(), |amount, day| match length {
-                    months @ ..0 => i64::from(shift_days(day, amount.wrapping_mul(-months))),
-                    _ => day.wrapping_add(amount.wrapping_mul(length / 86_400_000)),
-                })?;
-            let narrow: PrimitiveArray<Date32Type> = moved.unary(|day| day as i32);
-            return Ok(Arc::new(narrow));
-        }
-        DataType::Timestamp(..) => arrow::compute::cast(times, &DataType::Int64)?.as_primitive().clone(),
-        other => return Err(Error::bug(format!("units of time added to {other} in {rows} rows"))),
-    };
-    let per_milli = match times.data_type() {
-        DataType::Timestamp(TimeUnit::Microsecond, _) => 1_000,
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => 1_000_000,
-        _ => 1,
-    };
-    let per_day = 86_400_000 * per_milli;
-    let moved: PrimitiveArray<Int64Type> = binary(amounts, &ticks, |amount, tick| match length {
-        months @ ..0 => {
-            let day = i64::from(shift_days(tick.div_euclid(per_day), amount.wrapping_mul(-months)));
-            day.wrapping_mul(per_day).wrapping_add(tick.rem_euclid(per_day))
-        }
-        _ => tick.wrapping_add(amount.wrapping_mul(length.wrapping_mul(per_milli))),
-    })?;
-    Ok(arrow::compute::cast(&moved, times.data_type())?)
-}
-
 /// The day that many months later; the last day of a month stays within it.
-fn shift_days(day: i64, months: i64) -> i32 {
+pub(super) fn shift_days(day: i64, months: i64) -> i32 {
     let epoch = chrono::NaiveDate::default().num_days_from_ce();
     let Some(date) =
         i32::try_from(day).ok().and_then(|day| chrono::NaiveDate::from_num_days_from_ce_opt(day.saturating_add(epoch)))

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Decimal128Array, PrimitiveArray, StringArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, Decimal128Array, PrimitiveArray,
+    StringArray,
 };
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
@@ -94,6 +95,7 @@ fn cast(call: &Call, values: &ArrayRef, lenient: bool) -> Result<ArrayRef> {
     let shape = CastShape::of(call);
     let (from, to) = (values.data_type().clone(), &call.output);
     match (&from, to) {
+        (DataType::Utf8 | DataType::Binary, DataType::Binary) => to_bytes(values, shape),
         (DataType::Null, to) => Ok(arrow::array::new_null_array(to, values.len())),
         (_, DataType::Utf8) => to_text(values, shape),
         (DataType::Utf8, to) => from_text(values.as_string::<i32>(), to, shape, lenient),
@@ -153,7 +155,7 @@ fn not_zero(values: &ArrayRef) -> Result<BooleanArray> {
 }
 
 /// Numbers to whole numbers: as Java's casts do it.
-fn to_integer(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+pub(super) fn to_integer(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     // To BIGINT first: whole numbers as they are, floats saturated, decimals cut.
     let floats = matches!(values.data_type(), DataType::Float32 | DataType::Float64);
     let wide: PrimitiveArray<Int64Type> = match values.data_type() {
@@ -231,6 +233,25 @@ fn to_text(values: &ArrayRef, shape: CastShape) -> Result<ArrayRef> {
     Ok(Arc::new(fitted))
 }
 
+/// Cut to a length, and filled up with zeros for BINARY(n).
+fn to_bytes(values: &ArrayRef, shape: CastShape) -> Result<ArrayRef> {
+    let bytes = arrow_cast(values, &DataType::Binary)?;
+    let Some(length) = shape.length else {
+        return Ok(bytes);
+    };
+    let length = length as usize;
+    let fitted = bytes.as_binary::<i32>().iter().map(|value| {
+        value.map(|value| {
+            let mut fitted = value[..value.len().min(length)].to_vec();
+            if shape.pad {
+                fitted.resize(length, 0);
+            }
+            fitted
+        })
+    });
+    Ok(Arc::new(fitted.collect::<BinaryArray>()))
+}
+
 /// Cuts a text to `length` characters, or fills it up.
 fn fit(text: &str, length: usize, pad: bool) -> String {
     let mut fitted: String = text.chars().take(length).collect();
@@ -275,10 +296,19 @@ fn from_text(texts: &StringArray, to: &DataType, shape: CastShape, lenient: bool
         DataType::Int16 => parsed::<Int16Type>(texts, to, lenient, |text| parse_integer(text)?.try_into().ok()),
         DataType::Int32 => parsed::<Int32Type>(texts, to, lenient, |text| parse_integer(text)?.try_into().ok()),
         DataType::Int64 => parsed::<Int64Type>(texts, to, lenient, parse_integer),
-        DataType::Float32 => parsed::<Float32Type>(texts, to, lenient, |text| text.parse().ok()),
-        DataType::Float64 => parsed::<Float64Type>(texts, to, lenient, |text| text.parse().ok()),
+        DataType::Float32 => parsed::<Float32Type>(texts, to, lenient, |text| parse_float(text)?.parse().ok()),
+        DataType::Float64 => parsed::<Float64Type>(texts, to, lenient, |text| parse_float(text)?.parse().ok()),
         DataType::Decimal128(precision, scale) => {
-            parsed::<Decimal128Type>(texts, to, lenient, |text| parse_decimal(text, *precision, *scale))
+            let values = texts.iter().map(|text| match text.map(str::trim) {
+                None => Ok(None),
+                Some(text) => match parse_decimal(text, *precision, *scale) {
+                    // A number with too many digits is NULL; what is no number is an error.
+                    None if !lenient && !text.parse::<f64>().is_ok_and(f64::is_finite) => Err(unreadable(text, to)),
+                    value => Ok(value),
+                },
+            });
+            let values = values.collect::<Result<Decimal128Array>>()?;
+            Ok(Arc::new(values.with_precision_and_scale(*precision, *scale)?))
         }
         DataType::Date32 => parsed::<Date32Type>(texts, to, lenient, |text| {
             parse_date(text.split_once([' ', 'T']).map_or(text, |(day, _)| day)).map(civil_day)
@@ -304,7 +334,6 @@ fn from_text(texts: &StringArray, to: &DataType, shape: CastShape, lenient: bool
             let values = parsed::<Int64Type>(texts, &DataType::Int64, lenient, |text| Some(parse_time(text)? / nanos));
             arrow_cast(&values.map_err(|error| relabel(error, to))?, to)
         }
-        DataType::Binary => arrow_cast(texts, to),
         other => Err(Error::bug(format!("a cast from STRING to {}", type_name(other)))),
     }
 }
@@ -318,6 +347,13 @@ fn unreadable(text: &str, to: &DataType) -> Error {
 fn relabel(error: Error, to: &DataType) -> Error {
     let message = error.message().replace("BIGINT", &type_name(to)).replace("INT", &type_name(to));
     Error::data(message).with_help("TRY_CAST gives NULL for such a value")
+}
+
+/// What Java reads as a float: digits, `NaN` and `Infinity`, but not Rust's other names for those.
+fn parse_float(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    (digits.starts_with(|first: char| first.is_ascii_digit() || first == '.') || digits == "Infinity" || text == "NaN")
+        .then_some(text)
 }
 
 fn parse_boolean(text: &str) -> Option<bool> {

@@ -1,10 +1,15 @@
 //! From a typed expression to a [`Scalar`] over the columns of a batch.
 
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, when};
 use datafusion::physical_expr::create_physical_expr;
 use datafusion::prelude::lit;
+use datafusion::scalar::ScalarValue;
 
 use super::function::Call;
 use super::{Scalar, text};
@@ -21,6 +26,17 @@ pub fn compile(expression: &Expr, input: &DFSchema) -> Result<Scalar> {
     let physical = create_physical_expr(&bare, input, &ExecutionProps::new(), &Default::default())
         .map_err(|error| Error::bug(error.strip_backtrace()).context(format!("compile {}", text(&bare))))?;
     Scalar::new(physical, text(&bare), input.as_arrow())
+}
+
+/// The value of an expression without columns; none if it cannot be computed.
+pub fn evaluate_constant(expression: &Expr) -> Result<Option<ScalarValue>> {
+    if let Expr::Literal(value, _) = expression {
+        return Ok(Some(value.clone()));
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let one = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
+    let Ok(values) = compile(expression, &DFSchema::empty())?.evaluate(&one) else { return Ok(None) };
+    ScalarValue::try_from_array(&values, 0).map(Some).map_err(|error| Error::bug(error.strip_backtrace()))
 }
 
 /// Compiles a condition made of `conjuncts` that all have to hold, in this order: one that may fail sees only the rows

@@ -82,6 +82,10 @@ pub enum Style {
     Cast,
     /// `(a + detail)`
     Suffix(&'static str),
+    /// `NAME(a TO detail)`
+    To,
+    /// `name(a, rest)`: the call's detail is the name and the rest.
+    Bound,
 }
 
 /// A function bound to the types of one place in a query: what DataFusion calls.
@@ -126,6 +130,11 @@ impl Call {
             Style::Call => format!("{}({})", self.function.name, arguments.join(", ")),
             Style::Infix(symbol) => format!("({})", arguments.join(&format!(" {symbol} "))),
             Style::Cast => format!("{}({} AS {})", self.function.name, arguments.join(", "), self.detail),
+            Style::Bound => {
+                let (name, rest) = self.detail.split_once(' ').unwrap_or((self.function.name, ""));
+                format!("{name}({}, {rest})", arguments.join(", "))
+            }
+            Style::To => format!("{}({} TO {})", self.function.name, arguments.join(", "), self.detail),
             Style::Suffix(symbol) => format!("({} {symbol} {})", arguments.join(", "), self.detail),
         }
     }
@@ -182,7 +191,18 @@ impl ScalarUDFImpl for Call {
 
 /// Every function that a query may call by name, by family.
 pub fn functions() -> impl Iterator<Item = &'static Function> {
-    [super::numbers::FUNCTIONS, super::strings::FUNCTIONS, super::times::FUNCTIONS].into_iter().flatten()
+    [
+        super::numbers::FUNCTIONS,
+        super::trigonometry::FUNCTIONS,
+        super::choice::FUNCTIONS,
+        super::strings::FUNCTIONS,
+        super::editing::FUNCTIONS,
+        super::patterns::FUNCTIONS,
+        super::times::FUNCTIONS,
+        super::calendar::FUNCTIONS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Names that are no plain functions but read like one; the binder knows them.
@@ -208,6 +228,76 @@ pub const AGGREGATE_FUNCTIONS: &[(&str, &str)] = &[
     ("MIN", "MIN(value): the least"),
     ("SUM", "SUM(number): the total, in the number's own type"),
 ];
+
+/// Functions that Flink has and that are not here yet, so that each is refused by its name.
+const NOT_BUILT: &[&str] = &[
+    "ARRAY",
+    "BIN",
+    "CARDINALITY",
+    "CONVERT_TZ",
+    "CURRENT_DATABASE",
+    "CURRENT_DATE",
+    "CURRENT_ROW_TIMESTAMP",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
+    "DECODE",
+    "DENSE_RANK",
+    "ELEMENT",
+    "ELT",
+    "ENCODE",
+    "FROM_BASE64",
+    "GROUPING",
+    "GROUPING_ID",
+    "GROUP_ID",
+    "HEX",
+    "INET_ATON",
+    "INET_NTOA",
+    "IS_JSON",
+    "LAG",
+    "LEAD",
+    "LOCALTIME",
+    "LOCALTIMESTAMP",
+    "MAP",
+    "MD5",
+    "NOW",
+    "NTILE",
+    "OVERLAPS",
+    "PARSE_JSON",
+    "PARSE_URL",
+    "PRINTF",
+    "PROCTIME",
+    "RAND",
+    "RAND_INTEGER",
+    "RANK",
+    "REGEXP_COUNT",
+    "REGEXP_EXTRACT_ALL",
+    "REGEXP_INSTR",
+    "REGEXP_SUBSTR",
+    "ROW",
+    "ROW_NUMBER",
+    "SHA1",
+    "SHA2",
+    "SHA224",
+    "SHA256",
+    "SHA384",
+    "SHA512",
+    "SOURCE_WATERMARK",
+    "SPLIT",
+    "STR_TO_MAP",
+    "TO_BASE64",
+    "TRY_PARSE_JSON",
+    "TYPEOF",
+    "UNHEX",
+    "URL_DECODE",
+    "URL_ENCODE",
+    "UUID",
+];
+
+/// Whether Flink has a function of that (upper-case) name that is not here yet.
+pub fn is_flinks(name: &str) -> bool {
+    let family = ["ARRAY_", "BITMAP_", "JSON_", "MAP_"].iter().any(|family| name.starts_with(family));
+    family || NOT_BUILT.contains(&name)
+}
 
 /// Name and doc of every function there is, sorted: SHOW FUNCTIONS.
 pub fn function_list() -> Vec<(&'static str, &'static str)> {

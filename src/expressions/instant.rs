@@ -7,11 +7,19 @@ use chrono::{Datelike, NaiveDate};
 use super::types::digits;
 use crate::error::{Error, Result};
 
-/// The ticks of a TIMESTAMP or the days of a DATE as whole numbers, and how many there are in a second (for a DATE they
+/// The ticks of a TIMESTAMP or TIME, or the days of a DATE as whole numbers, and how many there are in a second (for a DATE they
 /// are turned into seconds).
 pub fn ticks(values: &ArrayRef) -> Result<(PrimitiveArray<Int64Type>, i64)> {
     match values.data_type() {
         DataType::Timestamp(unit, _) => {
+            let ticks = arrow::compute::cast(values, &DataType::Int64)?;
+            Ok((ticks.as_primitive::<Int64Type>().clone(), 10_i64.pow(u32::from(digits(*unit)))))
+        }
+        DataType::Time32(unit) => {
+            let ticks = arrow::compute::cast(&arrow::compute::cast(values, &DataType::Int32)?, &DataType::Int64)?;
+            Ok((ticks.as_primitive::<Int64Type>().clone(), 10_i64.pow(u32::from(digits(*unit)))))
+        }
+        DataType::Time64(unit) => {
             let ticks = arrow::compute::cast(values, &DataType::Int64)?;
             Ok((ticks.as_primitive::<Int64Type>().clone(), 10_i64.pow(u32::from(digits(*unit)))))
         }
@@ -71,12 +79,25 @@ pub fn parse_time(text: &str) -> Option<i64> {
     Some(((hour * 60 + minute) * 60 + second) * 1_000_000_000 + nanos)
 }
 
-/// `YYYY-MM-DD[ HH:MM:SS[.fraction]]` (a `T` between is read too) as nanoseconds since 1970.
+/// `YYYY-MM-DD[ HH:MM:SS[.fraction]]` as nanoseconds since 1970. As in Flink a day beyond the end of its month is that
+/// end, and 24:00:00 is the next day.
 pub fn parse_timestamp(text: &str) -> Option<i128> {
-    let (day, time) = match text.split_once([' ', 'T']) {
-        Some((day, time)) => (day, parse_time(time.trim_start())?),
+    let (day, time) = match text.split_once(' ') {
+        Some((day, "24:00:00")) => (day, 86_400_000_000_000),
+        Some((day, time)) if time.matches(':').count() == 2 => (day, parse_time(time)?),
+        Some(_) => return None,
         None => (text, 0),
     };
-    let day = civil_day(parse_date(day)?);
-    Some(i128::from(day) * 86_400_000_000_000 + i128::from(time))
+    let day = parse_date(day).or_else(|| {
+        let (month, day) = day.rsplit_once('-')?;
+        (29..=31).contains(&day.parse::<u32>().ok()?).then_some(())?;
+        let (year, month) = month.split_once('-')?;
+        last_day(year.parse().ok()?, month.parse().ok()?)
+    })?;
+    Some(i128::from(civil_day(day)) * 86_400_000_000_000 + i128::from(time))
+}
+
+/// The last day of a month.
+pub fn last_day(year: i32, month: u32) -> Option<NaiveDate> {
+    NaiveDate::from_ymd_opt(year, month, 1)?.checked_add_months(chrono::Months::new(1))?.pred_opt()
 }

@@ -2,32 +2,38 @@
 
 mod aggregates;
 mod arithmetic;
+mod calendar;
 mod cast;
+mod choice;
 mod compile;
+mod editing;
 mod function;
 mod instant;
 mod numbers;
+mod patterns;
 mod scalar;
 mod show;
 mod strings;
 mod text;
+mod time_pattern;
 mod times;
+mod trigonometry;
 mod types;
 
 pub use aggregates::{aggregate, aggregate_type};
-pub use arithmetic::{
-    MINUS_INTERVAL, PLUS_INTERVAL, TIMESTAMPADD, function as arithmetic_function, is_native, operand,
-};
+pub use arithmetic::{MINUS_INTERVAL, PLUS_INTERVAL, function as arithmetic_function, is_native, operand};
+pub use calendar::{CEIL_TO, FLOOR_TO, TIMESTAMPADD, Unit};
 pub use cast::{CAST, CastShape, TRY_CAST, is_castable, parse_decimal};
-pub use compile::{compile, compile_condition, condition, is_fallible, split};
+pub use compile::{compile, compile_condition, condition, evaluate_constant, is_fallible, split};
 pub use function::{
     AGGREGATE_FUNCTIONS, Argument, Call, Function, Nulls, SPECIAL_FORMS, Style, Typing, function_list, functions,
-    lookup,
+    is_flinks, lookup,
 };
 pub use instant::{civil_day, parse_date, parse_time, parse_timestamp};
+pub use patterns::SIMILAR;
 pub use scalar::Scalar;
 pub use text::text;
-pub use times::{CURRENT_WATERMARK, TIMESTAMPDIFF, WINDOW_START, unit_length};
+pub use times::{CURRENT_WATERMARK, TIMESTAMPDIFF, WINDOW_BOUND, extracted, unit_length};
 pub use types::{
     ArithmeticOperator, arithmetic_type, as_decimal, common_numeric, common_type, digits, is_approximate, is_integer,
     is_numeric, type_name,

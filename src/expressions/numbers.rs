@@ -15,10 +15,20 @@ use crate::error::{Error, Result};
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
     strict("ABS", "ABS(number): without its sign", same_number, absolute),
-    strict("CEIL", "CEIL(number): the least whole number that is not below it", whole_number, round_up),
+    strict(
+        "CEIL",
+        "CEIL(number) or CEIL(time TO unit): the least whole number, or begin of a unit, that is not below it",
+        whole_number,
+        round_up,
+    ),
     strict("CEILING", "CEILING(number): as CEIL", whole_number, round_up),
     strict("EXP", "EXP(number): e to that power", double, |_, a, _| floats(a, f64::exp)),
-    strict("FLOOR", "FLOOR(number): the greatest whole number that is not above it", whole_number, round_down),
+    strict(
+        "FLOOR",
+        "FLOOR(number) or FLOOR(time TO unit): the greatest whole number, or begin of a unit, that is not above it",
+        whole_number,
+        round_down,
+    ),
     strict("LN", "LN(number): the natural logarithm", double, |_, a, _| floats(a, f64::ln)),
     strict("LOG10", "LOG10(number): the logarithm to base 10", double, |_, a, _| floats(a, f64::log10)),
     Function {
@@ -35,8 +45,13 @@ pub const FUNCTIONS: &[Function] = &[
         style: Style::Call,
     },
     strict("POWER", "POWER(base, exponent): as DOUBLE", two_doubles, power),
-    strict("ROUND", "ROUND(number [, digits]): rounded half up", round_typing, round),
+    // A DECIMAL that is rounded up may have a digit too many.
+    Function {
+        nulls: Nulls::Possible,
+        ..strict("ROUND", "ROUND(number [, digits]): rounded half up", round_typing, round)
+    },
     strict("SIGN", "SIGN(number): -1, 0 or 1 in the number's own type", same_number, sign),
+    strict("TRUNCATE", "TRUNCATE(number [, digits]): cut off behind so many digits", round_typing, truncate),
     strict("SQRT", "SQRT(number): the square root as DOUBLE", double, |_, a, _| floats(a, f64::sqrt)),
 ];
 
@@ -88,13 +103,13 @@ fn whole_number(arguments: &[Argument]) -> Result<Typing, String> {
     Ok(Typing::new(vec![data_type], output))
 }
 
-fn double(arguments: &[Argument]) -> Result<Typing, String> {
+pub(super) fn double(arguments: &[Argument]) -> Result<Typing, String> {
     count(arguments, 1, 1)?;
     number(&arguments[0])?;
     Ok(Typing::new(vec![DataType::Float64], DataType::Float64))
 }
 
-fn two_doubles(arguments: &[Argument]) -> Result<Typing, String> {
+pub(super) fn two_doubles(arguments: &[Argument]) -> Result<Typing, String> {
     count(arguments, 2, 2)?;
     arguments.iter().try_for_each(|argument| number(argument).map(|_| ()))?;
     Ok(Typing::new(vec![DataType::Float64; 2], DataType::Float64))
@@ -200,7 +215,7 @@ fn round_down(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef>
     })
 }
 
-fn floats(arguments: &[ArrayRef], of: fn(f64) -> f64) -> Result<ArrayRef> {
+pub(super) fn floats(arguments: &[ArrayRef], of: impl Fn(f64) -> f64) -> Result<ArrayRef> {
     let result: PrimitiveArray<Float64Type> = arguments[0].as_primitive::<Float64Type>().unary(of);
     Ok(Arc::new(result))
 }
@@ -210,8 +225,25 @@ fn power(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     Ok(Arc::new(arrow::compute::binary::<_, _, _, Float64Type>(base, exponent, f64::powf)?))
 }
 
-/// Rounds half up (away from zero); negative digits round before the point.
+/// What becomes of the digits that go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rounding {
+    /// Half up (away from zero).
+    HalfUp,
+    /// They are cut off.
+    Cut,
+}
+
 fn round(call: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+    rounded(call, arguments, rows, Rounding::HalfUp)
+}
+
+fn truncate(call: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+    rounded(call, arguments, rows, Rounding::Cut)
+}
+
+/// To a number of digits behind the point; negative digits round before it.
+fn rounded(call: &Call, arguments: &[ArrayRef], rows: usize, rounding: Rounding) -> Result<ArrayRef> {
     let values = &arguments[0];
     let digits = arguments.get(1).map(|digits| digits.as_primitive::<Int32Type>());
     let digits_of = |row: usize| digits.map_or(0, |digits| digits.value(row)).clamp(-40, 40);
@@ -221,40 +253,63 @@ fn round(call: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let rounded: Decimal128Array = (0..rows)
             .map(|row| {
                 let wanted = i8::try_from(digits_of(row).min(i32::from(*from))).unwrap_or(*from);
-                let cut = if null(row) { None } else { rescale_decimal(array.value(row), *from, wanted, 38) };
+                let exact = (!null(row)).then(|| cut_if(rounding, array.value(row), *from, wanted));
+                let cut = exact.and_then(|value| rescale_decimal(value, *from, wanted, 38));
                 cut.and_then(|value| rescale_decimal(value, wanted, *to, *precision))
             })
             .collect();
         return Ok(Arc::new(rounded.with_precision_and_scale(*precision, *to)?));
     }
     if is_approximate(values.data_type()) {
-        let wide = arrow::compute::cast(values, &DataType::Float64)?;
-        let wide = wide.as_primitive::<Float64Type>();
-        let rounded: PrimitiveArray<Float64Type> =
-            (0..rows).map(|row| (!null(row)).then(|| round_float(wide.value(row), digits_of(row)))).collect();
+        // By the decimal text of the number, as Java's BigDecimal does it: 1.005 is rounded as it is written.
+        let rounded: PrimitiveArray<Float64Type> = match values.data_type() {
+            DataType::Float32 => {
+                let narrow = values.as_primitive::<Float32Type>();
+                let of = |row| round_float(f64::from(narrow.value(row)), &narrow.value(row), digits_of(row), rounding);
+                (0..rows).map(|row| (!null(row)).then(|| of(row))).collect()
+            }
+            _ => {
+                let wide = values.as_primitive::<Float64Type>();
+                let of = |row| round_float(wide.value(row), &wide.value(row), digits_of(row), rounding);
+                (0..rows).map(|row| (!null(row)).then(|| of(row))).collect()
+            }
+        };
         return Ok(arrow::compute::cast(&rounded, &call.output)?);
     }
     let wide = arrow::compute::cast(values, &DataType::Int64)?;
     let wide = wide.as_primitive::<Int64Type>();
     let rounded: PrimitiveArray<Int64Type> = (0..rows)
         .map(|row| {
-            let cut = i8::try_from(digits_of(row).min(0)).unwrap_or(0);
-            let value = (!null(row)).then(|| rescale_decimal(i128::from(wide.value(row)), 0, cut, 38))?;
-            value.and_then(|value| rescale_decimal(value, cut, 0, 38)).map(|value| value as i64)
+            let wanted = i8::try_from(digits_of(row).min(0)).unwrap_or(0);
+            let exact = (!null(row)).then(|| cut_if(rounding, i128::from(wide.value(row)), 0, wanted))?;
+            let cut = rescale_decimal(exact, 0, wanted, 38);
+            cut.and_then(|value| rescale_decimal(value, wanted, 0, 38)).map(|value| value as i64)
         })
         .collect();
-    let options = arrow::compute::CastOptions { safe: true, ..Default::default() };
-    Ok(arrow::compute::cast_with_options(&rounded, &call.output, &options)?)
+    // What does not fit wraps, as everywhere.
+    super::cast::to_integer(&(Arc::new(rounded) as ArrayRef), &call.output)
 }
 
-/// By the decimal text of the number, as Java's BigDecimal does it: 1.005 is rounded as it is written.
-fn round_float(value: f64, digits: i32) -> f64 {
+/// The value with zeros for the digits that go, if they are cut off.
+fn cut_if(rounding: Rounding, value: i128, scale: i8, wanted: i8) -> i128 {
+    let places = u32::try_from(scale.saturating_sub(wanted)).unwrap_or(0);
+    match (rounding, 10_i128.checked_pow(places)) {
+        (Rounding::HalfUp, _) => value,
+        (Rounding::Cut, Some(unit)) => value - value % unit,
+        (Rounding::Cut, None) => 0,
+    }
+}
+
+fn round_float(value: f64, written: &dyn std::fmt::LowerExp, digits: i32, rounding: Rounding) -> f64 {
     let scale = i8::try_from(digits.clamp(-30, 30)).unwrap_or(0);
     if !value.is_finite() || digits > 15 {
         return value;
     }
-    super::cast::parse_decimal(&format!("{value:e}"), 38, scale)
-        .and_then(|unscaled| format!("{unscaled}e{}", -i32::from(scale)).parse().ok())
+    // More digits than a DOUBLE has, so that nothing is rounded before it is cut.
+    let exact = if rounding == Rounding::Cut { scale.max(0) + 17 } else { scale };
+    super::cast::parse_decimal(&format!("{written:e}"), 38, exact)
+        .map(|unscaled| cut_if(rounding, unscaled, exact, scale))
+        .and_then(|unscaled| format!("{unscaled}e{}", -i32::from(exact)).parse().ok())
         .unwrap_or(value)
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
+use datafusion::common::internal_datafusion_err;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 
@@ -43,6 +45,19 @@ impl Scalar {
     /// The index of the column if the expression is nothing but a column.
     pub fn as_column(&self) -> Option<usize> {
         (self.physical.as_ref() as &dyn std::any::Any).downcast_ref::<Column>().map(Column::index)
+    }
+
+    /// The same over columns that stand elsewhere: column `i` is column `places[i]` of `input`.
+    pub fn with_places(self, places: &[usize], input: &Schema) -> Result<Self> {
+        let moved = self.physical.transform_up(|inner| {
+            let any = inner.as_ref() as &dyn std::any::Any;
+            let Some(column) = any.downcast_ref::<Column>() else { return Ok(Transformed::no(inner)) };
+            let place = places.get(column.index()).copied().filter(|place| *place < input.fields().len());
+            let place = place.ok_or_else(|| internal_datafusion_err!("column {column} is nowhere"))?;
+            Ok(Transformed::yes(Arc::new(Column::new(input.field(place).name(), place)) as Arc<dyn PhysicalExpr>))
+        });
+        let physical = moved.map_err(|error| Error::bug(error.strip_backtrace()))?.data;
+        Ok(Self { physical, ..self })
     }
 
     /// The same under another text.

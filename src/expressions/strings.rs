@@ -34,7 +34,12 @@ pub const FUNCTIONS: &[Function] = &[
     strict("LEFT", "LEFT(text, n): the first n characters", text_and_int, |_, a, n| {
         each(a, n, |text, k| Cow::Owned(text.chars().take(usize::try_from(k[0]).unwrap_or(0)).collect()))
     }),
-    strict("LOCATE", "LOCATE(part, text): where the part begins, from 1; 0 if nowhere", two_texts_to_int, positions),
+    strict(
+        "LOCATE",
+        "LOCATE(part, text [, start]): where the part begins, from 1; 0 if nowhere",
+        locate_typing,
+        positions,
+    ),
     strict("LOWER", "LOWER(text): in lower case", one_text, |_, a, n| each(a, n, |text, _| text.to_lowercase().into())),
     strict(
         "LTRIM",
@@ -68,13 +73,19 @@ pub const FUNCTIONS: &[Function] = &[
         texts_1_2,
         |_, a, n| trimmed(a, n, |text, set| text.trim_end_matches(set)),
     ),
-    strict("SUBSTR", "SUBSTR(text, start [, length]): as SUBSTRING", text_and_ints, |_, a, n| each(a, n, substring)),
-    strict(
-        "SUBSTRING",
-        "SUBSTRING(text, start [, length]): from the start, counted from 1 or, negative, from the end",
-        text_and_ints,
-        |_, a, n| each(a, n, substring),
-    ),
+    Function {
+        nulls: Nulls::Possible,
+        ..strict("SUBSTR", "SUBSTR(text, start [, length]): as SUBSTRING", text_and_ints, substrings)
+    },
+    Function {
+        nulls: Nulls::Possible,
+        ..strict(
+            "SUBSTRING",
+            "SUBSTRING(text, start [, length]): from the start, counted from 1 or, negative, from the end",
+            text_and_ints,
+            substrings,
+        )
+    },
     strict(
         "TRIM",
         "TRIM([BOTH | LEADING | TRAILING] [characters FROM] text): without blanks or these characters",
@@ -100,7 +111,7 @@ fn is_int(argument: &Argument) -> Result<(), String> {
 }
 
 /// Texts, then whole numbers.
-fn shape(
+pub(super) fn shape(
     arguments: &[Argument],
     texts: (usize, usize),
     integers: (usize, usize),
@@ -139,6 +150,10 @@ fn two_texts_to_int(arguments: &[Argument]) -> Result<Typing, String> {
     shape(arguments, (2, 2), (0, 0), DataType::Int32)
 }
 
+fn locate_typing(arguments: &[Argument]) -> Result<Typing, String> {
+    shape(arguments, (2, 2), (0, 1), DataType::Int32)
+}
+
 fn text_and_int(arguments: &[Argument]) -> Result<Typing, String> {
     shape(arguments, (1, 1), (1, 1), DataType::Utf8)
 }
@@ -168,6 +183,14 @@ fn each(arguments: &[ArrayRef], rows: usize, of: impl for<'a> Fn(&'a str, &[i32]
         }
     }
     Ok(Arc::new(builder.finish()))
+}
+
+/// A negative length gives NULL.
+fn substrings(_: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+    let parts = each(arguments, rows, substring)?;
+    let Some(lengths) = arguments.get(2) else { return Ok(parts) };
+    let negative = arrow::compute::kernels::cmp::lt(lengths, &Int32Array::new_scalar(0))?;
+    Ok(arrow::compute::nullif(&parts, &negative)?)
 }
 
 /// Start 0 acts as 1; a negative start counts from the end.
@@ -241,13 +264,18 @@ fn concat_ws(_: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> 
 
 fn positions(_: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
     let (parts, texts) = (arguments[0].as_string::<i32>(), arguments[1].as_string::<i32>());
+    let starts = arguments.get(2).map(|array| array.as_primitive::<Int32Type>());
     let result: Int32Array = (0..rows)
         .map(|row| {
             if any_null(arguments, row) {
                 return None;
             }
-            let text = texts.value(row);
-            let found = text.find(parts.value(row)).map(|byte| text[..byte].chars().count() + 1);
+            let (text, part) = (texts.value(row), parts.value(row));
+            // The empty part is at the start, wherever the search begins.
+            let skip = starts.map_or(0, |starts| usize::try_from(starts.value(row) - 1).unwrap_or(0));
+            let from =
+                if part.is_empty() { 0 } else { text.char_indices().nth(skip).map_or(text.len(), |(byte, _)| byte) };
+            let found = text[from..].find(part).map(|byte| text[..from + byte].chars().count() + 1);
             Some(i32::try_from(found.unwrap_or(0)).unwrap_or(i32::MAX))
         })
         .collect();
@@ -262,7 +290,8 @@ fn replace(_: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
                 return None;
             }
             let (text, part) = (texts.value(row), parts.value(row));
-            Some(if part.is_empty() { text.to_owned() } else { text.replace(part, others.value(row)) })
+            // As in Java the empty part is found around every character.
+            Some(text.replace(part, others.value(row)))
         })
         .collect();
     Ok(Arc::new(result))

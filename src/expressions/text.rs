@@ -84,6 +84,10 @@ fn literal(value: &ScalarValue) -> String {
     });
     match (value, shown) {
         (ScalarValue::Utf8(Some(text)), _) => format!("'{}'", text.replace('\'', "''")),
+        (
+            ScalarValue::Time32Millisecond(_) | ScalarValue::Time64Microsecond(_) | ScalarValue::Time64Nanosecond(_),
+            Some(text),
+        ) => format!("TIME '{text}'"),
         (ScalarValue::Date32(_), Some(text)) => format!("DATE '{text}'"),
         (
             ScalarValue::TimestampMillisecond(..)

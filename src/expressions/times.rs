@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringArray};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMillisecondType};
-use chrono::{Datelike, Timelike};
+use chrono::Datelike;
 
-use super::arithmetic::never;
+use super::arithmetic::{never, shift_days};
 use super::function::{Argument, Call, Function, Nulls, Style, Typing};
 use super::instant::{date_of, parse_timestamp, ticks};
 use super::numbers::{count, strict};
+use super::time_pattern::{Overflow, Pattern};
 use super::types::{digits, is_integer, type_name};
 use crate::error::{Error, Result};
 
@@ -22,21 +23,21 @@ pub const FUNCTIONS: &[Function] = &[
         format,
     ),
     strict("DAYOFMONTH", "DAYOFMONTH(date): the day of the month, 1 to 31", field_typing, |_, a, _| {
-        field(a, Field::Day)
+        extract(a, Field::Day)
     }),
     strict("DAYOFWEEK", "DAYOFWEEK(date): the day of the week, Sunday = 1", field_typing, |_, a, _| {
-        field(a, Field::WeekDay)
+        extract(a, Field::WeekDay)
     }),
     strict("DAYOFYEAR", "DAYOFYEAR(date): the day of the year, 1 to 366", field_typing, |_, a, _| {
-        field(a, Field::YearDay)
+        extract(a, Field::YearDay)
     }),
-    strict("HOUR", "HOUR(time): the hour, 0 to 23", field_typing, |_, a, _| field(a, Field::Hour)),
-    strict("MINUTE", "MINUTE(time): the minute, 0 to 59", field_typing, |_, a, _| field(a, Field::Minute)),
-    strict("MONTH", "MONTH(date): the month, 1 to 12", field_typing, |_, a, _| field(a, Field::Month)),
+    strict("HOUR", "HOUR(time): the hour, 0 to 23", clock_typing, |_, a, _| extract(a, Field::Hour)),
+    strict("MINUTE", "MINUTE(time): the minute, 0 to 59", clock_typing, |_, a, _| extract(a, Field::Minute)),
+    strict("MONTH", "MONTH(date): the month, 1 to 12", field_typing, |_, a, _| extract(a, Field::Month)),
     strict("QUARTER", "QUARTER(date): the quarter of the year, 1 to 4", field_typing, |_, a, _| {
-        field(a, Field::Quarter)
+        extract(a, Field::Quarter)
     }),
-    strict("SECOND", "SECOND(time): the second, 0 to 59", field_typing, |_, a, _| field(a, Field::Second)),
+    strict("SECOND", "SECOND(time): the second, 0 to 59", clock_typing, |_, a, _| extract(a, Field::Second)),
     Function {
         name: "TO_TIMESTAMP",
         doc: "TO_TIMESTAMP(text [, pattern]): a TIMESTAMP(3) read from yyyy-MM-dd HH:mm:ss; NULL if it cannot be read",
@@ -52,8 +53,8 @@ pub const FUNCTIONS: &[Function] = &[
         to_instant_typing,
         to_instant,
     ),
-    strict("WEEK", "WEEK(date): the week of the year by ISO 8601", field_typing, |_, a, _| field(a, Field::Week)),
-    strict("YEAR", "YEAR(date): the year", field_typing, |_, a, _| field(a, Field::Year)),
+    strict("WEEK", "WEEK(date): the week of the year by ISO 8601", field_typing, |_, a, _| extract(a, Field::Week)),
+    strict("YEAR", "YEAR(date): the year", field_typing, |_, a, _| extract(a, Field::Year)),
 ];
 
 /// `CURRENT_WATERMARK(rowtime)`: its argument is the hidden column of the watermark that the row met.
@@ -74,14 +75,14 @@ pub static CURRENT_WATERMARK: Function = Function {
 
 /// The start of the window that is the n-th before the last one to hold a time: parameters are slide, offset, n, and
 /// what is added to the start (all in milliseconds but n).
-pub static WINDOW_START: Function = Function {
+pub static WINDOW_BOUND: Function = Function {
     name: "WINDOW_BOUND",
     doc: "",
     typing: never,
     body: window_start,
     nulls: Nulls::Strict,
     fallible: false,
-    style: Style::Call,
+    style: Style::Bound,
 };
 
 /// `TIMESTAMPDIFF(unit, from, to)`: the parameter is the unit's length in milliseconds, or minus a number of months.
@@ -120,7 +121,33 @@ enum Field {
     Hour,
     Minute,
     Second,
+    IsoWeekDay,
+    Decade,
+    Century,
+    Millisecond,
+    Epoch,
 }
+
+/// What `EXTRACT(field FROM time)` calls.
+pub fn extracted(field: &str) -> Option<&'static Function> {
+    let name = match field {
+        "DAY" => "DAYOFMONTH",
+        "DOW" => "DAYOFWEEK",
+        "DOY" => "DAYOFYEAR",
+        "YEAR" | "QUARTER" | "MONTH" | "WEEK" | "HOUR" | "MINUTE" | "SECOND" => field,
+        _ => return EXTRACTED.iter().find(|function| function.name == field),
+    };
+    FUNCTIONS.iter().find(|function| function.name == name)
+}
+
+/// Fields that EXTRACT knows, and that are no functions by themselves.
+static EXTRACTED: [Function; 5] = [
+    strict("ISODOW", "", field_typing, |_, a, _| extract(a, Field::IsoWeekDay)),
+    strict("DECADE", "", field_typing, |_, a, _| extract(a, Field::Decade)),
+    strict("CENTURY", "", field_typing, |_, a, _| extract(a, Field::Century)),
+    strict("MILLISECOND", "", clock_typing, |_, a, _| extract(a, Field::Millisecond)),
+    strict("EPOCH", "", field_typing, |_, a, _| extract(a, Field::Epoch)),
+];
 
 fn is_time(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Timestamp(..) | DataType::Date32)
@@ -136,7 +163,17 @@ fn field_typing(arguments: &[Argument]) -> Result<Typing, String> {
     Ok(Typing::new(vec![data_type], DataType::Int64))
 }
 
-fn field(arguments: &[ArrayRef], field: Field) -> Result<ArrayRef> {
+/// Of what has a clock: a TIME too.
+fn clock_typing(arguments: &[Argument]) -> Result<Typing, String> {
+    match arguments {
+        [Argument { data_type: data_type @ (DataType::Time32(_) | DataType::Time64(_)), .. }] => {
+            Ok(Typing::new(vec![data_type.clone()], DataType::Int64))
+        }
+        _ => field_typing(arguments),
+    }
+}
+
+fn extract(arguments: &[ArrayRef], field: Field) -> Result<ArrayRef> {
     let (ticks, per_second) = ticks(&arguments[0])?;
     let values: PrimitiveArray<Int64Type> = ticks.unary(|tick| {
         let seconds = tick.div_euclid(per_second);
@@ -153,6 +190,11 @@ fn field(arguments: &[ArrayRef], field: Field) -> Result<ArrayRef> {
             Field::Hour => of_day / 3_600,
             Field::Minute => of_day / 60 % 60,
             Field::Second => of_day % 60,
+            Field::IsoWeekDay => i64::from(date().weekday().number_from_monday()),
+            Field::Decade => i64::from(date().year().div_euclid(10)),
+            Field::Century => i64::from((date().year() + 99).div_euclid(100)),
+            Field::Millisecond => tick.rem_euclid(per_second) * 1_000 / per_second,
+            Field::Epoch => seconds,
         }
     });
     Ok(Arc::new(values))
@@ -186,8 +228,8 @@ fn to_timestamp(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> 
         .map(|text| {
             let text = text?;
             match &pattern {
-                None => i64::try_from(parse_timestamp(text.trim())?.div_euclid(1_000_000)).ok(),
-                Some(pattern) => pattern.read(text),
+                None => i64::try_from(parse_timestamp(text)?.div_euclid(1_000_000)).ok(),
+                Some(pattern) => pattern.read(text, Overflow::Stops),
             }
         })
         .collect();
@@ -234,10 +276,12 @@ fn months_between(from: i64, to: i64) -> i64 {
     if to < from {
         return -months_between(to, from);
     }
-    let parts = |time: i64| (date_of(time.div_euclid(86_400_000)), time.rem_euclid(86_400_000));
+    let parts = |time: i64| (time.div_euclid(86_400_000), time.rem_euclid(86_400_000));
     let ((early, early_time), (late, late_time)) = (parts(from), parts(to));
-    let months = i64::from(late.year() - early.year()) * 12 + i64::from(late.month()) - i64::from(early.month());
-    months - i64::from((late.day(), late_time) < (early.day(), early_time))
+    let (first, last) = (date_of(early), date_of(late));
+    let months = i64::from(last.year() - first.year()) * 12 + i64::from(last.month()) - i64::from(first.month());
+    // A month from the 31st ends on the last day of a shorter month.
+    months - i64::from((late, late_time) < (i64::from(shift_days(early, months)), early_time))
 }
 
 fn format_typing(arguments: &[Argument]) -> Result<Typing, String> {
@@ -273,133 +317,6 @@ fn format(_: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
     };
     let texts: StringArray = millis.iter().map(|time| Some(pattern.write(time?))).collect();
     Ok(Arc::new(texts))
-}
-
-/// A pattern of Java's letters for dates and times: runs of `yMdHhmsSaE`, text between quotes, other signs as they are.
-struct Pattern(Vec<Piece>);
-
-enum Piece {
-    Letters(char, usize),
-    Text(String),
-}
-
-impl Pattern {
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut pieces = Vec::new();
-        let mut characters = text.chars().peekable();
-        while let Some(first) = characters.next() {
-            match first {
-                'y' | 'M' | 'd' | 'H' | 'h' | 'm' | 's' | 'S' | 'a' | 'E' => {
-                    let mut length = 1;
-                    while characters.next_if_eq(&first).is_some() {
-                        length += 1;
-                    }
-                    pieces.push(Piece::Letters(first, length));
-                }
-                '\'' => {
-                    let mut quoted = String::new();
-                    loop {
-                        match characters.next() {
-                            Some('\'') if characters.next_if_eq(&'\'').is_none() => break,
-                            Some(character) => quoted.push(character),
-                            None => return Err(format!("the pattern '{text}' has an open quote")),
-                        }
-                    }
-                    pieces.push(Piece::Text(if quoted.is_empty() { "'".to_owned() } else { quoted }));
-                }
-                letter if letter.is_ascii_alphabetic() => {
-                    return Err(format!(
-                        "the letter '{letter}' of the pattern '{text}' is not built yet; known: yMdHhmsSaE"
-                    ));
-                }
-                other => pieces.push(Piece::Text(other.to_string())),
-            }
-        }
-        Ok(Self(pieces))
-    }
-
-    fn write(&self, millis: i64) -> String {
-        use std::fmt::Write;
-        let date = date_of(millis.div_euclid(86_400_000));
-        let of_day = millis.rem_euclid(86_400_000);
-        let seconds = u32::try_from(of_day / 1_000).unwrap_or(0);
-        let time = chrono::NaiveTime::from_num_seconds_from_midnight_opt(seconds, 0).unwrap_or_default();
-        let mut out = String::new();
-        for piece in &self.0 {
-            let _ = match piece {
-                Piece::Text(text) => write!(out, "{text}"),
-                Piece::Letters('y', 2) => write!(out, "{:02}", date.year().rem_euclid(100)),
-                Piece::Letters('y', width) => write!(out, "{:0width$}", date.year()),
-                Piece::Letters('M', 3) => write!(out, "{}", date.format("%b")),
-                Piece::Letters('M', 4..) => write!(out, "{}", date.format("%B")),
-                Piece::Letters('M', width) => write!(out, "{:0width$}", date.month()),
-                Piece::Letters('d', width) => write!(out, "{:0width$}", date.day()),
-                Piece::Letters('H', width) => write!(out, "{:0width$}", time.hour()),
-                Piece::Letters('h', width) => write!(out, "{:0width$}", (time.hour() + 11) % 12 + 1),
-                Piece::Letters('m', width) => write!(out, "{:0width$}", time.minute()),
-                Piece::Letters('s', width) => write!(out, "{:0width$}", time.second()),
-                Piece::Letters('S', width) => {
-                    let fraction = format!("{:03}000000", of_day % 1_000);
-                    write!(out, "{:0<width$}", &fraction[..(*width).min(9)])
-                }
-                Piece::Letters('a', _) => write!(out, "{}", if time.hour() < 12 { "AM" } else { "PM" }),
-                Piece::Letters('E', 4..) => write!(out, "{}", date.format("%A")),
-                Piece::Letters(..) => write!(out, "{}", date.format("%a")),
-            };
-        }
-        out
-    }
-
-    /// The time in milliseconds, if the text has the pattern's shape.
-    fn read(&self, text: &str) -> Option<i64> {
-        let (mut year, mut month, mut day) = (1970, 1, 1);
-        let (mut hour, mut minute, mut second, mut millis) = (0_i64, 0_i64, 0_i64, 0_i64);
-        let mut afternoon = None;
-        let mut rest = text;
-        for (index, piece) in self.0.iter().enumerate() {
-            let (letter, width) = match piece {
-                Piece::Text(expected) => {
-                    rest = rest.strip_prefix(expected.as_str())?;
-                    continue;
-                }
-                Piece::Letters('a', _) => {
-                    let word = rest.get(..2)?;
-                    afternoon = Some(word.eq_ignore_ascii_case("pm"));
-                    rest = &rest[2..];
-                    continue;
-                }
-                Piece::Letters(letter, width) => (*letter, *width),
-            };
-            // Letters side by side have a fixed width; else a number may be longer than its letters.
-            let fixed = matches!(self.0.get(index + 1), Some(Piece::Letters(..)));
-            let most = if fixed || letter == 'S' { width } else { width.max(4) };
-            let length = rest.bytes().take(most).take_while(u8::is_ascii_digit).count();
-            if length == 0 || (fixed && length < width) {
-                return None;
-            }
-            let value: i64 = rest[..length].parse().ok()?;
-            match letter {
-                'y' => year = i32::try_from(if width == 2 { 2000 + value } else { value }).ok()?,
-                'M' if width <= 2 => month = u32::try_from(value).ok()?,
-                'd' => day = u32::try_from(value).ok()?,
-                'H' | 'h' => hour = value,
-                'm' => minute = value,
-                's' => second = value,
-                'S' => millis = value * 1_000 / 10_i64.checked_pow(u32::try_from(length).ok()?)?,
-                _ => return None,
-            }
-            rest = &rest[length..];
-        }
-        if let Some(afternoon) = afternoon {
-            hour = hour % 12 + if afternoon { 12 } else { 0 };
-        }
-        if !rest.is_empty() || hour > 23 || minute > 59 || second > 59 {
-            return None;
-        }
-        let date = chrono::NaiveDate::from_ymd_opt(year, month, day)?;
-        let day = i64::from(super::instant::civil_day(date));
-        Some((day * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000 + millis)
-    }
 }
 
 /// A unit's length in milliseconds, or minus its months, by Flink's names.
@@ -443,21 +360,10 @@ mod tests {
     }
 
     #[test]
-    fn patterns_write_and_read() {
-        let pattern = Pattern::parse("yyyy-MM-dd'T'HH:mm:ss.SSS").unwrap();
-        assert_eq!(pattern.write(SUNDAY), "2024-01-07T04:30:45.678");
-        assert_eq!(pattern.read("2024-01-07T04:30:45.678"), Some(SUNDAY));
-        assert_eq!(pattern.read("2024-01-07 04:30:45.678"), None);
-        assert_eq!(Pattern::parse("yyyyMMdd").unwrap().read("20240107"), Some(SUNDAY - 16_245_678));
-        assert_eq!(Pattern::parse("EEE, d MMM yy h a").unwrap().write(SUNDAY), "Sun, 7 Jan 24 4 AM");
-        assert!(Pattern::parse("QQ").is_err() && Pattern::parse("'x").is_err());
-    }
-
-    #[test]
     fn window_bounds_are_floored_before_1970_too() {
         let times: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![-1, 0, 25]));
         let output = times.data_type().clone();
-        let start = window_start(&Call::new(&WINDOW_START, output, true, vec![10, 0, 1, 3]), &[times], 3).unwrap();
+        let start = window_start(&Call::new(&WINDOW_BOUND, output, true, vec![10, 0, 1, 3]), &[times], 3).unwrap();
         assert_eq!(start.as_primitive::<TimestampMillisecondType>().values(), &[-17, -7, 13]);
     }
 

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::job::Planned;
 use super::stream_plan::{ChangelogMode, Edge, Exchange, NodeKind, Output, Parallelism, StreamPlan};
 use crate::connectors::Delivery;
+use crate::expressions::text;
 
 /// The text of EXPLAIN.
 pub fn explain(planned: &Planned) -> String {
@@ -15,54 +16,99 @@ pub fn explain(planned: &Planned) -> String {
         let _ = writeln!(text, "{}", logical(plan));
     }
     text.push_str("\n== Streaming Plan ==\n");
+    let mut shown = Shown { plan: &planned.stream, references: Vec::new() };
     for (index, node) in planned.stream.nodes.iter().enumerate() {
         if let NodeKind::Sink(_) = node.kind {
-            tree(&planned.stream, index, 0, &mut text);
+            shown.tree(index, 0, &mut text);
         }
     }
     text
 }
 
-/// A logical plan, indented; columns by name alone.
-pub fn logical(plan: &LogicalPlan) -> String {
-    plan.display_indent().to_string()
+/// What has been written so far.
+struct Shown<'p> {
+    plan: &'p StreamPlan,
+    /// The nodes that others read too, in the order in which they were written; such a one is written once.
+    references: Vec<usize>,
 }
 
-/// A node and what it reads, deeper by one step each.
-fn tree(plan: &StreamPlan, index: usize, depth: usize, text: &mut String) {
-    let node = &plan.nodes[index];
-    let indent = "  ".repeat(depth);
-    let tasks = match node.parallelism {
-        Parallelism::One => "1 task",
-        Parallelism::Default => "parallel",
+/// A logical plan, indented; expressions in our text.
+pub fn logical(plan: &LogicalPlan) -> String {
+    let mut out = String::new();
+    logical_tree(plan, 0, &mut out);
+    out.truncate(out.trim_end().len());
+    out
+}
+
+fn logical_tree(plan: &LogicalPlan, depth: usize, out: &mut String) {
+    let column = |expression: &Expr| match expression {
+        Expr::Alias(alias) if text(&alias.expr) != alias.name => format!("{} AS {}", text(&alias.expr), alias.name),
+        other => text(other),
     };
-    match &node.kind {
-        NodeKind::Source(source) => {
-            let columns: Vec<String> = source.columns.iter().map(ToString::to_string).collect();
-            let _ = write!(text, "{indent}Source(table=[{}], columns=[{}]", source.table, columns.join(", "));
-            if let Some(watermark) = &source.watermark {
-                let _ = write!(text, ", watermark=[{}]", watermark.expression);
-            }
-            let bounded = if source.factory.is_bounded() { "bounded" } else { "unbounded" };
-            let _ = writeln!(text, ") {bounded}, {tasks}, {}", mode(node.mode));
+    let list = |expressions: &[Expr]| expressions.iter().map(column).collect::<Vec<_>>().join(", ");
+    let _ = match plan {
+        LogicalPlan::Projection(projection) => writeln!(out, "{:depth$}Projection: {}", "", list(&projection.expr)),
+        LogicalPlan::Filter(filter) => writeln!(out, "{:depth$}Filter: {}", "", text(&filter.predicate)),
+        LogicalPlan::Aggregate(aggregate) => {
+            let (keys, calls) = (list(&aggregate.group_expr), list(&aggregate.aggr_expr));
+            writeln!(out, "{:depth$}Aggregate: groupBy=[{keys}], select=[{calls}]", "")
         }
-        NodeKind::Sink(sink) => {
-            let delivery = match sink.factory.delivery() {
-                Delivery::ExactlyOnce => "exactly-once",
-                Delivery::AtLeastOnce => "at-least-once",
-            };
-            let _ = writeln!(text, "{indent}Sink(table=[{}]) {delivery}, {tasks}, {}", sink.table, mode(node.mode));
-        }
-        NodeKind::Chain(operators) => {
-            for operator in operators.iter().rev() {
-                let _ = writeln!(text, "{indent}{operator}");
-            }
-            let _ = writeln!(text, "{indent}· {tasks}, {}", mode(node.mode));
-        }
+        other => writeln!(out, "{:depth$}{}", "", other.display()),
+    };
+    for input in plan.inputs() {
+        logical_tree(input, depth + 2, out);
     }
-    for edge in &node.inputs {
-        let _ = writeln!(text, "{indent}+- {}", exchange(plan, edge));
-        tree(plan, edge.from, depth + 1, text);
+}
+
+impl Shown<'_> {
+    /// A node and what it reads, deeper by one step each.
+    fn tree(&mut self, index: usize, depth: usize, text: &mut String) {
+        let plan = self.plan;
+        let node = &plan.nodes[index];
+        let indent = "  ".repeat(depth);
+        if let Some(reference) = self.references.iter().position(|known| *known == index) {
+            let _ = writeln!(text, "{indent}Reused(reference=[{}])", reference + 1);
+            return;
+        }
+        let readers = plan.nodes.iter().flat_map(|node| &node.inputs).filter(|edge| edge.from == index).count();
+        let reference = if readers > 1 {
+            self.references.push(index);
+            format!(", reference=[{}]", self.references.len())
+        } else {
+            String::new()
+        };
+        let tasks = match node.parallelism {
+            Parallelism::One => "1 task",
+            Parallelism::Default => "parallel",
+        };
+        match &node.kind {
+            NodeKind::Source(source) => {
+                let columns: Vec<String> = source.columns.iter().map(ToString::to_string).collect();
+                let _ = write!(text, "{indent}Source(table=[{}], columns=[{}]", source.table, columns.join(", "));
+                if let Some(watermark) = &source.watermark {
+                    let _ = write!(text, ", watermark=[{}]", watermark.expression);
+                }
+                let bounded = if source.factory.is_bounded() { "bounded" } else { "unbounded" };
+                let _ = writeln!(text, ") {bounded}, {tasks}, {}{reference}", mode(node.mode));
+            }
+            NodeKind::Sink(sink) => {
+                let delivery = match sink.factory.delivery() {
+                    Delivery::ExactlyOnce => "exactly-once",
+                    Delivery::AtLeastOnce => "at-least-once",
+                };
+                let _ = writeln!(text, "{indent}Sink(table=[{}]) {delivery}, {tasks}, {}", sink.table, mode(node.mode));
+            }
+            NodeKind::Chain(operators) => {
+                for operator in operators.iter().rev() {
+                    let _ = writeln!(text, "{indent}{operator}");
+                }
+                let _ = writeln!(text, "{indent}· {tasks}, {}{reference}", mode(node.mode));
+            }
+        }
+        for edge in &node.inputs {
+            let _ = writeln!(text, "{indent}+- {}", exchange(plan, edge));
+            self.tree(edge.from, depth + 1, text);
+        }
     }
 }
 
@@ -78,14 +124,16 @@ fn exchange(plan: &StreamPlan, edge: &Edge) -> String {
         }
     };
     match edge.output {
-        Output::Main => format!("{how}, {}", mode(from.mode)),
-        Output::Late(_) => format!("{how}, late rows"),
+        // Barriers are aligned: no edge within a job repeats a row.
+        Output::Main => format!("{how}, {}, exactly-once", mode(from.mode)),
+        Output::Late(_) => format!("{how}, late rows, exactly-once"),
     }
 }
 
 fn mode(mode: ChangelogMode) -> &'static str {
     match mode {
         ChangelogMode::Append => "changelog=[I]",
+        ChangelogMode::Update => "changelog=[I,UB,UA]",
         ChangelogMode::Retract => "changelog=[I,UB,UA,D]",
         ChangelogMode::Upsert => "changelog=[I,UA,D]",
     }

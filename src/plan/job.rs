@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::Column as PlanColumn;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use sqlparser::ast;
@@ -68,6 +68,10 @@ pub fn plan_query(
 ) -> Result<Planned> {
     let statement = query;
     let query = bind_select(query, catalog)?;
+    if let Some(field) = query.schema.fields().iter().find(|field| *field.data_type() == DataType::Null) {
+        return Err(at(Error::query("Illegal use of 'NULL'"), statement)
+            .with_help(format!("give `{}` a type: CAST(NULL AS INT)", field.name())));
+    }
     let target = SinkTarget {
         table: "collect".to_owned(),
         signature: String::new(),
@@ -152,11 +156,7 @@ pub fn bind_insert(insert: &Insert, catalog: &Catalog, late: Option<&LateSink>) 
                 let expression = Expr::Column(PlanColumn::new_unqualified(&source.name));
                 Typed::new(expression, source.data_type.clone(), source.nullable)
             }
-            None => Typed::new(
-                datafusion::prelude::lit(datafusion::scalar::ScalarValue::Null),
-                arrow::datatypes::DataType::Null,
-                true,
-            ),
+            None => Typed::new(datafusion::prelude::lit(datafusion::scalar::ScalarValue::Null), DataType::Null, true),
         };
         let typed = cast_to_sql(typed, &column.data_type, false)?;
         expressions.push(typed.expression.alias(&column.name));

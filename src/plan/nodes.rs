@@ -11,7 +11,7 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, TableSource, UserDefinedLogicalNodeCore};
 
 use crate::catalog::Table;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Span};
 use crate::operators::WindowKind;
 use crate::stream::WATERMARK_COLUMN;
 
@@ -116,6 +116,8 @@ pub struct WindowNode {
     pub window: WindowKind,
     /// Columns that a late table wants of the rows that are refused.
     pub late_columns: Vec<String>,
+    /// Where it is written.
+    pub span: Span,
     schema: DFSchemaRef,
 }
 
@@ -125,9 +127,10 @@ pub fn window_node(
     time: &str,
     window: WindowKind,
     late_columns: Vec<String>,
+    span: Span,
 ) -> Result<LogicalPlan> {
     let schema = window_schema(&input).map_err(super::bind::bug)?;
-    let node = WindowNode { input: Arc::new(input), time: time.to_owned(), window, late_columns, schema };
+    let node = WindowNode { input: Arc::new(input), time: time.to_owned(), window, late_columns, span, schema };
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 

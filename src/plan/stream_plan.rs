@@ -166,6 +166,8 @@ pub enum Parallelism {
 pub enum ChangelogMode {
     /// `+I` only.
     Append,
+    /// `+I`, `-U`, `+U`: rows change, and none goes.
+    Update,
     /// `+I`, `-U`, `+U`, `-D`.
     Retract,
     /// `+I`, `+U`, `-D` by key: old versions are left out.

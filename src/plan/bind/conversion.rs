@@ -1,10 +1,13 @@
 //! Conversions of bound values: the casts that a query writes and those that a rule asks for.
 
 use arrow::datatypes::DataType;
+use datafusion::logical_expr::Expr;
 
 use super::expression::Typed;
 use crate::error::{Error, Result};
-use crate::expressions::{CAST, Call, CastShape, TRY_CAST, digits, is_castable, type_name};
+use crate::expressions::{
+    CAST, Call, CastShape, TRY_CAST, as_decimal, digits, evaluate_constant, is_castable, type_name,
+};
 use crate::sql::SqlType;
 
 /// A value in an Arrow type that Flink converts to without being asked, or that a rule asks for.
@@ -16,8 +19,8 @@ pub fn cast(typed: Typed, to: &DataType) -> Result<Typed> {
 pub fn cast_to_sql(typed: Typed, to: &SqlType, lenient: bool) -> Result<Typed> {
     let mut shape = CastShape::default();
     match to {
-        SqlType::Char(length) => (shape.length, shape.pad) = (Some(*length), true),
-        SqlType::VarChar(length) if *length != u32::MAX => shape.length = Some(*length),
+        SqlType::Char(length) | SqlType::Binary(length) => (shape.length, shape.pad) = (Some(*length), true),
+        SqlType::VarChar(length) | SqlType::VarBinary(length) if *length != u32::MAX => shape.length = Some(*length),
         SqlType::Timestamp(precision) | SqlType::TimestampLtz(precision) | SqlType::Time(precision) => {
             shape.precision = Some(*precision);
         }
@@ -51,10 +54,22 @@ fn cast_with(typed: Typed, to: &DataType, mut shape: CastShape, name: &str, leni
     if *to == DataType::Utf8 && shape.precision.is_none() {
         shape.precision = typed.precision;
     }
-    let nullable = typed.nullable || lenient;
+    // A number with too many digits for a DECIMAL becomes NULL.
+    let holds_all = as_decimal(&typed.data_type)
+        .zip(as_decimal(to))
+        .is_some_and(|((p1, s1), (p2, s2))| s1 <= s2 && i16::from(p1) - i16::from(s1) <= i16::from(p2) - i16::from(s2));
+    let may_overflow = matches!(to, DataType::Decimal128(..)) && !holds_all && typed.data_type != DataType::Boolean;
+    let nullable = typed.nullable || lenient || may_overflow;
     let function = if lenient { &TRY_CAST } else { &CAST };
+    let is_constant = matches!(typed.expression, Expr::Literal(..));
     let call = Call::new(function, to.clone(), nullable, shape.parameters()).with_detail(name);
-    Ok(Typed::new(call.on(vec![typed.expression]), to.clone(), nullable))
+    let converted = call.on(vec![typed.expression]);
+    // A constant is converted here, once; one that cannot be stays, and fails when a row comes to it.
+    if is_constant && let Some(value) = evaluate_constant(&converted)? {
+        let nullable = value.is_null();
+        return Ok(Typed::new(Expr::Literal(value, None), to.clone(), nullable));
+    }
+    Ok(Typed::new(converted, to.clone(), nullable))
 }
 
 /// The declared type that an Arrow type stands for, as far as Arrow says it.

@@ -1,6 +1,6 @@
 //! The binder of expressions: names to columns, operators and calls to typed expressions with every cast written out.
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use datafusion::common::Column;
 use datafusion::logical_expr::expr::{BinaryExpr, Case, InList, Like};
 use datafusion::logical_expr::{Expr, Operator};
@@ -8,18 +8,16 @@ use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::aggregation::Aggregation;
+use super::call::call;
 use super::conversion::{cast, cast_to_sql};
 use super::scope::Scope;
 use super::{at, literal};
 use crate::error::{Error, Result};
 use crate::expressions::{
-    Argument, ArithmeticOperator, CURRENT_WATERMARK, Call, Function, MINUS_INTERVAL, Nulls, PLUS_INTERVAL,
-    TIMESTAMPADD, TIMESTAMPDIFF, arithmetic_function, arithmetic_type, common_type, function_list, is_integer,
-    is_native, is_numeric, lookup, operand, type_name, unit_length,
+    ArithmeticOperator, Call, MINUS_INTERVAL, PLUS_INTERVAL, arithmetic_function, arithmetic_type, common_type,
+    evaluate_constant, extracted, is_native, is_numeric, operand, type_name,
 };
-use crate::options::nearest;
 use crate::sql::{IntervalLength, SqlType, interval_length};
-use crate::stream::WATERMARK_COLUMN;
 
 /// A bound expression and what is known of it.
 #[derive(Debug, Clone)]
@@ -98,6 +96,14 @@ impl<'a> Binder<'a> {
             ast::Expr::Like { negated, any: false, expr, pattern, escape_char } => {
                 self.like(*negated, expr, pattern, escape_char.as_ref())
             }
+            ast::Expr::SimilarTo { negated, expr, pattern, escape_char } => {
+                self.similar(*negated, expr, pattern, escape_char.as_ref())
+            }
+            ast::Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                let parts = [Some(expr), Some(overlay_what), Some(overlay_from), overlay_for.as_ref()];
+                let arguments = parts.into_iter().flatten().map(|part| self.bind(part)).collect::<Result<_>>()?;
+                self.call_named("OVERLAY", arguments)
+            }
             ast::Expr::Case { operand, conditions, else_result, .. } => {
                 self.case(operand.as_deref(), conditions, else_result.as_deref())
             }
@@ -107,14 +113,15 @@ impl<'a> Binder<'a> {
                 cast_to_sql(typed, &SqlType::of_cast(data_type)?, lenient)
             }
             ast::Expr::Extract { field, expr, .. } => {
-                let name = match field.to_string().to_ascii_uppercase().as_str() {
-                    "DAY" => "DAYOFMONTH".to_owned(),
-                    "DOW" => "DAYOFWEEK".to_owned(),
-                    "DOY" => "DAYOFYEAR".to_owned(),
-                    other => other.to_owned(),
-                };
+                let field = field.to_string().to_ascii_uppercase();
                 let argument = self.bind(expr)?;
-                self.call_named(&name, vec![argument])
+                let function = extracted(&field).ok_or_else(|| {
+                    Error::query(format!("EXTRACT({field} FROM …) is not built yet")).with_help(
+                        "there are YEAR, QUARTER, MONTH, WEEK, DAY, DOW, ISODOW, DOY, HOUR, MINUTE, SECOND, MILLISECOND, \
+                         EPOCH, DECADE and CENTURY",
+                    )
+                })?;
+                call(function, vec![argument])
             }
             ast::Expr::Ceil { expr, field } => self.round("CEIL", expr, field),
             ast::Expr::Floor { expr, field } => self.round("FLOOR", expr, field),
@@ -226,7 +233,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    fn comparison(&mut self, left: &ast::Expr, operator: Operator, right: &ast::Expr) -> Result<Typed> {
+    pub(super) fn comparison(&mut self, left: &ast::Expr, operator: Operator, right: &ast::Expr) -> Result<Typed> {
         let (left, right) = same_type(self.bind(left)?, self.bind(right)?, operator)?;
         let nullable = (left.nullable || right.nullable)
             && !matches!(operator, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
@@ -258,6 +265,11 @@ impl<'a> Binder<'a> {
                 error.with_help("write the conversion that is meant: CAST(… AS …)")
             });
         };
+        if matches!(operator, ArithmeticOperator::Divide) && divides_by_nothing(&left, &right)? {
+            return Err(
+                Error::query("Division by zero").with_help("both numbers are constants: no row can change that")
+            );
+        }
         let nullable = left.nullable || right.nullable;
         if is_native(operator, &output) {
             let (left, right) = (cast(left, &output)?, cast(right, &output)?);
@@ -373,153 +385,6 @@ impl<'a> Binder<'a> {
     fn truth(&mut self, inner: &ast::Expr) -> Result<Test> {
         Ok(Test(self.bind_condition(inner)?.expression))
     }
-
-    fn round(&mut self, name: &str, inner: &ast::Expr, field: &ast::CeilFloorKind) -> Result<Typed> {
-        match field {
-            ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) => {}
-            _ => return Err(Error::query(format!("{name} of times is not built yet"))),
-        }
-        let argument = self.bind(inner)?;
-        self.call_named(name, vec![argument])
-    }
-
-    fn function(&mut self, function: &ast::Function) -> Result<Typed> {
-        let name = function.name.to_string().to_ascii_uppercase();
-        if function.over.is_some() {
-            return Err(Error::query(format!("{name} OVER (…) is not built yet")));
-        }
-        if Aggregation::is_aggregate(&name) {
-            return self.aggregate(&name, function);
-        }
-        if matches!(name.as_str(), "TUMBLE" | "HOP" | "SESSION") {
-            return Err(Error::query(format!(
-                "{name} as a function of rows, as in GROUP BY {name}(ts, …), is not built yet"
-            ))
-            .with_help(format!(
-                "put it into FROM: {name}(TABLE t, DESCRIPTOR(ts), …), with GROUP BY window_start, window_end"
-            )));
-        }
-        let arguments = match &function.args {
-            ast::FunctionArguments::None => &[][..],
-            ast::FunctionArguments::List(list) => &list.args[..],
-            ast::FunctionArguments::Subquery(_) => {
-                return Err(Error::query(format!("{name} does not take a query")));
-            }
-        };
-        let arguments: Vec<&ast::Expr> =
-            arguments.iter().map(|argument| plain_argument(&name, argument)).collect::<Result<_>>()?;
-        match (name.as_str(), arguments.as_slice()) {
-            ("CURRENT_WATERMARK", [rowtime]) => self.current_watermark(rowtime),
-            ("COALESCE" | "IFNULL" | "NVL", [_, ..]) => self.coalesce(&arguments),
-            ("NULLIF", [value, other]) => {
-                let same = self.comparison(value, Operator::Eq, other)?;
-                let value = self.bind(value)?;
-                let null = cast(literal::of(datafusion::scalar::ScalarValue::Null), &value.data_type)?;
-                let branch = (Box::new(same.expression), Box::new(null.expression));
-                let case = Case::new(None, vec![branch], Some(Box::new(value.expression)));
-                Ok(Typed::new(Expr::Case(case), value.data_type, true))
-            }
-            ("IF", [condition, then, otherwise]) => {
-                let condition = self.bind_condition(condition)?;
-                let branches = vec![self.bind(then)?, self.bind(otherwise)?];
-                let (branches, data_type) = to_common_type(branches, "the branches of IF")?;
-                let nullable = branches.iter().any(|branch| branch.nullable);
-                let mut branches = branches.into_iter().map(|branch| Box::new(branch.expression));
-                let (Some(then), Some(otherwise)) = (branches.next(), branches.next()) else {
-                    return Err(Error::bug("IF has two branches"));
-                };
-                let case = Case::new(None, vec![(Box::new(condition.expression), then)], Some(otherwise));
-                Ok(Typed::new(Expr::Case(case), data_type, nullable))
-            }
-            ("TIMESTAMPADD", [unit, amount, time]) => {
-                let length = length_of(unit)?;
-                let (amount, time) = (self.bind(amount)?, self.bind(time)?);
-                if !is_integer(&amount.data_type) {
-                    let error = format!("TIMESTAMPADD takes whole units, not {}", type_name(&amount.data_type));
-                    return Err(Error::query(error));
-                }
-                let amount = cast(amount, &DataType::Int64)?;
-                // A day has no seconds; moved by less than days it is a time.
-                let is_finer = length > 0 && length % 86_400_000 != 0;
-                let time = match &time.data_type {
-                    DataType::Date32 if is_finer => cast(time, &DataType::Timestamp(TimeUnit::Microsecond, None))?,
-                    DataType::Date32 | DataType::Timestamp(..) => time,
-                    other => {
-                        let error = Error::query(format!("TIMESTAMPADD moves a time, not {}", type_name(other)));
-                        return Err(error.with_help("TIMESTAMPADD(MINUTE, 5, ts)"));
-                    }
-                };
-                let (output, nullable) = (time.data_type.clone(), amount.nullable || time.nullable);
-                let call = Call::new(&TIMESTAMPADD, output.clone(), nullable, vec![length]);
-                Ok(Typed::new(call.on(vec![amount.expression, time.expression]), output, nullable))
-            }
-            ("TIMESTAMPDIFF", [unit, from, to]) => {
-                let length = length_of(unit)?;
-                let (from, to) = (self.bind(from)?, self.bind(to)?);
-                let (from, to) = same_type(from, to, Operator::Minus)?;
-                let nullable = from.nullable || to.nullable;
-                let call = Call::new(&TIMESTAMPDIFF, DataType::Int32, nullable, vec![length]);
-                Ok(Typed::new(call.on(vec![from.expression, to.expression]), DataType::Int32, nullable))
-            }
-            _ => {
-                let arguments = arguments.into_iter().map(|argument| self.bind(argument)).collect::<Result<_>>()?;
-                self.call_named(&name, arguments)
-            }
-        }
-    }
-
-    /// The watermark that the row met in its own split.
-    fn current_watermark(&mut self, rowtime: &ast::Expr) -> Result<Typed> {
-        let column = match rowtime {
-            ast::Expr::Identifier(ident) => self.scope.resolve(std::slice::from_ref(ident))?,
-            ast::Expr::CompoundIdentifier(idents) => self.scope.resolve(idents)?,
-            other => return Err(Error::query(format!("CURRENT_WATERMARK takes the rowtime column, not {other}"))),
-        };
-        if !column.is_rowtime || !self.scope.has_watermark() {
-            return Err(Error::query(format!(
-                "The argument of CURRENT_WATERMARK() must be a rowtime attribute, but `{}` is none.",
-                column.name
-            ))
-            .with_help("name the column of the table's WATERMARK clause itself, not a copy of it"));
-        }
-        if self.aggregation.is_some() {
-            return Err(Error::query("CURRENT_WATERMARK is known of rows, not of groups"));
-        }
-        let hidden = Expr::Column(Column::new_unqualified(WATERMARK_COLUMN));
-        let output = DataType::Timestamp(TimeUnit::Millisecond, None);
-        let call = Call::new(&CURRENT_WATERMARK, output.clone(), true, Vec::new());
-        Ok(Typed::new(call.on(vec![hidden]), output, true))
-    }
-
-    fn coalesce(&mut self, arguments: &[&ast::Expr]) -> Result<Typed> {
-        let values = arguments.iter().map(|argument| self.bind(argument)).collect::<Result<Vec<_>>>()?;
-        let (mut values, data_type) = to_common_type(values, "the arguments of COALESCE")?;
-        let nullable = values.iter().all(|value| value.nullable);
-        let last = values.pop().map(|value| Box::new(value.expression));
-        let branches: Vec<_> = values
-            .into_iter()
-            .map(|value| (Box::new(Expr::IsNotNull(Box::new(value.expression.clone()))), Box::new(value.expression)))
-            .collect();
-        if branches.is_empty() {
-            let only = last.ok_or_else(|| Error::bug("COALESCE has an argument"))?;
-            return Ok(Typed::new(*only, data_type, nullable));
-        }
-        Ok(Typed::new(Expr::Case(Case::new(None, branches, last)), data_type, nullable))
-    }
-
-    fn aggregate(&mut self, name: &str, function: &ast::Function) -> Result<Typed> {
-        let scope = self.scope;
-        match &mut self.aggregation {
-            Some(aggregation) => aggregation.call(name, function, scope),
-            None => Err(Error::query(format!("{name} is an aggregate function, which has no place here"))
-                .with_help("aggregate in the SELECT list or in HAVING")),
-        }
-    }
-
-    fn call_named(&self, name: &str, arguments: Vec<Typed>) -> Result<Typed> {
-        let function = lookup(name).ok_or_else(|| unknown_function(name))?;
-        call(function, arguments)
-    }
 }
 
 /// An expression whose result is never NULL.
@@ -531,51 +396,22 @@ impl Test {
     }
 }
 
-fn plain_argument<'a>(name: &str, argument: &'a ast::FunctionArg) -> Result<&'a ast::Expr> {
-    match argument {
-        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expression)) => Ok(expression),
-        other => Err(Error::query(format!("{name} does not take {other}"))),
+/// Whether a constant is divided by the constant zero: that fails while planning, even for DOUBLE and even where no row
+/// would come to it.
+fn divides_by_nothing(left: &Typed, right: &Typed) -> Result<bool> {
+    if right.expression.any_column_refs() {
+        return Ok(false);
     }
-}
-
-/// A call with its arguments cast as the function's typing rule asks.
-fn call(function: &'static Function, arguments: Vec<Typed>) -> Result<Typed> {
-    let seen: Vec<Argument> = arguments
-        .iter()
-        .map(|typed| Argument { data_type: typed.data_type.clone(), number: typed.number, text: typed.text.clone() })
-        .collect();
-    let typing = (function.typing)(&seen)
-        .map_err(|reason| Error::query(format!("{}: {reason}", function.name)).with_help(function.doc))?;
-    let nullable = function.nulls == Nulls::Possible || arguments.iter().any(|argument| argument.nullable);
-    let arguments = arguments
-        .into_iter()
-        .zip(&typing.arguments)
-        .map(|(argument, wanted)| Ok(cast(argument, wanted)?.expression))
-        .collect::<Result<Vec<_>>>()?;
-    let call = Call::new(function, typing.output.clone(), nullable, typing.parameters);
-    Ok(Typed::new(call.on(arguments), typing.output, nullable))
-}
-
-fn unknown_function(name: &str) -> Error {
-    let list = function_list();
-    let error = Error::query(format!("No match found for function {name}"));
-    match nearest(name, list.iter().map(|(known, _)| *known)) {
-        Some(meant) => error.with_help(format!("did you mean {meant}?")),
-        None => error.with_help("SHOW FUNCTIONS lists those that there are"),
-    }
+    let Some(value) = evaluate_constant(&right.expression)? else { return Ok(false) };
+    let zero = ScalarValue::new_zero(&value.data_type()).map_err(super::bug)?;
+    // Last, as a long chain of divisions is long on the left.
+    Ok(value == zero && !left.expression.any_column_refs())
 }
 
 /// A time plus or minus an interval.
-/// The length of a unit in milliseconds, or minus a number of months.
-fn length_of(unit: &ast::Expr) -> Result<i64> {
-    let unit = unit.to_string();
-    unit_length(&unit).ok_or_else(|| {
-        Error::query(format!("{unit} is no unit of time")).with_help("SECOND, MINUTE, HOUR, DAY, MONTH or YEAR")
-    })
-}
-
 fn shift(time: Typed, operator: ArithmeticOperator, length: IntervalLength, interval: &ast::Expr) -> Result<Typed> {
-    if !matches!(time.data_type, DataType::Timestamp(..) | DataType::Date32) {
+    let is_time = matches!(time.data_type, DataType::Time32(_) | DataType::Time64(_));
+    if !is_time && !matches!(time.data_type, DataType::Timestamp(..) | DataType::Date32) {
         return Err(Error::query(format!("an interval moves a time, not {}", type_name(&time.data_type))));
     }
     let (function, sign) = match operator {
@@ -587,11 +423,10 @@ fn shift(time: Typed, operator: ArithmeticOperator, length: IntervalLength, inte
         IntervalLength::Months(months) => (months * sign, 0),
         IntervalLength::Milliseconds(millis) => (0, millis * sign),
     };
-    // A literal keeps what was written of its fraction; the sum has the unit's digits.
-    let time = Typed { precision: None, ..time };
     let call = Call::new(function, time.data_type.clone(), time.nullable, vec![months, millis])
         .with_detail(interval.to_string());
-    Ok(Typed::new(call.on(vec![time.expression]), time.data_type, time.nullable))
+    let precision = time.precision;
+    Ok(Typed { precision, ..Typed::new(call.on(vec![time.expression]), time.data_type, time.nullable) })
 }
 
 fn infix(left: Expr, operator: Operator, right: Expr) -> Expr {
@@ -627,7 +462,7 @@ fn escaped_by_backslash(pattern: &str, escape: Option<char>) -> Result<String> {
     Ok(text)
 }
 
-fn same_type(left: Typed, right: Typed, operator: Operator) -> Result<(Typed, Typed)> {
+pub(super) fn same_type(left: Typed, right: Typed, operator: Operator) -> Result<(Typed, Typed)> {
     let common = comparable(&left.data_type, &right.data_type, operator)?;
     Ok((cast(left, &common)?, cast(right, &common)?))
 }
@@ -657,7 +492,7 @@ fn comparable(left: &DataType, right: &DataType, operator: Operator) -> Result<D
     })
 }
 
-fn to_common_type(values: Vec<Typed>, what: &str) -> Result<(Vec<Typed>, DataType)> {
+pub(super) fn to_common_type(values: Vec<Typed>, what: &str) -> Result<(Vec<Typed>, DataType)> {
     let mut common = DataType::Null;
     for value in &values {
         common = common_type(&common, &value.data_type).ok_or_else(|| {

@@ -15,16 +15,30 @@ pub fn literal(value: &ast::Value) -> Result<Typed> {
         ast::Value::Number(text, _) => return number(text),
         ast::Value::SingleQuotedString(text) => ScalarValue::Utf8(Some(text.clone())),
         ast::Value::Boolean(value) => ScalarValue::Boolean(Some(*value)),
+        ast::Value::HexStringLiteral(text) => ScalarValue::Binary(Some(bytes(text)?)),
         ast::Value::Null => ScalarValue::Null,
         other => return Err(Error::query(format!("the literal {other} is not built yet"))),
     };
     Ok(of(scalar))
 }
 
+/// `X'0a1b'`
+fn bytes(text: &str) -> Result<Vec<u8>> {
+    let broken = || Error::query(format!("X'{text}' is not made of pairs of the digits 0 to 9 and A to F"));
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return Err(broken());
+    }
+    let pairs = (0..text.len()).step_by(2).map(|at| &text[at..at + 2]);
+    pairs.map(|pair| u8::from_str_radix(pair, 16).map_err(|_| broken())).collect()
+}
+
 fn number(text: &str) -> Result<Typed> {
     let too_large = || Error::query(format!("the number {text} has more than 38 digits"));
     if text.contains(['e', 'E']) {
         let value: f64 = text.parse().map_err(|_| Error::query(format!("{text} is no number")))?;
+        if value.is_infinite() {
+            return Err(Error::query(format!("Numeric literal '{text}' out of range")));
+        }
         return Ok(of(ScalarValue::Float64(Some(value))));
     }
     match text.split_once('.') {
@@ -77,6 +91,8 @@ pub fn typed_string(data_type: &ast::DataType, text: &str) -> Result<Typed> {
         }
         ast::DataType::Timestamp(..) => {
             let refuse = || unreadable("TIMESTAMP", "2024-01-31 10:11:12");
+            // A literal has to be a real day.
+            parse_date(text.split(' ').next().unwrap_or(text)).ok_or_else(refuse)?;
             let nanos = parse_timestamp(text).ok_or_else(refuse)?;
             let ticks = |length: i128| i64::try_from(nanos.div_euclid(length)).map_err(|_| refuse());
             let scalar = match fraction {

@@ -2,6 +2,7 @@
 //! DataFusion finds every type decided and every cast written out.
 
 mod aggregation;
+mod call;
 mod conversion;
 mod expression;
 mod literal;

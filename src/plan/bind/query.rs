@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::expressions::{common_type, type_name};
 use crate::operators::WindowKind;
 use crate::plan::nodes::{TableReference, watermark_node, window_node};
+use crate::plan::windows::check_lengths;
 use crate::sql::{ObjectName, WindowCall, WindowFunction, WindowInput, table_name, window_call};
 use crate::stream::WATERMARK_COLUMN;
 
@@ -213,7 +214,7 @@ impl<'a> QueryBinder<'a> {
                 return Err(not_built(function.name()).with_help("there are TUMBLE and HOP"));
             }
         };
-        kind.check()?;
+        check_lengths(kind)?;
         let time = input.scope.visible().find(|column| column.name == call.time_column);
         let Some(time) = time else {
             let ident = ast::Ident::new(&call.time_column);
@@ -255,7 +256,7 @@ impl<'a> QueryBinder<'a> {
                 ..ScopeColumn::new(bound.name(), bounds_type.clone(), false)
             });
         }
-        let plan = window_node(input.plan, &call.time_column, kind, late)?;
+        let plan = window_node(input.plan, &call.time_column, kind, late, call.span)?;
         scope.qualifier = None;
         aliased(BoundQuery { plan, scope }, call.alias.as_ref())
     }
@@ -334,13 +335,16 @@ fn rename(bound: BoundQuery, names: &[String]) -> Result<BoundQuery> {
     if visible.len() != names.len() {
         return Err(Error::query(format!("there are {} columns and {} names for them", visible.len(), names.len())));
     }
+    if let Some(name) = names.iter().enumerate().find_map(|(at, name)| names[..at].contains(name).then_some(name)) {
+        return Err(Error::query(format!("Duplicate name '{name}' in column alias list")));
+    }
     let columns = visible
         .into_iter()
         .zip(names)
         .map(|(column, name)| {
             let expression = Expr::Column(Column::new_unqualified(&column.name));
             let typed = Typed::new(expression, column.data_type.clone(), column.nullable);
-            (typed, ScopeColumn { name: name.clone(), ..column })
+            (typed, ScopeColumn { name: name.clone(), duplicate_of: None, ..column })
         })
         .collect();
     project(bound, columns)
@@ -442,6 +446,7 @@ fn union(left: BoundQuery, right: BoundQuery) -> Result<BoundQuery> {
             nullable: first.nullable || second.nullable,
             is_rowtime: first.is_rowtime && second.is_rowtime && keep_watermark,
             window: None,
+            duplicate_of: first.duplicate_of.clone(),
         });
     }
     let side = |bound: BoundQuery, own: &[ScopeColumn]| -> Result<LogicalPlan> {

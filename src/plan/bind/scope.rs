@@ -26,6 +26,8 @@ pub struct ScopeColumn {
     pub is_rowtime: bool,
     /// Whether it is a bound of the window that a window table function assigned.
     pub window: Option<WindowColumn>,
+    /// The name that it shares with an earlier column; it can be named by neither.
+    pub duplicate_of: Option<String>,
 }
 
 /// The three columns that a window table function adds.
@@ -52,7 +54,13 @@ impl WindowColumn {
 impl ScopeColumn {
     /// A plain column.
     pub fn new(name: impl Into<String>, data_type: DataType, nullable: bool) -> Self {
-        Self { name: name.into(), data_type, nullable, is_rowtime: false, window: None }
+        Self { name: name.into(), data_type, nullable, is_rowtime: false, window: None, duplicate_of: None }
+    }
+
+    fn ambiguous(&self) -> Error {
+        let name = self.duplicate_of.as_ref().unwrap_or(&self.name);
+        Error::query(format!("Column '{name}' is ambiguous"))
+            .with_help("give each of the columns a name of its own with AS")
     }
 
     /// Whether a query can name it; columns of ours cannot be named.
@@ -83,17 +91,34 @@ impl Scope {
                 return Err(idents.first().map_or(error.clone(), |ident| at(error, ident)));
             }
         };
-        if let Some(qualifier) = qualifier
-            && self.qualifier.as_deref() != Some(qualifier.value.as_str())
-        {
-            let error = at(Error::query(format!("Table '{}' not found", qualifier.value)), qualifier);
-            return Err(match &self.qualifier {
-                Some(known) => error.with_help(format!("the table here is `{known}`")),
-                None => error,
-            });
+        if let Some(qualifier) = qualifier {
+            self.check_qualifier(qualifier)?;
         }
-        let found = self.visible().find(|column| column.name == name.value);
+        if let Some(duplicate) = self.visible().find(|column| column.duplicate_of.as_ref() == Some(&name.value)) {
+            return Err(at(duplicate.ambiguous(), name));
+        }
+        let found = self.visible().find(|column| column.name == name.value && column.duplicate_of.is_none());
         found.ok_or_else(|| self.unknown(name))
+    }
+
+    /// The columns that `SELECT *` means, if each of them has a name of its own.
+    pub fn all(&self) -> Result<Vec<&ScopeColumn>> {
+        match self.visible().find(|column| column.duplicate_of.is_some()) {
+            Some(duplicate) => Err(duplicate.ambiguous()),
+            None => Ok(self.visible().collect()),
+        }
+    }
+
+    /// Refuses a qualifier that is not the name of what is read here.
+    pub fn check_qualifier(&self, qualifier: &ast::Ident) -> Result<()> {
+        if self.qualifier.as_deref() == Some(qualifier.value.as_str()) {
+            return Ok(());
+        }
+        let error = at(Error::query(format!("Table '{}' not found", qualifier.value)), qualifier);
+        Err(match &self.qualifier {
+            Some(known) => error.with_help(format!("the table here is `{known}`")),
+            None => error,
+        })
     }
 
     fn unknown(&self, name: &ast::Ident) -> Error {

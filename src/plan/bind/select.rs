@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 
 /// A column of the SELECT list before it is bound.
 enum Item<'a> {
-    /// All visible columns.
-    All,
+    /// All visible columns, perhaps of the table of that name.
+    All(Option<&'a ast::Ident>, &'a ast::SelectItem),
     Expression {
         expression: &'a ast::Expr,
         alias: Option<&'a str>,
@@ -63,7 +63,8 @@ impl QueryBinder<'_> {
     ) -> Result<BoundQuery> {
         let scope = input.scope.clone();
         let mut aggregation = Aggregation::default();
-        for key in group_by {
+        // GROUP BY () is one group of everything.
+        for key in group_by.iter().filter(|key| !matches!(key, ast::Expr::Tuple(parts) if parts.is_empty())) {
             if let ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_) = key {
                 return Err(at(not_built("GROUP BY with GROUPING SETS, CUBE or ROLLUP"), key));
             }
@@ -120,7 +121,7 @@ impl QueryBinder<'_> {
 impl<'a> Item<'a> {
     fn alias(&self) -> Option<&'a str> {
         match self {
-            Self::All => None,
+            Self::All(..) => None,
             Self::Expression { alias, .. } => *alias,
         }
     }
@@ -144,7 +145,7 @@ impl<'a> Item<'a> {
             }
         }
         match self {
-            Self::All => false,
+            Self::All(..) => false,
             Self::Expression { expression, .. } => expression.visit(&mut Finder).is_break(),
         }
     }
@@ -156,7 +157,13 @@ fn item(item: &ast::SelectItem) -> Result<Item<'_>> {
         ast::SelectItem::ExprWithAlias { expr, alias } => {
             Item::Expression { expression: expr, alias: Some(alias.value.as_str()) }
         }
-        ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..) => Item::All,
+        all @ ast::SelectItem::Wildcard(_) => Item::All(None, all),
+        all @ ast::SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
+            match name.0.as_slice() {
+                [ast::ObjectNamePart::Identifier(table)] => Item::All(Some(table), all),
+                _ => return Err(at(Error::query(format!("{all} names no table of this query")), all)),
+            }
+        }
         other => return Err(Error::query(format!("{other} has no place in a SELECT list"))),
     })
 }
@@ -166,11 +173,14 @@ fn bind_items(items: &[Item<'_>], scope: &Scope, binder: &mut Binder<'_>) -> Res
     let mut outputs = Vec::new();
     for item in items {
         match item {
-            Item::All => {
-                if let Some(aggregation) = &binder.aggregation {
-                    return Err(aggregation.not_grouped("*"));
+            Item::All(table, place) => {
+                if let Some(table) = table {
+                    scope.check_qualifier(table)?;
                 }
-                for column in scope.visible() {
+                if let Some(aggregation) = &binder.aggregation {
+                    return Err(at(aggregation.not_grouped("*"), *place));
+                }
+                for column in scope.all().map_err(|error| at(error, *place))? {
                     let expression = Expr::Column(Column::new_unqualified(&column.name));
                     outputs.push((
                         Typed::new(expression, column.data_type.clone(), column.nullable),
@@ -222,9 +232,10 @@ fn named_outputs(outputs: Vec<(Typed, Option<String>)>, scope: &Scope) -> Vec<(T
                 Expr::Column(column) => scope.columns.iter().find(|known| known.name == column.name),
                 _ => None,
             };
+            let duplicate_of = (name != wanted).then_some(wanted);
             let column = match source {
-                Some(source) => ScopeColumn { name, ..source.clone() },
-                None => ScopeColumn::new(name, typed.data_type.clone(), typed.nullable),
+                Some(source) => ScopeColumn { name, duplicate_of, ..source.clone() },
+                None => ScopeColumn { duplicate_of, ..ScopeColumn::new(name, typed.data_type.clone(), typed.nullable) },
             };
             (typed, column)
         })

@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::common::{Column, ExprSchema};
 use datafusion::logical_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 
 use super::meaning::Meaning;
-use super::{Flow, Lowering, calc, substitute};
+use super::{Flow, Lowering, calc, substitute, substitute_by};
 use crate::error::{Error, Result};
-use crate::expressions::{Scalar, text};
+use crate::expressions::text;
 use crate::operators::{
-    AggregateCall, AggregateFunction, CalcSpec, GroupAggregateSpec, GroupLocalSpec, OperatorSpec, WindowAggregateSpec,
-    WindowAssignSpec, WindowLocalSpec,
+    AggregateCall, AggregateFunction, GroupAggregateSpec, GroupLocalSpec, WindowAggregateSpec, WindowAssignSpec,
+    WindowKind, WindowLocalSpec,
 };
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, as_window};
 use crate::plan::stream_plan::{ChangelogMode, Exchange, Parallelism};
+use crate::plan::windows::projections;
 use crate::stream::WATERMARK_COLUMN;
 
 /// What lies between an aggregation and the window function below it.
@@ -47,9 +48,11 @@ impl Lowering<'_> {
 
     fn window_aggregate(&mut self, aggregate: &Aggregate, over: &OverWindow<'_>) -> Result<Flow> {
         let window = over.window;
-        for condition in &over.conditions {
-            refuse_bounds(condition, "WHERE")?;
-        }
+        // N6: every slide would do for rows, but not for panes.
+        window.window.check().map_err(|error| error.with_span(window.span))?;
+        let on_rows = |expression: &Expr, place: &str| over.on_rows(expression, place);
+        let conditions =
+            over.conditions.iter().map(|condition| on_rows(condition, "WHERE")).collect::<Result<Vec<_>>>()?;
         // Columns before the windows are assigned: those of the late table under their own names, then whatever
         // time, keys and calls need.
         let mut before = Columns::default();
@@ -70,24 +73,38 @@ impl Lowering<'_> {
             match bound {
                 Some(bound) => outputs.push(Place::Bound(bound)),
                 None => {
-                    refuse_bounds(expression, "a key of GROUP BY")?;
                     outputs.push(Place::Key(keys.len()));
-                    keys.push(before.add(&text(key), expression.clone()));
+                    keys.push(before.add(&text(key), on_rows(expression, "a key of GROUP BY")?));
                 }
             }
         }
         let calls = self.calls(aggregate, |argument| {
             let expression =
                 over.resolve(argument).ok_or_else(|| Error::bug("an argument is a column of the input"))?;
-            refuse_bounds(expression, "an aggregate function")?;
-            Ok(before.add(&text(argument), expression.clone()))
+            Ok(before.add(&text(argument), on_rows(expression, "an aggregate function")?))
         })?;
         let watermark = before.columns.len();
         before.columns.push((WATERMARK_COLUMN.to_owned(), Expr::Column(Column::new_unqualified(WATERMARK_COLUMN))));
 
         let mut flow = self.lower(&window.input, true)?;
-        let (names, expressions): (Vec<String>, Vec<Expr>) = before.columns.into_iter().unzip();
-        calc(&mut flow, &window.input, &over.conditions, &expressions, names.iter().map(String::as_str))?;
+        calc(&mut flow, &window.input, &conditions, Some(before.columns))?;
+        // Late rows have the names that the late table knows, and keys those that the plan shows.
+        if !flow.keeps_names(&(0..watermark).collect::<Vec<_>>()) {
+            flow.settle();
+        }
+        let places = flow.take_places();
+        let placed = |column: &usize| places[*column];
+        let (time, watermark) = (places[time], places[watermark]);
+        let late_columns: Vec<usize> = late_columns.iter().map(placed).collect();
+        let keys: Vec<usize> = keys.iter().map(placed).collect();
+        let calls: Vec<AggregateCall> = calls
+            .into_iter()
+            .map(|call| AggregateCall {
+                argument: call.argument.as_ref().map(placed),
+                filter: call.filter.as_ref().map(placed),
+                ..call
+            })
+            .collect();
         spread(&mut flow);
         flow.push(Arc::new(WindowAssignSpec {
             input: Arc::clone(&flow.schema),
@@ -134,16 +151,21 @@ impl Lowering<'_> {
 
     fn group_aggregate(&mut self, aggregate: &Aggregate) -> Result<Flow> {
         let mut flow = self.lower(&aggregate.input, false)?;
-        let index_of = |schema: &SchemaRef, expression: &Expr| match expression {
+        // What is called otherwise here is called so in the plan, too.
+        if !flow.keeps_names(&(0..flow.schema.fields().len()).collect::<Vec<_>>()) {
+            flow.settle();
+        }
+        let arranged = Arc::clone(&flow.schema);
+        let places = flow.take_places();
+        let index_of = |expression: &Expr| match expression {
             Expr::Column(column) => {
-                schema.index_of(&column.name).map_err(|_| Error::bug(format!("{column} is not in the input")))
+                let index = arranged.index_of(&column.name);
+                index.map(|index| places[index]).map_err(|_| Error::bug(format!("{column} is not in the input")))
             }
             other => Err(Error::bug(format!("{} is no column", text(other)))),
         };
-        let keys =
-            aggregate.group_expr.iter().map(|key| index_of(&flow.schema, key)).collect::<Result<Vec<usize>>>()?;
-        let schema = Arc::clone(&flow.schema);
-        let calls = self.calls(aggregate, |argument| index_of(&schema, argument))?;
+        let keys = aggregate.group_expr.iter().map(index_of).collect::<Result<Vec<usize>>>()?;
+        let calls = self.calls(aggregate, index_of)?;
         let retract = flow.mode != ChangelogMode::Append;
         spread(&mut flow);
         let local =
@@ -161,7 +183,8 @@ impl Lowering<'_> {
             query: meaning(aggregate),
             output: Arc::new(output),
         };
-        let mut flow = self.exchange(flow, keys.len(), ChangelogMode::Retract);
+        let mode = if retract { ChangelogMode::Retract } else { ChangelogMode::Update };
+        let mut flow = self.exchange(flow, keys.len(), mode);
         flow.push(Arc::new(spec));
         rearrange(&mut flow, &(0..keys.len() + calls.len()).collect::<Vec<_>>(), aggregate);
         Ok(flow)
@@ -217,7 +240,7 @@ impl Lowering<'_> {
             0 => (Exchange::Gather, Parallelism::One),
             keys => (Exchange::Hash((0..keys).collect()), Parallelism::Default),
         };
-        Flow { inputs: vec![from], exchange, parallelism, operators: Vec::new(), schema, mode, is_fresh: false }
+        Flow { mode, ..Flow::from(vec![from], exchange, parallelism, schema) }
     }
 }
 
@@ -240,25 +263,12 @@ fn spread(flow: &mut Flow) {
     flow.is_fresh = false;
 }
 
-/// Brings an operator's output into the order and under the names of the logical aggregation.
+/// An operator's output in the order and under the names of the logical aggregation.
 fn rearrange(flow: &mut Flow, order: &[usize], aggregate: &Aggregate) {
     let names = aggregate.schema.fields().iter().map(|field| field.name());
-    let is_identity = order.len() == flow.schema.fields().len()
-        && order
-            .iter()
-            .zip(names.clone())
-            .enumerate()
-            .all(|(index, (place, name))| *place == index && flow.schema.field(index).name() == name);
-    if is_identity {
-        return;
-    }
-    let columns: Vec<Scalar> = order.iter().map(|index| Scalar::column(&flow.schema, *index)).collect();
-    let fields =
-        columns.iter().zip(names).map(|(column, name)| Field::new(name, column.data_type().clone(), column.nullable()));
-    let output = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let spec: Arc<dyn OperatorSpec> =
-        Arc::new(CalcSpec { input: Arc::clone(&flow.schema), condition: None, columns, output });
-    flow.push(spec);
+    let fields = order.iter().zip(names).map(|(index, name)| flow.schema.field(*index).clone().with_name(name));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    flow.arrange(order, schema);
 }
 
 fn column_type(argument: &Expr, input: &LogicalPlan) -> Result<DataType> {
@@ -294,6 +304,20 @@ impl Columns {
 }
 
 impl OverWindow<'_> {
+    /// An expression over the window function's output as one over its input. A row of TUMBLE is in one window, whose
+    /// bounds are known before any aggregation.
+    fn on_rows(&self, expression: &Expr, place: &str) -> Result<Expr> {
+        let expression = match self.window.window {
+            WindowKind::Tumble { .. } => {
+                let only = projections(self.window)?.pop().ok_or_else(|| Error::bug("a row is in a window"))?;
+                substitute_by(expression, &only.columns)?
+            }
+            WindowKind::Hop { .. } => expression.clone(),
+        };
+        refuse_bounds(&expression, place)?;
+        Ok(expression)
+    }
+
     /// A column of the aggregation's input over the window function's output.
     fn resolve(&self, column: &Expr) -> Option<&Expr> {
         let Expr::Column(column) = column else { return None };

@@ -21,7 +21,7 @@ use super::bind::bug;
 use super::nodes::{as_watermark, as_window};
 use super::stream_plan::{ChangelogMode, Edge, Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
 use crate::error::{Error, Result};
-use crate::expressions::{compile, compile_condition};
+use crate::expressions::{Scalar, compile, compile_condition};
 use crate::operators::{CalcSpec, OperatorSpec};
 use crate::stream::WATERMARK_COLUMN;
 
@@ -60,15 +60,80 @@ struct Flow {
     operators: Vec<Arc<dyn OperatorSpec>>,
     /// The columns that leave so far.
     schema: SchemaRef,
+    /// Where these stand among the columns that the last operator gives, if they are but some of those in another order
+    /// or under other names: what comes next may take them from there.
+    places: Option<Places>,
     mode: ChangelogMode,
     /// Whether it comes straight from sources through nothing but Calcs: its rows may then be dealt out to any task.
     is_fresh: bool,
 }
 
+/// Columns by name and expression.
+type Named = Vec<(String, Expr)>;
+
+/// Columns by their place.
+struct Places {
+    of: SchemaRef,
+    indices: Vec<usize>,
+}
+
 impl Flow {
+    /// Rows that come from one node or several.
+    fn from(inputs: Vec<usize>, exchange: Exchange, parallelism: Parallelism, schema: SchemaRef) -> Self {
+        let mode = ChangelogMode::Append;
+        Self { inputs, exchange, parallelism, operators: Vec::new(), schema, places: None, mode, is_fresh: false }
+    }
+
     fn push(&mut self, operator: Arc<dyn OperatorSpec>) {
+        debug_assert!(self.places.is_none(), "what comes next knows where the columns are");
         self.schema = operator.output();
         self.operators.push(operator);
+    }
+
+    /// Renames and reorders the columns; nothing is done for that before it must be.
+    fn arrange(&mut self, indices: &[usize], schema: SchemaRef) {
+        let (of, indices) = match self.places.take() {
+            None => (Arc::clone(&self.schema), indices.to_vec()),
+            Some(places) => (places.of, indices.iter().map(|index| places.indices[*index]).collect()),
+        };
+        let is_same = indices.len() == of.fields().len()
+            && indices.iter().enumerate().all(|(index, place)| index == *place)
+            && of.fields().iter().zip(schema.fields()).all(|(one, two)| one.name() == two.name());
+        if is_same {
+            self.schema = of;
+        } else {
+            self.schema = schema;
+            self.places = Some(Places { of, indices });
+        }
+    }
+
+    /// Whether these columns are called the same where they are taken from.
+    fn keeps_names(&self, columns: &[usize]) -> bool {
+        self.places.as_ref().is_none_or(|places| {
+            let name = |column: &usize| places.of.field(places.indices[*column]).name();
+            columns.iter().all(|column| name(column) == self.schema.field(*column).name())
+        })
+    }
+
+    /// For an operator that takes its columns by place: where those that leave stand among the columns of `schema`,
+    /// which is then what the last operator gives.
+    fn take_places(&mut self) -> Vec<usize> {
+        match self.places.take() {
+            None => (0..self.schema.fields().len()).collect(),
+            Some(places) => {
+                self.schema = places.of;
+                places.indices
+            }
+        }
+    }
+
+    /// Puts the columns into their order, if they are not.
+    fn settle(&mut self) {
+        let output = Arc::clone(&self.schema);
+        if let Some(places) = self.places.take() {
+            let columns = places.indices.iter().map(|index| Scalar::column(&places.of, *index)).collect();
+            self.push(Arc::new(CalcSpec { input: places.of, condition: None, columns, output }));
+        }
     }
 }
 
@@ -83,30 +148,7 @@ impl<'a> Lowering<'a> {
             return Ok(flow);
         }
         match plan {
-            LogicalPlan::Projection(projection) => {
-                let (conditions, input) = conditions_below(&projection.input);
-                let watermark = projection.expr.iter().chain(&conditions).any(reads_watermark);
-                let mut flow = self.lower(input, watermark)?;
-                let schema = plan.schema().as_arrow();
-                calc(
-                    &mut flow,
-                    input,
-                    &conditions,
-                    &projection.expr,
-                    schema.fields().iter().map(|field| field.name().as_str()),
-                )?;
-                Ok(flow)
-            }
-            LogicalPlan::Filter(_) => {
-                let (conditions, input) = conditions_below(plan);
-                let watermark = watermark || conditions.iter().any(reads_watermark);
-                let mut flow = self.lower(input, watermark)?;
-                // The hidden column is there or not, whatever the logical plan says.
-                let names: Vec<String> = flow.schema.fields().iter().map(|field| field.name().clone()).collect();
-                let columns: Vec<Expr> = names.iter().map(|name| Expr::Column(Column::new_unqualified(name))).collect();
-                calc(&mut flow, input, &conditions, &columns, names.iter().map(String::as_str))?;
-                Ok(flow)
-            }
+            LogicalPlan::Projection(_) | LogicalPlan::Filter(_) => self.stack(plan, watermark),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
             LogicalPlan::Union(union) => {
                 let flows =
@@ -115,7 +157,7 @@ impl<'a> Lowering<'a> {
             }
             LogicalPlan::Values(values) => self.values(values),
             LogicalPlan::Extension(_) => match as_window(plan) {
-                Some(window) => self.bare_window(window, watermark),
+                Some(window) => self.bare_window(window, watermark, None, &[]),
                 None => Err(Error::bug("an extension that nobody lowers")),
             },
             LogicalPlan::Sort(_) => Err(bounded_only("ORDER BY")),
@@ -124,8 +166,32 @@ impl<'a> Lowering<'a> {
         }
     }
 
+    /// Projections and filters on top of each other as one operator, as far as nothing is computed twice for that.
+    fn stack(&mut self, plan: &LogicalPlan, watermark: bool) -> Result<Flow> {
+        let stack = Stack::of(plan)?;
+        let reads = stack.conditions.iter().chain(stack.columns.iter().flatten().map(|(_, column)| column));
+        let watermark = (watermark && stack.columns.is_none()) || reads.clone().any(reads_watermark);
+        if let Some(window) = as_window(stack.below) {
+            return self.bare_window(window, watermark, stack.columns, &stack.conditions);
+        }
+        let mut flow = self.lower(stack.below, watermark)?;
+        calc(&mut flow, stack.below, &stack.conditions, stack.columns)?;
+        Ok(flow)
+    }
+
+    /// Closes a flow whose rows go on in the same tasks; returns the nodes that they leave, of which there may be several
+    /// where nothing but the union of these is asked for.
+    fn close_all(&mut self, mut flow: Flow) -> Vec<usize> {
+        flow.settle();
+        if flow.operators.is_empty() && flow.exchange == Exchange::Forward {
+            return flow.inputs;
+        }
+        vec![self.close(flow)]
+    }
+
     /// Closes a flow; returns the node that its rows leave.
-    fn close(&mut self, flow: Flow) -> usize {
+    fn close(&mut self, mut flow: Flow) -> usize {
+        flow.settle();
         if let ([only], true) = (flow.inputs.as_slice(), flow.operators.is_empty()) {
             return *only;
         }
@@ -150,7 +216,8 @@ impl<'a> Lowering<'a> {
     }
 
     /// Rows of several flows in one, in no particular order of the flows.
-    fn merge(&mut self, flows: Vec<Flow>) -> Result<Flow> {
+    fn merge(&mut self, mut flows: Vec<Flow>) -> Result<Flow> {
+        flows.iter_mut().for_each(Flow::settle);
         let first = flows.first().ok_or_else(|| Error::bug("a union of nothing"))?;
         // Names and nullability may differ between the sides; types do not.
         let fields = first.schema.fields().iter().enumerate().map(|(index, field)| {
@@ -159,75 +226,159 @@ impl<'a> Lowering<'a> {
         });
         let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let same = flows.iter().all(|flow| flow.parallelism == first.parallelism);
-        let mode = match flows.iter().any(|flow| flow.mode != ChangelogMode::Append) {
-            true => ChangelogMode::Retract,
-            false => ChangelogMode::Append,
+        let has = |mode| flows.iter().any(|flow| flow.mode == mode);
+        let mode = if has(ChangelogMode::Retract) || has(ChangelogMode::Upsert) {
+            ChangelogMode::Retract
+        } else if has(ChangelogMode::Update) {
+            ChangelogMode::Update
+        } else {
+            ChangelogMode::Append
         };
         let parallelism = if same { first.parallelism } else { Parallelism::One };
         let is_fresh = flows.iter().all(|flow| flow.is_fresh);
         let inputs = flows.into_iter().map(|flow| self.close(flow)).collect();
         let exchange = if same { Exchange::Forward } else { Exchange::Gather };
-        Ok(Flow { inputs, exchange, parallelism, operators: Vec::new(), schema, mode, is_fresh })
+        Ok(Flow { mode, is_fresh, ..Flow::from(inputs, exchange, parallelism, schema) })
     }
 
-    /// A window function without an aggregation: each row once per window, at once.
-    fn bare_window(&mut self, window: &super::nodes::WindowNode, watermark: bool) -> Result<Flow> {
-        let mut flow = self.lower(&window.input, watermark || has_watermark(window.input.schema()))?;
-        let input = Arc::clone(&window.input);
-        let projections = super::windows::projections(window)?;
-        if let [only] = projections.as_slice() {
-            let names: Vec<&str> = only.iter().map(|(name, _)| name.as_str()).collect();
-            let columns: Vec<Expr> = only.iter().map(|(_, column)| column.clone()).collect();
-            calc(&mut flow, &input, &[], &columns, names.into_iter())?;
+    /// A window function without an aggregation: each row once per window, at once. `columns` and `conditions` are over
+    /// the function's columns; without columns all leave.
+    fn bare_window(
+        &mut self,
+        window: &super::nodes::WindowNode,
+        watermark: bool,
+        columns: Option<Named>,
+        conditions: &[Expr],
+    ) -> Result<Flow> {
+        let copies = super::windows::projections(window)?;
+        // The hidden column may stand among others, which are counted with it.
+        let needs_watermark = watermark || has_watermark(window.input.schema());
+        let mut flow = self.lower(&window.input, needs_watermark)?;
+        let mut made = Vec::new();
+        let over = |copy: &super::windows::Copy, expression: &Expr| substitute_by(expression, &copy.columns);
+        let of_copy = |copy: &super::windows::Copy| -> Result<(Vec<Expr>, Named)> {
+            let mut all: Vec<Expr> = copy.condition.iter().cloned().collect();
+            for condition in conditions {
+                all.push(over(copy, condition)?);
+            }
+            let columns = match &columns {
+                None => copy.columns.clone(),
+                Some(columns) => columns
+                    .iter()
+                    .map(|(name, column)| Ok((name.clone(), over(copy, column)?)))
+                    .collect::<Result<Vec<_>>>()?,
+            };
+            Ok((all, columns))
+        };
+        if let [only] = copies.as_slice() {
+            let (conditions, columns) = of_copy(only)?;
+            calc(&mut flow, &window.input, &conditions, Some(columns))?;
             return Ok(flow);
         }
-        let (parallelism, mode, is_fresh, schema) =
-            (flow.parallelism, flow.mode, flow.is_fresh, Arc::clone(&flow.schema));
+        let (parallelism, mode, is_fresh) = (flow.parallelism, flow.mode, flow.is_fresh);
+        let schema = Arc::clone(&flow.schema);
         let from = self.close(flow);
-        let mut copies = Vec::new();
-        for columns in projections {
-            let mut copy = Flow {
-                inputs: vec![from],
-                exchange: Exchange::Forward,
-                parallelism,
-                operators: Vec::new(),
-                schema: Arc::clone(&schema),
-                mode,
-                is_fresh,
-            };
-            let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-            let expressions: Vec<Expr> = columns.iter().map(|(_, column)| column.clone()).collect();
-            calc(&mut copy, &input, &[], &expressions, names.into_iter())?;
-            copies.push(copy);
+        for copy in &copies {
+            let flow = Flow::from(vec![from], Exchange::Forward, parallelism, Arc::clone(&schema));
+            let mut flow = Flow { mode, is_fresh, ..flow };
+            let (conditions, columns) = of_copy(copy)?;
+            calc(&mut flow, &window.input, &conditions, Some(columns))?;
+            made.push(flow);
         }
-        self.merge(copies)
+        self.merge(made)
     }
 }
 
-/// Filters and projects: `columns` and `conditions` are over the columns of `input`.
-fn calc<'n>(
-    flow: &mut Flow,
-    input: &LogicalPlan,
-    conditions: &[Expr],
-    columns: &[Expr],
-    names: impl Iterator<Item = &'n str>,
-) -> Result<()> {
+/// Projections and filters on top of a plan, as one.
+struct Stack<'p> {
+    /// Over the columns of `below`, those of the lowest filters first.
+    conditions: Vec<Expr>,
+    /// Names and expressions over the columns of `below`; none where filters alone let all columns through.
+    columns: Option<Named>,
+    below: &'p LogicalPlan,
+}
+
+impl<'p> Stack<'p> {
+    fn of(plan: &'p LogicalPlan) -> Result<Self> {
+        let mut stack = Self { conditions: Vec::new(), columns: None, below: plan };
+        loop {
+            let (conditions, below) = conditions_below(stack.below);
+            stack.conditions.splice(0..0, conditions);
+            stack.below = below;
+            let LogicalPlan::Projection(projection) = below else { return Ok(stack) };
+            if is_source(below) || stack.computes_twice(projection) {
+                return Ok(stack);
+            }
+            for condition in &mut stack.conditions {
+                *condition = substitute(condition, projection)?;
+            }
+            match &mut stack.columns {
+                Some(columns) => {
+                    for (_, column) in columns {
+                        *column = substitute(column, projection)?;
+                    }
+                }
+                None => {
+                    let names = projection.schema.fields().iter().map(|field| field.name().clone());
+                    stack.columns = Some(names.zip(projection.expr.iter().cloned().map(Expr::unalias)).collect());
+                }
+            }
+            stack.below = &projection.input;
+        }
+    }
+
+    /// Whether something that the projection computes is read in several places.
+    fn computes_twice(&self, projection: &Projection) -> bool {
+        use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+        let mut reads: Vec<&str> = Vec::new();
+        let expressions = self.conditions.iter().chain(self.columns.iter().flatten().map(|(_, column)| column));
+        for expression in expressions {
+            let _ = expression.apply(|inner| {
+                if let Expr::Column(column) = inner {
+                    reads.push(column.name.as_str());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            });
+        }
+        // Where filters alone are above, every column leaves besides.
+        let leaves = usize::from(self.columns.is_none());
+        projection.expr.iter().zip(projection.schema.fields()).any(|(expression, field)| {
+            let is_plain = matches!(expression.clone().unalias(), Expr::Column(_) | Expr::Literal(..));
+            !is_plain && leaves + reads.iter().filter(|name| *name == field.name()).count() > 1
+        })
+    }
+}
+
+/// Filters and projects: `columns` and `conditions` are over the columns of `input`; without columns all leave.
+fn calc(flow: &mut Flow, input: &LogicalPlan, conditions: &[Expr], columns: Option<Named>) -> Result<()> {
     let schema = input.schema();
+    // The hidden column is there or not, whatever the logical plan says.
+    let all = || flow.schema.fields().iter().map(|field| field.name().clone());
+    let columns = columns
+        .unwrap_or_else(|| all().map(|name| (name.clone(), Expr::Column(Column::new_unqualified(name)))).collect());
     let condition = compile_condition(conditions, schema)?;
-    let columns = columns.iter().map(|column| compile(column, schema)).collect::<Result<Vec<_>>>()?;
+    let (names, columns): (Vec<String>, Vec<Scalar>) = columns
+        .into_iter()
+        .map(|(name, column)| Ok((name, compile(&column, schema)?)))
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .unzip();
     let fields: Vec<Field> = columns
         .iter()
         .zip(names)
         .map(|(column, name)| Field::new(name, column.data_type().clone(), column.nullable()))
         .collect();
-    let is_identity = condition.is_none()
-        && columns.len() == flow.schema.fields().len()
-        && columns.iter().enumerate().all(|(index, column)| column.as_column() == Some(index))
-        && fields.iter().zip(flow.schema.fields()).all(|(field, known)| field.name() == known.name());
-    if !is_identity {
-        let output = Arc::new(Schema::new(fields));
-        flow.push(Arc::new(CalcSpec { input: Arc::clone(&flow.schema), condition, columns, output }));
+    let output: SchemaRef = Arc::new(Schema::new(fields));
+    let indices: Option<Vec<usize>> = columns.iter().map(Scalar::as_column).collect();
+    if let (Some(indices), None) = (indices, &condition) {
+        flow.arrange(&indices, output);
+        return Ok(());
     }
+    let places = flow.take_places();
+    let place = |scalar: Scalar| scalar.with_places(&places, &flow.schema);
+    let condition = condition.map(place).transpose()?;
+    let columns = columns.into_iter().map(place).collect::<Result<Vec<_>>>()?;
+    flow.push(Arc::new(CalcSpec { input: Arc::clone(&flow.schema), condition, columns, output }));
     Ok(())
 }
 
@@ -296,6 +447,19 @@ fn substitute(expression: &Expr, projection: &Projection) -> Result<Expr> {
         let Expr::Column(column) = &inner else { return Ok(Transformed::no(inner)) };
         match projection.schema.maybe_index_of_column(column) {
             Some(index) => Ok(Transformed::yes(projection.expr[index].clone().unalias())),
+            None => Ok(Transformed::no(inner)),
+        }
+    });
+    Ok(transformed.map_err(bug)?.data)
+}
+
+/// An expression over named columns as one over what those are computed from.
+fn substitute_by(expression: &Expr, columns: &[(String, Expr)]) -> Result<Expr> {
+    use datafusion::common::tree_node::{Transformed, TreeNode};
+    let transformed = expression.clone().transform_up(|inner| {
+        let Expr::Column(column) = &inner else { return Ok(Transformed::no(inner)) };
+        match columns.iter().find(|(name, _)| *name == column.name) {
+            Some((_, expression)) => Ok(Transformed::yes(expression.clone())),
             None => Ok(Transformed::no(inner)),
         }
     });

@@ -64,10 +64,10 @@ impl Lowering<'_> {
             return Err(append_only(target, &flow));
         }
         let (mode, parallelism) = (flow.mode, flow.parallelism);
-        let from = self.close(flow);
+        let from = self.close_all(flow);
         let outputs: Vec<LateOutput> = self.late.drain(first_late..).collect();
         let query = Meaning::of(plan).text();
-        self.sink(target, &[from], mode, parallelism, query);
+        self.sink(target, &from, mode, parallelism, query);
         if let Some(late) = late {
             self.late_rows(&outputs, late)?;
         }

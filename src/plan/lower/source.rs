@@ -58,15 +58,7 @@ impl Lowering<'_> {
             schema: Arc::clone(&schema),
             mode: ChangelogMode::Append,
         });
-        Flow {
-            inputs: vec![index],
-            exchange: Exchange::Forward,
-            parallelism: Parallelism::One,
-            operators: Vec::new(),
-            schema,
-            mode: ChangelogMode::Append,
-            is_fresh: true,
-        }
+        Flow { is_fresh: true, ..Flow::from(vec![index], Exchange::Forward, Parallelism::One, schema) }
     }
 }
 

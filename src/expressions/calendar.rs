@@ -1,0 +1,316 @@
+//! Functions that move along the calendar: FLOOR and CEIL of times to a unit, TIMESTAMPADD, days and seconds since 1970.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Int64Array, PrimitiveArray, StringArray};
+use arrow::datatypes::{DataType, Date32Type, Int64Type};
+use chrono::{Datelike, NaiveDate};
+
+use super::arithmetic::{never, shift_days};
+use super::function::{Argument, Call, Function, Nulls, Style, Typing};
+use super::instant::{civil_day, date_of, parse_date};
+use super::numbers::{count, strict};
+use super::time_pattern::{Overflow, Pattern};
+use super::types::{digits, is_integer, type_name};
+use crate::error::{Error, Result};
+
+/// The list.
+pub const FUNCTIONS: &[Function] = &[
+    strict(
+        "FROM_UNIXTIME",
+        "FROM_UNIXTIME(seconds [, pattern]): seconds since 1970 as text, yyyy-MM-dd HH:mm:ss without a pattern",
+        from_seconds_typing,
+        from_seconds,
+    ),
+    Function {
+        name: "TO_DATE",
+        doc: "TO_DATE(text [, pattern]): a DATE read from yyyy-MM-dd; NULL if it cannot be read",
+        nulls: Nulls::Possible,
+        ..strict("", "", |arguments| text_typing(arguments, DataType::Date32), to_date)
+    },
+    strict(
+        "UNIX_TIMESTAMP",
+        "UNIX_TIMESTAMP(text [, pattern]): seconds since 1970; the least BIGINT if it cannot be read",
+        |arguments| text_typing(arguments, DataType::Int64),
+        to_seconds,
+    ),
+];
+
+/// `FLOOR(time TO unit)`: the parameter is the unit.
+pub static FLOOR_TO: Function = to_unit("FLOOR", |call, arguments, _| move_to(call, &arguments[0], false));
+
+/// `CEIL(time TO unit)`: the parameter is the unit.
+pub static CEIL_TO: Function = to_unit("CEIL", |call, arguments, _| move_to(call, &arguments[0], true));
+
+/// `TIMESTAMPADD(unit, amount, time)` of amount and time: the parameter is the unit's length in milliseconds, or minus
+/// its months.
+pub static TIMESTAMPADD: Function = Function {
+    name: "TIMESTAMPADD",
+    doc: "",
+    typing: never,
+    body: add,
+    nulls: Nulls::Strict,
+    fallible: false,
+    style: Style::Call,
+};
+
+const fn to_unit(name: &'static str, body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>) -> Function {
+    Function { name, doc: "", typing: never, body, nulls: Nulls::Strict, fallible: false, style: Style::To }
+}
+
+/// A unit that times are cut to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    Year,
+    Quarter,
+    Month,
+    Week,
+    Day,
+    Hour,
+    Minute,
+    Second,
+    Millisecond,
+}
+
+impl Unit {
+    /// All of them, the longest first.
+    const ALL: [(Self, &str); 9] = [
+        (Self::Year, "YEAR"),
+        (Self::Quarter, "QUARTER"),
+        (Self::Month, "MONTH"),
+        (Self::Week, "WEEK"),
+        (Self::Day, "DAY"),
+        (Self::Hour, "HOUR"),
+        (Self::Minute, "MINUTE"),
+        (Self::Second, "SECOND"),
+        (Self::Millisecond, "MILLISECOND"),
+    ];
+
+    /// The unit of that name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| known.eq_ignore_ascii_case(name)).map(|(unit, _)| *unit)
+    }
+
+    /// The unit as a parameter of a call.
+    pub fn parameter(self) -> i64 {
+        Self::ALL.iter().zip(0..).find(|((unit, _), _)| *unit == self).map_or(0, |(_, index)| index)
+    }
+
+    fn from_parameter(parameter: Option<&i64>) -> Result<Self> {
+        let index = parameter.and_then(|index| usize::try_from(*index).ok());
+        let unit = index.and_then(|index| Self::ALL.get(index));
+        unit.map(|(unit, _)| *unit).ok_or_else(|| Error::bug("a call names its unit"))
+    }
+
+    /// Milliseconds of a unit that is part of a day.
+    fn milliseconds(self) -> Option<i64> {
+        match self {
+            Self::Hour => Some(3_600_000),
+            Self::Minute => Some(60_000),
+            Self::Second => Some(1_000),
+            Self::Millisecond => Some(1),
+            _ => None,
+        }
+    }
+
+    /// The first day of the unit that holds a day; weeks begin on Sunday.
+    fn first_day(self, day: i64) -> i64 {
+        let date = date_of(day);
+        let first =
+            |month: u32| NaiveDate::from_ymd_opt(date.year(), month, 1).map_or(day, |date| i64::from(civil_day(date)));
+        match self {
+            Self::Year => first(1),
+            Self::Quarter => first(date.month0() / 3 * 3 + 1),
+            Self::Month => first(date.month()),
+            Self::Week => day - i64::from(date.weekday().num_days_from_sunday()),
+            _ => day,
+        }
+    }
+
+    /// The first day of the next unit.
+    fn next_day(self, first: i64) -> i64 {
+        match self {
+            Self::Year => i64::from(shift_days(first, 12)),
+            Self::Quarter => i64::from(shift_days(first, 3)),
+            Self::Month => i64::from(shift_days(first, 1)),
+            Self::Week => first + 7,
+            _ => first + 1,
+        }
+    }
+}
+
+fn move_to(call: &Call, values: &ArrayRef, up: bool) -> Result<ArrayRef> {
+    let unit = Unit::from_parameter(call.parameters.first())?;
+    // A value is `per_day` ticks a day; what is shorter than a tick changes nothing.
+    let moved = |per_day: i64, tick: i64| match unit.milliseconds() {
+        Some(milliseconds) => {
+            let step = i64::try_from(i128::from(milliseconds) * i128::from(per_day) / 86_400_000).unwrap_or(1).max(1);
+            let into = tick.rem_euclid(step);
+            if up && into > 0 { tick.wrapping_add(step - into) } else { tick.wrapping_sub(into) }
+        }
+        None => {
+            let first = unit.first_day(tick.div_euclid(per_day));
+            let start = first.wrapping_mul(per_day);
+            if up && start < tick { unit.next_day(first).wrapping_mul(per_day) } else { start }
+        }
+    };
+    let by_tick = |per_day: i64| -> Result<ArrayRef> {
+        let narrow = matches!(values.data_type(), DataType::Date32 | DataType::Time32(_));
+        let wide = if narrow { arrow::compute::cast(values, &DataType::Int32)? } else { Arc::clone(values) };
+        let wide = arrow::compute::cast(&wide, &DataType::Int64)?;
+        let is_time = matches!(values.data_type(), DataType::Time32(_) | DataType::Time64(_));
+        let result: PrimitiveArray<Int64Type> = wide.as_primitive::<Int64Type>().unary(|tick| {
+            let tick = moved(per_day, tick);
+            if is_time { tick.rem_euclid(per_day) } else { tick }
+        });
+        let result: ArrayRef = if narrow { arrow::compute::cast(&result, &DataType::Int32)? } else { Arc::new(result) };
+        Ok(arrow::compute::cast(&result, values.data_type())?)
+    };
+    match values.data_type() {
+        DataType::Date32 => by_tick(1),
+        DataType::Timestamp(precision, _) | DataType::Time32(precision) | DataType::Time64(precision) => {
+            by_tick(86_400 * 10_i64.pow(u32::from(digits(*precision))))
+        }
+        other => Err(Error::bug(format!("{other} is no time"))),
+    }
+}
+
+fn add(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+    let length = call.parameters.first().copied().unwrap_or(1);
+    let amounts = arguments[0].as_primitive::<Int64Type>();
+    let times = &arguments[1];
+    let per_day = match times.data_type() {
+        DataType::Date32 => 1,
+        DataType::Timestamp(unit, _) => 86_400 * 10_i64.pow(u32::from(digits(*unit))),
+        other => return Err(Error::bug(format!("{other} is no time"))),
+    };
+    let wide = match times.data_type() {
+        DataType::Date32 => arrow::compute::cast(&arrow::compute::cast(times, &DataType::Int32)?, &DataType::Int64)?,
+        _ => arrow::compute::cast(times, &DataType::Int64)?,
+    };
+    let moved: PrimitiveArray<Int64Type> =
+        arrow::compute::binary(wide.as_primitive::<Int64Type>(), amounts, |tick, amount| {
+            if length < 0 {
+                let day = shift_days(tick.div_euclid(per_day), amount.wrapping_mul(-length));
+                i64::from(day).wrapping_mul(per_day).wrapping_add(tick.rem_euclid(per_day))
+            } else {
+                let by = i128::from(length) * i128::from(amount) * i128::from(per_day) / 86_400_000;
+                tick.wrapping_add(by as i64)
+            }
+        })?;
+    if *times.data_type() == DataType::Date32 {
+        let days: PrimitiveArray<Date32Type> = moved.unary(|day| day as i32);
+        return Ok(Arc::new(days));
+    }
+    Ok(arrow::compute::cast(&moved, times.data_type())?)
+}
+
+/// A text and perhaps a pattern that is written in the query.
+fn text_typing(arguments: &[Argument], output: DataType) -> Result<Typing, String> {
+    count(arguments, 1, 2)?;
+    for argument in arguments {
+        if !matches!(argument.data_type, DataType::Utf8 | DataType::Null) {
+            return Err(format!("it takes text, not {}", type_name(&argument.data_type)));
+        }
+    }
+    check_pattern(arguments)?;
+    Ok(Typing::new(vec![DataType::Utf8; arguments.len()], output))
+}
+
+fn check_pattern(arguments: &[Argument]) -> Result<(), String> {
+    let Some(pattern) = arguments.get(1) else { return Ok(()) };
+    Pattern::parse(pattern.text.as_deref().ok_or("the pattern has to be written as a string")?).map(|_| ())
+}
+
+/// The pattern of a call: the same in all rows.
+fn pattern(arguments: &[ArrayRef]) -> Result<Option<Pattern>> {
+    let text = arguments.get(1).and_then(|array| array.as_string::<i32>().iter().flatten().next());
+    text.map(Pattern::parse).transpose().map_err(Error::query)
+}
+
+fn pattern_or_usual(arguments: &[ArrayRef]) -> Result<Pattern> {
+    match pattern(arguments)? {
+        Some(pattern) => Ok(pattern),
+        None => Pattern::parse("yyyy-MM-dd HH:mm:ss").map_err(Error::bug),
+    }
+}
+
+fn to_date(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+    let texts = arguments[0].as_string::<i32>().iter();
+    let days: Date32Array = match pattern(arguments)? {
+        None => texts.map(|text| parse_date(text?.trim()).map(civil_day)).collect(),
+        Some(pattern) => {
+            let day = |time: i64| i32::try_from(time.div_euclid(86_400_000)).ok();
+            texts.map(|text| day(pattern.read(text?, Overflow::Rolls)?)).collect()
+        }
+    };
+    Ok(Arc::new(days))
+}
+
+fn to_seconds(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+    let pattern = pattern_or_usual(arguments)?;
+    let second = |text: &str| pattern.read(text, Overflow::Rolls).map_or(i64::MIN, |time| time.div_euclid(1_000));
+    let seconds: Int64Array = arguments[0].as_string::<i32>().iter().map(|text| text.map(second)).collect();
+    Ok(Arc::new(seconds))
+}
+
+fn from_seconds_typing(arguments: &[Argument]) -> Result<Typing, String> {
+    count(arguments, 1, 2)?;
+    if !is_integer(&arguments[0].data_type) && arguments[0].data_type != DataType::Null {
+        return Err(format!("it takes a whole number, not {}", type_name(&arguments[0].data_type)));
+    }
+    check_pattern(arguments)?;
+    let mut types = vec![DataType::Int64];
+    types.extend(arguments.get(1).map(|_| DataType::Utf8));
+    Ok(Typing::new(types, DataType::Utf8))
+}
+
+fn from_seconds(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+    let pattern = pattern_or_usual(arguments)?;
+    let seconds = arguments[0].as_primitive::<Int64Type>();
+    let texts: StringArray =
+        seconds.iter().map(|second| second.map(|second| pattern.write(second.wrapping_mul(1_000)))).collect();
+    Ok(Arc::new(texts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::TimestampMicrosecondArray;
+    use arrow::datatypes::{TimeUnit, TimestampMicrosecondType};
+
+    fn cut(function: &'static Function, unit: Unit, tick: i64) -> i64 {
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![tick]));
+        let output = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let call = Call::new(function, output, false, vec![unit.parameter()]);
+        (function.body)(&call, &[times], 1).unwrap().as_primitive::<TimestampMicrosecondType>().value(0)
+    }
+
+    #[test]
+    fn units_are_cut_towards_the_past() {
+        let day = 86_400_000_000;
+        // 1969-12-31 23:59:59.5
+        let before = -500_000;
+        for (unit, floor, ceiling) in [
+            (Unit::Second, -1_000_000, 0),
+            (Unit::Hour, -3_600_000_000, 0),
+            (Unit::Day, -day, 0),
+            (Unit::Week, -4 * day, 3 * day),
+            (Unit::Month, -31 * day, 0),
+            (Unit::Quarter, -92 * day, 0),
+            (Unit::Year, -365 * day, 0),
+        ] {
+            assert_eq!(cut(&FLOOR_TO, unit, before), floor, "{unit:?}");
+            assert_eq!(cut(&CEIL_TO, unit, before), ceiling, "{unit:?}");
+            assert_eq!(cut(&CEIL_TO, unit, floor), floor, "{unit:?}");
+        }
+    }
+
+    #[test]
+    fn every_unit_is_found_again() {
+        for (unit, name) in Unit::ALL {
+            assert_eq!(Unit::of(&name.to_ascii_lowercase()), Some(unit));
+            assert_eq!(Unit::from_parameter(Some(&unit.parameter())).unwrap(), unit);
+        }
+    }
+}

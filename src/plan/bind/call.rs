@@ -1,0 +1,267 @@
+//! The binder of calls: functions by name, and the forms that read like one.
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::Column;
+use datafusion::logical_expr::expr::Case;
+use datafusion::logical_expr::{Expr, Operator};
+use sqlparser::ast;
+
+use super::aggregation::Aggregation;
+use super::conversion::cast;
+use super::expression::{Binder, Typed, same_type, to_common_type};
+use super::literal;
+use crate::error::{Error, Result};
+use crate::expressions::{
+    Argument, CEIL_TO, CURRENT_WATERMARK, Call, FLOOR_TO, Function, Nulls, SIMILAR, SPECIAL_FORMS, TIMESTAMPADD,
+    TIMESTAMPDIFF, Unit, common_type, function_list, is_flinks, is_integer, lookup, type_name, unit_length,
+};
+use crate::options::nearest;
+use crate::stream::WATERMARK_COLUMN;
+
+impl Binder<'_> {
+    pub(super) fn round(&mut self, name: &str, inner: &ast::Expr, field: &ast::CeilFloorKind) -> Result<Typed> {
+        let unit = match field {
+            ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) => {
+                let argument = self.bind(inner)?;
+                return self.call_named(name, vec![argument]);
+            }
+            ast::CeilFloorKind::DateTimeField(unit) => unit.to_string().to_ascii_uppercase(),
+            ast::CeilFloorKind::Scale(_) => {
+                return Err(Error::query(format!("{name} takes one number"))
+                    .with_help("ROUND and TRUNCATE take a number of digits"));
+            }
+        };
+        let known = Unit::of(&unit).ok_or_else(|| {
+            Error::query(format!("{unit} is no unit for {name}"))
+                .with_help("YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE, SECOND or MILLISECOND")
+        })?;
+        let time = self.bind(inner)?;
+        let is_time = matches!(time.data_type, DataType::Time32(_) | DataType::Time64(_));
+        if !is_time && !matches!(time.data_type, DataType::Timestamp(..) | DataType::Date32) {
+            let error = Error::query(format!("{name}(… TO {unit}) takes a time, not {}", type_name(&time.data_type)));
+            return Err(error);
+        }
+        let function = if name == "FLOOR" { &FLOOR_TO } else { &CEIL_TO };
+        let call =
+            Call::new(function, time.data_type.clone(), time.nullable, vec![known.parameter()]).with_detail(unit);
+        let precision = time.precision;
+        Ok(Typed { precision, ..Typed::new(call.on(vec![time.expression]), time.data_type, time.nullable) })
+    }
+
+    /// `TIMESTAMPADD(unit, amount, time)`
+    fn timestamp_add(&mut self, unit: &ast::Expr, amount: &ast::Expr, time: &ast::Expr) -> Result<Typed> {
+        let unit = unit.to_string();
+        let length = unit_length(&unit).ok_or_else(|| no_unit(&unit))?;
+        let amount = self.bind(amount)?;
+        if !is_integer(&amount.data_type) && amount.data_type != DataType::Null {
+            let found = type_name(&amount.data_type);
+            return Err(Error::query(format!("TIMESTAMPADD moves by a whole number, not {found}")));
+        }
+        let mut time = self.bind(time)?;
+        match time.data_type {
+            DataType::Timestamp(..) => {}
+            // A day moved by less than days is a moment.
+            DataType::Date32 if length > 0 && length < 86_400_000 => {
+                time = cast(time, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
+            }
+            DataType::Date32 => {}
+            ref other => {
+                return Err(Error::query(format!("TIMESTAMPADD moves a time, not {}", type_name(other))));
+            }
+        }
+        let amount = cast(amount, &DataType::Int64)?;
+        let nullable = amount.nullable || time.nullable;
+        let call = Call::new(&TIMESTAMPADD, time.data_type.clone(), nullable, vec![length]).with_detail(unit);
+        let precision = time.precision;
+        Ok(Typed {
+            precision,
+            ..Typed::new(call.on(vec![amount.expression, time.expression]), time.data_type, nullable)
+        })
+    }
+
+    pub(super) fn similar(
+        &mut self,
+        negated: bool,
+        value: &ast::Expr,
+        pattern: &ast::Expr,
+        escape: Option<&ast::ValueWithSpan>,
+    ) -> Result<Typed> {
+        let mut arguments = vec![self.bind(value)?, self.bind(pattern)?];
+        if let Some(escape) = escape {
+            arguments.push(literal::literal(&escape.value)?);
+        }
+        let found = call(&SIMILAR, arguments)?;
+        if negated {
+            return Ok(Typed::new(Expr::Not(Box::new(found.expression)), DataType::Boolean, found.nullable));
+        }
+        Ok(found)
+    }
+
+    pub(super) fn function(&mut self, function: &ast::Function) -> Result<Typed> {
+        let name = function.name.to_string().to_ascii_uppercase();
+        if function.over.is_some() {
+            return Err(Error::query(format!("{name} OVER (…) is not built yet")));
+        }
+        if Aggregation::is_aggregate(&name) {
+            return self.aggregate(&name, function);
+        }
+        if matches!(name.as_str(), "TUMBLE" | "HOP" | "SESSION") {
+            return Err(Error::query(format!(
+                "{name} as a function of rows, as in GROUP BY {name}(ts, …), is not built yet"
+            ))
+            .with_help(format!(
+                "put it into FROM: {name}(TABLE t, DESCRIPTOR(ts), …), with GROUP BY window_start, window_end"
+            )));
+        }
+        let arguments = match &function.args {
+            ast::FunctionArguments::None => &[][..],
+            ast::FunctionArguments::List(list) => &list.args[..],
+            ast::FunctionArguments::Subquery(_) => {
+                return Err(Error::query(format!("{name} does not take a query")));
+            }
+        };
+        let arguments: Vec<&ast::Expr> =
+            arguments.iter().map(|argument| plain_argument(&name, argument)).collect::<Result<_>>()?;
+        match (name.as_str(), arguments.as_slice()) {
+            ("CURRENT_WATERMARK", [rowtime]) => self.current_watermark(rowtime),
+            ("COALESCE" | "IFNULL" | "NVL", [_, ..]) => self.coalesce(&arguments),
+            ("NULLIF", [value, other]) => {
+                let same = self.comparison(value, Operator::Eq, other)?;
+                let value = self.bind(value)?;
+                let null = cast(literal::of(datafusion::scalar::ScalarValue::Null), &value.data_type)?;
+                let branch = (Box::new(same.expression), Box::new(null.expression));
+                let case = Case::new(None, vec![branch], Some(Box::new(value.expression)));
+                Ok(Typed::new(Expr::Case(case), value.data_type, true))
+            }
+            ("IF", [condition, then, otherwise]) => {
+                let condition = self.bind_condition(condition)?;
+                let branches = vec![self.bind(then)?, self.bind(otherwise)?];
+                let (branches, data_type) = to_common_type(branches, "the branches of IF")?;
+                let nullable = branches.iter().any(|branch| branch.nullable);
+                let mut branches = branches.into_iter().map(|branch| Box::new(branch.expression));
+                let (Some(then), Some(otherwise)) = (branches.next(), branches.next()) else {
+                    return Err(Error::bug("IF has two branches"));
+                };
+                let case = Case::new(None, vec![(Box::new(condition.expression), then)], Some(otherwise));
+                Ok(Typed::new(Expr::Case(case), data_type, nullable))
+            }
+            ("TIMESTAMPADD", [unit, amount, time]) => self.timestamp_add(unit, amount, time),
+            ("TIMESTAMPDIFF", [unit, from, to]) => {
+                let unit = unit.to_string();
+                let length = unit_length(&unit).ok_or_else(|| no_unit(&unit))?;
+                let (from, to) = (self.bind(from)?, self.bind(to)?);
+                // A day beside a moment is its first moment.
+                let (from, to) = match common_type(&from.data_type, &to.data_type) {
+                    Some(common @ DataType::Timestamp(..)) => (cast(from, &common)?, cast(to, &common)?),
+                    _ => same_type(from, to, Operator::Minus)?,
+                };
+                let nullable = from.nullable || to.nullable;
+                let call = Call::new(&TIMESTAMPDIFF, DataType::Int32, nullable, vec![length]);
+                Ok(Typed::new(call.on(vec![from.expression, to.expression]), DataType::Int32, nullable))
+            }
+            _ => {
+                let arguments = arguments.into_iter().map(|argument| self.bind(argument)).collect::<Result<_>>()?;
+                self.call_named(&name, arguments)
+            }
+        }
+    }
+
+    /// The watermark that the row met in its own split.
+    fn current_watermark(&mut self, rowtime: &ast::Expr) -> Result<Typed> {
+        let column = match rowtime {
+            ast::Expr::Identifier(ident) => self.scope.resolve(std::slice::from_ref(ident))?,
+            ast::Expr::CompoundIdentifier(idents) => self.scope.resolve(idents)?,
+            other => return Err(Error::query(format!("CURRENT_WATERMARK takes the rowtime column, not {other}"))),
+        };
+        if !column.is_rowtime || !self.scope.has_watermark() {
+            return Err(Error::query(format!(
+                "The argument of CURRENT_WATERMARK() must be a rowtime attribute, but `{}` is none.",
+                column.name
+            ))
+            .with_help("name the column of the table's WATERMARK clause itself, not a copy of it"));
+        }
+        if self.aggregation.is_some() {
+            return Err(Error::query("CURRENT_WATERMARK is known of rows, not of groups"));
+        }
+        let hidden = Expr::Column(Column::new_unqualified(WATERMARK_COLUMN));
+        let output = DataType::Timestamp(TimeUnit::Millisecond, None);
+        let call = Call::new(&CURRENT_WATERMARK, output.clone(), true, Vec::new());
+        Ok(Typed::new(call.on(vec![hidden]), output, true))
+    }
+
+    fn coalesce(&mut self, arguments: &[&ast::Expr]) -> Result<Typed> {
+        let values = arguments.iter().map(|argument| self.bind(argument)).collect::<Result<Vec<_>>>()?;
+        let (mut values, data_type) = to_common_type(values, "the arguments of COALESCE")?;
+        let nullable = values.iter().all(|value| value.nullable);
+        let last = values.pop().map(|value| Box::new(value.expression));
+        let branches: Vec<_> = values
+            .into_iter()
+            .map(|value| (Box::new(Expr::IsNotNull(Box::new(value.expression.clone()))), Box::new(value.expression)))
+            .collect();
+        if branches.is_empty() {
+            let only = last.ok_or_else(|| Error::bug("COALESCE has an argument"))?;
+            return Ok(Typed::new(*only, data_type, nullable));
+        }
+        Ok(Typed::new(Expr::Case(Case::new(None, branches, last)), data_type, nullable))
+    }
+
+    pub(super) fn aggregate(&mut self, name: &str, function: &ast::Function) -> Result<Typed> {
+        let scope = self.scope;
+        match &mut self.aggregation {
+            Some(aggregation) => aggregation.call(name, function, scope),
+            None => Err(Error::query(format!("{name} is an aggregate function, which has no place here"))
+                .with_help("aggregate in the SELECT list or in HAVING")),
+        }
+    }
+
+    pub(super) fn call_named(&self, name: &str, arguments: Vec<Typed>) -> Result<Typed> {
+        let function = lookup(name).ok_or_else(|| unknown_function(name))?;
+        call(function, arguments)
+    }
+}
+
+fn plain_argument<'a>(name: &str, argument: &'a ast::FunctionArg) -> Result<&'a ast::Expr> {
+    match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expression)) => Ok(expression),
+        other => Err(Error::query(format!("{name} does not take {other}"))),
+    }
+}
+
+/// A call with its arguments cast as the function's typing rule asks.
+pub(super) fn call(function: &'static Function, arguments: Vec<Typed>) -> Result<Typed> {
+    let seen: Vec<Argument> = arguments
+        .iter()
+        .map(|typed| Argument { data_type: typed.data_type.clone(), number: typed.number, text: typed.text.clone() })
+        .collect();
+    let typing = (function.typing)(&seen)
+        .map_err(|reason| Error::query(format!("{}: {reason}", function.name)).with_help(function.doc))?;
+    let nullable = function.nulls == Nulls::Possible || arguments.iter().any(|argument| argument.nullable);
+    let arguments = arguments
+        .into_iter()
+        .zip(&typing.arguments)
+        .map(|(argument, wanted)| Ok(cast(argument, wanted)?.expression))
+        .collect::<Result<Vec<_>>>()?;
+    let call = Call::new(function, typing.output.clone(), nullable, typing.parameters);
+    Ok(Typed::new(call.on(arguments), typing.output, nullable))
+}
+
+fn no_unit(unit: &str) -> Error {
+    Error::query(format!("{unit} is no unit of time"))
+        .with_help("SECOND, MINUTE, HOUR, DAY, WEEK, MONTH, QUARTER or YEAR")
+}
+
+fn unknown_function(name: &str) -> Error {
+    if let Some((_, doc)) = SPECIAL_FORMS.iter().find(|(known, _)| *known == name) {
+        return Error::query(format!("{name} does not take these arguments")).with_help(*doc);
+    }
+    if is_flinks(name) {
+        let error = Error::query(format!("the function {name} is not built yet"));
+        return error.with_help("SHOW FUNCTIONS lists those that there are");
+    }
+    let list = function_list();
+    let error = Error::query(format!("No match found for function {name}"));
+    match nearest(name, list.iter().map(|(known, _)| *known)) {
+        Some(meant) => error.with_help(format!("did you mean {meant}?")),
+        None => error.with_help("SHOW FUNCTIONS lists those that there are"),
+    }
+}
