@@ -23,7 +23,7 @@ pub enum Blame {
     Fenced,
 }
 
-/// A stretch of SQL text, in characters from the start of the script.
+/// A stretch of SQL text, counted in bytes from the start of the script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// Byte offset of the first character within the script.

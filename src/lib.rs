@@ -2,42 +2,7 @@
 //!
 //! The modules stand in the order in which a query passes through them; each imports only what stands below it in the
 //! table of `docs/ARCHITECTURE.md`.
-//!
-//! ```
-//! use std::sync::Arc;
-//!
-//! use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
-//! use arrow::record_batch::RecordBatch;
-//! use beadline::session::Session;
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> beadline::error::Result<()> {
-//! let mut session = Session::new();
-//! let input = session.input(
-//!     "CREATE TABLE clicks (page BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '1' SECOND)",
-//!     16,
-//! )?;
-//! let mut rows = session
-//!     .query(
-//!         "SELECT page, window_end, COUNT(*) AS n \
-//!          FROM TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE) GROUP BY page, window_start, window_end",
-//!     )
-//!     .await?;
-//!
-//! let columns: [(&str, ArrayRef, bool); 2] = [
-//!     ("page", Arc::new(Int64Array::from(vec![1, 2, 1])), true),
-//!     ("ts", Arc::new(TimestampMillisecondArray::from(vec![0, 1_000, 2_000])), true),
-//! ];
-//! input.push(RecordBatch::try_from_iter_with_nullable(columns)?).await?;
-//! input.finish();
-//!
-//! while let Some(changes) = rows.next().await {
-//!     let changes = changes?;
-//!     println!("{} rows, the first is {}", changes.len(), changes.kind(0).symbol());
-//! }
-//! # Ok(())
-//! # }
-//! ```
+#![doc = include_str!("../docs/embedding.md")]
 
 /// The façade that programs embed: sessions, jobs, streams of rows.
 pub mod session;

@@ -34,7 +34,7 @@ pub fn check_options(connector: &dyn Connector, options: &Options, table: &Objec
             format.options().iter().find(|spec| spec.matches(key))
         });
         let spec = own.or(of_format).ok_or_else(|| unsupported(key, connector, format, table))?;
-        spec.check(value)?;
+        spec.check(key, value)?;
     }
     let missing: Vec<&str> = connector
         .options()
@@ -44,10 +44,17 @@ pub fn check_options(connector: &dyn Connector, options: &Options, table: &Objec
         .chain((connector.takes_format() && format.is_none()).then_some("format"))
         .collect();
     if !missing.is_empty() {
-        return Err(Error::query(format!(
+        let error = Error::query(format!(
             "One or more required options are missing.\n\nMissing required options are:\n\n{}",
             missing.join("\n")
-        )));
+        ));
+        return Err(match missing.contains(&"format") {
+            true => {
+                let known: Vec<String> = formats::all().iter().map(|format| format!("'{}'", format.name())).collect();
+                error.with_help(format!("say how rows are spelled: 'format' = {}", known.join(" or ")))
+            }
+            false => error,
+        });
     }
     Ok(())
 }

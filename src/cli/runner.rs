@@ -310,7 +310,7 @@ impl<E: Engine> Runner<E> {
                 biased;
                 () = self.interrupts.next() => match self.presses.press(self.clock.elapsed()) {
                     Wish::Stop => {
-                        self.screen.note("note: stopping with a checkpoint; Ctrl-C within 2 s ends at once");
+                        self.screen.note("note: stopping; Ctrl-C within 2 s ends at once");
                         self.was_interrupted = true;
                         self.start_stop(job);
                     }
@@ -379,7 +379,12 @@ impl<E: Engine> Runner<E> {
                     "note: job {name} stopped at checkpoint {epoch}; the same command goes on from there"
                 ));
             }
-            Ending::Stopped { at: None } => self.lost = true,
+            Ending::Stopped { at: None } => {
+                self.lost = true;
+                if !name.is_empty() {
+                    self.screen.note(&format!("note: job {name} stopped; nothing can go on from here"));
+                }
+            }
             Ending::Finished => {}
         }
         self.screen.note(&footer::footer(name, shown, summary));

@@ -66,10 +66,10 @@ fn every_option_is_documented_sound_and_read() {
             assert!(keys.insert(option.key), "{} is listed twice", option.key);
             assert!(option.doc.ends_with('.'), "{}", option.key);
             if let Some(default) = option.default {
-                option.check(default).unwrap();
+                option.check(option.key, default).unwrap();
             }
             if let Effect::RefusedUnless(fine) = option.effect {
-                fine.iter().for_each(|value| option.check(value).unwrap());
+                fine.iter().for_each(|value| option.check(option.key, value).unwrap());
             }
         }
     }

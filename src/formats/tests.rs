@@ -482,7 +482,7 @@ fn every_option_of_every_format_is_documented() {
         for option in format.options().iter().chain(format.settings()) {
             assert!(option.doc.ends_with('.'), "{}", option.key);
             if let Some(default) = option.default {
-                option.check(default).unwrap();
+                option.check(option.key, default).unwrap();
             }
         }
     }

@@ -14,7 +14,7 @@ pub const LATE_COLUMNS: [&str; 6] = ["operator", "watermark", "window_start", "w
 /// `operator STRING, watermark TIMESTAMP(3), window_start TIMESTAMP(3), window_end TIMESTAMP(3), lateness_ms BIGINT,
 /// reason STRING`: the operator that refused the row, the watermark that the row met in its own split, the last
 /// window that would have held it (NULL where there is none), by how many milliseconds the watermark had passed that
-/// window's last moment, and one of [`WINDOW_FIRED`], [`SPLIT_IDLE`].
+/// window's last moment, and one of `window_fired`, `split_idle`.
 pub fn late_columns() -> Vec<Field> {
     let timestamp = DataType::Timestamp(TimeUnit::Millisecond, None);
     let types = [DataType::Utf8, timestamp.clone(), timestamp.clone(), timestamp, DataType::Int64, DataType::Utf8];

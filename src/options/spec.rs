@@ -86,8 +86,9 @@ impl OptionSpec {
         })
     }
 
-    /// Checks a value: its type, and whether it is refused.
-    pub fn check(&self, value: &str) -> Result<()> {
+    /// Checks a value: its type, and whether it is refused. An error names the key under which it was given, such as
+    /// `fields.n.kind` or `csv.quote-character`.
+    pub fn check(&self, key: &str, value: &str) -> Result<()> {
         let expected = match self.kind {
             OptionKind::Boolean if parse_boolean(value).is_none() => "true or false",
             OptionKind::Integer if value.trim().parse::<i64>().is_err() => "a whole number",
@@ -96,19 +97,18 @@ impl OptionSpec {
             OptionKind::Size if parse_size(value).is_none() => "a size such as '128 mb'",
             OptionKind::Character if parse_character(value).is_none() => "a single character",
             OptionKind::Enum(values) if !values.iter().any(|known| known.eq_ignore_ascii_case(value.trim())) => {
-                return Err(unreadable(self, value).with_help(format!("expected one of {}", values.join(", "))));
+                return Err(unreadable_as(key, value).with_help(format!("expected one of {}", values.join(", "))));
             }
             _ => "",
         };
         if !expected.is_empty() {
-            return Err(unreadable(self, value).with_help(format!("expected {expected}")));
+            return Err(unreadable_as(key, value).with_help(format!("expected {expected}")));
         }
         if let Effect::RefusedUnless(fine) = self.effect
             && !fine.iter().any(|known| known.eq_ignore_ascii_case(value.trim()))
         {
             return Err(Error::query(format!(
-                "'{}' = '{value}' is not built yet, and ignoring it would change what the job does.",
-                self.key
+                "'{key}' = '{value}' is not built yet, and ignoring it would change what the job does."
             ))
             .with_help(match fine {
                 [] => "leave the option out".to_owned(),
@@ -201,7 +201,11 @@ impl Options {
 }
 
 fn unreadable(spec: &OptionSpec, text: &str) -> Error {
-    Error::query(format!("Could not parse value '{text}' for key '{}'.", spec.key))
+    unreadable_as(spec.key, text)
+}
+
+fn unreadable_as(key: &str, text: &str) -> Error {
+    Error::query(format!("Could not parse value '{text}' for key '{key}'."))
 }
 
 /// The candidate that is spelled most like `word`, if any is close enough to be meant.

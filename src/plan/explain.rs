@@ -4,9 +4,11 @@ use std::fmt::Write;
 
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::job::Planned;
+use super::job::{LogicalQuery, Planned};
+use super::lower::optimize;
 use super::stream_plan::{ChangelogMode, Edge, Exchange, NodeKind, Output, Parallelism, StreamPlan};
 use crate::connectors::Delivery;
+use crate::error::Result;
 use crate::expressions::text;
 
 /// The text of EXPLAIN.
@@ -23,6 +25,15 @@ pub fn explain(planned: &Planned) -> String {
         }
     }
     text
+}
+
+/// The text of EXPLAIN in batch mode: DataFusion runs what stands there.
+pub fn explain_batch(queries: &[LogicalQuery]) -> Result<String> {
+    let mut text = String::from("== Logical Plan ==\n");
+    for query in queries {
+        let _ = writeln!(text, "{}", logical(&optimize(query.plan.clone())?));
+    }
+    Ok(text)
 }
 
 /// What has been written so far.

@@ -9,7 +9,7 @@ mod prepare;
 mod stream_plan;
 pub mod windows;
 
-pub use explain::explain;
+pub use explain::{explain, explain_batch};
 pub use job::{
     LogicalQuery, Planned, bind_insert, bind_select, check_view, plan_inserts, plan_query, sink_target, type_of,
     view_columns,

@@ -20,6 +20,7 @@ use crate::stream::{Changes, Clock, Epoch};
 /// A streaming job.
 pub struct StreamingJob {
     name: String,
+    is_named: bool,
     is_awaited: bool,
     commands: mpsc::Sender<Command>,
     figures: Arc<JobFigures>,
@@ -30,9 +31,11 @@ pub struct StreamingJob {
 }
 
 impl StreamingJob {
-    /// Starts a job on the tokio runtime of the caller. `name` is what people see: empty for a SELECT.
+    /// Starts a job on the tokio runtime of the caller. `name` is what people see: empty for a SELECT. Without
+    /// `is_named` the name was made up, and no later run will find what this one leaves.
     pub fn start(
         name: String,
+        is_named: bool,
         plan: StreamPlan,
         config: JobConfig,
         world: World,
@@ -44,6 +47,7 @@ impl StreamingJob {
         let handle = runtime::start(plan, config, world, Arc::new(move |text| notices(Notice::Note(text))));
         Arc::new(Self {
             name,
+            is_named,
             is_awaited,
             commands: handle.commands(),
             figures: handle.shared_figures(),
@@ -119,7 +123,9 @@ impl RunningJob for StreamingJob {
         let ending = match summary.ending {
             runtime::Ending::Finished => Ending::Finished,
             runtime::Ending::AlreadyFinished => Ending::AlreadyFinished,
-            runtime::Ending::Stopped { epoch, resumable } => Ending::Stopped { at: resumable.then_some(epoch) },
+            runtime::Ending::Stopped { epoch, resumable } => {
+                Ending::Stopped { at: (resumable && self.is_named).then_some(epoch) }
+            }
         };
         let status = self.status_of(self.figures.read(), JobState::Ended);
         Ok(JobSummary { ending, status })

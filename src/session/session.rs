@@ -18,7 +18,8 @@ use crate::connectors::{SinkMode, World};
 use crate::error::{Blame, Error, Result};
 use crate::expressions::function_list;
 use crate::plan::{
-    self, PlanSettings, Planned, SinkTarget, check_view, explain, plan_inserts, plan_query, type_of, view_columns,
+    self, LogicalQuery, PlanSettings, Planned, SinkTarget, check_view, explain, explain_batch, plan_inserts,
+    plan_query, type_of, view_columns,
 };
 use crate::runtime::{JobConfig, RestartStrategy, Yields};
 use crate::sql::{
@@ -222,11 +223,16 @@ impl Session {
         }
         let planned = on_large_stack(|| plan_inserts(&inserts, &self.catalog, &plan_settings(&settings)))?;
         self.warn_all(&planned);
-        let name = self.job_name(settings.name.as_deref().or(job));
+        let wanted = settings.name.as_deref().or(job);
+        let name = self.job_name(wanted);
         let config = self.job_config(&settings, name.clone(), settings.checkpoints.is_on());
+        if wanted.is_none() && config.directory.is_some() {
+            self.note(format!("job {name} has no 'pipeline.name': no later run goes on from its checkpoints"));
+        }
         let is_awaited = planned.is_bounded || settings.dml_sync;
         let job = StreamingJob::start(
             name,
+            wanted.is_some(),
             planned.stream,
             config,
             self.world.clone(),
@@ -252,7 +258,7 @@ impl Session {
         };
         let Planned { stream, schema, is_updating, is_bounded, .. } = planned;
         let notices = Arc::clone(&self.notices);
-        let job = StreamingJob::start(String::new(), stream, config, self.world.clone(), notices, is_bounded);
+        let job = StreamingJob::start(String::new(), false, stream, config, self.world.clone(), notices, is_bounded);
         Ok(Outcome::Rows(streaming_rows(schema, is_updating, is_bounded, receiver, job)))
     }
 
@@ -292,7 +298,11 @@ impl Session {
     }
 
     fn explain(&mut self, statement: &Statement) -> Result<Outcome> {
-        let settings = plan_settings(&self.settings.job()?);
+        let settings = self.settings.job()?;
+        if settings.runtime_mode == RuntimeMode::Batch {
+            return self.explain_batch(statement);
+        }
+        let settings = plan_settings(&settings);
         let planned = on_large_stack(|| match statement {
             Statement::Insert(insert) => plan_inserts(std::slice::from_ref(insert), &self.catalog, &settings),
             Statement::StatementSet(inserts) => plan_inserts(inserts, &self.catalog, &settings),
@@ -300,10 +310,24 @@ impl Session {
                 let (sink, _) = ChannelSink::new(SinkMode::Retract, 1);
                 plan_query(query, &self.catalog, &settings, Arc::new(sink))
             }
-            _ => Err(Error::query("EXPLAIN takes a SELECT, an INSERT or a statement set")),
+            _ => Err(unexplained()),
         })?;
         self.warn_all(&planned);
         Ok(Outcome::Text(explain(&planned)))
+    }
+
+    /// In batch mode there is no streaming plan.
+    fn explain_batch(&self, statement: &Statement) -> Result<Outcome> {
+        let queries: Vec<LogicalQuery> = on_large_stack(|| match statement {
+            Statement::Insert(insert) => Ok(vec![plan::bind_insert(insert, &self.catalog, None)?]),
+            Statement::StatementSet(inserts) => {
+                inserts.iter().map(|insert| plan::bind_insert(insert, &self.catalog, None)).collect()
+            }
+            Statement::Query(query) => Ok(vec![plan::bind_select(query, &self.catalog)?]),
+            _ => Err(unexplained()),
+        })?;
+        queries.iter().flat_map(|query| &query.warnings).for_each(|warning| self.warn(warning.clone()));
+        Ok(Outcome::Text(explain_batch(&queries)?))
     }
 
     fn show(&self, kind: &ShowKind) -> Result<Outcome> {
@@ -368,7 +392,7 @@ impl Session {
         let directory = is_durable.then(|| match &checkpoints.directory {
             Some(directory) => directory.clone(),
             None => {
-                (self.notices)(Notice::Note(format!("checkpoints of job {job} go to {CHECKPOINT_DIRECTORY}")));
+                self.note(format!("checkpoints of job {job} go to {CHECKPOINT_DIRECTORY}"));
                 PathBuf::from(CHECKPOINT_DIRECTORY)
             }
         });
@@ -414,6 +438,10 @@ impl Session {
         on_large_stack(|| self.catalog.declare(create, options, settings, handle, &type_of))
     }
 
+    fn note(&self, note: String) {
+        (self.notices)(Notice::Note(note));
+    }
+
     fn warn(&self, warning: String) {
         (self.notices)(Notice::Warning(warning));
     }
@@ -421,6 +449,10 @@ impl Session {
     fn warn_all(&self, planned: &Planned) {
         planned.warnings.iter().for_each(|warning| self.warn(warning.clone()));
     }
+}
+
+fn unexplained() -> Error {
+    Error::query("EXPLAIN takes a SELECT, an INSERT or a statement set")
 }
 
 fn parallelism(settings: &JobSettings) -> usize {

@@ -443,7 +443,7 @@ mod tests {
             }
             assert!(spec.doc.ends_with('.'), "{} needs a sentence of doc", spec.key);
             if let Some(default) = spec.default {
-                spec.check(default).unwrap_or_else(|error| panic!("{}: {error}", spec.key));
+                spec.check(spec.key, default).unwrap_or_else(|error| panic!("{}: {error}", spec.key));
             }
         }
     }

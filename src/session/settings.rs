@@ -240,13 +240,13 @@ impl Settings {
 /// Checks a key and a value; warns of what has no effect.
 fn check(key: &str, value: &str) -> Result<Vec<String>> {
     if let Some((spec, _)) = list::find_of_table(key) {
-        spec.check(value)?;
+        spec.check(key, value)?;
         return Ok(Vec::new());
     }
     let Some(spec) = list::find(key) else {
         return unknown(key);
     };
-    spec.check(value)?;
+    spec.check(key, value)?;
     check_range(spec, value)?;
     Ok(match spec.effect {
         Effect::Accepted => vec![format!("'{key}' has no effect here. {}", spec.doc)],

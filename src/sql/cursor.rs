@@ -1,6 +1,7 @@
 //! Reading a statement token by token, on sqlparser's `Parser`; and its errors in our words, with their place.
 
 use sqlparser::ast;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
@@ -247,13 +248,24 @@ fn expected(what: &str, found: &TokenWithSpan, place: Span) -> Error {
         Token::EOF => {
             error.with_help("something is missing at the end: a closing parenthesis, or the rest of the statement")
         }
-        Token::Word(Word { quote_style: None, value, keyword })
-            if *keyword != sqlparser::keywords::Keyword::NoKeyword =>
-        {
+        Token::Word(Word { quote_style: None, value, keyword }) if could_be_a_name(what, *keyword) => {
             error.with_help(format!("if {value} is a name here, write it in back-quotes: `{value}`"))
         }
+        // What was expected is a list of words, or text in quotes.
+        Token::Word(Word { keyword, .. }) if *keyword != Keyword::NoKeyword && what != "an expression" => error,
+        _ if what == "a statement" => error,
         _ => error.with_help("look for a missing comma, operator or parenthesis just before it"),
     }
+}
+
+/// Whether a keyword may be a name that lacks its back-quotes, by what was expected in its place.
+fn could_be_a_name(what: &str, keyword: Keyword) -> bool {
+    use Keyword::{FROM, GROUP, HAVING, LIMIT, ORDER, UNION, WHERE};
+    let is_expected = match what {
+        "an expression" => !matches!(keyword, FROM | GROUP | HAVING | LIMIT | ORDER | UNION | WHERE),
+        _ => what.contains("name") && !what.contains("quotes"),
+    };
+    is_expected && keyword != Keyword::NoKeyword
 }
 
 fn shown(token: &Token) -> String {

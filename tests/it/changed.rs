@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use beadline::connectors::World;
 use beadline::error::{Blame, Error, Result};
-use beadline::session::{JobHandle, Notice, Outcome, Session};
+use beadline::session::{Ending, JobHandle, Notice, Outcome, Session};
 use beadline::storage::{FakeStore, Store};
 
 use crate::simulated::{assert_same, published, runtime, soon, world};
@@ -40,6 +40,12 @@ CREATE TABLE rides (id BIGINT, city STRING, fare BIGINT, started BIGINT)
 WITH ('connector' = 'filesystem', 'path' = '/in/rides.csv', 'format' = 'csv');
 CREATE TABLE totals (city STRING, n BIGINT) WITH ('connector' = 'blackhole');
 INSERT INTO totals SELECT city, SUM(fare) AS total FROM rides GROUP BY city HAVING SUM(fare) > 1;";
+
+/// A job that never ends.
+const ENDLESS: &str = "
+CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '100');
+CREATE TABLE hole (n BIGINT) WITH ('connector' = 'blackhole');
+INSERT INTO hole SELECT n FROM numbers;";
 
 /// Nothing but given rows.
 const GIVEN: &str = "
@@ -97,6 +103,28 @@ fn killed(script: &str) -> FakeStore {
     }));
     store.restart();
     store
+}
+
+/// Without a name of its own a job gets one that no later run has.
+#[test]
+fn a_job_without_a_name_leaves_nothing_to_go_on_from() {
+    for name in [None, Some("named-1")] {
+        let ending = runtime().block_on(soon(async {
+            let mut session = Session::in_world(world(&disk(), false)).with_seed(1);
+            session.settings_mut().set("execution.checkpointing.dir", "/checkpoints")?;
+            session.settings_mut().set("beadline.checkpoint.every-rows", "40")?;
+            let mut last = Err(Error::bug("a script of statements"));
+            for statement in session.parse(ENDLESS)? {
+                last = session.execute(statement, name).await;
+            }
+            let Outcome::Job(job) = last? else { return Err(Error::bug("an INSERT is a job")) };
+            job.checkpoint().await?;
+            job.stop().await?;
+            Ok(job.wait().await?.ending)
+        }));
+        let ending = ending.expect("it stops");
+        assert!(matches!(ending, Ending::Stopped { at } if at.is_some() == name.is_some()), "{name:?}: {ending:?}");
+    }
 }
 
 fn changed(script: &str, changes: &[(&str, &str)]) -> String {

@@ -113,6 +113,10 @@ impl Binder<'_> {
                 "put it into FROM: {name}(TABLE t, DESCRIPTOR(ts), …), with GROUP BY window_start, window_end"
             )));
         }
+        // A name that is not known is told before what stands in its parentheses.
+        if lookup(&name).is_none() && name != "NVL" && !SPECIAL_FORMS.iter().any(|(known, _)| *known == name) {
+            return Err(unknown_function(&name));
+        }
         let arguments = match &function.args {
             ast::FunctionArguments::None => &[][..],
             ast::FunctionArguments::List(list) => &list.args[..],

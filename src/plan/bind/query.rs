@@ -21,6 +21,7 @@ use crate::catalog::{Catalog, ColumnSource, Entry, Table};
 use crate::error::{Error, Result};
 use crate::expressions::{common_type, type_name};
 use crate::operators::WindowKind;
+use crate::options::nearest;
 use crate::plan::nodes::{TableReference, watermark_node, window_node};
 use crate::plan::windows::check_lengths;
 use crate::sql::{ObjectName, WindowCall, WindowFunction, WindowInput, table_name, window_call};
@@ -160,6 +161,9 @@ impl<'a> QueryBinder<'a> {
                 aliased(bound, alias.as_ref())
             }
             ast::TableFactor::NestedJoin { .. } => Err(at(not_built("JOIN"), factor)),
+            ast::TableFactor::Table { name, args: Some(_), .. } | ast::TableFactor::Function { name, .. } => {
+                Err(unknown_table_function(name))
+            }
             other => Err(at(Error::query(format!("{other} in FROM is not built yet")), other)
                 .with_help("FROM takes a table, a view, a query in parentheses, TUMBLE(…) or HOP(…)")),
         }
@@ -523,6 +527,15 @@ pub fn one_row() -> Result<BoundQuery> {
 /// The hidden column of a key of ORDER BY.
 fn order_column(key: usize) -> String {
     format!("$order{key}")
+}
+
+/// A function in FROM that is no window function.
+fn unknown_table_function(name: &ast::ObjectName) -> Error {
+    let error = at(Error::query(format!("there is no table function {name}")), name);
+    match nearest(&name.to_string(), ["TUMBLE", "HOP", "CUMULATE", "SESSION"]) {
+        Some(meant) => error.with_help(format!("did you mean {meant}?")),
+        None => error.with_help("FROM takes a table, a view, a query in parentheses, TUMBLE(…) or HOP(…)"),
+    }
 }
 
 /// Sorts by the keys, of which those in `hidden` are hidden columns.
