@@ -30,7 +30,7 @@ pub struct Arguments {
     files: Vec<PathBuf>,
 
     /// Run SQL
-    #[arg(short, long = "command", value_name = "SQL")]
+    #[arg(short, long = "command", value_name = "SQL", allow_hyphen_values = true)]
     commands: Vec<String>,
 
     /// Go on after an error (the exit code is 1 all the same)

@@ -132,7 +132,13 @@ fn is_hidden(path: &Path) -> bool {
 
 /// All files that a pattern names, by themselves or by a directory above them.
 fn match_files(store: &dyn Store, path: &Path, to: &mut Vec<FileInfo>) -> Result<()> {
-    let absent = || Error::world(format!("there is no file or directory '{}'", path.display()));
+    let absent = || {
+        let error = Error::world(format!("there is no file or directory '{}'", path.display()));
+        match path.is_relative() {
+            true => error.with_help("a relative path begins at the working directory"),
+            false => error,
+        }
+    };
     let text = path.to_str().filter(|text| text.contains(['*', '?', '['])).ok_or_else(absent)?;
     let pattern = glob::Pattern::new(text)
         .map_err(|error| Error::query(format!("the pattern in 'path' = '{text}' cannot be read: {error}")))?;
