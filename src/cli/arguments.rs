@@ -185,6 +185,11 @@ mod tests {
     }
 
     #[test]
+    fn sql_may_begin_with_a_comment() {
+        assert_eq!(read(&["-c", "-- one\nSELECT 1"]).inputs, [command("-- one\nSELECT 1")]);
+    }
+
+    #[test]
     fn without_input_stdin_is_sql() {
         assert_eq!(read(&[]).inputs, [Input::Stdin]);
         assert_eq!(read(&["-q", "--format", "csv"]).inputs, [Input::Stdin]);
