@@ -18,6 +18,7 @@ fn world(store: &FakeStore) -> World {
         store: Arc::new(store.clone()),
         clock: Arc::new(ManualClock::default()),
         blocking: Arc::new(InlineBlocking),
+        input: Arc::default(),
     }
 }
 
