@@ -172,6 +172,7 @@ fn source_task(
         restored: state.map(|state| state.splits.clone()),
         counters,
         is_bounded: source.factory.is_bounded(),
+        is_live: source.factory.is_live(),
         idle_timeout,
         workers: config.parallelism,
         every_rows: config.checkpoint_every_rows,
