@@ -6,17 +6,17 @@ use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Int64Array, PrimitiveA
 use arrow::datatypes::{DataType, Date32Type, Int64Type};
 use chrono::{Datelike, NaiveDate};
 
-use super::arithmetic::{never, shift_days};
-use super::function::{Argument, Call, Function, Nulls, Style, Typing};
+use super::function::{Call, Function, Nulls, Style};
 use super::instant::{civil_day, date_of, parse_date};
-use super::numbers::{count, strict};
+use super::intervals::shift_days;
 use super::time_pattern::{Overflow, Pattern};
 use super::types::{digits, is_integer, type_name};
+use super::typing::{Argument, Typing, count, never};
 use crate::error::{Error, Result};
 
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
-    strict(
+    Function::strict(
         "FROM_UNIXTIME",
         "FROM_UNIXTIME(seconds [, pattern]): seconds since 1970 as text, yyyy-MM-dd HH:mm:ss without a pattern",
         from_seconds_typing,
@@ -26,9 +26,9 @@ pub const FUNCTIONS: &[Function] = &[
         name: "TO_DATE",
         doc: "TO_DATE(text [, pattern]): a DATE read from yyyy-MM-dd; NULL if it cannot be read",
         nulls: Nulls::Possible,
-        ..strict("", "", |arguments| text_typing(arguments, DataType::Date32), to_date)
+        ..Function::strict("", "", |arguments| text_typing(arguments, DataType::Date32), to_date)
     },
-    strict(
+    Function::strict(
         "UNIX_TIMESTAMP",
         "UNIX_TIMESTAMP(text [, pattern]): seconds since 1970; the least BIGINT if it cannot be read",
         |arguments| text_typing(arguments, DataType::Int64),

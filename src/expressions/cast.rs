@@ -11,11 +11,12 @@ use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
 };
 
-use super::arithmetic::{fits, never, rescale_decimal};
+use super::arithmetic::{fits, rescale_decimal};
 use super::function::{Call, Function, Nulls, Style};
 use super::instant::{civil_day, parse_date, parse_time, parse_timestamp, ticks};
 use super::show::Shown;
 use super::types::{digits, is_integer, is_numeric, type_name};
+use super::typing::never;
 use crate::error::{Error, Result};
 
 /// `CAST(value AS type)`. The parameters are those of [`CastShape`].

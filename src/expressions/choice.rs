@@ -8,15 +8,19 @@ use arrow::compute::kernels::cmp::{gt, lt};
 use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::DataType;
 
-use super::function::{Argument, Function, Typing};
-use super::numbers::strict;
+use super::function::Function;
 use super::types::{common_type, type_name};
+use super::typing::{Argument, Typing};
 use crate::error::Result;
 
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
-    strict("GREATEST", "GREATEST(value, …): the greatest; NULL if one is NULL", one_type, |_, a, _| chosen(a, true)),
-    strict("LEAST", "LEAST(value, …): the least; NULL if one is NULL", one_type, |_, a, _| chosen(a, false)),
+    Function::strict("GREATEST", "GREATEST(value, …): the greatest; NULL if one is NULL", one_type, |_, a, _| {
+        chosen(a, true)
+    }),
+    Function::strict("LEAST", "LEAST(value, …): the least; NULL if one is NULL", one_type, |_, a, _| {
+        chosen(a, false)
+    }),
 ];
 
 fn one_type(arguments: &[Argument]) -> Result<Typing, String> {

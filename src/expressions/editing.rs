@@ -5,38 +5,48 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, StringBuilder};
 use arrow::datatypes::{DataType, Int32Type};
 
-use super::function::{Argument, Call, Function, Nulls, Style, Typing};
-use super::numbers::strict;
+use super::function::{Call, Function, Nulls, Style};
 use super::strings::shape;
 use super::types::is_integer;
+use super::typing::{Argument, Typing, count};
 use crate::error::Result;
 
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
-    strict("ASCII", "ASCII(text): its first byte in UTF-8 as a number; 0 if it is empty", text_to_int, ascii),
-    strict("CHR", "CHR(number): the character of that number, modulo 256", one_number, |_, arguments, rows| {
-        let numbers = arguments[0].as_primitive::<Int32Type>();
-        write(arguments, rows, |row, out| {
-            let number = numbers.value(row);
-            // Below 0 there is none; the first 256 of Unicode are one byte in Java.
-            out.extend(u8::try_from(number.rem_euclid(256)).ok().filter(|_| number >= 0).map(char::from));
-            true
-        })
-    }),
-    strict(
+    Function::strict("ASCII", "ASCII(text): its first byte in UTF-8 as a number; 0 if it is empty", text_to_int, ascii),
+    Function::strict(
+        "CHR",
+        "CHR(number): the character of that number, modulo 256",
+        one_number,
+        |_, arguments, rows| {
+            let numbers = arguments[0].as_primitive::<Int32Type>();
+            write(arguments, rows, |row, out| {
+                let number = numbers.value(row);
+                // Below 0 there is none; the first 256 of Unicode are one byte in Java.
+                out.extend(u8::try_from(number.rem_euclid(256)).ok().filter(|_| number >= 0).map(char::from));
+                true
+            })
+        },
+    ),
+    Function::strict(
         "ENDSWITH",
         "ENDSWITH(text, part): whether it ends with the part",
         two_texts_to_truth,
         |_, arguments, rows| compare(arguments, rows, |text, part| text.ends_with(part)),
     ),
-    strict("INITCAP", "INITCAP(text): every word begins with a capital letter", one_text, |_, arguments, rows| {
-        let texts = arguments[0].as_string::<i32>();
-        write(arguments, rows, |row, out| {
-            capitalise(texts.value(row), out);
-            true
-        })
-    }),
-    strict(
+    Function::strict(
+        "INITCAP",
+        "INITCAP(text): every word begins with a capital letter",
+        one_text,
+        |_, arguments, rows| {
+            let texts = arguments[0].as_string::<i32>();
+            write(arguments, rows, |row, out| {
+                capitalise(texts.value(row), out);
+                true
+            })
+        },
+    ),
+    Function::strict(
         "INSTR",
         "INSTR(text, part): where the part begins, from 1; 0 if nowhere",
         two_texts_to_int,
@@ -56,7 +66,7 @@ pub const FUNCTIONS: &[Function] = &[
     possibly("LPAD", "LPAD(text, length, fill): filled at the start, or cut, to that length", padded, |_, a, rows| {
         pad(a, rows, true)
     }),
-    strict(
+    Function::strict(
         "OVERLAY",
         "OVERLAY(text PLACING part FROM start [FOR length]): the part instead of what stands there",
         overlay_typing,
@@ -71,19 +81,19 @@ pub const FUNCTIONS: &[Function] = &[
         split_typing,
         split,
     ),
-    strict(
+    Function::strict(
         "STARTSWITH",
         "STARTSWITH(text, part): whether it begins with the part",
         two_texts_to_truth,
         |_, arguments, rows| compare(arguments, rows, |text, part| text.starts_with(part)),
     ),
-    strict(
+    Function::strict(
         "TRANSLATE",
         "TRANSLATE(text, from, to): each character of from replaced by the one at its place in to, or left out",
         |arguments| shape(arguments, (3, 3), (0, 0), DataType::Utf8),
         translate,
     ),
-    strict(
+    Function::strict(
         "TRANSLATE3",
         "TRANSLATE3(text, from, to): as TRANSLATE",
         |arguments| shape(arguments, (3, 3), (0, 0), DataType::Utf8),
@@ -122,7 +132,7 @@ fn one_number(arguments: &[Argument]) -> Result<Typing, String> {
 
 /// A text, a length, a text.
 fn padded(arguments: &[Argument]) -> Result<Typing, String> {
-    super::numbers::count(arguments, 3, 3)?;
+    count(arguments, 3, 3)?;
     let [text, length, fill] = [0, 1, 2].map(|index| arguments[index].clone());
     let mut typing = shape(&[text, fill, length], (2, 2), (1, 1), DataType::Utf8)?;
     typing.arguments.swap(1, 2);

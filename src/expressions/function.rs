@@ -1,19 +1,16 @@
 //! What a scalar function is here: a name, a typing rule and a vectorised body, called through DataFusion.
 //!
-//! A family of functions is one file with one list; [`lookup`] and SHOW FUNCTIONS read the lists.
+//! A family of functions is one file with one list; [`super::lookup`] and SHOW FUNCTIONS read the lists.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use arrow::datatypes::DataType;
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
-    Volatility,
-};
+use datafusion::logical_expr::{Expr, ScalarUDF, Signature, TypeSignature, Volatility};
 
+use super::typing::{Argument, Typing};
 use crate::error::Result;
 
 /// One scalar function.
@@ -35,30 +32,28 @@ pub struct Function {
     pub style: Style,
 }
 
-/// An argument as the typing rule sees it.
-#[derive(Debug, Clone)]
-pub struct Argument {
-    pub data_type: DataType,
-    /// Its value if it is a whole number written in the query.
-    pub number: Option<i64>,
-    /// Its value if it is a string written in the query.
-    pub text: Option<String>,
-}
+impl Function {
+    /// One that is NULL only when an argument is, and that fails for no value.
+    pub(super) const fn strict(
+        name: &'static str,
+        doc: &'static str,
+        typing: fn(&[Argument]) -> Result<Typing, String>,
+        body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>,
+    ) -> Self {
+        Self { name, doc, typing, body, nulls: Nulls::Strict, fallible: false, style: Style::Call }
+    }
 
-/// What a typing rule says.
-#[derive(Debug, Clone)]
-pub struct Typing {
-    /// The types that the arguments are cast to.
-    pub arguments: Vec<DataType>,
-    pub output: DataType,
-    /// Whatever else the body needs to know.
-    pub parameters: Vec<i64>,
-}
-
-impl Typing {
-    /// Arguments of these types give that type.
-    pub fn new(arguments: Vec<DataType>, output: DataType) -> Self {
-        Self { arguments, output, parameters: Vec::new() }
+    /// The same under another name, written in another way.
+    pub(super) const fn renamed(&self, name: &'static str, style: Style) -> Self {
+        Self {
+            name,
+            style,
+            doc: self.doc,
+            typing: self.typing,
+            body: self.body,
+            nulls: self.nulls,
+            fallible: self.fallible,
+        }
     }
 }
 
@@ -97,7 +92,7 @@ pub struct Call {
     pub parameters: Vec<i64>,
     /// A part of its text that is no argument.
     pub detail: String,
-    signature: Signature,
+    pub(super) signature: Signature,
 }
 
 impl Call {
@@ -155,173 +150,5 @@ impl Eq for Call {}
 impl Hash for Call {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.identity().hash(state);
-    }
-}
-
-impl ScalarUDFImpl for Call {
-    fn name(&self) -> &str {
-        self.function.name
-    }
-
-    fn schema_name(&self, arguments: &[Expr]) -> DataFusionResult<String> {
-        Ok(self.text(&arguments.iter().map(super::text).collect::<Vec<_>>()))
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> DataFusionResult<DataType> {
-        Ok(self.output.clone())
-    }
-
-    fn return_field_from_args(&self, _: ReturnFieldArgs) -> DataFusionResult<FieldRef> {
-        Ok(Arc::new(Field::new(self.function.name, self.output.clone(), self.nullable)))
-    }
-
-    fn invoke_with_args(&self, call: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
-        let rows = call.number_rows;
-        let arguments =
-            call.args.into_iter().map(|value| value.into_array(rows)).collect::<DataFusionResult<Vec<_>>>()?;
-        let values =
-            (self.function.body)(self, &arguments, rows).map_err(|error| DataFusionError::External(Box::new(error)))?;
-        Ok(ColumnarValue::Array(values))
-    }
-}
-
-/// Every function that a query may call by name, by family.
-pub fn functions() -> impl Iterator<Item = &'static Function> {
-    [
-        super::numbers::FUNCTIONS,
-        super::trigonometry::FUNCTIONS,
-        super::choice::FUNCTIONS,
-        super::strings::FUNCTIONS,
-        super::editing::FUNCTIONS,
-        super::patterns::FUNCTIONS,
-        super::times::FUNCTIONS,
-        super::calendar::FUNCTIONS,
-    ]
-    .into_iter()
-    .flatten()
-}
-
-/// Names that are no plain functions but read like one; the binder knows them.
-pub const SPECIAL_FORMS: &[(&str, &str)] = &[
-    ("CASE", "CASE [value] WHEN … THEN … [ELSE …] END: the first branch whose condition holds"),
-    ("CAST", "CAST(value AS type): the value in another type; fails where it does not fit"),
-    ("COALESCE", "COALESCE(value, …): the first value that is not NULL"),
-    ("CURRENT_WATERMARK", "CURRENT_WATERMARK(rowtime): the watermark that the row met, NULL before the first"),
-    ("EXTRACT", "EXTRACT(unit FROM time): a field of a date or time"),
-    ("IF", "IF(condition, then, else): one of two values"),
-    ("IFNULL", "IFNULL(value, other): the other if the value is NULL"),
-    ("NULLIF", "NULLIF(value, other): NULL if both are equal"),
-    ("TIMESTAMPADD", "TIMESTAMPADD(unit, amount, time): the time moved by so many units"),
-    ("TIMESTAMPDIFF", "TIMESTAMPDIFF(unit, from, to): whole units from one time to another"),
-    ("TRY_CAST", "TRY_CAST(value AS type): as CAST, but NULL where it does not fit"),
-];
-
-/// The aggregate functions.
-pub const AGGREGATE_FUNCTIONS: &[(&str, &str)] = &[
-    ("AVG", "AVG(number): the mean; of whole numbers a whole number"),
-    ("COUNT", "COUNT(*) or COUNT(value): rows, or values that are not NULL"),
-    ("MAX", "MAX(value): the greatest"),
-    ("MIN", "MIN(value): the least"),
-    ("SUM", "SUM(number): the total, in the number's own type"),
-];
-
-/// Functions that Flink has and that are not here yet, so that each is refused by its name.
-const NOT_BUILT: &[&str] = &[
-    "ARRAY",
-    "BIN",
-    "CARDINALITY",
-    "CONVERT_TZ",
-    "CURRENT_DATABASE",
-    "CURRENT_DATE",
-    "CURRENT_ROW_TIMESTAMP",
-    "CURRENT_TIME",
-    "CURRENT_TIMESTAMP",
-    "DECODE",
-    "DENSE_RANK",
-    "ELEMENT",
-    "ELT",
-    "ENCODE",
-    "FROM_BASE64",
-    "GROUPING",
-    "GROUPING_ID",
-    "GROUP_ID",
-    "HEX",
-    "INET_ATON",
-    "INET_NTOA",
-    "IS_JSON",
-    "LAG",
-    "LEAD",
-    "LOCALTIME",
-    "LOCALTIMESTAMP",
-    "MAP",
-    "MD5",
-    "NOW",
-    "NTILE",
-    "OVERLAPS",
-    "PARSE_JSON",
-    "PARSE_URL",
-    "PRINTF",
-    "PROCTIME",
-    "RAND",
-    "RAND_INTEGER",
-    "RANK",
-    "REGEXP_COUNT",
-    "REGEXP_EXTRACT_ALL",
-    "REGEXP_INSTR",
-    "REGEXP_SUBSTR",
-    "ROW",
-    "ROW_NUMBER",
-    "SHA1",
-    "SHA2",
-    "SHA224",
-    "SHA256",
-    "SHA384",
-    "SHA512",
-    "SOURCE_WATERMARK",
-    "SPLIT",
-    "STR_TO_MAP",
-    "TO_BASE64",
-    "TRY_PARSE_JSON",
-    "TYPEOF",
-    "UNHEX",
-    "URL_DECODE",
-    "URL_ENCODE",
-    "UUID",
-];
-
-/// Whether Flink has a function of that (upper-case) name that is not here yet.
-pub fn is_flinks(name: &str) -> bool {
-    let family = ["ARRAY_", "BITMAP_", "JSON_", "MAP_"].iter().any(|family| name.starts_with(family));
-    family || NOT_BUILT.contains(&name)
-}
-
-/// Name and doc of every function there is, sorted: SHOW FUNCTIONS.
-pub fn function_list() -> Vec<(&'static str, &'static str)> {
-    let plain = functions().map(|function| (function.name, function.doc));
-    let mut all: Vec<_> =
-        plain.chain(SPECIAL_FORMS.iter().copied()).chain(AGGREGATE_FUNCTIONS.iter().copied()).collect();
-    all.sort_unstable();
-    all
-}
-
-/// The function of that name, in any case.
-pub fn lookup(name: &str) -> Option<&'static Function> {
-    functions().find(|function| function.name.eq_ignore_ascii_case(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_function_is_there_once_and_has_a_doc() {
-        let list = function_list();
-        assert!(list.windows(2).all(|pair| pair[0].0 != pair[1].0), "{list:?}");
-        assert!(list.iter().all(|(name, doc)| doc.contains(':') && doc.starts_with(name)), "{list:?}");
-        assert!(lookup("upper").is_some() && lookup("md5sum").is_none());
     }
 }

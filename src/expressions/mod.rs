@@ -8,7 +8,9 @@ mod choice;
 mod compile;
 mod editing;
 mod function;
+mod function_list;
 mod instant;
+mod intervals;
 mod numbers;
 mod patterns;
 mod scalar;
@@ -19,17 +21,18 @@ mod time_pattern;
 mod times;
 mod trigonometry;
 mod types;
+mod typing;
+mod udf;
 
 pub use aggregates::{aggregate, aggregate_type};
-pub use arithmetic::{MINUS_INTERVAL, PLUS_INTERVAL, function as arithmetic_function, is_native, operand};
+pub use arithmetic::{function as arithmetic_function, is_native, operand};
 pub use calendar::{CEIL_TO, FLOOR_TO, TIMESTAMPADD, Unit};
 pub use cast::{CAST, CastShape, TRY_CAST, is_castable, parse_decimal};
 pub use compile::{compile, compile_condition, condition, evaluate_constant, is_fallible, split};
-pub use function::{
-    AGGREGATE_FUNCTIONS, Argument, Call, Function, Nulls, SPECIAL_FORMS, Style, Typing, function_list, functions,
-    is_flinks, lookup,
-};
+pub use function::{Call, Function, Nulls, Style};
+pub use function_list::{AGGREGATE_FUNCTIONS, SPECIAL_FORMS, function_list, functions, is_flinks, lookup};
 pub use instant::{civil_day, parse_date, parse_time, parse_timestamp};
+pub use intervals::{MINUS_INTERVAL, PLUS_INTERVAL};
 pub use patterns::SIMILAR;
 pub use scalar::Scalar;
 pub use text::text;
@@ -38,6 +41,7 @@ pub use types::{
     ArithmeticOperator, arithmetic_type, as_decimal, common_numeric, common_type, digits, is_approximate, is_integer,
     is_numeric, type_name,
 };
+pub use typing::{Argument, Typing};
 
 /// The version of the library behind them, for `--version`.
 pub const DATAFUSION_VERSION: &str = datafusion::DATAFUSION_VERSION;

@@ -8,29 +8,30 @@ use arrow::datatypes::{
 };
 
 use super::arithmetic::{function as arithmetic, rescale_decimal};
-use super::function::{Argument, Call, Function, Nulls, Style, Typing};
-use super::types::{ArithmeticOperator, arithmetic_type, is_approximate, is_integer, is_numeric, type_name};
+use super::function::{Call, Function, Nulls, Style};
+use super::types::{ArithmeticOperator, arithmetic_type, is_approximate, is_integer};
+use super::typing::{Argument, Typing, count, number};
 use crate::error::{Error, Result};
 
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
-    strict("ABS", "ABS(number): without its sign", same_number, absolute),
-    strict(
+    Function::strict("ABS", "ABS(number): without its sign", same_number, absolute),
+    Function::strict(
         "CEIL",
         "CEIL(number) or CEIL(time TO unit): the least whole number, or begin of a unit, that is not below it",
         whole_number,
         round_up,
     ),
-    strict("CEILING", "CEILING(number): as CEIL", whole_number, round_up),
-    strict("EXP", "EXP(number): e to that power", double, |_, a, _| floats(a, f64::exp)),
-    strict(
+    Function::strict("CEILING", "CEILING(number): as CEIL", whole_number, round_up),
+    Function::strict("EXP", "EXP(number): e to that power", double, |_, a, _| floats(a, f64::exp)),
+    Function::strict(
         "FLOOR",
         "FLOOR(number) or FLOOR(time TO unit): the greatest whole number, or begin of a unit, that is not above it",
         whole_number,
         round_down,
     ),
-    strict("LN", "LN(number): the natural logarithm", double, |_, a, _| floats(a, f64::ln)),
-    strict("LOG10", "LOG10(number): the logarithm to base 10", double, |_, a, _| floats(a, f64::log10)),
+    Function::strict("LN", "LN(number): the natural logarithm", double, |_, a, _| floats(a, f64::ln)),
+    Function::strict("LOG10", "LOG10(number): the logarithm to base 10", double, |_, a, _| floats(a, f64::log10)),
     Function {
         name: "MOD",
         doc: "MOD(a, b): the remainder of exact numbers, with the sign of a",
@@ -44,44 +45,16 @@ pub const FUNCTIONS: &[Function] = &[
         fallible: true,
         style: Style::Call,
     },
-    strict("POWER", "POWER(base, exponent): as DOUBLE", two_doubles, power),
+    Function::strict("POWER", "POWER(base, exponent): as DOUBLE", two_doubles, power),
     // A DECIMAL that is rounded up may have a digit too many.
     Function {
         nulls: Nulls::Possible,
-        ..strict("ROUND", "ROUND(number [, digits]): rounded half up", round_typing, round)
+        ..Function::strict("ROUND", "ROUND(number [, digits]): rounded half up", round_typing, round)
     },
-    strict("SIGN", "SIGN(number): -1, 0 or 1 in the number's own type", same_number, sign),
-    strict("TRUNCATE", "TRUNCATE(number [, digits]): cut off behind so many digits", round_typing, truncate),
-    strict("SQRT", "SQRT(number): the square root as DOUBLE", double, |_, a, _| floats(a, f64::sqrt)),
+    Function::strict("SIGN", "SIGN(number): -1, 0 or 1 in the number's own type", same_number, sign),
+    Function::strict("TRUNCATE", "TRUNCATE(number [, digits]): cut off behind so many digits", round_typing, truncate),
+    Function::strict("SQRT", "SQRT(number): the square root as DOUBLE", double, |_, a, _| floats(a, f64::sqrt)),
 ];
-
-/// A function that is NULL only when an argument is, and that fails for no value.
-pub(super) const fn strict(
-    name: &'static str,
-    doc: &'static str,
-    typing: fn(&[Argument]) -> Result<Typing, String>,
-    body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>,
-) -> Function {
-    Function { name, doc, typing, body, nulls: Nulls::Strict, fallible: false, style: Style::Call }
-}
-
-/// Arguments, or what is wrong with their number.
-pub(super) fn count(arguments: &[Argument], least: usize, most: usize) -> Result<(), String> {
-    if (least..=most).contains(&arguments.len()) {
-        return Ok(());
-    }
-    let expected = if least == most { least.to_string() } else { format!("{least} to {most}") };
-    Err(format!("it takes {expected} argument(s), not {}", arguments.len()))
-}
-
-/// The type of an argument that has to be a number; NULL counts as INT.
-pub(super) fn number(argument: &Argument) -> Result<DataType, String> {
-    match &argument.data_type {
-        DataType::Null => Ok(DataType::Int32),
-        data_type if is_numeric(data_type) => Ok(data_type.clone()),
-        other => Err(format!("it takes a number, not {}", type_name(other))),
-    }
-}
 
 fn same_number(arguments: &[Argument]) -> Result<Typing, String> {
     count(arguments, 1, 1)?;

@@ -10,9 +10,9 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringBuilder};
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::functions::regex::compile_regex;
 
-use super::function::{Argument, Call, Function, Nulls, Style, Typing};
-use super::numbers::count;
+use super::function::{Call, Function, Nulls, Style};
 use super::types::{is_integer, type_name};
+use super::typing::{Argument, Typing, count};
 use crate::error::{Error, Result};
 
 /// The list.

@@ -6,22 +6,26 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray, StringBuilder};
 use arrow::datatypes::{DataType, Int32Type};
 
-use super::function::{Argument, Call, Function, Nulls, Style, Typing};
-use super::numbers::{count, strict};
+use super::function::{Call, Function, Nulls, Style};
 use super::types::{is_integer, type_name};
+use super::typing::{Argument, Typing, count};
 use crate::error::Result;
 
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
-    strict(
+    Function::strict(
         "BTRIM",
         "BTRIM(text [, characters]): without blanks (or these characters) at both ends",
         texts_1_2,
         |_, a, n| trimmed(a, n, |text, set| text.trim_matches(set)),
     ),
-    strict("CHARACTER_LENGTH", "CHARACTER_LENGTH(text): as CHAR_LENGTH", text_to_int, |_, a, n| lengths(a, n)),
-    strict("CHAR_LENGTH", "CHAR_LENGTH(text): how many characters it has", text_to_int, |_, a, n| lengths(a, n)),
-    strict("CONCAT", "CONCAT(text, …): put together; NULL if any is NULL", many_texts, concat),
+    Function::strict("CHARACTER_LENGTH", "CHARACTER_LENGTH(text): as CHAR_LENGTH", text_to_int, |_, a, n| {
+        lengths(a, n)
+    }),
+    Function::strict("CHAR_LENGTH", "CHAR_LENGTH(text): how many characters it has", text_to_int, |_, a, n| {
+        lengths(a, n)
+    }),
+    Function::strict("CONCAT", "CONCAT(text, …): put together; NULL if any is NULL", many_texts, concat),
     Function {
         name: "CONCAT_WS",
         doc: "CONCAT_WS(separator, text, …): put together with the separator; NULLs are left out",
@@ -31,43 +35,45 @@ pub const FUNCTIONS: &[Function] = &[
         fallible: false,
         style: Style::Call,
     },
-    strict("LEFT", "LEFT(text, n): the first n characters", text_and_int, |_, a, n| {
+    Function::strict("LEFT", "LEFT(text, n): the first n characters", text_and_int, |_, a, n| {
         each(a, n, |text, k| Cow::Owned(text.chars().take(usize::try_from(k[0]).unwrap_or(0)).collect()))
     }),
-    strict(
+    Function::strict(
         "LOCATE",
         "LOCATE(part, text [, start]): where the part begins, from 1; 0 if nowhere",
         locate_typing,
         positions,
     ),
-    strict("LOWER", "LOWER(text): in lower case", one_text, |_, a, n| each(a, n, |text, _| text.to_lowercase().into())),
-    strict(
+    Function::strict("LOWER", "LOWER(text): in lower case", one_text, |_, a, n| {
+        each(a, n, |text, _| text.to_lowercase().into())
+    }),
+    Function::strict(
         "LTRIM",
         "LTRIM(text [, characters]): without blanks (or these characters) at the start",
         texts_1_2,
         |_, a, n| trimmed(a, n, |text, set| text.trim_start_matches(set)),
     ),
-    strict(
+    Function::strict(
         "POSITION",
         "POSITION(part IN text): where the part begins, from 1; 0 if nowhere",
         two_texts_to_int,
         positions,
     ),
-    strict("REPEAT", "REPEAT(text, n): n times", text_and_int, |_, a, n| {
+    Function::strict("REPEAT", "REPEAT(text, n): n times", text_and_int, |_, a, n| {
         each(a, n, |text, k| text.repeat(usize::try_from(k[0]).unwrap_or(0)).into())
     }),
-    strict("REPLACE", "REPLACE(text, part, other): every part replaced", three_texts, replace),
-    strict("REVERSE", "REVERSE(text): backwards", one_text, |_, a, n| {
+    Function::strict("REPLACE", "REPLACE(text, part, other): every part replaced", three_texts, replace),
+    Function::strict("REVERSE", "REVERSE(text): backwards", one_text, |_, a, n| {
         each(a, n, |text, _| text.chars().rev().collect::<String>().into())
     }),
-    strict("RIGHT", "RIGHT(text, n): the last n characters", text_and_int, |_, a, n| {
+    Function::strict("RIGHT", "RIGHT(text, n): the last n characters", text_and_int, |_, a, n| {
         each(a, n, |text, k| {
             let keep = usize::try_from(k[0]).unwrap_or(0);
             let skip = text.chars().count().saturating_sub(keep);
             text.chars().skip(skip).collect::<String>().into()
         })
     }),
-    strict(
+    Function::strict(
         "RTRIM",
         "RTRIM(text [, characters]): without blanks (or these characters) at the end",
         texts_1_2,
@@ -75,24 +81,26 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     Function {
         nulls: Nulls::Possible,
-        ..strict("SUBSTR", "SUBSTR(text, start [, length]): as SUBSTRING", text_and_ints, substrings)
+        ..Function::strict("SUBSTR", "SUBSTR(text, start [, length]): as SUBSTRING", text_and_ints, substrings)
     },
     Function {
         nulls: Nulls::Possible,
-        ..strict(
+        ..Function::strict(
             "SUBSTRING",
             "SUBSTRING(text, start [, length]): from the start, counted from 1 or, negative, from the end",
             text_and_ints,
             substrings,
         )
     },
-    strict(
+    Function::strict(
         "TRIM",
         "TRIM([BOTH | LEADING | TRAILING] [characters FROM] text): without blanks or these characters",
         texts_1_2,
         |_, a, n| trimmed(a, n, |text, set| text.trim_matches(set)),
     ),
-    strict("UPPER", "UPPER(text): in upper case", one_text, |_, a, n| each(a, n, |text, _| text.to_uppercase().into())),
+    Function::strict("UPPER", "UPPER(text): in upper case", one_text, |_, a, n| {
+        each(a, n, |text, _| text.to_uppercase().into())
+    }),
 ];
 
 fn is_text(argument: &Argument) -> Result<(), String> {

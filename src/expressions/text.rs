@@ -1,13 +1,12 @@
 //! Expressions as SQL text of our own, for EXPLAIN and for the signatures of operators: DataFusion's own text may change
 //! with its next version, this one must not.
 
-use arrow::array::Array;
-use datafusion::logical_expr::{BinaryExpr, Expr};
-use datafusion::scalar::ScalarValue;
-
 use super::function::Call;
 use super::show::Shown;
 use super::types::type_name;
+use arrow::array::Array;
+use datafusion::logical_expr::{BinaryExpr, Expr};
+use datafusion::scalar::ScalarValue;
 
 /// The text of an expression.
 pub fn text(expression: &Expr) -> String {

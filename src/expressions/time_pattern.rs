@@ -1,8 +1,7 @@
 //! Patterns of DATE_FORMAT and TO_TIMESTAMP: Java's letters for dates and times.
 
-use chrono::{Datelike, Timelike};
-
 use super::instant::{date_of, last_day};
+use chrono::{Datelike, Timelike};
 
 /// A pattern of Java's letters for dates and times: runs of `yMdHhmsSaE`, text between quotes, other signs as they are.
 pub struct Pattern(Vec<Piece>);

@@ -6,38 +6,38 @@ use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringArray};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMillisecondType};
 use chrono::Datelike;
 
-use super::arithmetic::{never, shift_days};
-use super::function::{Argument, Call, Function, Nulls, Style, Typing};
+use super::function::{Call, Function, Nulls, Style};
 use super::instant::{date_of, parse_timestamp, ticks};
-use super::numbers::{count, strict};
+use super::intervals::shift_days;
 use super::time_pattern::{Overflow, Pattern};
 use super::types::{digits, is_integer, type_name};
+use super::typing::{Argument, Typing, count, never};
 use crate::error::{Error, Result};
 
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
-    strict(
+    Function::strict(
         "DATE_FORMAT",
         "DATE_FORMAT(time, pattern): as text, by Java's letters: yyyy MM dd HH mm ss SSS",
         format_typing,
         format,
     ),
-    strict("DAYOFMONTH", "DAYOFMONTH(date): the day of the month, 1 to 31", field_typing, |_, a, _| {
+    Function::strict("DAYOFMONTH", "DAYOFMONTH(date): the day of the month, 1 to 31", field_typing, |_, a, _| {
         extract(a, Field::Day)
     }),
-    strict("DAYOFWEEK", "DAYOFWEEK(date): the day of the week, Sunday = 1", field_typing, |_, a, _| {
+    Function::strict("DAYOFWEEK", "DAYOFWEEK(date): the day of the week, Sunday = 1", field_typing, |_, a, _| {
         extract(a, Field::WeekDay)
     }),
-    strict("DAYOFYEAR", "DAYOFYEAR(date): the day of the year, 1 to 366", field_typing, |_, a, _| {
+    Function::strict("DAYOFYEAR", "DAYOFYEAR(date): the day of the year, 1 to 366", field_typing, |_, a, _| {
         extract(a, Field::YearDay)
     }),
-    strict("HOUR", "HOUR(time): the hour, 0 to 23", clock_typing, |_, a, _| extract(a, Field::Hour)),
-    strict("MINUTE", "MINUTE(time): the minute, 0 to 59", clock_typing, |_, a, _| extract(a, Field::Minute)),
-    strict("MONTH", "MONTH(date): the month, 1 to 12", field_typing, |_, a, _| extract(a, Field::Month)),
-    strict("QUARTER", "QUARTER(date): the quarter of the year, 1 to 4", field_typing, |_, a, _| {
+    Function::strict("HOUR", "HOUR(time): the hour, 0 to 23", clock_typing, |_, a, _| extract(a, Field::Hour)),
+    Function::strict("MINUTE", "MINUTE(time): the minute, 0 to 59", clock_typing, |_, a, _| extract(a, Field::Minute)),
+    Function::strict("MONTH", "MONTH(date): the month, 1 to 12", field_typing, |_, a, _| extract(a, Field::Month)),
+    Function::strict("QUARTER", "QUARTER(date): the quarter of the year, 1 to 4", field_typing, |_, a, _| {
         extract(a, Field::Quarter)
     }),
-    strict("SECOND", "SECOND(time): the second, 0 to 59", clock_typing, |_, a, _| extract(a, Field::Second)),
+    Function::strict("SECOND", "SECOND(time): the second, 0 to 59", clock_typing, |_, a, _| extract(a, Field::Second)),
     Function {
         name: "TO_TIMESTAMP",
         doc: "TO_TIMESTAMP(text [, pattern]): a TIMESTAMP(3) read from yyyy-MM-dd HH:mm:ss; NULL if it cannot be read",
@@ -47,14 +47,16 @@ pub const FUNCTIONS: &[Function] = &[
         fallible: false,
         style: Style::Call,
     },
-    strict(
+    Function::strict(
         "TO_TIMESTAMP_LTZ",
         "TO_TIMESTAMP_LTZ(number, precision): an instant from seconds (0) or milliseconds (3) since 1970",
         to_instant_typing,
         to_instant,
     ),
-    strict("WEEK", "WEEK(date): the week of the year by ISO 8601", field_typing, |_, a, _| extract(a, Field::Week)),
-    strict("YEAR", "YEAR(date): the year", field_typing, |_, a, _| extract(a, Field::Year)),
+    Function::strict("WEEK", "WEEK(date): the week of the year by ISO 8601", field_typing, |_, a, _| {
+        extract(a, Field::Week)
+    }),
+    Function::strict("YEAR", "YEAR(date): the year", field_typing, |_, a, _| extract(a, Field::Year)),
 ];
 
 /// `CURRENT_WATERMARK(rowtime)`: its argument is the hidden column of the watermark that the row met.
@@ -142,11 +144,11 @@ pub fn extracted(field: &str) -> Option<&'static Function> {
 
 /// Fields that EXTRACT knows, and that are no functions by themselves.
 static EXTRACTED: [Function; 5] = [
-    strict("ISODOW", "", field_typing, |_, a, _| extract(a, Field::IsoWeekDay)),
-    strict("DECADE", "", field_typing, |_, a, _| extract(a, Field::Decade)),
-    strict("CENTURY", "", field_typing, |_, a, _| extract(a, Field::Century)),
-    strict("MILLISECOND", "", clock_typing, |_, a, _| extract(a, Field::Millisecond)),
-    strict("EPOCH", "", field_typing, |_, a, _| extract(a, Field::Epoch)),
+    Function::strict("ISODOW", "", field_typing, |_, a, _| extract(a, Field::IsoWeekDay)),
+    Function::strict("DECADE", "", field_typing, |_, a, _| extract(a, Field::Decade)),
+    Function::strict("CENTURY", "", field_typing, |_, a, _| extract(a, Field::Century)),
+    Function::strict("MILLISECOND", "", clock_typing, |_, a, _| extract(a, Field::Millisecond)),
+    Function::strict("EPOCH", "", field_typing, |_, a, _| extract(a, Field::Epoch)),
 ];
 
 fn is_time(data_type: &DataType) -> bool {

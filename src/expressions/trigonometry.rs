@@ -6,40 +6,44 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Float64Array};
 use arrow::datatypes::{DataType, Float64Type};
 
-use super::function::{Argument, Function, Typing};
-use super::numbers::{count, double, floats, strict, two_doubles};
+use super::function::Function;
+use super::numbers::{double, floats, two_doubles};
+use super::typing::{Argument, Typing, count};
 use crate::error::Result;
 
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
-    strict("ACOS", "ACOS(number): the angle of that cosine", double, |_, a, _| floats(a, f64::acos)),
-    strict("ASIN", "ASIN(number): the angle of that sine", double, |_, a, _| floats(a, f64::asin)),
-    strict("ATAN", "ATAN(number): the angle of that tangent", double, |_, a, _| floats(a, f64::atan)),
-    strict("ATAN2", "ATAN2(y, x): the angle of that point", two_doubles, |_, a, _| binary(a, f64::atan2)),
-    strict("COS", "COS(angle): its cosine", double, |_, a, _| floats(a, f64::cos)),
-    strict("COSH", "COSH(number): its hyperbolic cosine", double, |_, a, _| floats(a, f64::cosh)),
-    strict("COT", "COT(angle): its cotangent", double, |_, a, _| floats(a, |angle| 1.0 / angle.tan())),
-    strict("DEGREES", "DEGREES(angle): radians as degrees", double, |_, a, _| {
+    Function::strict("ACOS", "ACOS(number): the angle of that cosine", double, |_, a, _| floats(a, f64::acos)),
+    Function::strict("ASIN", "ASIN(number): the angle of that sine", double, |_, a, _| floats(a, f64::asin)),
+    Function::strict("ATAN", "ATAN(number): the angle of that tangent", double, |_, a, _| floats(a, f64::atan)),
+    Function::strict("ATAN2", "ATAN2(y, x): the angle of that point", two_doubles, |_, a, _| binary(a, f64::atan2)),
+    Function::strict("COS", "COS(angle): its cosine", double, |_, a, _| floats(a, f64::cos)),
+    Function::strict("COSH", "COSH(number): its hyperbolic cosine", double, |_, a, _| floats(a, f64::cosh)),
+    Function::strict("COT", "COT(angle): its cotangent", double, |_, a, _| floats(a, |angle| 1.0 / angle.tan())),
+    Function::strict("DEGREES", "DEGREES(angle): radians as degrees", double, |_, a, _| {
         floats(a, |angle| angle * (180.0 / consts::PI))
     }),
-    strict("E", "E(): the base of the natural logarithm", nothing, |_, _, rows| constant(consts::E, rows)),
-    strict("LOG", "LOG([base,] number): the logarithm, natural without a base", one_or_two_doubles, |_, a, _| match a
-        .len()
-    {
-        1 => floats(a, f64::ln),
-        _ => binary(a, |base, number| number.ln() / base.ln()),
-    }),
-    strict("LOG2", "LOG2(number): the logarithm to base 2", double, |_, a, _| {
+    Function::strict("E", "E(): the base of the natural logarithm", nothing, |_, _, rows| constant(consts::E, rows)),
+    Function::strict(
+        "LOG",
+        "LOG([base,] number): the logarithm, natural without a base",
+        one_or_two_doubles,
+        |_, a, _| match a.len() {
+            1 => floats(a, f64::ln),
+            _ => binary(a, |base, number| number.ln() / base.ln()),
+        },
+    ),
+    Function::strict("LOG2", "LOG2(number): the logarithm to base 2", double, |_, a, _| {
         floats(a, |number| number.ln() / consts::LN_2)
     }),
-    strict("PI", "PI(): half the way round a circle", nothing, |_, _, rows| constant(consts::PI, rows)),
-    strict("RADIANS", "RADIANS(angle): degrees as radians", double, |_, a, _| {
+    Function::strict("PI", "PI(): half the way round a circle", nothing, |_, _, rows| constant(consts::PI, rows)),
+    Function::strict("RADIANS", "RADIANS(angle): degrees as radians", double, |_, a, _| {
         floats(a, |angle| angle * (consts::PI / 180.0))
     }),
-    strict("SIN", "SIN(angle): its sine", double, |_, a, _| floats(a, f64::sin)),
-    strict("SINH", "SINH(number): its hyperbolic sine", double, |_, a, _| floats(a, f64::sinh)),
-    strict("TAN", "TAN(angle): its tangent", double, |_, a, _| floats(a, f64::tan)),
-    strict("TANH", "TANH(number): its hyperbolic tangent", double, |_, a, _| floats(a, f64::tanh)),
+    Function::strict("SIN", "SIN(angle): its sine", double, |_, a, _| floats(a, f64::sin)),
+    Function::strict("SINH", "SINH(number): its hyperbolic sine", double, |_, a, _| floats(a, f64::sinh)),
+    Function::strict("TAN", "TAN(angle): its tangent", double, |_, a, _| floats(a, f64::tan)),
+    Function::strict("TANH", "TANH(number): its hyperbolic tangent", double, |_, a, _| floats(a, f64::tanh)),
 ];
 
 fn nothing(arguments: &[Argument]) -> Result<Typing, String> {

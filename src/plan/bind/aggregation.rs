@@ -4,11 +4,10 @@ use arrow::datatypes::DataType;
 use datafusion::common::Column;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::AggregateFunction;
-use sqlparser::ast;
 
 use super::conversion::cast;
-use super::expression::{Binder, Typed};
 use super::scope::{Scope, ScopeColumn};
+use super::typed::Typed;
 use crate::error::{Error, Result};
 use crate::expressions::{AGGREGATE_FUNCTIONS, aggregate, text};
 
@@ -90,39 +89,17 @@ impl Aggregation {
     }
 
     /// The key that an expression is, if it is one.
-    pub fn key(&self, expression: &ast::Expr, scope: &Scope) -> Option<Typed> {
-        let bound = Binder::new(scope).bind(expression).ok()?;
-        let key = self.keys.iter().find(|key| key.expression == bound.expression)?;
+    pub fn key(&self, expression: &Expr) -> Option<Typed> {
+        let key = self.keys.iter().find(|key| key.expression == *expression)?;
         let column = Expr::Column(Column::new_unqualified(&key.column.name));
         Some(Typed::new(column, key.column.data_type.clone(), key.column.nullable))
     }
 
-    /// Adds a call, or finds it again; returns the column that holds its result.
-    pub fn call(&mut self, name: &str, function: &ast::Function, scope: &Scope) -> Result<Typed> {
-        let known = AGGREGATE_FUNCTIONS.iter().find(|(known, _)| *known == name);
-        let Some((name, doc)) = known else {
-            return Err(Error::query(format!("the aggregate function {name} is not built yet"))
-                .with_help("there are COUNT, SUM, AVG, MIN and MAX"));
-        };
-        let ast::FunctionArguments::List(list) = &function.args else {
-            return Err(Error::query(format!("{name} takes an argument")).with_help(*doc));
-        };
-        if matches!(list.duplicate_treatment, Some(ast::DuplicateTreatment::Distinct)) {
-            return Err(Error::query(format!("{name}(DISTINCT …) is not built yet"))
-                .with_help("group by the value first: SELECT COUNT(*) FROM (SELECT DISTINCT …)"));
-        }
-        if !list.clauses.is_empty() || function.null_treatment.is_some() || !function.within_group.is_empty() {
-            return Err(Error::query(format!("{name} does not take an order or a treatment of NULLs")));
-        }
-        let argument = match list.args.as_slice() {
-            [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)] if *name == "COUNT" => None,
-            [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument))] => {
-                Some(Binder::new(scope).bind(argument)?)
-            }
-            _ => return Err(Error::query(format!("{name} takes one argument")).with_help(*doc)),
-        };
+    /// Adds a call of an aggregate function over this argument (`COUNT(*)` has none) and filter, or finds it again;
+    /// returns the column that holds its result.
+    pub fn call(&mut self, name: &'static str, argument: Option<Typed>, filter: Option<Typed>) -> Result<Typed> {
         // The least and the greatest of truth values are found as numbers.
-        let is_truth = matches!(*name, "MIN" | "MAX")
+        let is_truth = matches!(name, "MIN" | "MAX")
             && argument.as_ref().is_some_and(|argument| argument.data_type == DataType::Boolean);
         let argument = match argument {
             Some(argument) if is_truth => Some(cast(argument, &DataType::Int8)?),
@@ -130,15 +107,11 @@ impl Aggregation {
         };
         let (udf, output) = aggregate(name, argument.as_ref().map(|argument| &argument.data_type))
             .map_err(|reason| Error::query(format!("{name}: {reason}")))?;
-        let filter = match &function.filter {
-            Some(filter) => Some(Binder::new(scope).bind_condition(filter)?),
-            None => None,
-        };
         let arguments: Vec<Expr> = argument.into_iter().map(|argument| self.argument(argument)).collect();
         let filter = filter.map(|filter| Box::new(self.argument(filter)));
         let expression =
             Expr::AggregateFunction(AggregateFunction::new_udf(udf, arguments, false, filter, Vec::new(), None));
-        let nullable = *name != "COUNT";
+        let nullable = name != "COUNT";
         let column = ScopeColumn::new(text(&expression), output.clone(), nullable);
         if !self.calls.iter().any(|call| call.column.name == column.name) {
             self.calls.push(Aggregated { expression, column: column.clone() });

@@ -7,12 +7,13 @@ use datafusion::logical_expr::{Expr, Operator};
 use sqlparser::ast;
 
 use super::aggregation::Aggregation;
-use super::conversion::cast;
-use super::expression::{Binder, Typed, same_type, to_common_type};
+use super::conversion::{call, cast, same_type, to_common_type};
+use super::expression::Binder;
 use super::literal;
+use super::typed::Typed;
 use crate::error::{Error, Result};
 use crate::expressions::{
-    Argument, CEIL_TO, CURRENT_WATERMARK, Call, FLOOR_TO, Function, Nulls, SIMILAR, SPECIAL_FORMS, TIMESTAMPADD,
+    AGGREGATE_FUNCTIONS, CEIL_TO, CURRENT_WATERMARK, Call, FLOOR_TO, SIMILAR, SPECIAL_FORMS, TIMESTAMPADD,
     TIMESTAMPDIFF, Unit, common_type, function_list, is_flinks, is_integer, lookup, type_name, unit_length,
 };
 use crate::options::nearest;
@@ -206,12 +207,33 @@ impl Binder<'_> {
     }
 
     pub(super) fn aggregate(&mut self, name: &str, function: &ast::Function) -> Result<Typed> {
-        let scope = self.scope;
-        match &mut self.aggregation {
-            Some(aggregation) => aggregation.call(name, function, scope),
-            None => Err(Error::query(format!("{name} is an aggregate function, which has no place here"))
-                .with_help("aggregate in the SELECT list or in HAVING")),
+        let Some(aggregation) = &mut self.aggregation else {
+            return Err(Error::query(format!("{name} is an aggregate function, which has no place here"))
+                .with_help("aggregate in the SELECT list or in HAVING"));
+        };
+        let Some((name, doc)) = AGGREGATE_FUNCTIONS.iter().find(|(known, _)| *known == name) else {
+            return Err(Error::query(format!("the aggregate function {name} is not built yet"))
+                .with_help("there are COUNT, SUM, AVG, MIN and MAX"));
+        };
+        let ast::FunctionArguments::List(list) = &function.args else {
+            return Err(Error::query(format!("{name} takes an argument")).with_help(*doc));
+        };
+        if matches!(list.duplicate_treatment, Some(ast::DuplicateTreatment::Distinct)) {
+            return Err(Error::query(format!("{name}(DISTINCT …) is not built yet"))
+                .with_help("group by the value first: SELECT COUNT(*) FROM (SELECT DISTINCT …)"));
         }
+        if !list.clauses.is_empty() || function.null_treatment.is_some() || !function.within_group.is_empty() {
+            return Err(Error::query(format!("{name} does not take an order or a treatment of NULLs")));
+        }
+        // What a call reads is a row and not a group.
+        let mut rows = Binder::new(self.scope);
+        let argument = match list.args.as_slice() {
+            [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)] if *name == "COUNT" => None,
+            [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument))] => Some(rows.bind(argument)?),
+            _ => return Err(Error::query(format!("{name} takes one argument")).with_help(*doc)),
+        };
+        let filter = function.filter.as_ref().map(|filter| rows.bind_condition(filter)).transpose()?;
+        aggregation.call(name, argument, filter)
     }
 
     pub(super) fn call_named(&self, name: &str, arguments: Vec<Typed>) -> Result<Typed> {
@@ -225,24 +247,6 @@ fn plain_argument<'a>(name: &str, argument: &'a ast::FunctionArg) -> Result<&'a 
         ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expression)) => Ok(expression),
         other => Err(Error::query(format!("{name} does not take {other}"))),
     }
-}
-
-/// A call with its arguments cast as the function's typing rule asks.
-pub(super) fn call(function: &'static Function, arguments: Vec<Typed>) -> Result<Typed> {
-    let seen: Vec<Argument> = arguments
-        .iter()
-        .map(|typed| Argument { data_type: typed.data_type.clone(), number: typed.number, text: typed.text.clone() })
-        .collect();
-    let typing = (function.typing)(&seen)
-        .map_err(|reason| Error::query(format!("{}: {reason}", function.name)).with_help(function.doc))?;
-    let nullable = function.nulls == Nulls::Possible || arguments.iter().any(|argument| argument.nullable);
-    let arguments = arguments
-        .into_iter()
-        .zip(&typing.arguments)
-        .map(|(argument, wanted)| Ok(cast(argument, wanted)?.expression))
-        .collect::<Result<Vec<_>>>()?;
-    let call = Call::new(function, typing.output.clone(), nullable, typing.parameters);
-    Ok(Typed::new(call.on(arguments), typing.output, nullable))
 }
 
 fn no_unit(unit: &str) -> Error {

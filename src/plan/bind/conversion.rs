@@ -1,12 +1,13 @@
 //! Conversions of bound values: the casts that a query writes and those that a rule asks for.
 
 use arrow::datatypes::DataType;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, Operator};
 
-use super::expression::Typed;
+use super::typed::Typed;
 use crate::error::{Error, Result};
 use crate::expressions::{
-    CAST, Call, CastShape, TRY_CAST, as_decimal, digits, evaluate_constant, is_castable, type_name,
+    Argument, CAST, Call, CastShape, Function, Nulls, TRY_CAST, as_decimal, common_type, digits, evaluate_constant,
+    is_castable, type_name,
 };
 use crate::sql::SqlType;
 
@@ -70,6 +71,71 @@ fn cast_with(typed: Typed, to: &DataType, mut shape: CastShape, name: &str, leni
         return Ok(Typed::new(Expr::Literal(value, None), to.clone(), nullable));
     }
     Ok(Typed::new(converted, to.clone(), nullable))
+}
+
+/// A call with its arguments cast as the function's typing rule asks.
+pub fn call(function: &'static Function, arguments: Vec<Typed>) -> Result<Typed> {
+    let seen: Vec<Argument> = arguments
+        .iter()
+        .map(|typed| Argument { data_type: typed.data_type.clone(), number: typed.number, text: typed.text.clone() })
+        .collect();
+    let typing = (function.typing)(&seen)
+        .map_err(|reason| Error::query(format!("{}: {reason}", function.name)).with_help(function.doc))?;
+    let nullable = function.nulls == Nulls::Possible || arguments.iter().any(|argument| argument.nullable);
+    let arguments = arguments
+        .into_iter()
+        .zip(&typing.arguments)
+        .map(|(argument, wanted)| Ok(cast(argument, wanted)?.expression))
+        .collect::<Result<Vec<_>>>()?;
+    let call = Call::new(function, typing.output.clone(), nullable, typing.parameters);
+    Ok(Typed::new(call.on(arguments), typing.output, nullable))
+}
+
+/// Two values that are compared, in one type.
+pub fn same_type(left: Typed, right: Typed, operator: Operator) -> Result<(Typed, Typed)> {
+    let common = comparable(&left.data_type, &right.data_type, operator)?;
+    Ok((cast(left, &common)?, cast(right, &common)?))
+}
+
+/// The type that two compared values are brought to; texts and numbers are not compared.
+pub fn comparable(left: &DataType, right: &DataType, operator: Operator) -> Result<DataType> {
+    let is_time = |data_type: &DataType| {
+        matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Time32(_) | DataType::Time64(_))
+    };
+    match (left, right) {
+        // A text beside a time is read as one: ts > '2024-01-01 00:00:00'.
+        (DataType::Utf8, time) | (time, DataType::Utf8) if is_time(time) => return Ok(time.clone()),
+        _ => {}
+    }
+    // A day and a moment have a common type, but Flink does not compare them.
+    let is_mixed = matches!(
+        (left, right),
+        (DataType::Date32, DataType::Timestamp(..)) | (DataType::Timestamp(..), DataType::Date32)
+    );
+    common_type(left, right).filter(|_| !is_mixed).ok_or_else(|| {
+        Error::query(format!(
+            "Cannot apply '{operator}' to arguments of type '<{}> {operator} <{}>'",
+            type_name(left),
+            type_name(right)
+        ))
+        .with_help("nothing is converted by itself here: write CAST(… AS …)")
+    })
+}
+
+/// Values that stand for each other, in one type; `what` they are goes into the message.
+pub fn to_common_type(values: Vec<Typed>, what: &str) -> Result<(Vec<Typed>, DataType)> {
+    let mut common = DataType::Null;
+    for value in &values {
+        common = common_type(&common, &value.data_type).ok_or_else(|| {
+            Error::query(format!(
+                "{what} have no common type: {} and {}",
+                type_name(&common),
+                type_name(&value.data_type)
+            ))
+        })?;
+    }
+    let values = values.into_iter().map(|value| cast(value, &common)).collect::<Result<_>>()?;
+    Ok((values, common))
 }
 
 /// The declared type that an Arrow type stands for, as far as Arrow says it.

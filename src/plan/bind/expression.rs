@@ -8,37 +8,16 @@ use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::aggregation::Aggregation;
-use super::call::call;
-use super::conversion::{cast, cast_to_sql};
+use super::conversion::{call, cast, cast_to_sql, comparable, same_type, to_common_type};
 use super::scope::Scope;
+use super::typed::Typed;
 use super::{at, literal};
 use crate::error::{Error, Result};
 use crate::expressions::{
-    ArithmeticOperator, Call, MINUS_INTERVAL, PLUS_INTERVAL, arithmetic_function, arithmetic_type, common_type,
-    evaluate_constant, extracted, is_native, is_numeric, operand, type_name,
+    ArithmeticOperator, Call, MINUS_INTERVAL, PLUS_INTERVAL, arithmetic_function, arithmetic_type, evaluate_constant,
+    extracted, is_native, is_numeric, operand, type_name,
 };
 use crate::sql::{IntervalLength, SqlType, interval_length};
-
-/// A bound expression and what is known of it.
-#[derive(Debug, Clone)]
-pub struct Typed {
-    pub expression: Expr,
-    pub data_type: DataType,
-    pub nullable: bool,
-    /// Digits of the fraction of a second of a literal, where Arrow's unit says more than was written.
-    pub precision: Option<u8>,
-    /// The value of a whole number written in the query.
-    pub number: Option<i64>,
-    /// The value of a text written in the query.
-    pub text: Option<String>,
-}
-
-impl Typed {
-    /// An expression that is not a literal.
-    pub fn new(expression: Expr, data_type: DataType, nullable: bool) -> Self {
-        Self { expression, data_type, nullable, precision: None, number: None, text: None }
-    }
-}
 
 /// Binds the expressions of one place in a query.
 pub struct Binder<'a> {
@@ -65,8 +44,9 @@ impl<'a> Binder<'a> {
     }
 
     fn bind_anything(&mut self, expression: &ast::Expr) -> Result<Typed> {
-        if let Some(aggregation) = &mut self.aggregation
-            && let Some(key) = aggregation.key(expression, self.scope)
+        if let Some(aggregation) = &self.aggregation
+            && let Ok(of_rows) = Binder::new(self.scope).bind(expression)
+            && let Some(key) = aggregation.key(&of_rows.expression)
         {
             return Ok(key);
         }
@@ -460,49 +440,4 @@ fn escaped_by_backslash(pattern: &str, escape: Option<char>) -> Result<String> {
         }
     }
     Ok(text)
-}
-
-pub(super) fn same_type(left: Typed, right: Typed, operator: Operator) -> Result<(Typed, Typed)> {
-    let common = comparable(&left.data_type, &right.data_type, operator)?;
-    Ok((cast(left, &common)?, cast(right, &common)?))
-}
-
-/// The type that two compared values are brought to; texts and numbers are not compared.
-fn comparable(left: &DataType, right: &DataType, operator: Operator) -> Result<DataType> {
-    let is_time = |data_type: &DataType| {
-        matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Time32(_) | DataType::Time64(_))
-    };
-    match (left, right) {
-        // A text beside a time is read as one: ts > '2024-01-01 00:00:00'.
-        (DataType::Utf8, time) | (time, DataType::Utf8) if is_time(time) => return Ok(time.clone()),
-        _ => {}
-    }
-    // A day and a moment have a common type, but Flink does not compare them.
-    let is_mixed = matches!(
-        (left, right),
-        (DataType::Date32, DataType::Timestamp(..)) | (DataType::Timestamp(..), DataType::Date32)
-    );
-    common_type(left, right).filter(|_| !is_mixed).ok_or_else(|| {
-        Error::query(format!(
-            "Cannot apply '{operator}' to arguments of type '<{}> {operator} <{}>'",
-            type_name(left),
-            type_name(right)
-        ))
-        .with_help("nothing is converted by itself here: write CAST(… AS …)")
-    })
-}
-
-pub(super) fn to_common_type(values: Vec<Typed>, what: &str) -> Result<(Vec<Typed>, DataType)> {
-    let mut common = DataType::Null;
-    for value in &values {
-        common = common_type(&common, &value.data_type).ok_or_else(|| {
-            Error::query(format!(
-                "{what} have no common type: {} and {}",
-                type_name(&common),
-                type_name(&value.data_type)
-            ))
-        })?;
-    }
-    let values = values.into_iter().map(|value| cast(value, &common)).collect::<Result<_>>()?;
-    Ok((values, common))
 }

@@ -5,7 +5,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
-use super::expression::Typed;
+use super::typed::Typed;
 use crate::error::{Error, Result};
 use crate::expressions::{civil_day, parse_date, parse_decimal, parse_time, parse_timestamp};
 

@@ -7,13 +7,17 @@ mod conversion;
 mod expression;
 mod literal;
 mod query;
+mod relation;
 mod scope;
 mod select;
+mod typed;
 
 pub use conversion::{cast_to_sql, sql_type};
-pub use expression::{Binder, Typed};
-pub use query::{BoundQuery, QueryBinder, bug};
+pub use expression::Binder;
+pub use query::QueryBinder;
+pub use relation::BoundQuery;
 pub use scope::{Scope, ScopeColumn, WindowColumn};
+pub use typed::Typed;
 
 use crate::error::Error;
 
@@ -23,4 +27,14 @@ pub fn at(error: Error, node: &impl sqlparser::ast::Spanned) -> Error {
         Some(span) => error.with_span(span),
         None => error,
     }
+}
+
+/// Everything is typed before DataFusion sees it, so what it does not take is our mistake.
+pub fn bug(error: datafusion::error::DataFusionError) -> Error {
+    Error::bug(error.strip_backtrace())
+}
+
+/// Something of Flink that is not here yet.
+fn not_built(what: &str) -> Error {
+    Error::query(format!("{what} is not built yet"))
 }

@@ -5,10 +5,12 @@ use datafusion::logical_expr::Expr;
 use sqlparser::ast;
 
 use super::aggregation::Aggregation;
-use super::at;
-use super::expression::{Binder, Typed};
-use super::query::{BoundQuery, QueryBinder, aggregate, filter, project};
+use super::expression::Binder;
+use super::query::QueryBinder;
+use super::relation::{BoundQuery, aggregate, distinct, filter, one_row, project};
 use super::scope::{Scope, ScopeColumn, WindowColumn};
+use super::typed::Typed;
+use super::{at, not_built};
 use crate::error::{Error, Result};
 
 /// A column of the SELECT list before it is bound.
@@ -26,7 +28,7 @@ impl QueryBinder<'_> {
     pub fn select(&mut self, select: &ast::Select) -> Result<BoundQuery> {
         refuse_clauses(select)?;
         let mut input = match select.from.as_slice() {
-            [] => super::query::one_row()?,
+            [] => one_row()?,
             [table] if table.joins.is_empty() => self.table_factor(&table.relation)?,
             [table] => return Err(table.joins.iter().fold(not_built("JOIN"), at)),
             [_, second, ..] => return Err(at(not_built("JOIN (a comma in FROM)"), second)),
@@ -242,17 +244,6 @@ fn named_outputs(outputs: Vec<(Typed, Option<String>)>, scope: &Scope) -> Vec<(T
         .collect()
 }
 
-/// DISTINCT is a GROUP BY of all columns.
-fn distinct(bound: BoundQuery) -> Result<BoundQuery> {
-    let scope = bound.scope.clone();
-    let mut aggregation = Aggregation::default();
-    for column in scope.visible() {
-        let expression = Expr::Column(Column::new_unqualified(&column.name));
-        aggregation.add_key(Typed::new(expression, column.data_type.clone(), column.nullable), &scope);
-    }
-    aggregate(bound, &aggregation)
-}
-
 fn refuse_clauses(select: &ast::Select) -> Result<()> {
     let clauses = [
         (select.top.is_some(), "TOP"),
@@ -266,8 +257,4 @@ fn refuse_clauses(select: &ast::Select) -> Result<()> {
         Some((_, clause)) => Err(not_built(clause)),
         None => Ok(()),
     }
-}
-
-pub fn not_built(what: &str) -> Error {
-    Error::query(format!("{what} is not built yet"))
 }

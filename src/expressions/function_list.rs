@@ -1,0 +1,140 @@
+//! All functions there are: a family is a file with a list, and the lists stand here.
+
+use super::function::Function;
+
+/// Every function that a query may call by name, by family.
+pub fn functions() -> impl Iterator<Item = &'static Function> {
+    [
+        super::numbers::FUNCTIONS,
+        super::trigonometry::FUNCTIONS,
+        super::choice::FUNCTIONS,
+        super::strings::FUNCTIONS,
+        super::editing::FUNCTIONS,
+        super::patterns::FUNCTIONS,
+        super::times::FUNCTIONS,
+        super::calendar::FUNCTIONS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Names that are no plain functions but read like one; the binder knows them.
+pub const SPECIAL_FORMS: &[(&str, &str)] = &[
+    ("CASE", "CASE [value] WHEN … THEN … [ELSE …] END: the first branch whose condition holds"),
+    ("CAST", "CAST(value AS type): the value in another type; fails where it does not fit"),
+    ("COALESCE", "COALESCE(value, …): the first value that is not NULL"),
+    ("CURRENT_WATERMARK", "CURRENT_WATERMARK(rowtime): the watermark that the row met, NULL before the first"),
+    ("EXTRACT", "EXTRACT(unit FROM time): a field of a date or time"),
+    ("IF", "IF(condition, then, else): one of two values"),
+    ("IFNULL", "IFNULL(value, other): the other if the value is NULL"),
+    ("NULLIF", "NULLIF(value, other): NULL if both are equal"),
+    ("TIMESTAMPADD", "TIMESTAMPADD(unit, amount, time): the time moved by so many units"),
+    ("TIMESTAMPDIFF", "TIMESTAMPDIFF(unit, from, to): whole units from one time to another"),
+    ("TRY_CAST", "TRY_CAST(value AS type): as CAST, but NULL where it does not fit"),
+];
+
+/// The aggregate functions.
+pub const AGGREGATE_FUNCTIONS: &[(&str, &str)] = &[
+    ("AVG", "AVG(number): the mean; of whole numbers a whole number"),
+    ("COUNT", "COUNT(*) or COUNT(value): rows, or values that are not NULL"),
+    ("MAX", "MAX(value): the greatest"),
+    ("MIN", "MIN(value): the least"),
+    ("SUM", "SUM(number): the total, in the number's own type"),
+];
+
+/// Functions that Flink has and that are not here yet, so that each is refused by its name.
+const NOT_BUILT: &[&str] = &[
+    "ARRAY",
+    "BIN",
+    "CARDINALITY",
+    "CONVERT_TZ",
+    "CURRENT_DATABASE",
+    "CURRENT_DATE",
+    "CURRENT_ROW_TIMESTAMP",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
+    "DECODE",
+    "DENSE_RANK",
+    "ELEMENT",
+    "ELT",
+    "ENCODE",
+    "FROM_BASE64",
+    "GROUPING",
+    "GROUPING_ID",
+    "GROUP_ID",
+    "HEX",
+    "INET_ATON",
+    "INET_NTOA",
+    "IS_JSON",
+    "LAG",
+    "LEAD",
+    "LOCALTIME",
+    "LOCALTIMESTAMP",
+    "MAP",
+    "MD5",
+    "NOW",
+    "NTILE",
+    "OVERLAPS",
+    "PARSE_JSON",
+    "PARSE_URL",
+    "PRINTF",
+    "PROCTIME",
+    "RAND",
+    "RAND_INTEGER",
+    "RANK",
+    "REGEXP_COUNT",
+    "REGEXP_EXTRACT_ALL",
+    "REGEXP_INSTR",
+    "REGEXP_SUBSTR",
+    "ROW",
+    "ROW_NUMBER",
+    "SHA1",
+    "SHA2",
+    "SHA224",
+    "SHA256",
+    "SHA384",
+    "SHA512",
+    "SOURCE_WATERMARK",
+    "SPLIT",
+    "STR_TO_MAP",
+    "TO_BASE64",
+    "TRY_PARSE_JSON",
+    "TYPEOF",
+    "UNHEX",
+    "URL_DECODE",
+    "URL_ENCODE",
+    "UUID",
+];
+
+/// Whether Flink has a function of that (upper-case) name that is not here yet.
+pub fn is_flinks(name: &str) -> bool {
+    let family = ["ARRAY_", "BITMAP_", "JSON_", "MAP_"].iter().any(|family| name.starts_with(family));
+    family || NOT_BUILT.contains(&name)
+}
+
+/// Name and doc of every function there is, sorted: SHOW FUNCTIONS.
+pub fn function_list() -> Vec<(&'static str, &'static str)> {
+    let plain = functions().map(|function| (function.name, function.doc));
+    let mut all: Vec<_> =
+        plain.chain(SPECIAL_FORMS.iter().copied()).chain(AGGREGATE_FUNCTIONS.iter().copied()).collect();
+    all.sort_unstable();
+    all
+}
+
+/// The function of that name, in any case.
+pub fn lookup(name: &str) -> Option<&'static Function> {
+    functions().find(|function| function.name.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_is_there_once_and_has_a_doc() {
+        let list = function_list();
+        assert!(list.windows(2).all(|pair| pair[0].0 != pair[1].0), "{list:?}");
+        assert!(list.iter().all(|(name, doc)| doc.contains(':') && doc.starts_with(name)), "{list:?}");
+        assert!(lookup("upper").is_some() && lookup("md5sum").is_none());
+    }
+}

@@ -1,0 +1,40 @@
+//! How DataFusion calls one of our functions.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::logical_expr::{ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature};
+
+use super::function::Call;
+
+impl ScalarUDFImpl for Call {
+    fn name(&self) -> &str {
+        self.function.name
+    }
+
+    fn schema_name(&self, arguments: &[Expr]) -> DataFusionResult<String> {
+        Ok(self.text(&arguments.iter().map(super::text).collect::<Vec<_>>()))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> DataFusionResult<DataType> {
+        Ok(self.output.clone())
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> DataFusionResult<FieldRef> {
+        Ok(Arc::new(Field::new(self.function.name, self.output.clone(), self.nullable)))
+    }
+
+    fn invoke_with_args(&self, call: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
+        let rows = call.number_rows;
+        let arguments =
+            call.args.into_iter().map(|value| value.into_array(rows)).collect::<DataFusionResult<Vec<_>>>()?;
+        let values =
+            (self.function.body)(self, &arguments, rows).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        Ok(ColumnarValue::Array(values))
+    }
+}

@@ -1,0 +1,303 @@
+//! Relations out of relations: projection, filter, groups, union, constants, order, each with the scope of its columns.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::{Column, DFSchema};
+use datafusion::logical_expr::{
+    Aggregate, Expr, Filter, Limit, LogicalPlan, Projection, Sort, SortExpr, Union, Values,
+};
+use datafusion::prelude::lit;
+use datafusion::scalar::ScalarValue;
+use sqlparser::ast;
+
+use super::aggregation::Aggregation;
+use super::conversion::cast;
+use super::expression::Binder;
+use super::scope::{Scope, ScopeColumn, WindowColumn};
+use super::typed::Typed;
+use super::{at, bug, literal, not_built};
+use crate::error::{Error, Result};
+use crate::expressions::{common_type, type_name};
+use crate::stream::WATERMARK_COLUMN;
+
+/// A plan and the scope of its columns, field by field.
+#[derive(Debug, Clone)]
+pub struct BoundQuery {
+    pub plan: LogicalPlan,
+    pub scope: Scope,
+}
+
+/// `… AS alias (columns)`.
+pub fn aliased(bound: BoundQuery, alias: Option<&ast::TableAlias>) -> Result<BoundQuery> {
+    let Some(alias) = alias else { return Ok(bound) };
+    let columns: Vec<String> = alias.columns.iter().map(|column| column.name.value.clone()).collect();
+    let mut bound = rename(bound, &columns).map_err(|error| at(error, alias))?;
+    bound.scope.qualifier = Some(alias.name.value.clone());
+    Ok(bound)
+}
+
+/// New names for all visible columns; none for the names they have.
+pub fn rename(bound: BoundQuery, names: &[String]) -> Result<BoundQuery> {
+    if names.is_empty() {
+        return Ok(bound);
+    }
+    let visible: Vec<ScopeColumn> = bound.scope.visible().cloned().collect();
+    if visible.len() != names.len() {
+        return Err(Error::query(format!("there are {} columns and {} names for them", visible.len(), names.len())));
+    }
+    if let Some(name) = names.iter().enumerate().find_map(|(at, name)| names[..at].contains(name).then_some(name)) {
+        return Err(Error::query(format!("Duplicate name '{name}' in column alias list")));
+    }
+    let columns = visible
+        .into_iter()
+        .zip(names)
+        .map(|(column, name)| {
+            let expression = Expr::Column(Column::new_unqualified(&column.name));
+            let typed = Typed::new(expression, column.data_type.clone(), column.nullable);
+            (typed, ScopeColumn { name: name.clone(), duplicate_of: None, ..column })
+        })
+        .collect();
+    project(bound, columns)
+}
+
+/// Rows of the given columns; the hidden watermark goes along.
+pub fn project(input: BoundQuery, columns: Vec<(Typed, ScopeColumn)>) -> Result<BoundQuery> {
+    let mut expressions = Vec::new();
+    let mut scope = Scope { qualifier: input.scope.qualifier.clone(), columns: Vec::new() };
+    for (typed, column) in columns {
+        let is_itself = matches!(&typed.expression, Expr::Column(source) if source.name == column.name);
+        expressions.push(if is_itself { typed.expression } else { typed.expression.alias(&column.name) });
+        scope.columns.push(column);
+    }
+    if input.scope.has_watermark() {
+        expressions.push(Expr::Column(Column::new_unqualified(WATERMARK_COLUMN)));
+        scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, false));
+    }
+    let plan = LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input.plan)).map_err(bug)?);
+    Ok(BoundQuery { plan, scope })
+}
+
+/// The rows for which a condition holds.
+pub fn filter(input: BoundQuery, condition: Typed) -> Result<BoundQuery> {
+    let filter = Filter::try_new(condition.expression, Arc::new(input.plan)).map_err(bug)?;
+    Ok(BoundQuery { plan: LogicalPlan::Filter(filter), scope: input.scope })
+}
+
+/// Groups: keys, then the results of the calls. Keys and arguments are computed first, each under its text.
+pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQuery> {
+    let mut expressions: Vec<Expr> = Vec::new();
+    let mut names: Vec<String> = Vec::new();
+    let computed = aggregation.keys().iter().map(|key| (&key.column.name, &key.expression));
+    for (name, expression) in
+        computed.chain(aggregation.arguments().iter().map(|(name, expression)| (name, expression)))
+    {
+        if names.contains(name) {
+            continue;
+        }
+        names.push(name.clone());
+        let is_itself = matches!(expression, Expr::Column(column) if column.name == *name);
+        expressions.push(if is_itself { expression.clone() } else { expression.clone().alias(name) });
+    }
+    if input.scope.has_watermark() {
+        expressions.push(Expr::Column(Column::new_unqualified(WATERMARK_COLUMN)));
+    }
+    if expressions.is_empty() {
+        // COUNT(*) alone reads no column, but rows there must be.
+        expressions.push(lit(true).alias("$row"));
+    }
+    let computed = LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input.plan)).map_err(bug)?);
+    let keys = aggregation.keys().iter().map(|key| Expr::Column(Column::new_unqualified(&key.column.name))).collect();
+    let calls = aggregation.calls().iter().map(|call| call.expression.clone().alias(&call.column.name)).collect();
+    let aggregate = Aggregate::try_new(Arc::new(computed), keys, calls).map_err(bug)?;
+    let columns = aggregation.keys().iter().map(|key| key.column.clone());
+    let mut columns: Vec<ScopeColumn> =
+        columns.chain(aggregation.calls().iter().map(|call| call.column.clone())).collect();
+    let is_window = [WindowColumn::Start, WindowColumn::End]
+        .iter()
+        .all(|bound| columns.iter().any(|column| column.window == Some(*bound)));
+    columns.iter_mut().for_each(|column| {
+        column.is_rowtime &= is_window;
+        column.window = column.window.filter(|_| is_window);
+    });
+    let plan = LogicalPlan::Aggregate(aggregate);
+    let mut bound = BoundQuery { plan, scope: Scope { qualifier: input.scope.qualifier, columns } };
+    if bound.scope.columns.iter().any(|column| column.is_rowtime) {
+        // What a window emits when it fires is never late for the windows behind it: those that hold it are open.
+        let mut expressions: Vec<Expr> =
+            bound.scope.columns.iter().map(|column| Expr::Column(Column::new_unqualified(&column.name))).collect();
+        expressions.push(lit(ScalarValue::Int64(Some(i64::MIN))).alias(WATERMARK_COLUMN));
+        bound.plan = LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(bound.plan)).map_err(bug)?);
+        bound.scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, false));
+    }
+    Ok(bound)
+}
+
+/// DISTINCT is a GROUP BY of all columns.
+pub fn distinct(bound: BoundQuery) -> Result<BoundQuery> {
+    let scope = bound.scope.clone();
+    let mut aggregation = Aggregation::default();
+    for column in scope.visible() {
+        let expression = Expr::Column(Column::new_unqualified(&column.name));
+        aggregation.add_key(Typed::new(expression, column.data_type.clone(), column.nullable), &scope);
+    }
+    aggregate(bound, &aggregation)
+}
+
+/// UNION ALL: columns by position, brought to a common type, with the names of the first query.
+pub fn union(left: BoundQuery, right: BoundQuery) -> Result<BoundQuery> {
+    let keep_watermark = left.scope.has_watermark() && right.scope.has_watermark();
+    let (one, two): (Vec<_>, Vec<_>) =
+        (left.scope.visible().cloned().collect(), right.scope.visible().cloned().collect());
+    if one.len() != two.len() {
+        return Err(Error::query(format!("Column count mismatch in UNION ALL: {} and {}", one.len(), two.len())));
+    }
+    let mut columns = Vec::new();
+    for (first, second) in one.iter().zip(&two) {
+        let data_type = common_type(&first.data_type, &second.data_type).ok_or_else(|| {
+            Error::query(format!(
+                "Type mismatch in column `{}` of UNION ALL: {} and {}",
+                first.name,
+                type_name(&first.data_type),
+                type_name(&second.data_type)
+            ))
+        })?;
+        columns.push(ScopeColumn {
+            name: first.name.clone(),
+            data_type,
+            nullable: first.nullable || second.nullable,
+            is_rowtime: first.is_rowtime && second.is_rowtime && keep_watermark,
+            window: None,
+            duplicate_of: first.duplicate_of.clone(),
+        });
+    }
+    let side = |bound: BoundQuery, own: &[ScopeColumn]| -> Result<LogicalPlan> {
+        let mut expressions = Vec::new();
+        for (own, common) in own.iter().zip(&columns) {
+            let expression = Expr::Column(Column::new_unqualified(&own.name));
+            let typed = cast(Typed::new(expression, own.data_type.clone(), own.nullable), &common.data_type)?;
+            expressions.push(typed.expression.alias(&common.name));
+        }
+        if keep_watermark {
+            expressions.push(Expr::Column(Column::new_unqualified(WATERMARK_COLUMN)));
+        }
+        Ok(LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(bound.plan)).map_err(bug)?))
+    };
+    let inputs = vec![Arc::new(side(left, &one)?), Arc::new(side(right, &two)?)];
+    let mut scope = Scope { qualifier: None, columns };
+    if keep_watermark {
+        scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, false));
+    }
+    let schema = Arc::new(df_schema(&scope)?);
+    Ok(BoundQuery { plan: LogicalPlan::Union(Union { inputs, schema }), scope })
+}
+
+/// VALUES: rows of constants, each column of one type.
+pub fn values(rows: &ast::Values) -> Result<BoundQuery> {
+    let nothing = Scope::default();
+    let mut bound: Vec<Vec<Typed>> = Vec::new();
+    for row in &rows.rows {
+        let row = row.iter().map(|value| Binder::new(&nothing).bind(value)).collect::<Result<Vec<_>>>()?;
+        if bound.first().is_some_and(|first| first.len() != row.len()) {
+            return Err(Error::query("the rows of VALUES have different numbers of columns"));
+        }
+        bound.push(row);
+    }
+    let width = bound.first().map_or(0, Vec::len);
+    let mut columns = Vec::new();
+    for index in 0..width {
+        let mut data_type = DataType::Null;
+        for row in &bound {
+            data_type = common_type(&data_type, &row[index].data_type).ok_or_else(|| {
+                Error::query(format!(
+                    "column {} of VALUES has values of types {} and {}",
+                    index + 1,
+                    type_name(&data_type),
+                    type_name(&row[index].data_type)
+                ))
+            })?;
+        }
+        let nullable = bound.iter().any(|row| row[index].nullable);
+        columns.push(ScopeColumn::new(format!("EXPR${index}"), data_type, nullable));
+    }
+    let values = bound
+        .into_iter()
+        .map(|row| {
+            row.into_iter()
+                .zip(&columns)
+                .map(|(typed, column)| Ok(cast(typed, &column.data_type)?.expression))
+                .collect()
+        })
+        .collect::<Result<Vec<Vec<Expr>>>>()?;
+    let scope = Scope { qualifier: None, columns };
+    let schema = Arc::new(df_schema(&scope)?);
+    Ok(BoundQuery { plan: LogicalPlan::Values(Values { schema, values }), scope })
+}
+
+/// What a SELECT without FROM reads.
+pub fn one_row() -> Result<BoundQuery> {
+    let scope = Scope { qualifier: None, columns: vec![ScopeColumn::new("$row", DataType::Int32, false)] };
+    let schema = Arc::new(df_schema(&scope)?);
+    let values = vec![vec![literal::of(ScalarValue::Int32(Some(0))).expression]];
+    Ok(BoundQuery { plan: LogicalPlan::Values(Values { schema, values }), scope })
+}
+
+/// The hidden column of a key of ORDER BY.
+pub fn order_column(key: usize) -> String {
+    format!("$order{key}")
+}
+
+/// Sorts by the keys, of which those in `hidden` are hidden columns.
+pub fn sort(input: BoundQuery, keys: &[ast::OrderByExpr], hidden: &[usize]) -> Result<BoundQuery> {
+    let visible: Vec<ScopeColumn> = input.scope.visible().cloned().collect();
+    let keys = keys
+        .iter()
+        .enumerate()
+        .map(|(index, key)| {
+            let (ascending, nulls_first) = (key.options.asc.unwrap_or(true), key.options.nulls_first);
+            // NULLs sort low in Flink.
+            let nulls_first = nulls_first.unwrap_or(ascending);
+            if hidden.contains(&index) {
+                let column = Expr::Column(Column::new_unqualified(order_column(index)));
+                return Ok(SortExpr::new(column, ascending, nulls_first));
+            }
+            let mut typed = Binder::new(&input.scope).bind(&key.expr)?;
+            if let Some(number) = typed.number {
+                let column = usize::try_from(number).ok().and_then(|number| visible.get(number.checked_sub(1)?));
+                let column = column
+                    .ok_or_else(|| at(Error::query(format!("there is no column {number} to order by")), &key.expr))?;
+                let expression = Expr::Column(Column::new_unqualified(&column.name));
+                typed = Typed::new(expression, column.data_type.clone(), column.nullable);
+            }
+            Ok(SortExpr::new(typed.expression, ascending, nulls_first))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let plan = LogicalPlan::Sort(Sort { expr: keys, input: Arc::new(input.plan), fetch: None });
+    Ok(BoundQuery { plan, scope: input.scope })
+}
+
+/// LIMIT and OFFSET.
+pub fn limited(input: BoundQuery, limit: &ast::LimitClause) -> Result<BoundQuery> {
+    let (rows, skip) = match limit {
+        ast::LimitClause::LimitOffset { limit, offset, limit_by } if limit_by.is_empty() => {
+            (limit.as_ref(), offset.as_ref().map(|offset| &offset.value))
+        }
+        ast::LimitClause::OffsetCommaLimit { offset, limit } => (Some(limit), Some(offset)),
+        ast::LimitClause::LimitOffset { .. } => return Err(not_built("LIMIT BY")),
+    };
+    let number = |expression: Option<&ast::Expr>| -> Result<Option<Box<Expr>>> {
+        let Some(expression) = expression else { return Ok(None) };
+        let typed = Binder::new(&Scope::default()).bind(expression)?;
+        match typed.number.filter(|number| *number >= 0) {
+            Some(number) => Ok(Some(Box::new(lit(number)))),
+            None => Err(at(Error::query("LIMIT and OFFSET take a whole number"), expression)),
+        }
+    };
+    let limit = Limit { skip: number(skip)?, fetch: number(rows)?, input: Arc::new(input.plan) };
+    Ok(BoundQuery { plan: LogicalPlan::Limit(limit), scope: input.scope })
+}
+
+fn df_schema(scope: &Scope) -> Result<DFSchema> {
+    let fields = scope.columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), column.nullable));
+    DFSchema::try_from(Schema::new(fields.collect::<Vec<_>>())).map_err(bug)
+}
