@@ -146,7 +146,6 @@ mod tests {
     use arrow::datatypes::{Field, Schema};
 
     use super::*;
-    use crate::formats::tests::assert_options_are_read;
 
     fn reader(kind: DataType) -> Arc<dyn RowReader> {
         let schema = Arc::new(Schema::new(vec![Field::new("line", kind, true)]));
@@ -194,6 +193,5 @@ mod tests {
             let error = Raw.reader(&schema, &Options::default(), &Options::default()).unwrap_err();
             assert!(error.to_string().contains(said), "{error}");
         }
-        assert_options_are_read(include_str!("raw.rs"));
     }
 }

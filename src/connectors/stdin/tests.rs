@@ -97,14 +97,14 @@ fn text(text: &str) -> Result<Bytes> {
 async fn rows_are_whole_however_the_input_is_cut() {
     let input = "n\n1\n22\n\"3\"\n4";
     for cut in 1..input.len() {
-        for other in cut..input.len() {
+        for other in cut + 1..=input.len() {
             let world = world(pieces(&[&input[..cut], &input[cut..other], &input[other..]]), InlineBlocking);
             let mut reader = open(&world, &[("beadline.csv.header", "true")], None).await.unwrap();
             assert_eq!(all(&mut reader).await, [1, 22, 3, 4], "cut at {cut} and {other}");
         }
     }
     let world = world(pieces(&[]), InlineBlocking);
-    assert_eq!(all(&mut open(&world, &[], None).await.unwrap()).await, []);
+    assert!(all(&mut open(&world, &[], None).await.unwrap()).await.is_empty());
 }
 
 #[tokio::test]
