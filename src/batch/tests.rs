@@ -34,7 +34,8 @@ struct Bench {
 
 impl Bench {
     fn new(store: Arc<dyn Store>, script: &str, settings: &[(&str, &str)]) -> Self {
-        let world = World { store, clock: Arc::new(ManualClock::default()), blocking: Arc::new(ThreadBlocking) };
+        let (clock, input) = (Arc::new(ManualClock::default()), Arc::default());
+        let world = World { store, clock, blocking: Arc::new(ThreadBlocking), input };
         let settings = Options::new(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let mut catalog = Catalog::default();
         for statement in parse_script(script).unwrap().statements {

@@ -51,7 +51,7 @@ pub fn check_options(connector: &dyn Connector, options: &Options, table: &Objec
         return Err(match missing.contains(&"format") {
             true => {
                 let known: Vec<String> = formats::all().iter().map(|format| format!("'{}'", format.name())).collect();
-                error.with_help(format!("say how rows are spelled: 'format' = {}", known.join(" or ")))
+                error.with_help(format!("say how rows are spelled: 'format' = one of {}", known.join(", ")))
             }
             false => error,
         });

@@ -12,12 +12,16 @@ pub use table::{Column, ColumnSource, Handle, Table, View, Watermark};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::connectors;
 use crate::error::{Error, Result};
 use crate::options::nearest;
 use crate::sql::ObjectName;
 
 /// The names that Flink gives to its catalog and database when nobody chose others.
 const DEFAULT_PATH: [&str; 2] = ["default_catalog", "default_database"];
+
+/// The id of the error about a table `stdin` that nobody declared: whoever lends an input can.
+pub const UNDECLARED_STDIN: &str = "BL-STDIN-UNDECLARED";
 
 /// A table or a view.
 #[derive(Debug, Clone)]
@@ -38,6 +42,9 @@ impl Catalog {
         let table = own_name(name)?;
         self.entries.get(table).ok_or_else(|| {
             let error = Error::query(format!("Object '{table}' not found")).with_span(name.span);
+            if table == connectors::stdin::TABLE {
+                return error.with_id(UNDECLARED_STDIN);
+            }
             match nearest(table, self.entries.keys().map(String::as_str)) {
                 Some(meant) => error.with_help(format!("did you mean `{meant}`?")),
                 None if self.entries.is_empty() => error.with_help("there are no tables yet: CREATE TABLE makes one"),

@@ -101,7 +101,7 @@ Exit codes:
   130  interrupted with nothing to go on from, or twice";
 
 const AFTER_HELP: &str = "\
-Without FILE, -f and -c, SQL is read from stdin.
+Without FILE, -f and -c, SQL is read from stdin; with them, stdin is data: the table stdin.
 Rows go to stdout, everything else to stderr. Ctrl-C stops with a checkpoint; again within 2 seconds, at once.
 
 Exit codes:
@@ -115,6 +115,7 @@ Examples:
   beadline --fresh queries/late_flights.sql
   beadline -f tables.sql -c 'SELECT origin, COUNT(*) FROM flights GROUP BY origin' --final
   beadline -D parallelism.default=1 -D execution.runtime-mode=batch report.sql --format csv > report.csv
+  journalctl -f -o json | beadline -c 'SELECT MESSAGE FROM stdin'
   beadline < setup.sql";
 
 impl Arguments {

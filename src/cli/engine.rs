@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::session::{JobSettings, Notice, Outcome, Session, StatementAt};
+use crate::session::{JobSettings, Notice, Outcome, Pipe, Session, StatementAt};
 
 /// Takes notices from any thread.
 pub type Notices = Arc<dyn Fn(Notice) + Send + Sync>;
@@ -18,6 +18,8 @@ pub struct Start {
     pub fresh: bool,
     /// Where notes and warnings go.
     pub notices: Notices,
+    /// What the table `stdin` reads.
+    pub input: Pipe,
 }
 
 /// Parses and executes.
@@ -49,7 +51,7 @@ impl Engine for Session {
 /// The session that the command line runs scripts in.
 pub fn session(start: Start) -> Result<Session> {
     let notices = Arc::clone(&start.notices);
-    let mut session = Session::new().with_notices(start.notices).with_fresh(start.fresh);
+    let mut session = Session::new().with_notices(start.notices).with_fresh(start.fresh).with_input(start.input);
     for (key, value) in &start.settings {
         for warning in session.settings_mut().set_at_start(key, value)? {
             notices(Notice::Warning(warning));

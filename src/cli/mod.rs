@@ -105,7 +105,8 @@ fn run<E: Engine>(arguments: Arguments, screen: Arc<Screen>, open: impl FnOnce(S
             let screen = Arc::clone(&screen);
             Arc::new(move |notice| runner::show_notice(&screen, &notice))
         };
-        let engine = open(Start { settings: arguments.settings, fresh: arguments.fresh, notices })?;
+        let input = script::data(&arguments.inputs);
+        let engine = open(Start { settings: arguments.settings, fresh: arguments.fresh, notices, input })?;
         let look = Look {
             format: arguments.format,
             is_terminal: screen.rows_on_terminal,

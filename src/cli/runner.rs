@@ -145,7 +145,8 @@ impl<E: Engine> Runner<E> {
                 self.screen.rows(format!("{text}{end}").as_bytes())
             }
             Outcome::Table(schema, batches) => {
-                let mut renderer = self.renderer(Shape { schema, is_updating: false, is_bounded: true })?;
+                let mut renderer =
+                    self.renderer(Shape { schema, is_updating: false, is_bounded: true }, self.manner.look.max_rows)?;
                 let mut out = Vec::new();
                 for batch in batches {
                     renderer.rows(&Changes::inserts(batch), &mut out)?;
@@ -179,7 +180,8 @@ impl<E: Engine> Runner<E> {
             shape.is_updating = false;
             fold = Some(Fold::new(Arc::clone(&shape.schema))?);
         }
-        let mut renderer = match self.renderer(shape) {
+        let max_rows = self.manner.look.max_rows.filter(|_| !rows.is_live);
+        let mut renderer = match self.renderer(shape, max_rows) {
             Ok(renderer) => renderer,
             Err(error) => {
                 self.stop_quietly(&job).await;
@@ -390,9 +392,9 @@ impl<E: Engine> Runner<E> {
         self.screen.note(&footer::footer(name, shown, summary));
     }
 
-    fn renderer(&self, shape: Shape) -> Result<Box<dyn Renderer>> {
+    fn renderer(&self, shape: Shape, max_rows: Option<usize>) -> Result<Box<dyn Renderer>> {
         let settings = self.engine.settings()?;
-        let mut look = self.manner.look.clone();
+        let mut look = Look { max_rows, ..self.manner.look.clone() };
         look.max_column_width = settings.max_column_width;
         look.zone = settings.time_zone;
         renderer(&look, shape)

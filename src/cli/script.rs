@@ -1,11 +1,14 @@
-//! Reads the SQL that is run: files, commands, stdin.
+//! Reads the SQL that is run: files, commands, stdin. Where stdin is not SQL, it is data.
 
-use std::io::{IsTerminal, Read};
+use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::Path;
+
+use bytes::Bytes;
 
 use super::arguments::Input;
 use super::runner::ScriptText;
 use crate::error::{Error, Result};
+use crate::session::{self, Pipe};
 
 /// All scripts in order; `None` if the only one would be typed into a terminal.
 pub fn read(inputs: &[Input]) -> Result<Option<Vec<ScriptText>>> {
@@ -13,6 +16,37 @@ pub fn read(inputs: &[Input]) -> Result<Option<Vec<ScriptText>>> {
         return Ok(None);
     }
     inputs.iter().map(read_one).collect::<Result<_>>().map(Some)
+}
+
+/// What the table `stdin` reads: the standard input, unless that is SQL. Nothing is read until somebody asks.
+pub fn data(inputs: &[Input]) -> Pipe {
+    if inputs.contains(&Input::Stdin) {
+        return Pipe::refused(
+            Error::query("SQL is read from stdin here, so stdin cannot be the table `stdin` as well")
+                .with_help("put the SQL into a file, or on the command line behind -c"),
+        );
+    }
+    Pipe::new(StandardInput { block: Vec::new() })
+}
+
+/// The process's standard input.
+#[derive(Debug)]
+struct StandardInput {
+    /// Where reads go before they are cut to what has come.
+    block: Vec<u8>,
+}
+
+impl session::Input for StandardInput {
+    fn read(&mut self, most: usize) -> Result<Bytes> {
+        self.block.resize(most, 0);
+        loop {
+            match std::io::stdin().read(&mut self.block) {
+                Ok(length) => return Ok(Bytes::copy_from_slice(&self.block[..length])),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io("read stdin", &error)),
+            }
+        }
+    }
 }
 
 fn read_one(input: &Input) -> Result<ScriptText> {

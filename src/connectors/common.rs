@@ -1,7 +1,10 @@
 //! Options that every table understands, whatever its connector; one that a connector lists itself comes before
-//! these.
+//! these. And the format, for the connectors that take one.
 
-use crate::options::{Effect, OptionKind, OptionSpec};
+use super::TableContext;
+use crate::error::{Error, Result};
+use crate::formats::{self, Format};
+use crate::options::{Effect, OptionKind, OptionSpec, Options};
 
 /// Which connector a table has.
 pub const CONNECTOR: OptionSpec =
@@ -55,4 +58,19 @@ const fn refused(key: &'static str, kind: OptionKind, doc: &'static str) -> Opti
 
 const fn accepted(key: &'static str, kind: OptionKind, doc: &'static str) -> OptionSpec {
     OptionSpec::honoured(key, kind, None, doc).effect(Effect::Accepted)
+}
+
+/// The format that the table names, and its options without their prefix.
+pub(super) fn format(table: &TableContext) -> Result<(&'static dyn Format, Options)> {
+    let missing = || {
+        Error::query("One or more required options are missing.\n\nMissing required options are:\n\nformat")
+            .with_help("add 'format' = 'csv' or 'format' = 'json'")
+    };
+    let name = table.options.raw("format").ok_or_else(missing)?;
+    let format = formats::find(name).ok_or_else(|| {
+        let known: Vec<&str> = formats::all().iter().map(|format| format.name()).collect();
+        Error::query(format!("Could not find any factory for identifier '{name}' that is a format."))
+            .with_help(format!("available formats: {}", known.join(", ")))
+    })?;
+    Ok((format, table.options.with_prefix(&format!("{}.", format.name()))))
 }

@@ -11,6 +11,8 @@ mod filesystem;
 pub mod memory;
 mod one_phase;
 mod print;
+mod row_buffer;
+pub mod stdin;
 mod values;
 
 pub use values::values;
@@ -32,7 +34,7 @@ use crate::stream::{Blocking, Changes, Clock, Epoch, EventTime, Generation};
 
 /// All connectors there are.
 pub fn all() -> &'static [&'static dyn Connector] {
-    &[&blackhole::BlackHole, &datagen::DataGen, &filesystem::FileSystem, &print::Print]
+    &[&blackhole::BlackHole, &datagen::DataGen, &filesystem::FileSystem, &print::Print, &stdin::Stdin]
 }
 
 /// The connector of this name.
@@ -49,6 +51,8 @@ pub struct World {
     pub clock: Arc<dyn Clock>,
     /// Threads for calls that block.
     pub blocking: Arc<dyn Blocking>,
+    /// Standard input, if it is lent at all.
+    pub input: Arc<stdin::Pipe>,
 }
 
 /// A table as its connector sees it.
@@ -96,6 +100,14 @@ pub trait SourceFactory: Debug + Send + Sync {
     /// The same over several nodes of one plan must not be shared when reading consumes (a queue): true for those.
     fn reads_once(&self) -> bool {
         false
+    }
+    /// Whether rows come as they happen: a split may then fall idle, and somebody may be watching the result.
+    fn is_live(&self) -> bool {
+        !self.is_bounded()
+    }
+    /// Whether a job can go on from a position after a restart.
+    fn can_resume(&self) -> bool {
+        true
     }
 }
 

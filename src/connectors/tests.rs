@@ -21,6 +21,7 @@ fn world() -> World {
         store: Arc::new(FakeStore::new()),
         clock: Arc::new(ManualClock::default()),
         blocking: Arc::new(InlineBlocking),
+        input: Arc::default(),
     }
 }
 

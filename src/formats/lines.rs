@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::cells::LONGEST_SCANNED;
 use super::columns::Complaints;
-use super::{BadRow, Decoded};
+use super::{BadRow, Cut, Decoded};
 use crate::error::{Error, Result};
 
 /// The most bytes of a bad row that are kept.
@@ -26,6 +26,21 @@ pub(super) fn byte_order_mark(start_of_file: &[u8], at_end: bool) -> Option<usiz
     }
     let may_become_one = BYTE_ORDER_MARK.starts_with(start_of_file);
     if may_become_one && !at_end { None } else { Some(0) }
+}
+
+/// The longest prefix that is made of whole lines, at most `rows` of them, for formats with a row a line.
+pub(super) fn cut(bytes: &[u8], rows: usize, at_end: bool) -> Cut {
+    let mut cut = Cut { bytes: 0, lines: 0 };
+    for (found, end) in memchr::memchr_iter(b'\n', bytes).enumerate() {
+        if found == rows {
+            return cut;
+        }
+        cut = Cut { bytes: end + 1, lines: found as u64 + 1 };
+    }
+    if at_end && cut.bytes < bytes.len() && cut.lines < rows as u64 {
+        cut = Cut { bytes: bytes.len(), lines: cut.lines + 1 };
+    }
+    cut
 }
 
 /// Where a row stands in its chunk.

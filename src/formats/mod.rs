@@ -11,6 +11,7 @@ pub(crate) mod java;
 mod json;
 mod lines;
 mod numbers;
+mod raw;
 pub(crate) mod spelling;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -28,7 +29,7 @@ use crate::options::{OptionSpec, Options};
 
 /// All formats there are.
 pub fn all() -> &'static [&'static dyn Format] {
-    &[&csv::Csv, &json::Json]
+    &[&csv::Csv, &json::Json, &raw::Raw]
 }
 
 /// The format of this name.

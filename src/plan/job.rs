@@ -8,7 +8,9 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use sqlparser::ast;
 
 use super::bind::{Binder, BoundQuery, QueryBinder, Scope, ScopeColumn, Typed, at, cast_to_sql, sql_type};
-use super::lower::{LateSink, Lowering, PlanSettings, SinkTarget, check_read_once, is_bounded, is_implicit, optimize};
+use super::lower::{
+    LateSink, Lowering, PlanSettings, SinkTarget, check_read_once, is_bounded, is_implicit, is_live, optimize,
+};
 use super::stream_plan::{ChangelogMode, NodeKind, StreamPlan};
 use crate::catalog::{Catalog, Column, Table, View};
 use crate::connectors::SinkFactory;
@@ -27,6 +29,8 @@ pub struct Planned {
     pub warnings: Vec<String>,
     /// Whether all input ends by itself.
     pub is_bounded: bool,
+    /// Whether rows of a source come as they happen.
+    pub is_live: bool,
     /// Whether rows of a SELECT may be taken back.
     pub is_updating: bool,
     /// The columns of a SELECT.
@@ -233,5 +237,13 @@ fn finish(
     check_read_once(&stream)?;
     let is_updating =
         stream.nodes.iter().any(|node| matches!(node.kind, NodeKind::Sink(_)) && node.mode != ChangelogMode::Append);
-    Ok(Planned { is_bounded: is_bounded(&stream), is_updating, stream, logical, warnings, schema })
+    Ok(Planned {
+        is_bounded: is_bounded(&stream),
+        is_live: is_live(&stream),
+        is_updating,
+        stream,
+        logical,
+        warnings,
+        schema,
+    })
 }

@@ -23,6 +23,21 @@ pub struct StreamPlan {
     pub nodes: Vec<Node>,
 }
 
+impl StreamPlan {
+    /// The tables that are read.
+    pub fn sources(&self) -> impl Iterator<Item = &SourceNode> {
+        self.nodes.iter().filter_map(|node| match &node.kind {
+            NodeKind::Source(source) => Some(source),
+            _ => None,
+        })
+    }
+
+    /// Whether a restarted job can go on from a checkpoint.
+    pub fn can_resume(&self) -> bool {
+        self.sources().all(|source| source.factory.can_resume())
+    }
+}
+
 /// A part of the plan whose tasks all do the same.
 #[derive(Debug, Clone)]
 pub struct Node {

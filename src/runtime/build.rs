@@ -159,8 +159,9 @@ fn source_task(
         .checkpoint_every_rows
         .and_then(|rows| usize::try_from(rows).ok())
         .map_or(config.batch_rows, |rows| rows.clamp(1, config.batch_rows));
-    // Bounded input always goes on: that it takes a while says something of this machine and nothing of the rows.
-    let idle_timeout = (source.idle_timeout_ms > 0 && !source.factory.is_bounded())
+    // Input that is all there always goes on: that it takes a while says something of this machine and nothing of the
+    // rows.
+    let idle_timeout = (source.idle_timeout_ms > 0 && source.factory.is_live())
         .then(|| std::time::Duration::from_millis(source.idle_timeout_ms));
     let counters = state.and_then(|state| state.counters.get("source")).cloned().unwrap_or_default();
     status.restore_source(&counters);
@@ -171,6 +172,7 @@ fn source_task(
         restored: state.map(|state| state.splits.clone()),
         counters,
         is_bounded: source.factory.is_bounded(),
+        is_live: source.factory.is_live(),
         idle_timeout,
         workers: config.parallelism,
         every_rows: config.checkpoint_every_rows,

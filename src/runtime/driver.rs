@@ -39,6 +39,9 @@ const EVENTS: usize = 1024;
 const COMMIT_ATTEMPTS: u32 = 5;
 const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
+/// What is said of a job with a source that cannot be read again.
+const NOT_RESUMED: &str = "what it reads comes only once, so that nothing goes on from there: --fresh starts over";
+
 /// The id of the error of a stop that took too long.
 const STOP_TIMEOUT: &str = "BL-LIM-STOP-TIMEOUT";
 
@@ -395,6 +398,9 @@ impl<'a> Driver<'a> {
             return error;
         }
         error.with_help(match self.last_completed {
+            last if last > Epoch::ZERO && !self.attempt.plan.can_resume() => {
+                format!("rows up to checkpoint {last} are public; {NOT_RESUMED}")
+            }
             Epoch::ZERO => "the same command starts the job again; nothing is public yet".to_owned(),
             last => format!("the same command goes on from checkpoint {last}"),
         })
@@ -616,7 +622,15 @@ impl<'a> Driver<'a> {
         let ending = if self.finished || !stopping {
             Ending::Finished
         } else {
-            Ending::Stopped { epoch: self.last_completed, resumable: self.log.is_some() }
+            let resumable = self.log.is_some() && self.attempt.plan.can_resume();
+            if self.log.is_some() && !resumable {
+                let job = &self.attempt.config.job;
+                (self.attempt.notices)(format!(
+                    "job {job} stopped at checkpoint {}; {NOT_RESUMED}",
+                    self.last_completed
+                ));
+            }
+            Ending::Stopped { epoch: self.last_completed, resumable }
         };
         Ok(JobSummary { ending, counters })
     }

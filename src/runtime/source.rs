@@ -55,6 +55,8 @@ pub struct SourceTask {
     pub restored: Option<BTreeMap<String, SplitState>>,
     pub counters: Counters,
     pub is_bounded: bool,
+    /// Whether rows come as they happen: none is held back while the next one is waited for.
+    pub is_live: bool,
     pub idle_timeout: Option<Duration>,
     /// Chunks that are decoded at once.
     pub workers: usize,
@@ -219,10 +221,12 @@ impl Running {
                 self.open(*index).await?;
             }
             let idle_wait = self.idle_wait(&candidates);
-            let (splits, control) = (&mut self.splits, &mut self.task.control);
             let limit = self.task.workers + 1;
+            let come = self.come(&candidates, limit).await?;
+            let (splits, control) = (&mut self.splits, &mut self.task.control);
             let step = tokio::select! {
                 biased;
+                () = std::future::ready(()), if come.is_some() => Ok(come),
                 control = control.recv() => Err(control),
                 step = std::future::poll_fn(|context| poll_splits(splits, &candidates, limit, context)) => Ok(Some(step)),
                 () = tokio::time::sleep(idle_wait.unwrap_or_default()), if idle_wait.is_some() => Ok(None),
@@ -244,6 +248,25 @@ impl Running {
             }
         }
         self.end().await
+    }
+
+    /// What has come already of a live source. If nothing has, rows that wait for more are sent before the wait.
+    async fn come(&mut self, candidates: &[usize], limit: usize) -> Result<Option<Step>> {
+        if !self.task.is_live {
+            return Ok(None);
+        }
+        let polled = {
+            // Wakes nobody: whoever gets nothing here polls again at once.
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            poll_splits(&mut self.splits, candidates, limit, &mut context)
+        };
+        if let Poll::Ready(step) = polled {
+            return Ok(Some(step));
+        }
+        if candidates.iter().all(|index| self.splits[*index].decoding.is_empty()) {
+            self.task.outputs.flush().await?;
+        }
+        Ok(None)
     }
 
     /// The splits that may be read now: of bounded input the one furthest behind, else all that go on.

@@ -39,7 +39,7 @@ pub async fn select(query: LogicalQuery, world: &World, options: BatchOptions) -
         }
     };
     let rows = rows.take_until(stopped.boxed()).boxed();
-    Ok(RowStream { schema, is_updating: false, is_bounded: true, rows, job: Arc::new(job) })
+    Ok(RowStream { schema, is_updating: false, is_bounded: true, is_live: false, rows, job: Arc::new(job) })
 }
 
 /// INSERTs, started on the tokio runtime of the caller.

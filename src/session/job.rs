@@ -132,14 +132,17 @@ impl RunningJob for StreamingJob {
     }
 }
 
+/// What is known of a SELECT's rows before there are any; the fields are those of [`RowStream`].
+pub struct RowShape {
+    pub schema: SchemaRef,
+    pub is_updating: bool,
+    pub is_bounded: bool,
+    pub is_live: bool,
+}
+
 /// The rows that a streaming SELECT writes to `receiver`; a failure of the job is the last item.
-pub fn streaming_rows(
-    schema: SchemaRef,
-    is_updating: bool,
-    is_bounded: bool,
-    receiver: mpsc::Receiver<Changes>,
-    job: JobHandle,
-) -> RowStream {
+pub fn streaming_rows(shape: RowShape, receiver: mpsc::Receiver<Changes>, job: JobHandle) -> RowStream {
+    let RowShape { schema, is_updating, is_bounded, is_live } = shape;
     let waited = Arc::clone(&job);
     let rows = futures::stream::unfold(Some((receiver, waited)), |state| async move {
         let (mut receiver, job) = state?;
@@ -151,5 +154,5 @@ pub fn streaming_rows(
             Err(error) => Some((Err(error), None)),
         }
     });
-    RowStream { schema, is_updating, is_bounded, rows: rows.boxed(), job }
+    RowStream { schema, is_updating, is_bounded, is_live, rows: rows.boxed(), job }
 }

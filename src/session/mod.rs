@@ -2,6 +2,7 @@
 //! to, and the handle of a running job.
 
 mod batch_job;
+mod implicit_stdin;
 mod job;
 mod job_settings;
 mod outcome;
@@ -22,3 +23,4 @@ pub use version::version;
 
 pub use crate::catalog::Handle;
 pub use crate::connectors::memory::Pusher;
+pub use crate::connectors::stdin::{Input, Pipe};

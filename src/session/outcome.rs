@@ -34,6 +34,8 @@ pub struct RowStream {
     pub is_updating: bool,
     /// Whether it ends by itself.
     pub is_bounded: bool,
+    /// Whether rows come as they happen, so that somebody may be watching them.
+    pub is_live: bool,
     /// The rows.
     pub rows: BoxStream<'static, Result<Changes>>,
     /// The job that makes them; it has no name and is never resumed.

@@ -9,11 +9,14 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 
 use super::batch_job;
-use super::job::{StreamingJob, streaming_rows};
+use super::job::{RowShape, StreamingJob, streaming_rows};
 use super::{JobSettings, Notice, Notices, Outcome, RuntimeMode, Settings};
 use crate::batch::BatchInsert;
-use crate::catalog::{Catalog, Entry, Handle, Table, describe, describe_view, show_create_table, show_create_view};
+use crate::catalog::{
+    Catalog, Entry, Handle, Table, UNDECLARED_STDIN, describe, describe_view, show_create_table, show_create_view,
+};
 use crate::connectors::memory::{ChannelSink, MemorySource, Pusher};
+use crate::connectors::stdin::Pipe;
 use crate::connectors::{SinkMode, World};
 use crate::error::{Blame, Error, Result};
 use crate::expressions::function_list;
@@ -39,10 +42,10 @@ const CHANNEL_BYTES: usize = 4 << 20;
 
 /// A session. Jobs run on the tokio runtime of whoever executes statements.
 pub struct Session {
-    catalog: Catalog,
-    settings: Settings,
-    world: World,
-    notices: Notices,
+    pub(super) catalog: Catalog,
+    pub(super) settings: Settings,
+    pub(super) world: World,
+    pub(super) notices: Notices,
     fresh: bool,
     /// Names of jobs started here: a second one of the same name gets a number.
     job_names: BTreeSet<String>,
@@ -63,6 +66,7 @@ impl Session {
             store: Arc::new(LocalStore),
             clock: Arc::new(SystemClock::default()),
             blocking: Arc::new(ThreadBlocking),
+            input: Arc::default(),
         };
         Self::in_world(world)
     }
@@ -79,6 +83,12 @@ impl Session {
             yields: Yields::default(),
             new_lineage: Arc::new(random_lineage),
         }
+    }
+
+    /// Lends the session bytes to read as the table `stdin`. [`Pipe::refused`] says why there are none.
+    pub fn with_input(mut self, input: Pipe) -> Self {
+        self.world.input = Arc::new(input);
+        self
     }
 
     /// Sends notes and warnings somewhere.
@@ -163,29 +173,40 @@ impl Session {
     pub async fn execute(&mut self, statement: StatementAt, job: Option<&str>) -> Result<Outcome> {
         let StatementAt { statement, span, .. } = statement;
         // What blames the query without saying where means the whole statement.
-        self.execute_anything(statement, job).await.map_err(|error| match error.blame() {
+        self.execute_anything(&statement, job).await.map_err(|error| match error.blame() {
             Blame::Query => error.with_span(span),
             _ => error,
         })
     }
 
-    async fn execute_anything(&mut self, statement: Statement, job: Option<&str>) -> Result<Outcome> {
+    /// Executes a statement; if it names the table `stdin`, which needs no declaration, once more with that declared.
+    async fn execute_anything(&mut self, statement: &Statement, job: Option<&str>) -> Result<Outcome> {
+        match self.execute_declared(statement, job).await {
+            Err(missing) if missing.id() == Some(UNDECLARED_STDIN) => {
+                self.declare_stdin(&missing).await?;
+                self.execute_declared(statement, job).await
+            }
+            done => done,
+        }
+    }
+
+    async fn execute_declared(&mut self, statement: &Statement, job: Option<&str>) -> Result<Outcome> {
         match statement {
-            Statement::Insert(insert) => self.insert(vec![*insert], job).await,
+            Statement::Insert(insert) => self.insert(std::slice::from_ref(insert), job).await,
             Statement::StatementSet(inserts) => self.insert(inserts, job).await,
-            Statement::Query(query) => self.select(&query).await,
+            Statement::Query(query) => self.select(query).await,
             Statement::CreateTable(create) => {
                 let settings = self.settings.for_table(create.name.table());
-                on_large_stack(|| self.catalog.create_table(&create, settings, &type_of))?;
+                on_large_stack(|| self.catalog.create_table(create, settings, &type_of))?;
                 Ok(Outcome::Done)
             }
             Statement::CreateView(create) => {
                 let known = self.catalog.clone();
-                on_large_stack(|| self.catalog.create_view(&create, |view| check_view(view, &known)))?;
+                on_large_stack(|| self.catalog.create_view(create, |view| check_view(view, &known)))?;
                 Ok(Outcome::Done)
             }
             Statement::Set { key, value } => {
-                for warning in self.settings.set(&key, &value)? {
+                for warning in self.settings.set(key, value)? {
                     self.warn(warning);
                 }
                 Ok(Outcome::Done)
@@ -203,25 +224,25 @@ impl Session {
                     ("from", column(&|listed| listed.origin.name().to_owned())),
                 ])
             }
-            Statement::Show(kind) => self.show(&kind),
+            Statement::Show(kind) => self.show(kind),
             Statement::Describe(name) => {
-                let described = match self.catalog.entry(&name)? {
+                let described = match self.catalog.entry(name)? {
                     Entry::Table(table) => describe(table)?,
                     Entry::View(view) => describe_view(&on_large_stack(|| view_columns(view, &self.catalog))?)?,
                 };
                 Ok(Outcome::Table(described.schema(), vec![described]))
             }
-            Statement::Drop { kind, name, if_exists } => self.drop_entry(kind, &name, if_exists),
-            Statement::Explain(statement) => self.explain(&statement),
+            Statement::Drop { kind, name, if_exists } => self.drop_entry(*kind, name, *if_exists),
+            Statement::Explain(statement) => self.explain(statement),
         }
     }
 
-    async fn insert(&mut self, inserts: Vec<Insert>, job: Option<&str>) -> Result<Outcome> {
+    async fn insert(&mut self, inserts: &[Insert], job: Option<&str>) -> Result<Outcome> {
         let settings = self.settings.job()?;
         if settings.runtime_mode == RuntimeMode::Batch {
-            return self.insert_batch(&inserts, &settings, job);
+            return self.insert_batch(inserts, &settings, job);
         }
-        let planned = on_large_stack(|| plan_inserts(&inserts, &self.catalog, &plan_settings(&settings)))?;
+        let planned = on_large_stack(|| plan_inserts(inserts, &self.catalog, &plan_settings(&settings)))?;
         self.warn_all(&planned);
         let wanted = settings.name.as_deref().or(job);
         let name = self.job_name(wanted);
@@ -256,10 +277,10 @@ impl Session {
             restart: RestartStrategy::None,
             ..self.job_config(&settings, "select".to_owned(), false)
         };
-        let Planned { stream, schema, is_updating, is_bounded, .. } = planned;
+        let Planned { stream, schema, is_updating, is_bounded, is_live, .. } = planned;
         let notices = Arc::clone(&self.notices);
         let job = StreamingJob::start(String::new(), false, stream, config, self.world.clone(), notices, is_bounded);
-        Ok(Outcome::Rows(streaming_rows(schema, is_updating, is_bounded, receiver, job)))
+        Ok(Outcome::Rows(streaming_rows(RowShape { schema, is_updating, is_bounded, is_live }, receiver, job)))
     }
 
     async fn select_batch(&mut self, query: &crate::sql::Query, settings: &JobSettings) -> Result<Outcome> {
@@ -424,7 +445,7 @@ impl Session {
         }
     }
 
-    fn declaration(&self, text: &str) -> Result<CreateTable> {
+    pub(super) fn declaration(&self, text: &str) -> Result<CreateTable> {
         let mut statements = self.parse(text)?;
         match (statements.pop().map(|at| at.statement), statements.is_empty()) {
             (Some(Statement::CreateTable(create)), true) => Ok(create),

@@ -7,16 +7,12 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use crate::error::{Error, Result, Span};
 
-use super::dialect::FlinkDialect;
 use super::limits;
 use super::statement::ObjectName;
 use super::tokens::script_span;
 
 /// Begins an error of ours that travels through sqlparser as text.
 const OURS: char = '\u{1}';
-
-/// How deep sqlparser may call itself. `limits` has measured the text before, and each level costs three calls at most.
-const RECURSION: usize = 4096;
 
 /// What our parsers ask of sqlparser's.
 pub(super) trait Cursor {
@@ -52,12 +48,6 @@ pub(super) trait Cursor {
     fn unexpected(&self, what: &str) -> Error;
     /// sqlparser's error in our words.
     fn translate(&self, error: ParserError) -> Error;
-}
-
-/// A parser over the tokens of a statement or a part of it.
-pub(super) fn parser<'a>(dialect: &'a FlinkDialect, tokens: Vec<TokenWithSpan>) -> Parser<'a> {
-    dialect.fill(tokens.len());
-    Parser::new(dialect).with_recursion_limit(RECURSION).with_tokens_with_locations(tokens)
 }
 
 /// Our error as one that sqlparser can hand through; `translate` takes it out again.

@@ -9,33 +9,11 @@ use sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Result, Span};
 
-use super::cursor::{self, Cursor};
-use super::dialect::FlinkDialect;
+use super::cursor::Cursor;
 use super::limits;
-use super::tokens::tokens;
 use super::types::SqlType;
 
 impl SqlType {
-    /// Reads a type such as `DECIMAL(10, 2)` or `ROW<a INT, b STRING>`.
-    pub fn parse(text: &str) -> Result<Self> {
-        limits::check_bytes(text)?;
-        limits::check_depth(text, 0)?;
-        let dialect = FlinkDialect::default();
-        let mut parser = cursor::parser(&dialect, tokens(text, 0)?);
-        let data_type = data_type(&mut parser)?;
-        parser.end()?;
-        Ok(data_type)
-    }
-
-    /// The type that a CAST of the syntax tree names.
-    pub fn of_cast(data_type: &ast::DataType) -> Result<Self> {
-        // The spans would be those of the rewritten text.
-        Self::parse(&data_type.to_string()).map_err(|error| {
-            let plain = Error::query(error.message());
-            error.helps().iter().fold(plain, |plain, help| plain.with_help(help.as_str()))
-        })
-    }
-
     /// This type for the syntax tree: sqlparser's own where it has one that DataFusion reads alike, else its text.
     /// `of_cast` reads both.
     pub(super) fn for_cast(&self) -> ast::DataType {

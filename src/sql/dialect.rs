@@ -14,10 +14,13 @@ use sqlparser::ast::{self, Expr};
 use sqlparser::dialect::{Dialect, GenericDialect};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::{self, Cursor};
 use super::{data_type, interval};
+
+/// How deep sqlparser may call itself. `limits` has measured the text before, and each level costs three calls at most.
+const RECURSION: usize = 4096;
 
 /// Flink's SQL. One value reads one text: it counts the work.
 #[derive(Debug)]
@@ -34,9 +37,10 @@ impl Default for FlinkDialect {
 }
 
 impl FlinkDialect {
-    /// Allows the work that a text of so many tokens may need.
-    pub(super) fn fill(&self, tokens: usize) {
-        self.fuel.set(10_000 + 4 * tokens);
+    /// A parser over the tokens of a statement or a part of it, with the fuel that a text of that length may need.
+    pub(super) fn parser(&self, tokens: Vec<TokenWithSpan>) -> Parser<'_> {
+        self.fuel.set(10_000 + 4 * tokens.len());
+        Parser::new(self).with_recursion_limit(RECURSION).with_tokens_with_locations(tokens)
     }
 
     fn burn(&self) -> Result<(), ParserError> {

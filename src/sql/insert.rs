@@ -5,11 +5,12 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::error::{Error, Result, Span};
 
-use super::cursor::{self, Cursor};
+use super::cursor::Cursor;
 use super::dialect::FlinkDialect;
-use super::query::{self, cover, split_late, words};
+use super::query::{self, split_late};
 use super::refused;
 use super::statement::Insert;
+use super::tokens::{cover, words};
 
 /// Reads an INSERT that is all of the tokens.
 pub(super) fn insert(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>) -> Result<Insert> {
@@ -17,7 +18,7 @@ pub(super) fn insert(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>) -> Resu
     refused::statement(&tokens)?;
     refused::in_query(&tokens)?;
     let (main, late) = split_late(tokens)?;
-    let mut parser = cursor::parser(dialect, main);
+    let mut parser = dialect.parser(main);
     parser.expects(&["INSERT", "INTO"])?;
     let target = parser.object_name("the name of a table")?;
     if parser.sees(&["PARTITION"]) {
@@ -30,7 +31,7 @@ pub(super) fn insert(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>) -> Resu
     parser.end()?;
     let late = match late {
         Some(late) => {
-            let mut parser = cursor::parser(dialect, late);
+            let mut parser = dialect.parser(late);
             parser.expects(&["LATE", "RECORDS", "INTO"])?;
             let table = parser.object_name("the name of the table for late rows")?;
             parser.end()?;
@@ -70,7 +71,7 @@ pub(super) fn statement_set(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>) 
     } else if words(&tokens, &["BEGIN", "STATEMENT", "SET"]) {
         (&tokens[3..], true)
     } else {
-        let parser = cursor::parser(dialect, tokens.get(2..).unwrap_or_default().to_vec());
+        let parser = dialect.parser(tokens.get(2..).unwrap_or_default().to_vec());
         return Err(parser.unexpected("BEGIN"));
     };
     let mut inserts = Vec::new();
@@ -78,12 +79,12 @@ pub(super) fn statement_set(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>) 
     if is_old {
         match rest.first() {
             Some(first) if first.token == Token::SemiColon => rest = &rest[1..],
-            _ => return Err(cursor::parser(dialect, rest.to_vec()).unexpected("`;`")),
+            _ => return Err(dialect.parser(rest.to_vec()).unexpected("`;`")),
         }
     }
     loop {
         if words(rest, &["END"]) {
-            cursor::parser(dialect, rest[1..].to_vec()).end()?;
+            dialect.parser(rest[1..].to_vec()).end()?;
             break;
         }
         let Some(end) = rest.iter().position(|token| token.token == Token::SemiColon) else {
@@ -93,7 +94,7 @@ pub(super) fn statement_set(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>) 
         tokens.push(TokenWithSpan::new(Token::EOF, rest[end].span));
         if !words(&tokens, &["INSERT"]) {
             refused::statement(&tokens)?;
-            let parser = cursor::parser(dialect, tokens);
+            let parser = dialect.parser(tokens);
             return Err(parser
                 .unexpected("INSERT INTO or END")
                 .with_help("a statement set holds INSERT statements, each with its `;`"));

@@ -1,16 +1,17 @@
 //! A statement's first words decide who reads it: our own readers for what is Flink's or ours, sqlparser for queries.
 
+use sqlparser::ast;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::error::{Error, Result, Span};
 
-use super::cursor::{self, Cursor};
+use super::cursor::Cursor;
 use super::dialect::FlinkDialect;
-use super::query::words;
 use super::statement::{DropKind, Script, ShowKind, Statement, StatementAt};
-use super::tokens::tokens;
-use super::{create_table, create_view, insert, limits, query, refused, settings, split};
+use super::tokens::{cover, tokens, words};
+use super::types::SqlType;
+use super::{create_table, create_view, data_type, insert, limits, query, refused, settings, split};
 
 /// A statement this shallow is read on the caller's stack.
 const SHALLOW: usize = 8;
@@ -44,6 +45,28 @@ pub fn parse_statement(text: &str, offset: usize) -> Result<StatementAt> {
     Ok(StatementAt { statement, span, text: content.to_owned() })
 }
 
+impl SqlType {
+    /// Reads a type such as `DECIMAL(10, 2)` or `ROW<a INT, b STRING>`.
+    pub fn parse(text: &str) -> Result<Self> {
+        limits::check_bytes(text)?;
+        limits::check_depth(text, 0)?;
+        let dialect = FlinkDialect::default();
+        let mut parser = dialect.parser(tokens(text, 0)?);
+        let data_type = data_type::data_type(&mut parser)?;
+        parser.end()?;
+        Ok(data_type)
+    }
+
+    /// The type that a CAST of the syntax tree names.
+    pub fn of_cast(data_type: &ast::DataType) -> Result<Self> {
+        // The spans would be those of the rewritten text.
+        Self::parse(&data_type.to_string()).map_err(|error| {
+            let plain = Error::query(error.message());
+            error.helps().iter().fold(plain, |plain, help| plain.with_help(help.as_str()))
+        })
+    }
+}
+
 fn read(text: &str, offset: usize) -> Result<Statement> {
     if let Some(statement) = settings::setting(text, offset) {
         return statement;
@@ -74,10 +97,10 @@ fn statement(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, off
     refused::in_query(&tokens)?;
     if let Some(late) = (0..tokens.len()).find(|index| words(&tokens[*index..], &["LATE", "RECORDS", "INTO"])) {
         return Err(Error::query("LATE RECORDS INTO belongs to an INSERT")
-            .with_span(query::cover(&tokens[late..late + 3]))
+            .with_span(cover(&tokens[late..late + 3]))
             .with_help("write INSERT INTO table SELECT … LATE RECORDS INTO late_table"));
     }
-    let parser = &mut cursor::parser(dialect, tokens);
+    let parser = &mut dialect.parser(tokens);
     let statement = if query::begins(parser) {
         Statement::Query(query::query(parser)?)
     } else if parser.takes(&["CREATE"]) {
@@ -179,7 +202,7 @@ fn explain(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, offse
             rest = &rest[1..];
         }
     }
-    let place = query::cover(&rest[..rest.len().min(1)]);
+    let place = cover(&rest[..rest.len().min(1)]);
     let only = || {
         Error::query("EXPLAIN takes a query, an INSERT or a statement set")
             .with_span(place)

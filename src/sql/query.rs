@@ -6,11 +6,11 @@ use sqlparser::ast::{self, Expr, FunctionArguments, TableFactor, VisitMut, Visit
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use crate::error::{Error, Result, Span};
+use crate::error::{Error, Result};
 
-use super::cursor::{self, Cursor};
+use super::cursor::Cursor;
 use super::dialect::FlinkDialect;
-use super::tokens::{script_span, tokens};
+use super::tokens::{cover, script_span, tokens, words};
 use super::{limits, refused};
 
 /// Reads one query, such as the stored text of a view. Spans count from its start.
@@ -38,7 +38,7 @@ fn alone<T: Send>(text: &str, read: impl FnOnce(&mut Parser) -> Result<T> + Send
         let tokens = tokens(text, 0)?;
         refused::in_query(&tokens)?;
         let dialect = FlinkDialect::default();
-        read(&mut cursor::parser(&dialect, tokens))
+        read(&mut dialect.parser(tokens))
     })
 }
 
@@ -183,21 +183,6 @@ pub(super) fn split_late(mut tokens: Vec<TokenWithSpan>) -> Result<(Vec<TokenWit
     Ok((tokens, Some(late)))
 }
 
-/// Whether the tokens begin with the unquoted words.
-pub(super) fn words(tokens: &[TokenWithSpan], expected: &[&str]) -> bool {
-    tokens.len() >= expected.len()
-        && tokens.iter().zip(expected).all(|(token, expected)| {
-            matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
-        })
-}
-
-/// From the first to the last of the tokens.
-pub(super) fn cover(tokens: &[TokenWithSpan]) -> Span {
-    let places: Vec<Span> = tokens.iter().filter_map(|token| script_span(token.span)).collect();
-    let start = places.first().map_or(0, |place| place.start);
-    Span { start, end: places.last().map_or(start, |place| place.end) }
-}
-
 fn empty_at(location: sqlparser::tokenizer::Location) -> sqlparser::tokenizer::Span {
     location.span_to(location)
 }
@@ -205,6 +190,7 @@ fn empty_at(location: sqlparser::tokenizer::Location) -> sqlparser::tokenizer::S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Span;
 
     fn check(text: &str, expected: &str) {
         let found = parse_query(text).map_or_else(

@@ -4,7 +4,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::error::{Error, Result};
 
-use super::query::{cover, words};
+use super::tokens::{cover, words};
 
 const FILE: &str = "keep the statement for Flink, and run this script without it";
 const TABLE: &str = "create the table with its columns, then fill it with INSERT INTO";

@@ -23,6 +23,21 @@ pub(super) fn ast_span(span: Span) -> AstSpan {
     location(span.start).span_to(location(span.end))
 }
 
+/// Whether the tokens begin with the unquoted words.
+pub(super) fn words(tokens: &[TokenWithSpan], expected: &[&str]) -> bool {
+    tokens.len() >= expected.len()
+        && tokens.iter().zip(expected).all(|(token, expected)| {
+            matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
+        })
+}
+
+/// From the first to the last of the tokens.
+pub(super) fn cover(tokens: &[TokenWithSpan]) -> Span {
+    let places: Vec<Span> = tokens.iter().filter_map(|token| script_span(token.span)).collect();
+    let start = places.first().map_or(0, |place| place.start);
+    Span { start, end: places.last().map_or(start, |place| place.end) }
+}
+
 /// The tokens of a statement that begins at `offset`, closed by one that says where it ends.
 pub(super) fn tokens(text: &str, offset: usize) -> Result<Vec<TokenWithSpan>> {
     let mut tokens = Vec::new();

@@ -12,4 +12,5 @@ mod simulated;
 mod simulation;
 mod support;
 mod slt;
+mod stdin;
 mod tidy;

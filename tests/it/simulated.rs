@@ -83,6 +83,7 @@ pub fn world(store: &FakeStore, is_slow: bool) -> World {
         store: Arc::new(store.clone()),
         clock: Arc::new(PausedClock { start: tokio::time::Instant::now() }),
         blocking: if is_slow { Arc::new(SlowBlocking::default()) } else { Arc::new(InlineBlocking) },
+        input: Arc::default(),
     }
 }
 

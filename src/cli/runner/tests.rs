@@ -189,7 +189,14 @@ fn select(is_updating: bool, is_bounded: bool) -> Outcome {
     let changes = Changes::new(numbers(&[1, 1, 2]), vec![Insert, UpdateBefore, UpdateAfter]);
     let schema = changes.schema();
     let rows = stream::iter([Ok(changes)]).boxed();
-    Outcome::Rows(RowStream { schema, is_updating, is_bounded, rows, job: Arc::new(FakeJob::ended("")) })
+    Outcome::Rows(RowStream {
+        schema,
+        is_updating,
+        is_bounded,
+        is_live: !is_bounded,
+        rows,
+        job: Arc::new(FakeJob::ended("")),
+    })
 }
 
 #[test]
@@ -265,6 +272,7 @@ fn a_job_over_unbounded_input_goes_on_and_is_awaited_at_the_end() {
         schema,
         is_updating: false,
         is_bounded: true,
+        is_live: false,
         rows: rows.boxed(),
         job: Arc::new(FakeJob::ended("")),
     };

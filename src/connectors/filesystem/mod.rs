@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use self::sink::FileSinkFactory;
 use self::source::FileSourceFactory;
+use super::common::format;
 use super::{Connector, SinkFactory, SourceFactory, TableContext};
 use crate::error::{Error, Result};
-use crate::formats::{self, Format};
-use crate::options::{Effect, OptionKind, OptionSpec, Options};
+use crate::options::{Effect, OptionKind, OptionSpec};
 
 /// The connector `filesystem`.
 #[derive(Debug)]
@@ -178,21 +178,6 @@ impl Connector for FileSystem {
         let rolling = sink::Rolling { size, age, idle };
         Ok(Arc::new(FileSinkFactory { directory: path(table)?, writer, rolling }))
     }
-}
-
-/// The format that the table names, and its options without their prefix.
-fn format(table: &TableContext) -> Result<(&'static dyn Format, Options)> {
-    let missing = || {
-        Error::query("One or more required options are missing.\n\nMissing required options are:\n\nformat")
-            .with_help("add 'format' = 'csv' or 'format' = 'json'")
-    };
-    let name = table.options.raw("format").ok_or_else(missing)?;
-    let format = formats::find(name).ok_or_else(|| {
-        let known: Vec<&str> = formats::all().iter().map(|format| format.name()).collect();
-        Error::query(format!("Could not find any factory for identifier '{name}' that is a format."))
-            .with_help(format!("available formats: {}", known.join(", ")))
-    })?;
-    Ok((format, table.options.with_prefix(&format!("{}.", format.name()))))
 }
 
 /// The local path that `path` names.

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use super::super::{Chunk, Polled, Position, Source, SourceFactory, Split, SplitId, SplitReader, World};
+use super::super::row_buffer::{Cutting, RowBuffer};
+use super::super::{Polled, Position, Source, SourceFactory, Split, SplitId, SplitReader, World};
 use crate::error::{Error, Result};
 use crate::formats::{Decoder, RowReader};
 use crate::storage::{FileInfo, Store};
@@ -22,8 +23,6 @@ use crate::storage::{FileInfo, Store};
 const BLOCK: u64 = 1 << 20;
 /// Bytes at the start of a file that its position identifies it by.
 const HEAD: usize = 64 << 10;
-/// The longest row (`BL-LIM-RECORD-BYTES`).
-const LONGEST_ROW: usize = 8 << 20;
 /// Endings of files that Flink decompresses.
 const COMPRESSED: &[&str] = &["gz", "gzip", "deflate", "bz2", "xz", "zst"];
 
@@ -79,16 +78,16 @@ impl Source for FileSource {
         let path = PathBuf::from(&split.0);
         let (file, wanted) = (path.clone(), place.clone());
         let digest = self.world.blocking.call(move || resume(store.as_ref(), &file, &wanted)).await??;
+        let origin: Arc<str> = split.0.as_str().into();
+        let (rows, begins) = (Arc::clone(&self.rows), place.offset == 0);
         Ok(Box::new(FileReader {
-            origin: split.0.as_str().into(),
+            buffer: RowBuffer::new(Arc::clone(&origin), rows, self.batch_rows, place.line, begins),
+            origin,
             read_to: place.offset,
             at: place,
             path,
             digest,
-            rows: Arc::clone(&self.rows),
-            batch_rows: self.batch_rows,
             world: self.world.clone(),
-            buffer: Bytes::new(),
             reading: None,
         }))
     }
@@ -300,14 +299,12 @@ fn resume(store: &dyn Store, path: &Path, from: &FilePosition) -> Result<Digest>
 struct FileReader {
     path: PathBuf,
     origin: Arc<str>,
-    rows: Arc<dyn RowReader>,
-    batch_rows: usize,
     world: World,
     /// Behind the last chunk that was handed out; its digests are brought up to date with `digest`.
     at: FilePosition,
     digest: Digest,
-    /// Bytes from `at.offset` that have been read.
-    buffer: Bytes,
+    /// What has been read from `at.offset` on.
+    buffer: RowBuffer,
     /// Where the next block begins that has not been asked for.
     read_to: u64,
     reading: Option<Reading>,
@@ -327,35 +324,14 @@ impl SplitReader for FileReader {
             if at_end && self.buffer.is_empty() {
                 return Ok(Polled::End);
             }
-            if self.at.offset == 0 && !self.buffer.is_empty() {
-                match self.rows.skip_header(&self.buffer, at_end) {
-                    Some(0) => {}
-                    Some(length) => {
-                        let lines = memchr::memchr_iter(b'\n', &self.buffer[..length]).count() as u64;
-                        self.advance(length, lines);
-                        continue;
-                    }
-                    None => {
-                        self.read_more().await?;
-                        continue;
-                    }
+            match self.buffer.cut(at_end)? {
+                Cutting::Header(bytes) => self.advance(&bytes),
+                Cutting::Rows(chunk) => {
+                    self.advance(&chunk.bytes);
+                    return Ok(Polled::Chunk(chunk, self.at.write()?));
                 }
+                Cutting::More => self.read_more().await?,
             }
-            let cut = self.rows.cut(&self.buffer, self.batch_rows, at_end);
-            if cut.bytes > 0 {
-                self.check_length(cut.bytes)?;
-                let first_line = self.at.line;
-                let bytes = self.advance(cut.bytes, cut.lines);
-                let chunk = Chunk { bytes, origin: Arc::clone(&self.origin), first_line };
-                return Ok(Polled::Chunk(chunk, self.at.write()?));
-            }
-            if at_end {
-                return Err(Error::bug(format!("{}: the rest of the file is no row", self.origin)));
-            }
-            if self.buffer.len() > LONGEST_ROW {
-                return Err(self.too_long());
-            }
-            self.read_more().await?;
         }
     }
 
@@ -365,39 +341,13 @@ impl SplitReader for FileReader {
 }
 
 impl FileReader {
-    /// Takes bytes off the buffer and moves the position behind them.
-    fn advance(&mut self, length: usize, lines: u64) -> Bytes {
-        let bytes = self.buffer.split_to(length);
-        self.digest.update(&bytes);
-        self.at.offset += length as u64;
-        self.at.line += lines;
+    /// Moves the position behind bytes that have left the buffer.
+    fn advance(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+        self.at.offset += bytes.len() as u64;
+        self.at.line = self.buffer.line();
         self.at.blocks = self.digest.blocks;
         self.at.digest = self.digest.value();
-        bytes
-    }
-
-    /// Whether the limit holds does not depend on where blocks end: a long cut is looked at row by row.
-    fn check_length(&self, cut: usize) -> Result<()> {
-        if cut <= LONGEST_ROW {
-            return Ok(());
-        }
-        let mut at = 0;
-        while at < cut {
-            let row = self.rows.cut(&self.buffer[at..cut], 1, true);
-            if row.bytes > LONGEST_ROW {
-                return Err(self.too_long());
-            }
-            at += row.bytes.max(1);
-        }
-        Ok(())
-    }
-
-    fn too_long(&self) -> Error {
-        Error::data(format!(
-            "{}, line {}: a row (or a quote that is never closed) is longer than {LONGEST_ROW} bytes",
-            self.origin, self.at.line
-        ))
-        .with_id("BL-LIM-RECORD-BYTES")
     }
 
     /// Waits for the block that is on its way and asks for the one after it. Cancel-safe: until a block has arrived,
@@ -432,14 +382,7 @@ impl FileReader {
             .with_id("BL-SOURCE-CHANGED"));
         }
         self.read_to += wanted;
-        if self.buffer.is_empty() {
-            self.buffer = block;
-        } else {
-            let mut joined = BytesMut::with_capacity(self.buffer.len() + block.len());
-            joined.extend_from_slice(&self.buffer);
-            joined.extend_from_slice(&block);
-            self.buffer = joined.freeze();
-        }
+        self.buffer.push(block);
         self.read_ahead();
         Ok(())
     }

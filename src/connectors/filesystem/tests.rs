@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
 use super::*;
 use crate::connectors::{Committable, JobIdentity, Polled, Position, SinkTask, SinkWriter, Split, World};
+use crate::options::Options;
 use crate::storage::{Access, FakeStore, Fault, Store};
 use crate::stream::{Changes, Epoch, Generation, InlineBlocking, ManualClock};
 
@@ -18,6 +19,7 @@ fn world(store: &FakeStore) -> World {
         store: Arc::new(store.clone()),
         clock: Arc::new(ManualClock::default()),
         blocking: Arc::new(InlineBlocking),
+        input: Arc::default(),
     }
 }
 

@@ -14,7 +14,7 @@ use arrow::datatypes::SchemaRef;
 use self::decode::{JsonDecoder, Reading};
 use self::encode::JsonWriter;
 use super::columns::{Rules, check_type};
-use super::lines::byte_order_mark;
+use super::lines::{self, byte_order_mark};
 use super::numbers::Excess;
 use super::times::{Shortened, Standard};
 use super::{Cut, Decoder, Format, RowReader, RowWriter};
@@ -188,17 +188,7 @@ impl RowReader for JsonReader {
     }
 
     fn cut(&self, bytes: &[u8], rows: usize, at_end: bool) -> Cut {
-        let mut cut = Cut { bytes: 0, lines: 0 };
-        for (found, end) in memchr::memchr_iter(b'\n', bytes).enumerate() {
-            if found == rows {
-                return cut;
-            }
-            cut = Cut { bytes: end + 1, lines: found as u64 + 1 };
-        }
-        if at_end && cut.bytes < bytes.len() && cut.lines < rows as u64 {
-            cut = Cut { bytes: bytes.len(), lines: cut.lines + 1 };
-        }
-        cut
+        lines::cut(bytes, rows, at_end)
     }
 
     fn decoder(&self, projection: &[usize]) -> Result<Box<dyn Decoder>> {

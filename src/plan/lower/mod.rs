@@ -9,7 +9,7 @@ mod sink;
 mod source;
 
 pub use sink::{LateSink, SinkTarget, is_implicit};
-pub use source::{check_read_once, constant_rows, is_bounded, only_once, source_node};
+pub use source::{check_read_once, constant_rows, is_bounded, is_live, only_once, source_node};
 
 use std::sync::Arc;
 

@@ -154,10 +154,12 @@ pub fn constant_rows(values: &Values) -> Result<RecordBatch> {
 
 /// Whether all sources of a plan end by themselves.
 pub fn is_bounded(plan: &crate::plan::StreamPlan) -> bool {
-    plan.nodes.iter().all(|node| match &node.kind {
-        NodeKind::Source(source) => source.factory.is_bounded(),
-        _ => true,
-    })
+    plan.sources().all(|source| source.factory.is_bounded())
+}
+
+/// Whether rows of a source come as they happen.
+pub fn is_live(plan: &crate::plan::StreamPlan) -> bool {
+    plan.sources().any(|source| source.factory.is_live())
 }
 
 /// A source that several nodes of one plan would read, though its rows can be read only once.
