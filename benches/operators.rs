@@ -2,18 +2,18 @@
 //!
 //! `cargo bench --bench operators` prints rows a second for window aggregation by number of keys (TUMBLE 10 s and
 //! HOP 10 s / 2 s), for the updating GROUP BY with all changes, the time that a barrier takes
-//! at a million keys, and what a file of state costs.
+//! at a million keys, what a file of state costs, and what the machine itself asks for a copy, a hash and a random read.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMillisecondArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use beadline::operators::{
     AggregateCall, AggregateFunction, Context, Flush, GroupAggregateSpec, GroupLocalSpec, Operator, OperatorSpec,
     WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
 };
-use beadline::state::{TableKind, TableSpec, digest, encode, snapshot};
+use beadline::state::{TableKind, TableSpec, digest, encode, key_hashes, snapshot};
 use beadline::stream::{Changes, EventTime, ProcTime, WATERMARK_COLUMN};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -238,6 +238,25 @@ fn encoding(criterion: &mut Criterion) {
     group.bench_function("digest", |bencher| bencher.iter(|| black_box(digest(&file))));
 }
 
+/// What no operator can be faster than: rows copied once, keys hashed once, a slot read once for each row.
+fn machine(criterion: &mut Criterion) {
+    const ROWS: usize = 1 << 20;
+    let input = input(Keys::Uniform(1_000_000));
+    let keys: Vec<ArrayRef> = input.iter().map(|(rows, _)| Arc::clone(rows.batch().column(1))).collect();
+    let mut group = criterion.benchmark_group("the machine");
+    group.throughput(Throughput::Elements(ROWS as u64));
+    let (from, mut to) = (vec![[1_u64; 3]; ROWS], vec![[0_u64; 3]; ROWS]);
+    group.bench_function("copy of 24 bytes a row", |bencher| bencher.iter(|| to.copy_from_slice(black_box(&from))));
+    group.bench_function("hash of a key", |bencher| {
+        bencher.iter(|| keys.iter().for_each(|keys| drop(black_box(key_hashes(std::slice::from_ref(keys))))));
+    });
+    let slots: Vec<u128> = (0..1_000_000).collect();
+    group.bench_function("random read in a million slots of 16 bytes", |bencher| {
+        let values = || keys.iter().flat_map(|keys| keys.as_primitive::<Int64Type>().values());
+        bencher.iter(|| black_box(values().map(|key| slots[*key as usize]).sum::<u128>()));
+    });
+}
+
 fn key_counts() -> [(Keys, &'static str); 5] {
     [
         (Keys::Uniform(1), "1 key"),
@@ -251,6 +270,6 @@ fn key_counts() -> [(Keys, &'static str); 5] {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = window_aggregation, group_aggregation, barrier, encoding
+    targets = machine, window_aggregation, group_aggregation, barrier, encoding
 }
 criterion_main!(benches);

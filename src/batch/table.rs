@@ -44,6 +44,7 @@ impl BatchTable {
         options: BatchOptions,
         tally: Arc<Tally>,
     ) -> Self {
+        tally.expect_table();
         Self { node, schema, world, options, tally }
     }
 
@@ -51,6 +52,9 @@ impl BatchTable {
     async fn partitions(&self) -> Result<Vec<Arc<dyn PartitionStream>>> {
         let mut source = self.node.factory.open(&self.node.projection, self.options.batch_rows, &self.world)?;
         let splits = source.discover().await?;
+        if let Some(bytes) = splits.iter().map(|split| split.bytes).sum() {
+            self.tally.table_holds(bytes);
+        }
         let parallelism = self.options.parallelism.max(1);
         let count = splits.len().clamp(1, parallelism);
         let mut dealt = vec![VecDeque::new(); count];

@@ -2,11 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::stream::Total;
+
 /// Counts that the partitions of a batch share.
 #[derive(Debug, Default)]
 pub struct Tally {
     rows_in: AtomicU64,
     bytes_in: AtomicU64,
+    bytes_total: Total,
     rows_out: AtomicU64,
     skipped: AtomicU64,
 }
@@ -22,6 +25,11 @@ impl Tally {
         self.bytes_in.load(Ordering::Relaxed)
     }
 
+    /// How many there are, if all tables know.
+    pub fn bytes_total(&self) -> Option<u64> {
+        self.bytes_total.get()
+    }
+
     /// Rows of the result.
     pub fn rows_out(&self) -> u64 {
         self.rows_out.load(Ordering::Relaxed)
@@ -30,6 +38,16 @@ impl Tally {
     /// Rows that could not be read and were skipped.
     pub fn skipped(&self) -> u64 {
         self.skipped.load(Ordering::Relaxed)
+    }
+
+    /// A table will be read.
+    pub(super) fn expect_table(&self) {
+        self.bytes_total.expect();
+    }
+
+    /// What a table holds.
+    pub(super) fn table_holds(&self, bytes: u64) {
+        self.bytes_total.add(bytes);
     }
 
     pub(super) fn read(&self, rows: usize, skipped: usize, bytes: usize) {

@@ -287,6 +287,7 @@ async fn a_hopping_window_reads_its_rows_once() {
     let hop = "SELECT COUNT(*) FROM HOP(TABLE Events, DESCRIPTOR(ts), INTERVAL '1' SECOND, INTERVAL '1' MINUTE)";
     assert_eq!(bench.select(hop, options).await.unwrap(), ["480"]);
     assert_eq!((bench.tally.rows_in(), bench.tally.rows_out()), (8, 1));
+    assert_eq!(bench.tally.bytes_total(), Some(bench.tally.bytes_in()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -129,6 +129,8 @@ pub struct Split {
     pub id: SplitId,
     /// Where it begins.
     pub start: Position,
+    /// How many bytes of undecoded rows it holds, if that is known.
+    pub bytes: Option<u64>,
 }
 
 /// What a table reads: which splits there are, and how to open one.

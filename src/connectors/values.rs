@@ -41,7 +41,7 @@ struct Opened {
 #[async_trait]
 impl Source for Opened {
     async fn discover(&mut self) -> Result<Vec<Split>> {
-        Ok(vec![Split { id: SplitId("values".to_owned()), start: Position(0.into()) }])
+        Ok(vec![Split { id: SplitId("values".to_owned()), start: Position(0.into()), bytes: None }])
     }
 
     async fn open(&self, _split: &SplitId, from: &Position) -> Result<Box<dyn SplitReader>> {

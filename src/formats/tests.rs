@@ -378,7 +378,10 @@ fn csv_values_as_flink_reads_them() {
             "14 | x | 2013-01-02T00:00 | 1.0",
         ]
     );
-    let mismatch = |found: usize| format!("row length mismatch: 4 fields expected but there are {found}");
+    let mismatch = |found: usize| {
+        let help = if found > 4 { " (the table has to declare all of them, in their order)" } else { "" };
+        format!("row length mismatch: 4 fields expected but there are {found}{help}")
+    };
     let malformed = "is no TIMESTAMP(3): expected yyyy-MM-dd HH:mm:ss[.fraction]";
     assert_eq!(
         bad(&decoded),

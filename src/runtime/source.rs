@@ -25,7 +25,7 @@ use super::events::Events;
 use super::exchange::Outputs;
 use super::status::TaskStatus;
 use crate::checkpoint::{Event, OperatorPart, TaskId, TaskPart};
-use crate::connectors::{Polled, Position, Source, SplitId, SplitReader};
+use crate::connectors::{Polled, Position, Source, Split, SplitId, SplitReader};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::plan::{Output, Payload, Placed, Preparation, Prepared};
@@ -122,11 +122,14 @@ impl SourceTask {
         let now = self.clock.elapsed();
         let splits: Vec<SplitRun> = match self.restored.take() {
             Some(states) => {
-                self.mention_newcomers(&states).await;
+                self.meet_again(&states).await;
                 states.into_iter().map(|(id, state)| SplitRun::restored(id, state, now)).collect()
             }
             None => {
                 let found = self.source.discover().await?;
+                if let Some(bytes) = found.iter().map(|split| split.bytes).sum() {
+                    self.status.bytes_total(bytes);
+                }
                 found.into_iter().map(|split| SplitRun::new(split.id, split.start, now)).collect()
             }
         };
@@ -146,14 +149,20 @@ impl SourceTask {
 
 impl SourceTask {
     /// Bounded input is what was there when the job began. Whatever came since is not read, which somebody has to say.
-    async fn mention_newcomers(&mut self, known: &BTreeMap<String, SplitState>) {
+    async fn meet_again(&mut self, states: &BTreeMap<String, SplitState>) {
         if !self.is_bounded {
             return;
         }
         // What cannot be found any more is said when it is opened.
         let found = self.source.discover().await.unwrap_or_default();
-        let newcomers: Vec<&str> =
-            found.iter().map(|split| split.id.0.as_str()).filter(|split| !known.contains_key(*split)).collect();
+        let (known, newcomers): (Vec<&Split>, Vec<&Split>) =
+            found.iter().partition(|split| states.contains_key(&split.id.0));
+        if known.len() == states.len()
+            && let Some(bytes) = known.iter().map(|split| split.bytes).sum()
+        {
+            self.status.bytes_total(bytes);
+        }
+        let newcomers: Vec<&str> = newcomers.iter().map(|split| split.id.0.as_str()).collect();
         if let [first, others @ ..] = newcomers.as_slice() {
             let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
             (self.notices)(format!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::stream::{Counter, Counters, Epoch, EventTime};
+use crate::stream::{Counter, Counters, Epoch, EventTime, Total};
 
 /// One task's figures.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct TaskStatus {
 pub struct JobFigures {
     rows_in: AtomicU64,
     bytes_in: AtomicU64,
+    /// Of all source tasks of the present attempt.
+    bytes_total: Total,
     rows_out: AtomicU64,
     rows_late: AtomicU64,
     pairs_partially_late: AtomicU64,
@@ -45,6 +47,7 @@ impl Default for JobFigures {
         Self {
             rows_in: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
+            bytes_total: Total::default(),
             rows_out: AtomicU64::new(0),
             rows_late: AtomicU64::new(0),
             pairs_partially_late: AtomicU64::new(0),
@@ -67,6 +70,8 @@ pub struct Figures {
     pub rows_in: u64,
     /// Bytes of undecoded rows read.
     pub bytes_in: u64,
+    /// How many there are, if all sources know.
+    pub bytes_total: Option<u64>,
     /// Rows written to all sinks but late tables.
     pub rows_out: u64,
     /// Rows refused for their time.
@@ -92,6 +97,7 @@ impl JobFigures {
         Figures {
             rows_in: self.rows_in.load(Ordering::Relaxed),
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            bytes_total: self.bytes_total.get(),
             rows_out: self.rows_out.load(Ordering::Relaxed),
             rows_late: self.rows_late.load(Ordering::Relaxed),
             pairs_partially_late: self.pairs_partially_late.load(Ordering::Relaxed),
@@ -110,6 +116,7 @@ impl JobFigures {
         let rows = [&self.rows_in, &self.bytes_in, &self.rows_out, &self.rows_late];
         let rare = [&self.pairs_partially_late, &self.rows_skipped];
         rows.into_iter().chain(rare).for_each(|figure| figure.store(0, Ordering::Relaxed));
+        self.bytes_total.reset();
         self.watermarks_ms.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -147,6 +154,7 @@ impl TaskStatus {
         let watermark_ms = is_source.then(|| Arc::new(AtomicI64::new(EventTime::NONE.0)));
         if let Some(watermark_ms) = &watermark_ms {
             job.watermarks_ms.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(watermark_ms));
+            job.bytes_total.expect();
         }
         Self { job, watermark_ms, state_bytes: AtomicU64::new(0) }
     }
@@ -176,6 +184,11 @@ impl TaskStatus {
     pub fn rows_in(&self, rows: usize, bytes: usize) {
         self.job.rows_in.fetch_add(rows as u64, Ordering::Relaxed);
         self.job.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How many bytes the source's splits hold, all in all.
+    pub fn bytes_total(&self, bytes: u64) {
+        self.job.bytes_total.add(bytes);
     }
 
     pub fn rows_out(&self, rows: usize) {

@@ -75,7 +75,7 @@ impl BatchJob {
             partially_late: 0,
             skipped: self.tally.skipped(),
             bytes_in: self.tally.bytes_in(),
-            bytes_total: None,
+            bytes_total: self.tally.bytes_total(),
             watermark: None,
             checkpoints: 0,
             pause_max: Duration::ZERO,

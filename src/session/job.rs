@@ -66,7 +66,7 @@ impl StreamingJob {
             partially_late: figures.pairs_partially_late,
             skipped: figures.rows_skipped,
             bytes_in: figures.bytes_in,
-            bytes_total: None,
+            bytes_total: figures.bytes_total,
             watermark: figures.watermark.is_some().then_some(figures.watermark),
             checkpoints: figures.checkpoints,
             pause_max: figures.pause_max,

@@ -9,6 +9,7 @@ mod epoch;
 mod message;
 mod spawn;
 mod time;
+mod total;
 
 pub use changes::{ChangeKind, Changes, ChangesBuilder};
 pub use clock::{Clock, ManualClock, ProcTime, SystemClock};
@@ -17,3 +18,4 @@ pub use epoch::{Barrier, BarrierKind, Epoch, Generation};
 pub use message::Message;
 pub use spawn::{Blocking, InlineBlocking, ThreadBlocking};
 pub use time::{EventTime, WATERMARK_COLUMN};
+pub use total::Total;

@@ -105,7 +105,7 @@ impl SourceFactory for Paced {
 #[async_trait]
 impl Source for Paced {
     async fn discover(&mut self) -> Result<Vec<Split>> {
-        Ok(vec![Split { id: SplitId("all".to_owned()), start: Position(0.into()) }])
+        Ok(vec![Split { id: SplitId("all".to_owned()), start: Position(0.into()), bytes: None }])
     }
 
     async fn open(&self, _: &SplitId, from: &Position) -> Result<Box<dyn SplitReader>> {

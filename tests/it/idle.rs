@@ -58,7 +58,7 @@ impl SourceFactory for Pausing {
 #[async_trait]
 impl Source for Pausing {
     async fn discover(&mut self) -> Result<Vec<Split>> {
-        let split = |split: usize| Split { id: SplitId(split.to_string()), start: Position(0.into()) };
+        let split = |split: usize| Split { id: SplitId(split.to_string()), start: Position(0.into()), bytes: None };
         Ok((0..self.splits.len()).map(split).collect())
     }
 

@@ -1,6 +1,8 @@
 //! The whole engine in a simulated world: a crash at every operation on files, failures that pass, orders of tasks,
 //! and a process that wakes up after another has taken its job over. One answer every time.
 
+use std::path::Path;
+
 use futures::FutureExt;
 
 use beadline::session::Ending;
@@ -165,6 +167,17 @@ fn a_finished_job_that_is_run_again_does_nothing() {
     let again = start.run(&store).expect("it ends well");
     assert_eq!(again.ending, Ending::AlreadyFinished);
     assert_eq!(store.files(), before);
+}
+
+/// Behind a restart too: what was read before counts.
+#[test]
+fn a_job_knows_how_much_there_is_to_read() {
+    let store = small();
+    let start = Start { every_rows: 30, ..Start::default() };
+    start.kill_after(&store, 1);
+    let status = start.run(&store).expect("it ends well").status;
+    let bytes = store.files()[Path::new("/in/flights.csv")].len() as u64;
+    assert_eq!((status.bytes_in, status.bytes_total), (bytes, Some(bytes)));
 }
 
 #[test]

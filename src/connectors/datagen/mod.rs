@@ -385,7 +385,7 @@ impl Source for DataGenSource {
     async fn discover(&mut self) -> Result<Vec<Split>> {
         let started_ms = self.clock.now().0;
         let start = Place { next: 0, seed: self.seed.unwrap_or(started_ms.cast_unsigned()), started_ms };
-        Ok(vec![Split { id: SplitId("datagen".to_owned()), start: start.write()? }])
+        Ok(vec![Split { id: SplitId("datagen".to_owned()), start: start.write()?, bytes: None }])
     }
 
     async fn open(&self, _split: &SplitId, from: &Position) -> Result<Box<dyn SplitReader>> {

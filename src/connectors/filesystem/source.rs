@@ -176,7 +176,7 @@ fn split(store: &dyn Store, file: &FileInfo) -> Result<Split> {
         blocks: 0,
         digest: Digest::new(0).value(),
     };
-    Ok(Split { id: SplitId(name.to_owned()), start: start.write()? })
+    Ok(Split { id: SplitId(name.to_owned()), start: start.write()?, bytes: Some(file.length) })
 }
 
 fn head_digest(store: &dyn Store, path: &Path, length: u64) -> Result<u64> {

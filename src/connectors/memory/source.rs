@@ -133,7 +133,7 @@ impl Source for OpenSource {
             Content::Given(splits) => splits.len(),
             Content::Pushed(_) => 1,
         };
-        Ok((0..splits).map(|split| Split { id: SplitId(split.to_string()), start: position(0) }).collect())
+        Ok((0..splits).map(|split| Split { id: SplitId(split.to_string()), start: position(0), bytes: None }).collect())
     }
 
     async fn open(&self, split: &SplitId, from: &Position) -> Result<Box<dyn SplitReader>> {

@@ -126,7 +126,7 @@ impl Place {
 #[async_trait]
 impl Source for StdinSource {
     async fn discover(&mut self) -> Result<Vec<Split>> {
-        Ok(vec![Split { id: SplitId(ORIGIN.to_owned()), start: Place::START.position() }])
+        Ok(vec![Split { id: SplitId(ORIGIN.to_owned()), start: Place::START.position(), bytes: None }])
     }
 
     async fn open(&self, _split: &SplitId, from: &Position) -> Result<Box<dyn SplitReader>> {

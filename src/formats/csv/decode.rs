@@ -63,7 +63,8 @@ impl CsvDecoder {
         if fields < expected && self.notation.rules.null_on_error {
             return Ok(());
         }
-        Err(format!("row length mismatch: {expected} fields expected but there are {fields}"))
+        let help = if fields > expected { " (the table has to declare all of them, in their order)" } else { "" };
+        Err(format!("row length mismatch: {expected} fields expected but there are {fields}{help}"))
     }
 }
 
