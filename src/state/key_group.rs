@@ -69,17 +69,10 @@ pub fn key_range(task: usize, parallelism: usize, max_parallelism: u32) -> Range
     start(task)..start(task + 1)
 }
 
-/// The most common keys: one integer or timestamp. Nine bytes a key, on the stack.
+/// The most common keys: one integer or timestamp.
 fn hash_plain_integers(column: &ArrayRef) -> Option<Vec<u64>> {
     fn hash<T: ArrowPrimitiveType<Native = i64>>(column: &ArrayRef, scale: impl Fn(i64) -> i64) -> Vec<u64> {
-        let mut key = [PRESENT; 9];
-        let values = column.as_primitive::<T>().values().iter();
-        values
-            .map(|value| {
-                key[1..].copy_from_slice(&scale(*value).to_le_bytes());
-                xxh3_64(&key)
-            })
-            .collect()
+        column.as_primitive::<T>().values().iter().map(|value| hash_integer(scale(*value))).collect()
     }
     match column.data_type() {
         DataType::Int64 => Some(hash::<Int64Type>(column, |value| value)),
@@ -89,6 +82,25 @@ fn hash_plain_integers(column: &ArrayRef) -> Option<Vec<u64>> {
         DataType::Timestamp(TimeUnit::Microsecond, _) => Some(hash::<TimestampMicrosecondType>(column, |value| value)),
         _ => None,
     }
+}
+
+/// XXH3 of the nine canonical bytes of one integer, in registers: to put them together in memory first takes five times
+/// as long. The constants are those of XXH3's default secret for keys of 9 to 16 bytes.
+fn hash_integer(value: i64) -> u64 {
+    const LENGTH: u64 = 9;
+    const LOW_SECRET: u64 = 0x6782737bea4239b9;
+    const HIGH_SECRET: u64 = 0xaf56bc3b0996523a;
+    const AVALANCHE: u64 = 0x1656_6791_9e37_79f9;
+    let value = value as u64;
+    // The first eight bytes begin with PRESENT; the last eight are the value.
+    let low = ((value << 8) | u64::from(PRESENT)) ^ LOW_SECRET;
+    let high = value ^ HIGH_SECRET;
+    let product = u128::from(low) * u128::from(high);
+    let folded = (product as u64) ^ ((product >> 64) as u64);
+    let mut hash = LENGTH.wrapping_add(low.swap_bytes()).wrapping_add(high).wrapping_add(folded);
+    hash ^= hash >> 37;
+    hash = hash.wrapping_mul(AVALANCHE);
+    hash ^ (hash >> 32)
 }
 
 /// The canonical bytes of all rows in one buffer, and where each row begins and ends. Column by column: first the
@@ -414,6 +426,15 @@ mod tests {
             (Arc::new(Field::new("t", DataType::Utf8, true)), Arc::new(StringArray::from(vec!["a"])) as ArrayRef),
         ]);
         assert_eq!(hash(fields), [0x012948e3f29abd8e]);
+    }
+
+    proptest! {
+        #[test]
+        fn an_integer_hashes_in_registers_as_in_memory(value in any::<i64>()) {
+            let mut bytes = vec![PRESENT];
+            bytes.extend(value.to_le_bytes());
+            prop_assert_eq!(hash_integer(value), xxh3_64(&bytes));
+        }
     }
 
     #[test]
