@@ -486,6 +486,7 @@ fn plan_settings(settings: &JobSettings) -> PlanSettings {
 }
 
 /// 128 bits that no other start has: the standard library's hasher is seeded by the operating system.
+#[expect(clippy::disallowed_methods, reason = "the one place that draws: everything random in a job follows from it")]
 fn random_lineage() -> String {
     use std::hash::{BuildHasher, RandomState};
     let bits = || RandomState::new().hash_one(0_u8);
