@@ -166,7 +166,7 @@ pub fn encode(
         .set_key_value_metadata(Some(
             metadata.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect(),
         ));
-    // Numbers become a third shorter, which takes as long as everything else about them.
+    // Numbers become half as long or less, which takes longer than everything else about them.
     for field in schema.fields().iter().filter(|field| field.data_type().is_primitive()) {
         let column = ColumnPath::from(field.name().as_str());
         properties = properties.set_column_compression(column, Compression::UNCOMPRESSED);
