@@ -52,9 +52,7 @@ impl BatchTable {
     async fn partitions(&self) -> Result<Vec<Arc<dyn PartitionStream>>> {
         let mut source = self.node.factory.open(&self.node.projection, self.options.batch_rows, &self.world)?;
         let splits = source.discover().await?;
-        if let Some(bytes) = splits.iter().map(|split| split.bytes).sum() {
-            self.tally.table_holds(bytes);
-        }
+        self.tally.table_holds(splits.iter().map(|split| split.bytes).sum());
         let parallelism = self.options.parallelism.max(1);
         let count = splits.len().clamp(1, parallelism);
         let mut dealt = vec![VecDeque::new(); count];

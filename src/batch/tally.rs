@@ -42,11 +42,11 @@ impl Tally {
 
     /// A table will be read.
     pub(super) fn expect_table(&self) {
-        self.bytes_total.expect();
+        self.bytes_total.expect_part();
     }
 
-    /// What a table holds.
-    pub(super) fn table_holds(&self, bytes: u64) {
+    /// How many bytes a table holds, if that is known.
+    pub(super) fn table_holds(&self, bytes: Option<u64>) {
         self.bytes_total.add(bytes);
     }
 

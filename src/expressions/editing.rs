@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, StringBuilder};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, StringBuilder};
 use arrow::datatypes::{DataType, Int32Type};
 
 use super::function::{Call, Function, Nulls, Style};
-use super::strings::shape;
+use super::strings::{any_null, shape};
 use super::types::is_integer;
 use super::typing::{Argument, Typing, count};
 use crate::error::Result;
@@ -54,7 +54,7 @@ pub const FUNCTIONS: &[Function] = &[
             let (texts, parts) = (a[0].as_string::<i32>(), a[1].as_string::<i32>());
             let places: Int32Array = (0..rows)
                 .map(|row| {
-                    let text = valid(a, row).then(|| texts.value(row))?;
+                    let text = (!any_null(a, row)).then(|| texts.value(row))?;
                     let byte = text.find(parts.value(row));
                     let place = byte.map_or(0, |byte| text[..byte].chars().count() + 1);
                     Some(i32::try_from(place).unwrap_or(i32::MAX))
@@ -151,17 +151,13 @@ fn split_typing(arguments: &[Argument]) -> Result<Typing, String> {
     }
 }
 
-fn valid(arguments: &[ArrayRef], row: usize) -> bool {
-    arguments.iter().all(|array| array.is_valid(row))
-}
-
 /// Texts written row by row; a row for which `of` says no is NULL, and so is one with a NULL.
 fn write(arguments: &[ArrayRef], rows: usize, mut of: impl FnMut(usize, &mut String) -> bool) -> Result<ArrayRef> {
     let mut builder = StringBuilder::with_capacity(rows, 8 * rows);
     let mut text = String::new();
     for row in 0..rows {
         text.clear();
-        let is_there = valid(arguments, row) && of(row, &mut text);
+        let is_there = !any_null(arguments, row) && of(row, &mut text);
         builder.append_option(is_there.then_some(&text));
     }
     Ok(Arc::new(builder.finish()))
@@ -170,7 +166,7 @@ fn write(arguments: &[ArrayRef], rows: usize, mut of: impl FnMut(usize, &mut Str
 fn compare(arguments: &[ArrayRef], rows: usize, of: impl Fn(&str, &str) -> bool) -> Result<ArrayRef> {
     let (texts, parts) = (arguments[0].as_string::<i32>(), arguments[1].as_string::<i32>());
     let found: BooleanArray =
-        (0..rows).map(|row| valid(arguments, row).then(|| of(texts.value(row), parts.value(row)))).collect();
+        (0..rows).map(|row| (!any_null(arguments, row)).then(|| of(texts.value(row), parts.value(row)))).collect();
     Ok(Arc::new(found))
 }
 

@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringBuilder};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, StringBuilder};
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::functions::regex::compile_regex;
 
 use super::function::{Call, Function, Nulls, Style};
+use super::strings::any_null;
 use super::types::{is_integer, type_name};
 use super::typing::{Argument, Typing, count};
 use crate::error::{Error, Result};
@@ -113,7 +114,7 @@ fn each_row<R, E>(
     let patterns = arguments[1].as_string::<i32>();
     let mut known: Option<(&str, Option<R>)> = None;
     for row in 0..rows {
-        if arguments.iter().any(|array| array.is_null(row)) {
+        if any_null(arguments, row) {
             apply(row, None)?;
             continue;
         }

@@ -170,7 +170,8 @@ fn text_and_ints(arguments: &[Argument]) -> Result<Typing, String> {
     shape(arguments, (1, 1), (1, 2), DataType::Utf8)
 }
 
-fn any_null(arguments: &[ArrayRef], row: usize) -> bool {
+/// Whether a row has a NULL among its arguments.
+pub(super) fn any_null(arguments: &[ArrayRef], row: usize) -> bool {
     arguments.iter().any(|array| array.is_null(row))
 }
 

@@ -127,9 +127,7 @@ impl SourceTask {
             }
             None => {
                 let found = self.source.discover().await?;
-                if let Some(bytes) = found.iter().map(|split| split.bytes).sum() {
-                    self.status.bytes_total(bytes);
-                }
+                self.status.bytes_total(found.iter().map(|split| split.bytes).sum());
                 found.into_iter().map(|split| SplitRun::new(split.id, split.start, now)).collect()
             }
         };
@@ -145,9 +143,7 @@ impl SourceTask {
         };
         running.run().await
     }
-}
 
-impl SourceTask {
     /// Bounded input is what was there when the job began. Whatever came since is not read, which somebody has to say.
     async fn meet_again(&mut self, states: &BTreeMap<String, SplitState>) {
         if !self.is_bounded {
@@ -157,11 +153,8 @@ impl SourceTask {
         let found = self.source.discover().await.unwrap_or_default();
         let (known, newcomers): (Vec<&Split>, Vec<&Split>) =
             found.iter().partition(|split| states.contains_key(&split.id.0));
-        if known.len() == states.len()
-            && let Some(bytes) = known.iter().map(|split| split.bytes).sum()
-        {
-            self.status.bytes_total(bytes);
-        }
+        let all_known = (known.len() == states.len()).then_some(&known);
+        self.status.bytes_total(all_known.and_then(|known| known.iter().map(|split| split.bytes).sum()));
         let newcomers: Vec<&str> = newcomers.iter().map(|split| split.id.0.as_str()).collect();
         if let [first, others @ ..] = newcomers.as_slice() {
             let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };

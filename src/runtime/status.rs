@@ -154,7 +154,7 @@ impl TaskStatus {
         let watermark_ms = is_source.then(|| Arc::new(AtomicI64::new(EventTime::NONE.0)));
         if let Some(watermark_ms) = &watermark_ms {
             job.watermarks_ms.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(watermark_ms));
-            job.bytes_total.expect();
+            job.bytes_total.expect_part();
         }
         Self { job, watermark_ms, state_bytes: AtomicU64::new(0) }
     }
@@ -186,8 +186,8 @@ impl TaskStatus {
         self.job.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// How many bytes the source's splits hold, all in all.
-    pub fn bytes_total(&self, bytes: u64) {
+    /// How many bytes the source's splits hold, all in all, if that is known.
+    pub fn bytes_total(&self, bytes: Option<u64>) {
         self.job.bytes_total.add(bytes);
     }
 

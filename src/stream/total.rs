@@ -11,14 +11,16 @@ pub struct Total {
 
 impl Total {
     /// One more part will become known, or never will.
-    pub fn expect(&self) {
+    pub fn expect_part(&self) {
         self.missing.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A part that was expected.
-    pub fn add(&self, part: u64) {
-        self.sum.fetch_add(part, Ordering::Relaxed);
-        self.missing.fetch_sub(1, Ordering::Relaxed);
+    /// A part that was expected; without one it stays unknown, and the sum with it.
+    pub fn add(&self, part: Option<u64>) {
+        if let Some(part) = part {
+            self.sum.fetch_add(part, Ordering::Relaxed);
+            self.missing.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// The sum, once nothing is missing.
@@ -40,14 +42,15 @@ mod tests {
     #[test]
     fn it_is_known_when_its_last_part_is() {
         let total = Total::default();
-        total.expect();
-        total.expect();
-        total.add(3);
+        total.expect_part();
+        total.expect_part();
+        total.add(Some(3));
+        total.add(None);
         assert_eq!(total.get(), None);
-        total.add(4);
+        total.add(Some(4));
         assert_eq!(total.get(), Some(7));
         total.reset();
-        total.expect();
+        total.expect_part();
         assert_eq!(total.get(), None);
     }
 }

@@ -442,37 +442,32 @@ fn through_projections(plan: &LogicalPlan) -> Result<(Vec<(String, Expr)>, &Logi
 
 /// An expression over a projection's columns as one over the projection's input.
 fn substitute(expression: &Expr, projection: &Projection) -> Result<Expr> {
-    use datafusion::common::tree_node::{Transformed, TreeNode};
-    let transformed = expression.clone().transform_up(|inner| {
-        let Expr::Column(column) = &inner else { return Ok(Transformed::no(inner)) };
-        match projection.schema.maybe_index_of_column(column) {
-            Some(index) => Ok(Transformed::yes(projection.expr[index].clone().unalias())),
-            None => Ok(Transformed::no(inner)),
-        }
-    });
-    Ok(transformed.map_err(bug)?.data)
+    let of = |column: &Column| projection.schema.maybe_index_of_column(column);
+    replace_columns(expression, |column| of(column).map(|index| projection.expr[index].clone().unalias()))
 }
 
 /// An expression over named columns as one over what those are computed from.
 fn substitute_by(expression: &Expr, columns: &[(String, Expr)]) -> Result<Expr> {
+    let of = |column: &Column| columns.iter().find(|(name, _)| *name == column.name);
+    replace_columns(expression, |column| of(column).map(|(_, expression)| expression.clone()))
+}
+
+/// The expression with others in place of its columns; those that `of` does not know stay.
+fn replace_columns(expression: &Expr, of: impl Fn(&Column) -> Option<Expr>) -> Result<Expr> {
     use datafusion::common::tree_node::{Transformed, TreeNode};
     let transformed = expression.clone().transform_up(|inner| {
         let Expr::Column(column) = &inner else { return Ok(Transformed::no(inner)) };
-        match columns.iter().find(|(name, _)| *name == column.name) {
-            Some((_, expression)) => Ok(Transformed::yes(expression.clone())),
-            None => Ok(Transformed::no(inner)),
-        }
+        Ok(match of(column) {
+            Some(expression) => Transformed::yes(expression),
+            None => Transformed::no(inner),
+        })
     });
     Ok(transformed.map_err(bug)?.data)
 }
 
 /// Whether a plan is a table's watermark or scan, perhaps below projections.
 fn is_source(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::TableScan(_) => true,
-        LogicalPlan::Projection(projection) => is_scan(&projection.input),
-        other => as_watermark(other).is_some(),
-    }
+    is_scan(plan) || as_watermark(plan).is_some()
 }
 
 fn is_scan(plan: &LogicalPlan) -> bool {
