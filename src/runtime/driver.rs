@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -79,8 +80,8 @@ pub struct Attempt<'a> {
     pub world: &'a World,
     pub notices: &'a Notices,
     pub figures: Arc<JobFigures>,
-    /// Whether output of an older lineage has to go first (the first attempt of a fresh start).
-    pub fresh: bool,
+    /// Whether to begin a new lineage: so asked, and no attempt has come to the end of taking the job over yet.
+    pub fresh: &'a AtomicBool,
 }
 
 impl Attempt<'_> {
@@ -132,7 +133,8 @@ impl Attempt<'_> {
     async fn take_over(&self, directory: &Path) -> Result<Option<Start>> {
         let (store, path, job) = (Arc::clone(&self.world.store), directory.to_owned(), self.config.job.clone());
         let plan = describe(self.plan, self.config.max_parallelism);
-        let (fresh, parallelism, new_lineage) = (self.fresh, self.config.parallelism, self.config.new_lineage.clone());
+        let fresh = self.fresh.load(Ordering::Relaxed);
+        let (parallelism, new_lineage) = (self.config.parallelism, self.config.new_lineage.clone());
         let claim = move || -> Result<TakenOver> {
             let (mut log, wreck) = match fresh {
                 true => JobLog::open_anew(store, &path, &job),
@@ -187,6 +189,8 @@ impl Attempt<'_> {
             let log = Arc::clone(log);
             self.world.blocking.call(move || lock(&log).clear_away(&wreck)).await??;
         }
+        // From here on the job is this start's, and whatever fails goes on from what it has left.
+        self.fresh.store(false, Ordering::Relaxed);
         if !start.resumed {
             self.mention_strangers(&start.base).await?;
         }

@@ -1,6 +1,7 @@
 //! Starts a job, and starts it again when the outside world failed it and the restart strategy allows.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -86,6 +87,7 @@ async fn supervise(
     mut commands: mpsc::Receiver<Command>,
 ) -> Result<JobSummary> {
     let mut restarts = 0;
+    let fresh = AtomicBool::new(config.fresh);
     loop {
         let attempt = Attempt {
             plan: &plan,
@@ -93,7 +95,7 @@ async fn supervise(
             world: &world,
             notices: &notices,
             figures: Arc::clone(&figures),
-            fresh: config.fresh && restarts == 0,
+            fresh: &fresh,
         };
         let error = match attempt.run(&mut commands).await {
             Ok(summary) => return Ok(summary),

@@ -158,6 +158,34 @@ fn what_a_failed_checkpoint_was_to_hold_is_in_the_next() {
     }
 }
 
+/// A start with `--fresh` stays one until it has taken the job over: an attempt that fails before that is followed by
+/// another that forgets the old lineage, and not by one that goes on with it.
+#[test]
+fn a_restart_before_the_claim_does_not_forget_to_begin_anew() {
+    let changes: &[_] = &[("INTERVAL '1' HOUR", "INTERVAL '30' MINUTE")];
+    let changed = Start { changes, ..Start::default() };
+    let expected = undisturbed(&changed).expected;
+    let restarts = vec![
+        ("restart-strategy.type", "fixed-delay".to_owned()),
+        ("restart-strategy.fixed-delay.attempts", "1".to_owned()),
+    ];
+    let fresh = Start { seed: 2, fresh: true, settings: restarts, ..changed };
+    for is_finished in [false, true] {
+        for operation in (0..60).step_by(if full() { 1 } else { 4 }) {
+            let store = small();
+            match is_finished {
+                true => drop(Start::default().finish(&store)),
+                false => drop(Start::default().stop_after(&store, 2)),
+            }
+            store.restart();
+            store.plant(store.operations() + operation, Fault::Fail);
+            let ended = fresh.run(&store).expect("it ends well").ending;
+            assert_eq!(ended, Ending::Finished, "failure at operation {operation}");
+            assert_same(&published(&store), &expected, &format!("a failure at operation {operation}"));
+        }
+    }
+}
+
 #[test]
 fn a_finished_job_that_is_run_again_does_nothing() {
     let store = small();
