@@ -1,4 +1,4 @@
-//! The driver of a job: takes over the log, restores, runs the tasks, and carries out what the coordinator decides.
+//! The driver of a running job: carries out what the coordinator decides.
 //!
 //! ```text
 //!   tasks ── Event ──▶ Coordinator::step ── Action ──▶ driver: inject, write the manifest, commit, collect garbage
@@ -6,10 +6,9 @@
 //!     └──────────────── barrier into the sources ◀────────┘
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -17,28 +16,16 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::build::{BuiltJob, Environment, build, tasks_of};
+use super::build::{BuiltJob, tasks_of};
 use super::channel::RECEIVER_GONE;
-use super::config::{JobConfig, Notices};
-use super::description::{describe, sinks};
-use super::events::Events;
+use super::commits::{Committers, commit};
 use super::source::SourceControl;
-use super::status::JobFigures;
-use crate::checkpoint::{
-    Action, Coordinator, CoordinatorConfig, Event, Recovery, TaskId, base_manifest, current_lineage, former_lineages,
-    recover,
-};
-use crate::connectors::{Committable, Committer, JobIdentity, World};
+use super::start::{Attempt, Start, lock};
+use crate::checkpoint::{Action, Coordinator, CoordinatorConfig, Event, TaskId};
 use crate::error::{Blame, Error, Result};
-use crate::plan::{NodeKind, StreamPlan};
-use crate::state::{Claim, FORMAT_VERSION, JobLog, LogEntry, Manifest, Wreck};
-use crate::stream::{BarrierKind, Counters, Epoch, Generation};
-
-/// Events that may wait for the driver.
-const EVENTS: usize = 1024;
-/// How often a commit that failed for the outside world's sake is tried again before the job restarts.
-const COMMIT_ATTEMPTS: u32 = 5;
-const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(50);
+use crate::plan::NodeKind;
+use crate::state::{JobLog, LogEntry, Manifest};
+use crate::stream::{BarrierKind, Counters, Epoch};
 
 /// What is said of a job with a source that cannot be read again.
 const NOT_RESUMED: &str = "what it reads comes only once, so that nothing goes on from there: --fresh starts over";
@@ -73,222 +60,6 @@ pub struct JobSummary {
     pub counters: BTreeMap<String, BTreeMap<String, Counters>>,
 }
 
-/// One attempt at running a job; the supervisor makes another if the outside world failed this one.
-pub struct Attempt<'a> {
-    pub plan: &'a StreamPlan,
-    pub config: &'a JobConfig,
-    pub world: &'a World,
-    pub notices: &'a Notices,
-    pub figures: Arc<JobFigures>,
-    /// Whether to begin a new lineage: so asked, and no attempt has come to the end of taking the job over yet.
-    pub fresh: &'a AtomicBool,
-}
-
-impl Attempt<'_> {
-    /// Runs to the end.
-    pub async fn run(&self, commands: &mut mpsc::Receiver<Command>) -> Result<JobSummary> {
-        let start = match &self.config.directory {
-            Some(directory) => match self.take_over(directory).await? {
-                Some(start) => start,
-                None => {
-                    return Ok(JobSummary { ending: Ending::AlreadyFinished, counters: BTreeMap::new() });
-                }
-            },
-            None => {
-                let start = self.ephemeral();
-                self.mention_strangers(&start.base).await?;
-                start
-            }
-        };
-        let directory = start.log.as_ref().map(|log| lock(log).directory().to_owned());
-        let identity = JobIdentity {
-            job: self.config.job.clone(),
-            lineage: start.base.lineage.clone(),
-            generation: start.base.generation,
-        };
-        let committers = self.recover_sinks(&identity, &start).await?;
-        crate::failpoint::hit("restore.sink.fenced");
-        let (sender, events) = mpsc::channel(EVENTS);
-        let environment = Environment {
-            plan: self.plan,
-            config: self.config,
-            identity: &identity,
-            directory: directory.clone(),
-            world: self.world,
-            events: Events::new(sender),
-            figures: Arc::clone(&self.figures),
-            notices: self.notices,
-            base: start.resumed.then_some(&start.base),
-        };
-        let built = build(&environment).await?;
-        drop(environment);
-        if start.resumed {
-            (self.notices)(format!("resumed job {} from checkpoint {}", self.config.job, start.base.epoch));
-        }
-        let driver = Driver::new(self, start, directory, built, events, committers);
-        driver.run(commands).await
-    }
-
-    /// Reads the log, decides where to go on from, and claims the job; `None` when it has finished already.
-    async fn take_over(&self, directory: &Path) -> Result<Option<Start>> {
-        let (store, path, job) = (Arc::clone(&self.world.store), directory.to_owned(), self.config.job.clone());
-        let plan = describe(self.plan, self.config.max_parallelism);
-        let fresh = self.fresh.load(Ordering::Relaxed);
-        let (parallelism, new_lineage) = (self.config.parallelism, self.config.new_lineage.clone());
-        let claim = move || -> Result<TakenOver> {
-            let (mut log, wreck) = match fresh {
-                true => JobLog::open_anew(store, &path, &job),
-                false => JobLog::open(store, &path, &job).map(|log| (log, None)),
-            }
-            .map_err(in_checkpoints)?;
-            let (mut resumed, mut changed) = (None, Vec::new());
-            let claimed = log.claim(|entries, generation| {
-                let lineage = match recover(entries, &plan, fresh) {
-                    Recovery::Finished { changed: sinks, .. } => {
-                        changed = sinks;
-                        return Ok(None);
-                    }
-                    Recovery::Refuse(error) => return Err(error),
-                    Recovery::Resume { manifest, changed: sinks } => {
-                        changed = sinks;
-                        let lineage = manifest.lineage.clone();
-                        resumed = Some(*manifest);
-                        lineage
-                    }
-                    // A start that never completed a checkpoint goes on with its lineage: it has published nothing.
-                    Recovery::Fresh => {
-                        resumed = None;
-                        let current = current_lineage(entries).filter(|_| !fresh);
-                        current.map_or_else(|| new_lineage.clone(), str::to_owned)
-                    }
-                };
-                let (job, sinks) = (job.clone(), plan.sinks.clone());
-                Ok(Some(Claim { format: FORMAT_VERSION, job, lineage, generation, parallelism, sinks }))
-            })?;
-            let Some(claim) = claimed else { return Ok(TakenOver { start: None, changed }) };
-            let mut former = former_lineages(&log.entries(), &claim.lineage);
-            let lost = wreck.iter().flat_map(|wreck| &wreck.lineages);
-            former.extend(lost.map(|lineage| Claim { lineage: lineage.clone(), ..claim.clone() }));
-            let is_resumed = resumed.is_some();
-            let pending = resumed.as_ref().map_or_else(Vec::new, |manifest| manifest.pending.clone());
-            let base = base_manifest(&claim, plan.max_parallelism, resumed);
-            let start = Start { base, pending, log: Some(Arc::new(Mutex::new(log))), resumed: is_resumed };
-            Ok(TakenOver { start: Some((start, former, wreck)), changed })
-        };
-        let TakenOver { start, changed } = self.world.blocking.call(claim).await??;
-        for sink in changed {
-            (self.notices)(format!(
-                "the query of {sink} has changed where nothing is remembered: what it has written stays as it is, and \
-                 only rows from here on follow the new query. --fresh starts over"
-            ));
-        }
-        let Some((start, former, wreck)) = start else { return Ok(None) };
-        self.clear(&former).await?;
-        if let (Some(wreck), Some(log)) = (wreck, &start.log) {
-            (self.notices)(format!("began anew in spite of a damaged log: {}", wreck.damage.message()));
-            let log = Arc::clone(log);
-            self.world.blocking.call(move || lock(&log).clear_away(&wreck)).await??;
-        }
-        // From here on the job is this start's, and whatever fails goes on from what it has left.
-        self.fresh.store(false, Ordering::Relaxed);
-        if !start.resumed {
-            self.mention_strangers(&start.base).await?;
-        }
-        Ok(Some(start))
-    }
-
-    /// Removes what lineages that were given up made public in the plan's sinks.
-    async fn clear(&self, former: &[Claim]) -> Result<()> {
-        let mut removed = 0;
-        for claim in former {
-            let identity =
-                JobIdentity { job: claim.job.clone(), lineage: claim.lineage.clone(), generation: claim.generation };
-            for (_, factory) in sinks(self.plan) {
-                let (factory, identity, world) = (Arc::clone(factory), identity.clone(), self.world.clone());
-                removed += self.world.blocking.call(move || factory.remove_published(&identity, &world)).await??;
-            }
-        }
-        if removed > 0 {
-            (self.notices)(format!("removed {removed} published files of earlier runs of job {}", self.config.job));
-        }
-        Ok(())
-    }
-
-    /// Says what stands where the job is about to write for the first time, and is not its own: it is never touched.
-    async fn mention_strangers(&self, base: &Manifest) -> Result<()> {
-        let (job, lineage, generation) = (base.job.clone(), base.lineage.clone(), base.generation);
-        let identity = JobIdentity { job, lineage, generation };
-        let mut mentioned = BTreeSet::new();
-        for (_, factory) in sinks(self.plan) {
-            let (factory, identity, world) = (Arc::clone(factory), identity.clone(), self.world.clone());
-            mentioned.extend(self.world.blocking.call(move || factory.strangers(&identity, &world)).await??);
-        }
-        for strangers in mentioned {
-            (self.notices)(strangers);
-        }
-        Ok(())
-    }
-
-    /// A start of which nothing is kept.
-    fn ephemeral(&self) -> Start {
-        let claim = Claim {
-            format: FORMAT_VERSION,
-            job: self.config.job.clone(),
-            lineage: self.config.new_lineage.clone(),
-            generation: Generation(1),
-            parallelism: self.config.parallelism,
-            sinks: Vec::new(),
-        };
-        let base = base_manifest(&claim, self.config.max_parallelism, None);
-        Start { base, pending: Vec::new(), log: None, resumed: false }
-    }
-
-    /// Opens the committers; each finishes what the restored checkpoint lists as pending.
-    async fn recover_sinks(&self, identity: &JobIdentity, start: &Start) -> Result<Committers> {
-        let pending: Vec<Committable> = start.pending.iter().map(committable).collect::<Result<_>>()?;
-        let mut committers = Committers::new();
-        for (name, factory) in sinks(self.plan) {
-            let mut committer = factory.committer(identity, self.world)?;
-            let own: Vec<Committable> = pending.iter().filter(|staged| staged.sink == name).cloned().collect();
-            committer.recover(&own).await?;
-            committers.insert(name.to_owned(), committer);
-        }
-        if let Some(lost) = pending.iter().find(|staged| !committers.contains_key(&staged.sink)) {
-            return Err(Error::query(format!(
-                "checkpoint {} holds {} rows for sink {}, which this query does not have",
-                start.base.epoch, lost.rows, lost.sink
-            ))
-            .with_help("run the query that wrote the checkpoint once more, or start over with --fresh"));
-        }
-        Ok(committers)
-    }
-}
-
-/// Where an attempt goes on from.
-struct Start {
-    base: Manifest,
-    /// What the restored checkpoint holds prepared and nobody has confirmed as committed. The base has none: by the
-    /// next checkpoint these are committed.
-    pending: Vec<serde_json::Value>,
-    log: Option<Arc<Mutex<JobLog>>>,
-    resumed: bool,
-}
-
-/// What came of reading the log.
-struct TakenOver {
-    /// A start, unless the job has finished, with the lineages and what of the log it has to clear away.
-    start: Option<(Start, Vec<Claim>, Option<Wreck>)>,
-    /// The sinks whose query is another by now.
-    changed: Vec<String>,
-}
-
-type Committers = BTreeMap<String, Box<dyn Committer>>;
-
-fn committable(value: &serde_json::Value) -> Result<Committable> {
-    serde_json::from_value(value.clone())
-        .map_err(|error| Error::world(format!("a prepared commit cannot be read: {error}")).with_id("BL-STATE-CORRUPT"))
-}
-
 /// Answers of background work.
 enum Answer {
     Event(Event),
@@ -296,7 +67,7 @@ enum Answer {
     Nothing(Result<()>),
 }
 
-struct Driver<'a> {
+pub(super) struct Driver<'a> {
     attempt: &'a Attempt<'a>,
     coordinator: Coordinator,
     log: Option<Arc<Mutex<JobLog>>>,
@@ -323,7 +94,7 @@ struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    fn new(
+    pub fn new(
         attempt: &'a Attempt<'a>,
         start: Start,
         directory: Option<PathBuf>,
@@ -383,7 +154,7 @@ impl<'a> Driver<'a> {
 
     /// Runs to the end. After a failure the work with the log is waited for, as the next attempt would find the job
     /// locked by it; unless waiting is just what has failed.
-    async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Result<JobSummary> {
+    pub async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Result<JobSummary> {
         match self.drive(commands).await {
             Ok(stopping) => self.end(stopping).await,
             Err(error) => {
@@ -638,37 +409,4 @@ impl<'a> Driver<'a> {
         };
         Ok(JobSummary { ending, counters })
     }
-}
-
-/// Commits in order; what the outside world refuses for now is tried again a few times.
-async fn commit(committers: &mut Committers, committables: &[serde_json::Value]) -> Result<()> {
-    for value in committables {
-        let staged = committable(value)?;
-        let committer = committers
-            .get_mut(&staged.sink)
-            .ok_or_else(|| Error::bug(format!("nobody commits for sink {}", staged.sink)))?;
-        let mut attempt = 0;
-        while let Err(error) = committer.commit(&staged).await {
-            attempt += 1;
-            if !error.is_retryable() || attempt >= COMMIT_ATTEMPTS {
-                return Err(error.context(format!("commit of epoch {} to {}", staged.epoch, staged.sink)));
-            }
-            tokio::time::sleep(COMMIT_RETRY_DELAY * attempt).await;
-        }
-    }
-    Ok(())
-}
-
-/// Says what a directory is for that cannot be used.
-fn in_checkpoints(error: Error) -> Error {
-    match (error.blame(), error.id()) {
-        (Blame::World { .. }, None) => error
-            .context("checkpoints")
-            .with_help("SET 'execution.checkpointing.dir' to a directory in which files can be made"),
-        _ => error,
-    }
-}
-
-fn lock(log: &Mutex<JobLog>) -> std::sync::MutexGuard<'_, JobLog> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
 }

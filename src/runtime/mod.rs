@@ -3,6 +3,7 @@
 mod build;
 mod chain;
 mod channel;
+mod commits;
 mod config;
 mod description;
 mod driver;
@@ -12,6 +13,7 @@ mod inputs;
 mod sink;
 mod snapshots;
 mod source;
+mod start;
 mod status;
 mod supervisor;
 mod task;

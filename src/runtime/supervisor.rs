@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::config::{JobConfig, Notices, RestartStrategy};
-use super::driver::{Attempt, Command, JobSummary};
+use super::driver::{Command, JobSummary};
+use super::start::Attempt;
 use super::status::{Figures, JobFigures};
 use crate::connectors::World;
 use crate::error::{Error, Result};
