@@ -13,7 +13,7 @@ use super::merge;
 use super::part::{TaskId, TaskPart};
 use crate::error::{Blame, Error, Result};
 use crate::state::Manifest;
-use crate::stream::{Barrier, BarrierKind, Epoch};
+use crate::stream::{Barrier, BarrierKind, Committable, Epoch};
 
 /// What the coordinator is told.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub enum Action {
     /// Put this manifest into the log.
     WriteManifest(Box<Manifest>),
     /// Commit these, in order, then answer `Committed`. Never waited for by a barrier.
-    Commit { epoch: Epoch, committables: Vec<serde_json::Value> },
+    Commit { epoch: Epoch, committables: Vec<Committable> },
     /// This epoch is complete: tell the sources (acknowledge positions) and remove what no retained manifest reaches.
     Completed { epoch: Epoch },
     /// A checkpoint was given up; the job goes on.
@@ -115,7 +115,7 @@ pub struct Coordinator {
     /// Tasks that owe an acknowledgement to a checkpoint given up before the last complete one.
     owed: BTreeMap<Epoch, BTreeSet<TaskId>>,
     /// What sinks prepared for given-up checkpoints.
-    carried: BTreeMap<(Epoch, TaskId), serde_json::Value>,
+    carried: BTreeMap<(Epoch, TaskId), Committable>,
     /// Complete and not committed, in order; the first of them is being committed.
     uncommitted: VecDeque<Uncommitted>,
     ended: BTreeSet<TaskId>,
@@ -162,7 +162,7 @@ struct InFlight {
 #[derive(Debug)]
 struct Uncommitted {
     epoch: Epoch,
-    committables: Vec<serde_json::Value>,
+    committables: Vec<Committable>,
     /// Whether the driver has been told.
     sent: bool,
 }
@@ -344,7 +344,7 @@ impl Coordinator {
     }
 
     /// What becomes public with the checkpoint in flight: what was carried over, then its own.
-    fn committables(&self) -> Vec<serde_json::Value> {
+    fn committables(&self) -> Vec<Committable> {
         let parts = self.in_flight.iter().flat_map(|in_flight| in_flight.parts.values());
         self.carried.values().chain(parts.filter_map(|part| part.committable.as_ref())).cloned().collect()
     }

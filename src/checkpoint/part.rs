@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::state::{FileState, SplitState, TableKind};
-use crate::stream::Counters;
+use crate::state::{SplitState, TableKind};
+use crate::stream::{Committable, Counters, FileState};
 
 /// One task of the plan: its node's name and its number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,8 +26,8 @@ pub struct TaskPart {
     pub splits: BTreeMap<String, SplitState>,
     /// Counted since the job's first start, by operator name: totals of this task, including what it was restored with.
     pub counters: BTreeMap<String, Counters>,
-    /// A sink's prepared commit, as the manifest keeps it.
-    pub committable: Option<serde_json::Value>,
+    /// A sink's prepared commit.
+    pub committable: Option<Committable>,
 }
 
 /// One operator's part.

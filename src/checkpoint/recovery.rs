@@ -168,10 +168,8 @@ fn check_plan(manifest: &Manifest, plan: &PlanDescription) -> Result<()> {
         }
     }
     for pending in &manifest.pending {
-        if let Some(sink) = pending.get("sink").and_then(|sink| sink.as_str())
-            && !plan.sinks.iter().any(|name| name == sink)
-        {
-            return Err(Error::query(format!("sink '{sink}' is gone, and rows of it are not public yet")));
+        if !plan.sinks.contains(&pending.sink) {
+            return Err(Error::query(format!("sink '{}' is gone, and rows of it are not public yet", pending.sink)));
         }
     }
     Ok(())
@@ -232,7 +230,7 @@ fn describe<'a>(node: &str, operators: impl Iterator<Item = &'a str>) -> String 
 mod tests {
     use super::*;
     use crate::state::OperatorState;
-    use crate::stream::Generation;
+    use crate::stream::{Committable, Generation};
     use serde_json::json;
 
     fn claim(generation: u64, lineage: &str, sinks: &[&str]) -> LogEntry {
@@ -258,7 +256,14 @@ mod tests {
         Manifest {
             epoch: Epoch(epoch),
             nodes: BTreeMap::from([("count".to_owned(), node)]),
-            pending: vec![json!({"sink": "hours"})],
+            pending: vec![Committable {
+                sink: "hours".to_owned(),
+                task: 0,
+                epoch: Epoch(epoch),
+                rows: 1,
+                files: Vec::new(),
+                payload: json!(null),
+            }],
             ..base_manifest(&claim, 128, None)
         }
     }

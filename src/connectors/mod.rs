@@ -30,6 +30,7 @@ use crate::error::Result;
 pub use crate::formats::Decoder;
 use crate::options::{OptionSpec, Options};
 use crate::storage::Store;
+pub use crate::stream::Committable;
 use crate::stream::{Blocking, Changes, Clock, Epoch, EventTime, Generation};
 
 /// All connectors there are.
@@ -241,21 +242,6 @@ pub struct SinkTask {
     pub parallelism: usize,
     /// The columns that will be written: those of the table.
     pub schema: SchemaRef,
-}
-
-/// What a sink put into the checkpoint so that a commit can be made, or made again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Committable {
-    /// The sink's name within the plan.
-    pub sink: String,
-    /// The sink task that wrote it.
-    pub task: usize,
-    /// The epoch that its rows belong to.
-    pub epoch: Epoch,
-    /// Rows that become public.
-    pub rows: u64,
-    /// What the committer needs, in the connector's own words.
-    pub payload: serde_json::Value,
 }
 
 /// Writes the rows of one sink task.

@@ -13,21 +13,14 @@ const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// The committer of each sink by its name.
 pub type Committers = BTreeMap<String, Box<dyn Committer>>;
 
-/// What a manifest holds, as the connector wrote it.
-pub fn committable(value: &serde_json::Value) -> Result<Committable> {
-    serde_json::from_value(value.clone())
-        .map_err(|error| Error::world(format!("a prepared commit cannot be read: {error}")).with_id("BL-STATE-CORRUPT"))
-}
-
 /// Commits in order; what the outside world refuses for now is tried again a few times.
-pub async fn commit(committers: &mut Committers, committables: &[serde_json::Value]) -> Result<()> {
-    for value in committables {
-        let staged = committable(value)?;
+pub async fn commit(committers: &mut Committers, committables: &[Committable]) -> Result<()> {
+    for staged in committables {
         let committer = committers
             .get_mut(&staged.sink)
             .ok_or_else(|| Error::bug(format!("nobody commits for sink {}", staged.sink)))?;
         let mut attempt = 0;
-        while let Err(error) = committer.commit(&staged).await {
+        while let Err(error) = committer.commit(staged).await {
             attempt += 1;
             if !error.is_retryable() || attempt >= COMMIT_ATTEMPTS {
                 return Err(error.context(format!("commit of epoch {} to {}", staged.epoch, staged.sink)));

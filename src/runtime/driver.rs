@@ -25,7 +25,7 @@ use crate::checkpoint::{Action, Coordinator, CoordinatorConfig, Event, TaskId};
 use crate::error::{Blame, Error, Result};
 use crate::plan::NodeKind;
 use crate::state::{JobLog, LogEntry, Manifest};
-use crate::stream::{BarrierKind, Counters, Epoch};
+use crate::stream::{BarrierKind, Committable, Counters, Epoch};
 
 /// What is said of a job with a source that cannot be read again.
 const NOT_RESUMED: &str = "what it reads comes only once, so that nothing goes on from there: --fresh starts over";
@@ -80,7 +80,7 @@ pub(super) struct Driver<'a> {
     committing: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// `None` while a commit runs.
     committers: Option<Committers>,
-    commits: VecDeque<(Epoch, Vec<serde_json::Value>)>,
+    commits: VecDeque<(Epoch, Vec<Committable>)>,
     /// The newest counters of each task.
     counters: BTreeMap<TaskId, BTreeMap<String, Counters>>,
     last_completed: Epoch,

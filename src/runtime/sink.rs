@@ -8,7 +8,7 @@ use super::inputs::{InputEvent, Inputs};
 use super::status::TaskStatus;
 use crate::checkpoint::{Event, OperatorPart, TaskId, TaskPart};
 use crate::connectors::SinkWriter;
-use crate::error::{Blame, Error, Result};
+use crate::error::{Blame, Result};
 use crate::failpoint;
 use crate::plan::SinkNode;
 use crate::stream::{Barrier, Changes, Counter, Counters};
@@ -77,10 +77,6 @@ impl SinkTask {
         let epoch = barrier.epoch;
         let committable = self.writer.prepare(epoch).await?;
         failpoint::hit("sink.prepared");
-        let committable = committable
-            .map(serde_json::to_value)
-            .transpose()
-            .map_err(|error| Error::bug(format!("a committable cannot be written down: {error}")))?;
         let part = TaskPart {
             operators: vec![self.operator.clone()],
             watermark: Some(self.inputs.watermark().0),

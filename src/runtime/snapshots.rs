@@ -12,8 +12,8 @@ use crate::checkpoint::{Event, OperatorPart, TablePart, TaskId, TaskPart};
 use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::state::{FileName, FileState, OperatorSnapshot, SnapshotWriter, TableSpec, schema_text, write_table};
-use crate::stream::{Barrier, Counters, Epoch, Generation};
+use crate::state::{FileName, OperatorSnapshot, SnapshotWriter, TableSpec, schema_text, write_table};
+use crate::stream::{Barrier, Counters, Epoch, FileState, Generation};
 
 /// Where state files go.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 use super::build::{Environment, build};
-use super::commits::{Committers, committable};
+use super::commits::Committers;
 use super::config::{JobConfig, Notices};
 use super::description::{describe, sinks};
 use super::driver::{Command, Driver, Ending, JobSummary};
@@ -197,7 +197,7 @@ impl Attempt<'_> {
 
     /// Opens the committers; each finishes what the restored checkpoint lists as pending.
     async fn recover_sinks(&self, identity: &JobIdentity, start: &Start) -> Result<Committers> {
-        let pending: Vec<Committable> = start.pending.iter().map(committable).collect::<Result<_>>()?;
+        let pending = &start.pending;
         let mut committers = Committers::new();
         for (name, factory) in sinks(self.plan) {
             let mut committer = factory.committer(identity, self.world)?;
@@ -221,7 +221,7 @@ pub(super) struct Start {
     pub base: Manifest,
     /// What the restored checkpoint holds prepared and nobody has confirmed as committed. The base has none: by the
     /// next checkpoint these are committed.
-    pub pending: Vec<serde_json::Value>,
+    pub pending: Vec<Committable>,
     pub log: Option<Arc<Mutex<JobLog>>>,
     pub resumed: bool,
 }

@@ -28,13 +28,13 @@ use parquet::schema::types::ColumnPath;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    FORMAT_VERSION, FileState, HASH_ID, SnapshotReader, SnapshotWriter, TableKind, TableSpec, TableState, check_schema,
-    digest, key_groups,
+    FORMAT_VERSION, HASH_ID, SnapshotReader, SnapshotWriter, TableKind, TableSpec, TableState, check_schema, digest,
+    key_groups,
 };
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::storage::{Access, Store};
-use crate::stream::{Epoch, Generation};
+use crate::stream::{Epoch, FileState, Generation};
 
 /// Rows of a batch that is read back.
 const BATCH_ROWS: usize = 8_192;

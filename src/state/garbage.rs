@@ -106,7 +106,8 @@ impl JobLog {
             }
             left -= 1;
             let operators = manifest.nodes.values().flat_map(|node| &node.operators);
-            let files = operators.flat_map(|operator| &operator.tables).flat_map(|table| &table.files);
+            let of_tables = operators.flat_map(|operator| &operator.tables).flat_map(|table| &table.files);
+            let files = of_tables.chain(manifest.pending.iter().flat_map(|prepared| &prepared.files));
             in_use.extend(files.map(|file| self.directory.join(&file.path)));
         }
         doomed.reverse();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::TableKind;
-use crate::stream::{Counters, Epoch, Generation};
+use crate::stream::{Committable, Counters, Epoch, FileState, Generation};
 
 /// The format of log entries; a newer one is refused (`BL-STATE-VERSION`).
 pub const FORMAT_VERSION: u32 = 1;
@@ -56,7 +56,7 @@ pub struct Manifest {
     /// By node name: state, counters and time of each node of the plan.
     pub nodes: BTreeMap<String, NodeState>,
     /// Prepared by this epoch or an earlier one, not known to be committed, in order of epochs.
-    pub pending: Vec<crate::state::PendingCommit>,
+    pub pending: Vec<Committable>,
     /// Digest of this text with this field empty.
     pub digest: String,
 }
@@ -118,17 +118,6 @@ pub struct TableState {
     /// Rows below this time (first column) are gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retired_before: Option<i64>,
+    /// Parquet files, own or inherited.
     pub files: Vec<FileState>,
-}
-
-/// A Parquet file, own or inherited.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileState {
-    /// Relative to the job's directory.
-    pub path: String,
-    pub epoch: Epoch,
-    pub rows: u64,
-    pub length: u64,
-    /// SHA-256 of the bytes, hexadecimal.
-    pub digest: String,
 }

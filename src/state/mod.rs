@@ -26,9 +26,7 @@ pub use key_group::{HASH_ID, MAX_PARALLELISM_LIMIT, group_of, key_groups, key_ha
 pub use key_index::{KeyIndex, batch_of};
 pub use keyed_table::KeyedTable;
 pub use log::JobLog;
-pub use manifest::{
-    Claim, FORMAT_VERSION, FileState, LogEntry, Manifest, NodeState, OperatorState, SplitState, TableState,
-};
+pub use manifest::{Claim, FORMAT_VERSION, LogEntry, Manifest, NodeState, OperatorState, SplitState, TableState};
 pub use pane_table::PaneTable;
 pub use salvage::Wreck;
 pub use schema::{check_schema, schema_text};
@@ -140,7 +138,3 @@ pub fn snapshot(tables: Vec<&mut dyn StateTable>, full: bool) -> Result<Operator
         })
         .collect()
 }
-
-/// A commit that a sink has prepared and that is not known to be done. The shape is the connectors' committable; this
-/// layer only keeps it.
-pub type PendingCommit = serde_json::Value;

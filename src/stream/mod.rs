@@ -1,9 +1,10 @@
-//! The vocabulary of a running query: changes, messages, epochs, event time and the clock.
+//! The vocabulary of a running query: changes, messages, epochs, committables, event time and the clock.
 //!
 //! This folder imports nothing of ours but `error`, so that every other layer can speak it.
 
 mod changes;
 mod clock;
+mod committable;
 mod counters;
 mod epoch;
 mod message;
@@ -13,6 +14,7 @@ mod total;
 
 pub use changes::{ChangeKind, Changes, ChangesBuilder};
 pub use clock::{Clock, ManualClock, ProcTime, SystemClock};
+pub use committable::{Committable, FileState};
 pub use counters::{Counter, Counters};
 pub use epoch::{Barrier, BarrierKind, Epoch, Generation};
 pub use message::Message;

@@ -56,8 +56,10 @@ fn short(actions: &[Action]) -> Vec<String> {
         .iter()
         .map(|action| match action {
             Action::Inject(barrier) => format!("inject {} {:?}", barrier.epoch, barrier.kind),
-            Action::WriteManifest(manifest) => format!("write {} pending {:?}", manifest.epoch, manifest.pending),
-            Action::Commit { epoch, committables } => format!("commit {epoch} {committables:?}"),
+            Action::WriteManifest(manifest) => {
+                format!("write {} pending {:?}", manifest.epoch, texts(&manifest.pending))
+            }
+            Action::Commit { epoch, committables } => format!("commit {epoch} {:?}", texts(committables)),
             Action::Completed { epoch } => format!("completed {epoch}"),
             Action::Aborted { epoch, .. } => format!("aborted {epoch}"),
             Action::WriteConfirm { epoch } => format!("confirm {epoch}"),
@@ -102,7 +104,7 @@ impl Script {
 }
 
 fn ack(epoch: u64, task: TaskId, committable: Option<&str>) -> Event {
-    let part = TaskPart { committable: committable.map(|text| json!(text)), ..TaskPart::default() };
+    let part = TaskPart { committable: committable.map(prepared), ..TaskPart::default() };
     Event::Acknowledged { epoch: Epoch(epoch), task, part: Box::new(part) }
 }
 
@@ -158,15 +160,15 @@ fn acknowledgements_are_answered() {
 fn commits_follow_the_manifest_in_order_and_hold_up_only_the_trigger() {
     let mut script = Script::new(config());
     script.at(10, &["inject 1"]);
-    script.acknowledge_all(1, Some("a"), &[r#"write 1 pending [String("a")]"#]);
-    script.step(written(1), &[r#"commit 1 [String("a")]"#, "completed 1"]);
+    script.acknowledge_all(1, Some("a"), &[r#"write 1 pending ["a"]"#]);
+    script.step(written(1), &[r#"commit 1 ["a"]"#, "completed 1"]);
     script.at(20, &["inject 2"]);
-    script.acknowledge_all(2, Some("b"), &[r#"write 2 pending [String("a"), String("b")]"#]);
+    script.acknowledge_all(2, Some("b"), &[r#"write 2 pending ["a", "b"]"#]);
     script.step(written(2), &["completed 2"]);
     script.at(30, &[]);
     script.at(40, &[]);
     assert_eq!(script.coordinator.next_wakeup(), None, "two epochs are not committed");
-    script.step(committed(1), &[r#"commit 2 [String("b")]"#, "inject 3"]);
+    script.step(committed(1), &[r#"commit 2 ["b"]"#, "inject 3"]);
     script.step(committed(2), &[]);
     script.acknowledge_all(3, None, &["write 3 pending []"]);
 }
@@ -182,10 +184,10 @@ fn rows_prepared_for_a_given_up_checkpoint_are_committed_with_the_next() {
     script.at(80, &["aborted 2"]);
     script.at(82, &["inject 3"]);
     script.step(ack(2, task("sink", 0), Some("b")), &[]);
-    script.acknowledge_all(3, Some("c"), &[r#"write 3 pending [String("a"), String("b"), String("c")]"#]);
+    script.acknowledge_all(3, Some("c"), &[r#"write 3 pending ["a", "b", "c"]"#]);
     script.step(Event::ManifestFailed { epoch: Epoch(3), error }, &["aborted 3"]);
     script.at(92, &["inject 4"]);
-    let all = r#"[String("a"), String("b"), String("c"), String("d")]"#;
+    let all = r#"["a", "b", "c", "d"]"#;
     script.acknowledge_all(4, Some("d"), &[&format!("write 4 pending {all}")]);
     script.step(written(4), &[&format!("commit 4 {all}"), "completed 4"]);
     script.step(ack(2, task("sink", 0), Some("b")), &[]);
@@ -321,7 +323,7 @@ fn requests_are_served_at_once_and_together() {
 #[test]
 fn a_restart_goes_on_after_its_manifest() {
     let base =
-        Manifest { epoch: Epoch(41), pending: vec![json!("done by recovery")], digest: "d".to_owned(), ..base() };
+        Manifest { epoch: Epoch(41), pending: vec![prepared("done by recovery")], digest: "d".to_owned(), ..base() };
     let mut script = Script::new(CoordinatorConfig { base, ..config() });
     script.now = seconds(10);
     let actions = script.coordinator.step(script.now, Event::Tick);
@@ -502,7 +504,7 @@ impl Driver {
     }
 
     fn acknowledgement(&self, epoch: Epoch, task: TaskId) -> Event {
-        let committable = committable(epoch, &task).map(|text| json!(text));
+        let committable = committable(epoch, &task).map(|text| prepared(&text));
         Event::Acknowledged { epoch, task, part: Box::new(TaskPart { committable, ..TaskPart::default() }) }
     }
 
@@ -558,8 +560,13 @@ fn committable(epoch: Epoch, task: &TaskId) -> Option<String> {
     has_rows.then(|| format!("rows of {epoch} from {}", task.task))
 }
 
-fn texts(committables: &[serde_json::Value]) -> Vec<String> {
-    committables.iter().map(|value| value.as_str().unwrap().to_owned()).collect()
+fn prepared(text: &str) -> Committable {
+    let (sink, payload) = ("sink".to_owned(), json!(text));
+    Committable { sink, task: 0, epoch: Epoch::ZERO, rows: 1, files: Vec::new(), payload }
+}
+
+fn texts(committables: &[Committable]) -> Vec<String> {
+    committables.iter().map(|committable| committable.payload.as_str().unwrap().to_owned()).collect()
 }
 
 proptest! {

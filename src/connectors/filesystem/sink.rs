@@ -206,7 +206,7 @@ impl SinkWriter for FileWriter {
         let payload =
             serde_json::to_value(Staged { files }).map_err(|error| Error::bug(format!("no JSON: {error}")))?;
         failpoint::hit("file.prepare.done");
-        Ok(Some(Committable { sink: self.sink.clone(), task: self.task, epoch, rows, payload }))
+        Ok(Some(Committable { sink: self.sink.clone(), task: self.task, epoch, rows, files: Vec::new(), payload }))
     }
 
     async fn flush(&mut self) -> Result<()> {

@@ -162,7 +162,8 @@ impl SinkWriter for MemoryWriter {
         let name = format!("{}/{epoch}", self.prefix);
         self.sink.held().staged.insert(name.clone(), rows);
         let payload = serde_json::Value::String(name);
-        Ok(Some(Committable { sink: self.name.clone(), task: self.task, epoch, rows: count, payload }))
+        let (sink, files) = (self.name.clone(), Vec::new());
+        Ok(Some(Committable { sink, task: self.task, epoch, rows: count, files, payload }))
     }
 
     async fn flush(&mut self) -> Result<()> {

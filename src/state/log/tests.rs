@@ -1,12 +1,13 @@
 //! The log with rivals, lost replies, crashes at every operation, damage at every byte.
 
 use super::super::{
-    Collected, FileName, FileState, NodeState, OperatorState, SnapshotWriter, TableKind, TableSpec, TableState,
-    read_table, schema_text, write_table,
+    Collected, FileName, NodeState, OperatorState, SnapshotWriter, TableKind, TableSpec, TableState, read_table,
+    schema_text, write_table,
 };
 use super::*;
 use crate::error::Blame;
 use crate::storage::{Access, FakeStore, Fault, LocalStore};
+use crate::stream::{Committable, FileState};
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
@@ -62,9 +63,13 @@ fn manifest(epoch: u64, generation: Generation, files: Vec<FileState>) -> Manife
         max_parallelism: 128,
         parallelism: 2,
         nodes: BTreeMap::from([("group".to_owned(), node)]),
-        pending: vec![serde_json::json!({"sink": "hours", "rows": 3})],
+        pending: vec![committable(epoch, Vec::new())],
         digest: String::new(),
     }
+}
+
+fn committable(epoch: u64, files: Vec<FileState>) -> Committable {
+    Committable { sink: "hours".to_owned(), task: 0, epoch: Epoch(epoch), rows: 3, files, payload: "rows".into() }
 }
 
 fn checkpoint(log: &mut JobLog, epoch: u64, generation: Generation) -> Result<String> {
@@ -388,6 +393,21 @@ fn a_checkpoint_under_way_is_left_alone() {
     full_checkpoint(&store, &mut log, 3, &[]).unwrap();
     assert_eq!(log.collect_garbage(1).unwrap(), Collected { checkpoints: 1, files: 2 });
     assert!(store.files().contains_key(&under_way[1]) && store.files().contains_key(&foreign));
+}
+
+#[test]
+fn files_of_prepared_commits_stay_as_long_as_their_checkpoint() {
+    let store = FakeStore::new();
+    let mut log = open(&store).unwrap();
+    let generation = claim(&mut log).unwrap();
+    let path = format!("data/1-{generation}/rows.parquet");
+    store.create(&log.directory().join(&path), Access::Owner).unwrap().finish().unwrap();
+    let file = FileState { path, epoch: Epoch(1), rows: 3, length: 0, digest: String::new() };
+    let prepared = Manifest { pending: vec![committable(1, vec![file])], ..manifest(1, generation, Vec::new()) };
+    log.append(LogEntry::Checkpoint(Box::new(prepared))).unwrap();
+    assert_eq!(log.collect_garbage(1).unwrap(), Collected::default());
+    checkpoint(&mut log, 2, generation).unwrap();
+    assert_eq!(log.collect_garbage(1).unwrap(), Collected { checkpoints: 1, files: 1 });
 }
 
 /// A stopped job with two checkpoints.

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::checkpoint::{OperatorPart, TablePart};
-use crate::state::{FileState, NodeState, OperatorState, SplitState, TableKind, TableState};
-use crate::stream::{Counter, Counters};
+use crate::state::{NodeState, OperatorState, SplitState, TableKind, TableState};
+use crate::stream::{Counter, Counters, FileState};
 
 fn file(name: &str, epoch: u64) -> FileState {
     FileState { path: name.to_owned(), epoch: Epoch(epoch), rows: 1, length: 1, digest: String::new() }

@@ -1,0 +1,39 @@
+//! What a sink stages at a barrier, and the files that a checkpoint names: the words that sinks, checkpoints and the
+//! log share.
+
+use serde::{Deserialize, Serialize};
+
+use super::Epoch;
+
+/// What a sink put into the checkpoint so that a commit can be made, or made again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Committable {
+    /// The sink's name within the plan.
+    pub sink: String,
+    /// The sink task that wrote it.
+    pub task: usize,
+    /// The epoch that its rows belong to.
+    pub epoch: Epoch,
+    /// Rows that become public.
+    pub rows: u64,
+    /// Files in the job's directory that hold the rows until they are public: they are kept as long as a checkpoint
+    /// names them here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileState>,
+    /// What the committer needs, in the connector's own words.
+    pub payload: serde_json::Value,
+}
+
+/// A file in the job's directory that a checkpoint needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileState {
+    /// Relative to the job's directory.
+    pub path: String,
+    /// The epoch that it was written for.
+    pub epoch: Epoch,
+    pub rows: u64,
+    /// Bytes.
+    pub length: u64,
+    /// SHA-256 of the bytes, hexadecimal.
+    pub digest: String,
+}
