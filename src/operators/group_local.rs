@@ -15,7 +15,7 @@ use super::combining::Combining;
 use super::window_local::{choose, local_texts};
 use super::{AggregateCall, AggregateFunction, Aggregates, Context, Flush, Operator, OperatorSpec};
 use crate::error::{Error, Result};
-use crate::state::{GroupTable, StateTable, batch_of};
+use crate::state::{SlotTable, StateTable, batch_of};
 use crate::stream::{Changes, EventTime};
 
 /// The column of a partial that says how many more rows came than went; only where rows can be taken back.
@@ -73,7 +73,7 @@ impl OperatorSpec for GroupLocalSpec {
         let mut types: Vec<DataType> =
             self.keys.iter().map(|index| self.input.field(*index).data_type().clone()).collect();
         types.extend(extremes.iter().map(|(_, call)| call.input_type.clone()));
-        let table = GroupTable::new(&types, Aggregates::new(&summed)?)?;
+        let table = SlotTable::new(&types, Aggregates::new(&summed)?)?;
         Ok(Box::new(GroupLocal {
             keys: self.keys.len(),
             retract: self.retract,
@@ -152,7 +152,7 @@ struct GroupLocal {
     summed: Vec<AggregateCall>,
     /// MIN and MAX of rows that can be taken back.
     extremes: Vec<AggregateCall>,
-    table: GroupTable<Aggregates>,
+    table: SlotTable<Aggregates>,
     out: Batches,
     /// Rows in the table.
     held: usize,

@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 
 use super::{AggregateCall, Aggregates, WindowKind};
 use crate::error::Result;
-use crate::state::{GroupTable, SlotColumns, batch_bytes, batch_of};
+use crate::state::{SlotColumns, SlotTable, batch_bytes, batch_of};
 
 /// Columns of a slice's batch before its keys.
 const LEADING: usize = 2;
@@ -34,7 +34,7 @@ enum Content {
 }
 
 struct Merged {
-    table: GroupTable<Aggregates>,
+    table: SlotTable<Aggregates>,
     /// How many rows were merged into each slot and not taken away.
     parts: Vec<u32>,
 }
@@ -43,7 +43,7 @@ impl RunningWindow {
     pub(super) fn new(window: WindowKind, types: &[DataType], calls: &[AggregateCall]) -> Result<Self> {
         let states = Aggregates::new(calls)?;
         let content = match states.invertible() {
-            true => Content::Merged(Merged { table: GroupTable::new(types, states)?, parts: Vec::new() }),
+            true => Content::Merged(Merged { table: SlotTable::new(types, states)?, parts: Vec::new() }),
             false => Content::Blocks { calls: calls.to_vec(), levels: Vec::new() },
         };
         Ok(Self { window, types: types.to_vec(), panes: BTreeMap::new(), content })
@@ -112,7 +112,7 @@ impl RunningWindow {
                 Ok((table.index.gather(&slots)?, table.columns.evaluate(Some(&slots))?, slots.len()))
             }
             Content::Blocks { calls, levels } => {
-                let mut table = GroupTable::new(&self.types, Aggregates::new(calls)?)?;
+                let mut table = SlotTable::new(&self.types, Aggregates::new(calls)?)?;
                 let mut at = first;
                 while at <= last {
                     // The largest block that starts here and ends within the window.
@@ -165,7 +165,7 @@ fn block(
     let mut batches = block(panes, levels, types, calls, level - 1, 2 * number)?;
     batches.extend(block(panes, levels, types, calls, level - 1, 2 * number + 1)?);
     if batches.len() > 1 {
-        let mut table = GroupTable::new(types, Aggregates::new(calls)?)?;
+        let mut table = SlotTable::new(types, Aggregates::new(calls)?)?;
         for batch in &batches {
             table.merge(batch, 0, types.len())?;
         }

@@ -15,7 +15,7 @@ use super::combining::Combining;
 use super::window_assign::{OPEN_FROM_COLUMN, PANE_COLUMN};
 use super::{AggregateCall, Aggregates, Context, Flush, Operator, OperatorSpec, WindowKind};
 use crate::error::{Error, Result};
-use crate::state::{GroupTable, Slice, StateTable, batch_of, cut_slices};
+use crate::state::{Slice, SlotTable, StateTable, batch_of, cut_slices};
 use crate::stream::{Changes, EventTime};
 
 /// Groups held at most, over all slices.
@@ -123,7 +123,7 @@ pub(super) fn choose(keys: &[usize], calls: &[AggregateCall], further: &[usize])
     (chosen, calls)
 }
 
-type Table = GroupTable<Aggregates>;
+type Table = SlotTable<Aggregates>;
 
 #[derive(Debug)]
 struct WindowLocal {
@@ -189,7 +189,7 @@ impl WindowLocal {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => entry.insert(match self.spare.pop() {
                 Some(table) => table,
-                None => GroupTable::new(&self.types, Aggregates::new(&self.calls)?)?,
+                None => SlotTable::new(&self.types, Aggregates::new(&self.calls)?)?,
             }),
         };
         let before = table.len();

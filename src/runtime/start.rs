@@ -19,7 +19,7 @@ use crate::checkpoint::{Recovery, base_manifest, current_lineage, former_lineage
 use crate::connectors::{Committable, JobIdentity, World};
 use crate::error::{Blame, Error, Result};
 use crate::plan::StreamPlan;
-use crate::state::{Claim, FORMAT_VERSION, JobLog, Manifest, Wreck};
+use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest};
 use crate::stream::Generation;
 
 /// Events that may wait for the driver.
@@ -88,7 +88,7 @@ impl Attempt<'_> {
         let fresh = self.fresh.load(Ordering::Relaxed);
         let (parallelism, new_lineage) = (self.config.parallelism, self.config.new_lineage.clone());
         let claim = move || -> Result<TakenOver> {
-            let (mut log, wreck) = match fresh {
+            let (mut log, damaged) = match fresh {
                 true => JobLog::open_anew(store, &path, &job),
                 false => JobLog::open(store, &path, &job).map(|log| (log, None)),
             }
@@ -119,13 +119,13 @@ impl Attempt<'_> {
             })?;
             let Some(claim) = claimed else { return Ok(TakenOver { start: None, changed }) };
             let mut former = former_lineages(&log.entries(), &claim.lineage);
-            let lost = wreck.iter().flat_map(|wreck| &wreck.lineages);
+            let lost = damaged.iter().flat_map(|damaged| &damaged.lineages);
             former.extend(lost.map(|lineage| Claim { lineage: lineage.clone(), ..claim.clone() }));
             let is_resumed = resumed.is_some();
             let pending = resumed.as_ref().map_or_else(Vec::new, |manifest| manifest.pending.clone());
             let base = base_manifest(&claim, plan.max_parallelism, resumed);
             let start = Start { base, pending, log: Some(Arc::new(Mutex::new(log))), resumed: is_resumed };
-            Ok(TakenOver { start: Some((start, former, wreck)), changed })
+            Ok(TakenOver { start: Some((start, former, damaged)), changed })
         };
         let TakenOver { start, changed } = self.world.blocking.call(claim).await??;
         for sink in changed {
@@ -134,12 +134,12 @@ impl Attempt<'_> {
                  only rows from here on follow the new query. --fresh starts over"
             ));
         }
-        let Some((start, former, wreck)) = start else { return Ok(None) };
+        let Some((start, former, damaged)) = start else { return Ok(None) };
         self.clear(&former).await?;
-        if let (Some(wreck), Some(log)) = (wreck, &start.log) {
-            (self.notices)(format!("began anew in spite of a damaged log: {}", wreck.damage.message()));
+        if let (Some(damaged), Some(log)) = (damaged, &start.log) {
+            (self.notices)(format!("began anew in spite of a damaged log: {}", damaged.damage.message()));
             let log = Arc::clone(log);
-            self.world.blocking.call(move || lock(&log).clear_away(&wreck)).await??;
+            self.world.blocking.call(move || lock(&log).clear_away(&damaged)).await??;
         }
         // From here on the job is this start's, and whatever fails goes on from what it has left.
         self.fresh.store(false, Ordering::Relaxed);
@@ -229,7 +229,7 @@ pub(super) struct Start {
 /// What came of reading the log.
 struct TakenOver {
     /// A start, unless the job has finished, with the lineages and what of the log it has to clear away.
-    start: Option<(Start, Vec<Claim>, Option<Wreck>)>,
+    start: Option<(Start, Vec<Claim>, Option<DamagedLog>)>,
     /// The sinks whose query is another by now.
     changed: Vec<String>,
 }

@@ -2,36 +2,20 @@
 //!
 //! Operators compose the table kinds of this folder; bytes, key groups, files and budgets are solved here once.
 
-mod digest;
 mod files;
-mod garbage;
-mod group_table;
 mod key_group;
-mod key_index;
-mod keyed_table;
 mod log;
-mod manifest;
-mod pane_table;
-mod probe_table;
-mod salvage;
-mod schema;
-mod slices;
-mod slot_columns;
+mod tables;
 
-pub use digest::digest;
-pub use files::{FileName, encode, path_name, read_table, write_table};
-pub use garbage::Collected;
-pub use group_table::{GroupTable, batch_bytes};
+pub use files::{FileName, check_schema, digest, encode, path_name, read_table, schema_text, write_table};
 pub use key_group::{HASH_ID, MAX_PARALLELISM_LIMIT, group_of, key_groups, key_hashes, key_range, task_of};
-pub use key_index::{KeyIndex, batch_of};
-pub use keyed_table::KeyedTable;
-pub use log::JobLog;
-pub use manifest::{Claim, FORMAT_VERSION, LogEntry, Manifest, NodeState, OperatorState, SplitState, TableState};
-pub use pane_table::PaneTable;
-pub use salvage::Wreck;
-pub use schema::{check_schema, schema_text};
-pub use slices::{Slice, cut_slices, integers};
-pub use slot_columns::SlotColumns;
+pub use log::{
+    Claim, Collected, DamagedLog, FORMAT_VERSION, JobLog, LogEntry, Manifest, NodeState, OperatorState, SplitState,
+    TableState,
+};
+pub use tables::{
+    KeyIndex, KeyedTable, PaneTable, Slice, SlotColumns, SlotTable, batch_bytes, batch_of, cut_slices, integers,
+};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;

@@ -2,13 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::write::file_schema;
 use super::*;
-use crate::state::{key_range, schema_text};
-use crate::storage::FakeStore;
-use crate::stream::EventTime;
+use crate::error::Result;
+use crate::state::{SnapshotWriter, TableKind, TableSpec, TableState, key_groups, key_range};
+use crate::storage::{FakeStore, Store};
+use crate::stream::{Epoch, EventTime, FileState, Generation};
 use arrow::array::*;
-use arrow::datatypes::{Fields, TimeUnit};
+use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
+use bytes::Bytes;
 use expect_test::expect;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 
 const MAX_PARALLELISM: u32 = 128;

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::log::{entry_number, newest_of};
+use super::job_log::{entry_number, newest_of};
 use super::{JobLog, LogEntry};
 use crate::error::{Error, Result};
 use crate::failpoint;

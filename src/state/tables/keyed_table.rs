@@ -8,8 +8,9 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 
-use super::{GroupTable, SlotColumns, SnapshotReader, SnapshotWriter, StateTable, TableKind, TableSpec, batch_of};
+use super::{SlotColumns, SlotTable, batch_of};
 use crate::error::Result;
+use crate::state::{SnapshotReader, SnapshotWriter, StateTable, TableKind, TableSpec};
 
 /// The slot stands in the list of changes.
 const LISTED: u8 = 1;
@@ -29,7 +30,7 @@ pub struct KeyedTable<C> {
     unique: usize,
     /// Leading columns that the key group is computed from.
     key: usize,
-    table: GroupTable<C>,
+    table: SlotTable<C>,
     flags: Vec<u8>,
     changed: Vec<u32>,
 }
@@ -39,12 +40,12 @@ impl<C: SlotColumns> KeyedTable<C> {
     /// fields of `columns`.
     pub fn new(name: impl Into<String>, schema: SchemaRef, unique: usize, key: usize, columns: C) -> Result<Self> {
         let types: Vec<DataType> = schema.fields().iter().take(unique).map(|field| field.data_type().clone()).collect();
-        let table = GroupTable::new(&types, columns)?;
+        let table = SlotTable::new(&types, columns)?;
         Ok(Self { name: name.into(), schema, unique, key, table, flags: Vec::new(), changed: Vec::new() })
     }
 
     /// Keys and state, to read.
-    pub fn table(&self) -> &GroupTable<C> {
+    pub fn table(&self) -> &SlotTable<C> {
         &self.table
     }
 

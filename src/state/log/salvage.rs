@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use super::JobLog;
 use super::garbage::epoch_directory;
-use super::log::entry_number;
+use super::job_log::entry_number;
 use crate::error::{Error, Result};
 use crate::storage::Store;
 use crate::stream::Generation;
 
 /// What is left of a damaged log.
 #[derive(Debug)]
-pub struct Wreck {
+pub struct DamagedLog {
     /// What is wrong with it.
     pub damage: Error,
     /// The lineages that it still names.
@@ -26,28 +26,28 @@ pub struct Wreck {
 
 impl JobLog {
     /// Locks and reads the log like [`open`](Self::open), for a start that begins anew: a damaged one does not stop it.
-    pub fn open_anew(store: Arc<dyn Store>, directory: &Path, job: &str) -> Result<(Self, Option<Wreck>)> {
+    pub fn open_anew(store: Arc<dyn Store>, directory: &Path, job: &str) -> Result<(Self, Option<DamagedLog>)> {
         let mut log = Self::locked(store, directory, job)?;
         match log.read_all() {
             Ok(()) => Ok((log, None)),
             Err(damage) if damage.id() == Some("BL-STATE-CORRUPT") => {
-                let wreck = log.salvage(damage)?;
-                Ok((log, Some(wreck)))
+                let damaged = log.salvage(damage)?;
+                Ok((log, Some(damaged)))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Removes what is left of a damaged log; to be called behind a claim, and once what the wreck tells is not needed
+    /// Removes what is left of a damaged log; to be called behind a claim, and once what it tells is not needed
     /// any more. A start that dies before it has come to the end of this finds a damaged log once more.
-    pub fn clear_away(&mut self, wreck: &Wreck) -> Result<()> {
-        for file in &wreck.files {
+    pub fn clear_away(&mut self, damaged: &DamagedLog) -> Result<()> {
+        for file in &damaged.files {
             self.store.remove(file)?;
         }
         Ok(())
     }
 
-    fn salvage(&mut self, damage: Error) -> Result<Wreck> {
+    fn salvage(&mut self, damage: Error) -> Result<DamagedLog> {
         self.entries.clear();
         let (mut lineages, mut files) = (Vec::<String>::new(), Vec::new());
         let (mut number, mut generation) = (0, 0);
@@ -78,7 +78,7 @@ impl JobLog {
             }
         }
         self.floor = (number, Generation(generation));
-        Ok(Wreck { damage, lineages, files })
+        Ok(DamagedLog { damage, lineages, files })
     }
 }
 

@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// Columns of state, found by key.
 #[derive(Debug)]
-pub struct GroupTable<C> {
+pub struct SlotTable<C> {
     /// Key to slot.
     pub index: KeyIndex,
     /// Slot to state.
@@ -16,7 +16,7 @@ pub struct GroupTable<C> {
     slots: Vec<u32>,
 }
 
-impl<C: SlotColumns> GroupTable<C> {
+impl<C: SlotColumns> SlotTable<C> {
     /// An empty table.
     pub fn new(types: &[DataType], columns: C) -> Result<Self> {
         Ok(Self { index: KeyIndex::new(types)?, columns, slots: Vec::new() })

@@ -12,11 +12,9 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, SchemaRef};
 
-use super::{
-    GroupTable, Slice, SlotColumns, SnapshotReader, SnapshotWriter, StateTable, TableKind, TableSpec, batch_bytes,
-    batch_of, cut_slices,
-};
+use super::{Slice, SlotColumns, SlotTable, batch_bytes, batch_of, cut_slices};
 use crate::error::Result;
+use crate::state::{SnapshotReader, SnapshotWriter, StateTable, TableKind, TableSpec};
 use crate::stream::EventTime;
 
 /// Columns before the keys: the pane and the first open window.
@@ -37,7 +35,7 @@ pub struct PaneTable<C> {
     types: Vec<DataType>,
     fresh: Box<dyn Fn() -> Result<C> + Send>,
     slices: BTreeMap<Slice, Runs<C>>,
-    spare: Vec<GroupTable<C>>,
+    spare: Vec<SlotTable<C>>,
     /// Panes that start before this are gone, since the last barrier.
     retired: Option<EventTime>,
     untidy: VecDeque<Slice>,
@@ -46,7 +44,7 @@ pub struct PaneTable<C> {
 
 /// What a slice holds.
 struct Runs<C> {
-    live: Option<GroupTable<C>>,
+    live: Option<SlotTable<C>>,
     sealed: Vec<Run>,
 }
 
@@ -64,7 +62,7 @@ struct Merging<C> {
     runs: std::ops::Range<usize>,
     /// The next run and its next row.
     at: (usize, usize),
-    into: GroupTable<C>,
+    into: SlotTable<C>,
 }
 
 impl<C: SlotColumns> PaneTable<C> {
@@ -96,7 +94,7 @@ impl<C: SlotColumns> PaneTable<C> {
         if runs.live.is_none() {
             runs.live = Some(match self.spare.pop() {
                 Some(table) => table,
-                None => GroupTable::new(&self.types, (self.fresh)()?)?,
+                None => SlotTable::new(&self.types, (self.fresh)()?)?,
             });
         }
         let Some(live) = &mut runs.live else { return Ok(()) };
@@ -116,7 +114,7 @@ impl<C: SlotColumns> PaneTable<C> {
     }
 
     /// Removes a slice and gives out all that it holds, merged.
-    pub fn take(&mut self, slice: Slice) -> Result<Option<GroupTable<C>>> {
+    pub fn take(&mut self, slice: Slice) -> Result<Option<SlotTable<C>>> {
         let Some(Runs { live, sealed }) = self.slices.remove(&slice) else { return Ok(None) };
         let mut table = match live {
             Some(live) => live,
@@ -129,7 +127,7 @@ impl<C: SlotColumns> PaneTable<C> {
     }
 
     /// Gives back a table that was taken, emptied, for its memory.
-    pub fn recycle(&mut self, mut table: GroupTable<C>) -> Result<()> {
+    pub fn recycle(&mut self, mut table: SlotTable<C>) -> Result<()> {
         if !table.is_empty() {
             table.take()?;
         }
@@ -192,10 +190,10 @@ impl<C: SlotColumns> PaneTable<C> {
         Ok(())
     }
 
-    fn table(&mut self) -> Result<GroupTable<C>> {
+    fn table(&mut self) -> Result<SlotTable<C>> {
         match self.spare.pop() {
             Some(table) => Ok(table),
-            None => GroupTable::new(&self.types, (self.fresh)()?),
+            None => SlotTable::new(&self.types, (self.fresh)()?),
         }
     }
 
@@ -295,9 +293,9 @@ impl<C: SlotColumns> StateTable for PaneTable<C> {
     fn bytes(&self) -> usize {
         let runs = |runs: &Runs<C>| {
             let sealed: usize = runs.sealed.iter().map(|run| batch_bytes(&run.rows)).sum();
-            sealed + runs.live.as_ref().map_or(0, GroupTable::bytes)
+            sealed + runs.live.as_ref().map_or(0, SlotTable::bytes)
         };
-        let spare: usize = self.spare.iter().map(GroupTable::bytes).sum();
+        let spare: usize = self.spare.iter().map(SlotTable::bytes).sum();
         let merging = self.merging.as_ref().map_or(0, |merging| merging.into.bytes());
         self.slices.values().map(runs).sum::<usize>() + spare + merging
     }

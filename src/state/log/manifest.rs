@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::TableKind;
+use crate::state::TableKind;
 use crate::stream::{Committable, Counters, Epoch, FileState, Generation};
 
 /// The format of log entries; a newer one is refused (`BL-STATE-VERSION`).

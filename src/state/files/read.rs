@@ -1,40 +1,28 @@
-//! State files: what a table handed over at a barrier, as typed Parquet that any tool can read, and back.
-//!
-//! A file leads with the column `key_group`; one of a keyed table goes on with `deleted`; the table's own columns
-//! follow. Within a file and over the files of a table, in order, later rows speak for earlier ones. A file is
-//! checked against the length and digest in its manifest before a byte of it is decoded.
+//! Reads state files back: verified, pruned to a range of key groups, later rows in place of earlier ones.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
 use arrow::compute::kernels::cmp::gt_eq;
 use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, Rows, SortField};
 use bytes::Bytes;
 use hashbrown::HashTable;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::Compression;
-use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, ParquetMetaData};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
-use parquet::schema::types::ColumnPath;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{
-    FORMAT_VERSION, HASH_ID, SnapshotReader, SnapshotWriter, TableKind, TableSpec, TableState, check_schema, digest,
-    key_groups,
-};
+use super::write::{file_schema, leading_columns};
+use super::{check_schema, corrupt, digest};
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::storage::{Access, Store};
-use crate::stream::{Epoch, FileState, Generation};
+use crate::state::{SnapshotReader, TableKind, TableSpec, TableState};
+use crate::storage::Store;
+use crate::stream::FileState;
 
 /// Rows of a batch that is read back.
 const BATCH_ROWS: usize = 8_192;
@@ -42,73 +30,6 @@ const BATCH_ROWS: usize = 8_192;
 const DECODED_RATIO: u64 = 200;
 /// Below this, the ratio does not matter.
 const DECODED_BYTES: u64 = 64 << 20;
-
-/// Whose file it is: everything that its path says.
-#[derive(Debug, Clone, Copy)]
-pub struct FileName<'a> {
-    /// The checkpoint that it is written for.
-    pub epoch: Epoch,
-    /// The start that writes it.
-    pub generation: Generation,
-    /// The node's name.
-    pub node: &'a str,
-    /// The place of the operator in the node's chain.
-    pub operator: usize,
-    /// The table's name.
-    pub table: &'a str,
-    /// The task's number.
-    pub task: usize,
-}
-
-impl FileName<'_> {
-    /// The path below the job's directory.
-    pub fn path(&self) -> String {
-        let Self { epoch, generation, node, operator, table, task } = self;
-        let (node, table) = (path_name(node), path_name(table));
-        format!("data/{epoch}-{generation}/{node}.{operator}.{table}.{task}.parquet")
-    }
-}
-
-/// `name` as part of a file's name: letters, digits, `_` and `-` as they are, every other byte as `%` and two digits.
-pub fn path_name(name: &str) -> String {
-    use std::fmt::Write;
-    name.bytes().fold(String::new(), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || b"_-".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "%{byte:02X}");
-        }
-        text
-    })
-}
-
-/// Writes what a table handed over, durably; `None` where that is no row.
-pub fn write_table(
-    store: &dyn Store,
-    job_directory: &Path,
-    name: &FileName<'_>,
-    spec: &TableSpec,
-    snapshot: &SnapshotWriter,
-    max_parallelism: u32,
-) -> Result<Option<FileState>> {
-    let rows: usize = snapshot.puts.iter().chain(&snapshot.deletes).map(RecordBatch::num_rows).sum();
-    if rows == 0 {
-        return Ok(None);
-    }
-    let bytes = encode(spec, &snapshot.puts, &snapshot.deletes, max_parallelism)?;
-    let path = name.path();
-    failpoint::hit("snapshot.upload.begin");
-    let mut file = store.create(&job_directory.join(&path), Access::Owner)?;
-    let (first, second) = bytes.split_at(bytes.len() / 2);
-    file.write(first)?;
-    failpoint::hit("snapshot.upload.mid");
-    file.write(second)?;
-    file.finish()?;
-    failpoint::hit("snapshot.upload.end");
-    let (rows, length) = (rows as u64, bytes.len() as u64);
-    Ok(Some(FileState { path, epoch: name.epoch, rows, length, digest: digest(&bytes) }))
-}
 
 /// The rows of a table that belong to the key groups of `range`: all its files in order, verified, with later rows
 /// in place of earlier ones, deleted and retired rows left out.
@@ -139,47 +60,6 @@ pub fn read_table(
         rows.extend((batch.num_rows() > 0).then_some(batch));
     }
     Ok(SnapshotReader { rows })
-}
-
-/// The Parquet bytes of rows to keep and, behind them, keys that are gone.
-pub fn encode(
-    spec: &TableSpec,
-    puts: &[RecordBatch],
-    deletes: &[RecordBatch],
-    max_parallelism: u32,
-) -> Result<Vec<u8>> {
-    let schema = file_schema(spec);
-    let metadata = BTreeMap::from([
-        ("beadline.format", FORMAT_VERSION.to_string()),
-        ("beadline.hash", HASH_ID.to_owned()),
-        ("beadline.kind", serde_json::to_string(&spec.kind).map_err(|error| Error::bug(error.to_string()))?),
-        ("beadline.table", spec.name.clone()),
-    ]);
-    let mut properties = WriterProperties::builder()
-        .set_created_by(format!("beadline {}", env!("CARGO_PKG_VERSION")))
-        .set_compression(Compression::SNAPPY)
-        // Keys seldom repeat: to look for repetitions costs more than all the rest.
-        .set_dictionary_enabled(false)
-        .set_statistics_enabled(EnabledStatistics::None)
-        // So that a restore can leave out what belongs to other tasks.
-        .set_column_statistics_enabled(ColumnPath::from(schema.field(0).name().as_str()), EnabledStatistics::Chunk)
-        .set_key_value_metadata(Some(
-            metadata.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect(),
-        ));
-    // Numbers become half as long or less, which takes longer than everything else about them.
-    for field in schema.fields().iter().filter(|field| field.data_type().is_primitive()) {
-        let column = ColumnPath::from(field.name().as_str());
-        properties = properties.set_column_compression(column, Compression::UNCOMPRESSED);
-    }
-    let properties = properties.build();
-    let failed = |error: ParquetError| Error::bug(format!("encode table {}: {error}", spec.name));
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties)).map_err(failed)?;
-    for (batches, deleted) in [(puts, false), (deletes, true)] {
-        for batch in batches {
-            writer.write(&file_rows(spec, &schema, batch, deleted, max_parallelism)?).map_err(failed)?;
-        }
-    }
-    writer.into_inner().map_err(failed)
 }
 
 /// Some rows of a file.
@@ -281,69 +161,6 @@ fn is_at_or_after(batch: &RecordBatch, before: i64, table: &TableState) -> Resul
     Ok(gt_eq(&cast(time, &DataType::Int64)?, &Int64Array::new_scalar(before))?)
 }
 
-/// The rows of one batch as they stand in a file.
-fn file_rows(
-    spec: &TableSpec,
-    schema: &SchemaRef,
-    batch: &RecordBatch,
-    deleted: bool,
-    max_parallelism: u32,
-) -> Result<RecordBatch> {
-    let rows = batch.num_rows();
-    let wanted = match (spec.kind, deleted) {
-        (TableKind::Append, true) => return Err(Error::bug(format!("table {} cannot delete", spec.name))),
-        (TableKind::Keyed { unique }, true) => unique,
-        (_, false) => spec.schema.fields().len(),
-    };
-    if batch.num_columns() != wanted || spec.key.iter().any(|key| *key >= wanted) {
-        return Err(Error::bug(format!("table {}: {} columns where {wanted} belong", spec.name, batch.num_columns())));
-    }
-    let key: Vec<ArrayRef> = spec.key.iter().map(|index| batch.column(*index).clone()).collect();
-    let groups = match key.is_empty() {
-        true => Int32Array::from(vec![0; rows]),
-        false => key_groups(&key, max_parallelism)?.into_iter().map(i32::from).collect(),
-    };
-    let mut columns: Vec<ArrayRef> = vec![Arc::new(groups)];
-    if matches!(spec.kind, TableKind::Keyed { .. }) {
-        columns.push(Arc::new(BooleanArray::from(vec![deleted; rows])));
-    }
-    columns.extend(batch.columns().iter().cloned());
-    let missing = schema.fields()[columns.len()..].iter();
-    columns.extend(missing.map(|field| new_null_array(field.data_type(), rows)));
-    RecordBatch::try_new(schema.clone(), columns).map_err(|error| Error::bug(format!("table {}: {error}", spec.name)))
-}
-
-fn leading_columns(kind: TableKind) -> usize {
-    match kind {
-        TableKind::Append => 1,
-        TableKind::Keyed { .. } => 2,
-    }
-}
-
-/// The columns of a table's files. Where a table's own column has the name of a leading one, `_` is put behind it.
-fn file_schema(spec: &TableSpec) -> SchemaRef {
-    let mut fields = vec![Field::new("key_group", DataType::Int32, false)];
-    let unique = match spec.kind {
-        TableKind::Append => usize::MAX,
-        TableKind::Keyed { unique } => {
-            fields.push(Field::new("deleted", DataType::Boolean, false));
-            unique
-        }
-    };
-    let leading: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
-    let own = |(index, field): (usize, &Arc<Field>)| {
-        let mut name = field.name().clone();
-        while leading.contains(&name) || (&name != field.name() && spec.schema.index_of(&name).is_ok()) {
-            name.push('_');
-        }
-        // A deleted key has no values.
-        let nullable = field.is_nullable() || index >= unique;
-        Field::new(name, field.data_type().clone(), nullable)
-    };
-    fields.extend(spec.schema.fields().iter().enumerate().map(own));
-    Arc::new(Schema::new(fields))
-}
-
 /// The bytes of a file, if they are those that the manifest speaks of.
 fn read_file(store: &dyn Store, job_directory: &Path, file: &FileState) -> Result<Bytes> {
     let path = safe_path(job_directory, &file.path)?;
@@ -416,14 +233,3 @@ fn overlaps(statistics: Option<&Statistics>, range: &Range<u16>) -> bool {
         _ => true,
     }
 }
-
-/// Damage: never passed over, never repaired.
-pub(super) fn corrupt(what: impl Into<String>) -> Error {
-    Error::world(what).with_id("BL-STATE-CORRUPT").with_help(
-        "the checkpoint is damaged; restore its directory from a copy, or start over with --fresh, \
-         which reads all input again",
-    )
-}
-
-#[cfg(test)]
-mod tests;

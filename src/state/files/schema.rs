@@ -4,8 +4,8 @@
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
-use super::{TableSpec, TableState};
 use crate::error::{Error, Result};
+use crate::state::{TableSpec, TableState};
 
 /// `name type` per column, with `not null` where that holds.
 pub fn schema_text(schema: &Schema) -> Vec<String> {
@@ -85,8 +85,8 @@ fn unit_text(unit: TimeUnit) -> &'static str {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::TableKind;
     use super::*;
+    use crate::state::TableKind;
 
     fn spec(fields: Vec<Field>) -> TableSpec {
         TableSpec {

@@ -1,11 +1,11 @@
 //! The log with rivals, lost replies, crashes at every operation, damage at every byte.
 
-use super::super::{
-    Collected, FileName, NodeState, OperatorState, SnapshotWriter, TableKind, TableSpec, TableState, read_table,
-    schema_text, write_table,
-};
 use super::*;
 use crate::error::Blame;
+use crate::state::{
+    Collected, FileName, HASH_ID, NodeState, OperatorState, SnapshotWriter, TableKind, TableSpec, TableState,
+    read_table, schema_text, write_table,
+};
 use crate::storage::{Access, FakeStore, Fault, LocalStore};
 use crate::stream::{Committable, FileState};
 use arrow::array::{ArrayRef, Int64Array};
@@ -59,7 +59,7 @@ fn manifest(epoch: u64, generation: Generation, files: Vec<FileState>) -> Manife
         generation,
         epoch: Epoch(epoch),
         parent: String::new(),
-        hash_id: super::super::HASH_ID.to_owned(),
+        hash_id: HASH_ID.to_owned(),
         max_parallelism: 128,
         parallelism: 2,
         nodes: BTreeMap::from([("group".to_owned(), node)]),
@@ -529,16 +529,16 @@ fn a_damaged_log_does_not_stop_a_start_that_begins_anew() {
         store.release_locks();
     }
 
-    let (mut log, wreck) = JobLog::open_anew(Arc::new(store.clone()), Path::new(DIRECTORY), "counts").unwrap();
-    let wreck = wreck.expect("it is damaged");
-    assert_eq!(wreck.lineages, [LINEAGE]);
+    let (mut log, damaged) = JobLog::open_anew(Arc::new(store.clone()), Path::new(DIRECTORY), "counts").unwrap();
+    let damaged = damaged.expect("it is damaged");
+    assert_eq!(damaged.lineages, [LINEAGE]);
     let claimed = log.claim(|entries, generation| {
         assert!(entries.is_empty());
         Ok(Some(claim_of(generation, "another")))
     });
     assert!(claimed.unwrap().unwrap().generation > generation);
     assert_eq!(checkpoint(&mut old, 2, generation).unwrap_err().id(), Some("BL-JOB-FENCED"));
-    log.clear_away(&wreck).unwrap();
+    log.clear_away(&damaged).unwrap();
     store.release_locks();
     assert_eq!(open(&store).unwrap().entries().len(), 1);
 }

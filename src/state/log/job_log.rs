@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::files::{corrupt, path_name};
-use super::{Claim, FORMAT_VERSION, LogEntry, Manifest, digest};
+use super::{Claim, FORMAT_VERSION, LogEntry, Manifest};
 use crate::error::{Error, Result};
 use crate::failpoint;
+use crate::state::files::{corrupt, digest, path_name};
 use crate::storage::{Lock, Put, Store, is_temporary};
 use crate::stream::{Epoch, Generation};
 

@@ -1,0 +1,29 @@
+//! State files: what a table handed over at a barrier, as typed Parquet that any tool can read, and back.
+//!
+//! A file leads with the column `key_group`; one of a keyed table goes on with `deleted`; the table's own columns
+//! follow. Within a file and over the files of a table, in order, later rows speak for earlier ones. A file is
+//! checked against the length and digest in its manifest before a byte of it is decoded.
+
+mod digest;
+mod name;
+mod read;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use digest::digest;
+pub use name::{FileName, path_name};
+pub use read::read_table;
+pub use schema::{check_schema, schema_text};
+pub use write::{encode, write_table};
+
+use crate::error::Error;
+
+/// Damage: never passed over, never repaired.
+pub(super) fn corrupt(what: impl Into<String>) -> Error {
+    Error::world(what).with_id("BL-STATE-CORRUPT").with_help(
+        "the checkpoint is damaged; restore its directory from a copy, or start over with --fresh, \
+         which reads all input again",
+    )
+}
