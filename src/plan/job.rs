@@ -12,6 +12,7 @@ use super::lower::{
     LateSink, Lowering, PlanSettings, SinkTarget, check_read_once, is_bounded, is_implicit, is_live, optimize,
 };
 use super::stream_plan::{ChangelogMode, NodeKind, StreamPlan};
+use super::windows::check_windows_per_row;
 use crate::catalog::{Catalog, Column, Table, View};
 use crate::connectors::SinkFactory;
 use crate::error::{Error, Result};
@@ -45,6 +46,14 @@ pub struct LogicalQuery {
     pub warnings: Vec<String>,
 }
 
+impl LogicalQuery {
+    /// The query, unless it puts a row into more than `most` windows.
+    pub fn with_windows_per_row(self, most: usize) -> Result<Self> {
+        check_windows_per_row(&self.plan, most)?;
+        Ok(self)
+    }
+}
+
 /// Plans one INSERT, or the INSERTs of a statement set, as one job.
 pub fn plan_inserts(inserts: &[Insert], catalog: &Catalog, settings: &PlanSettings) -> Result<Planned> {
     let mut lowering = Lowering::new(settings);
@@ -55,7 +64,7 @@ pub fn plan_inserts(inserts: &[Insert], catalog: &Catalog, settings: &PlanSettin
             None => None,
             Some(name) => Some(LateSink { target: sink_target(catalog.table(name)?)?, span: name.span }),
         };
-        let query = bind_insert(insert, catalog, late.as_ref())?;
+        let query = bind_insert(insert, catalog, late.as_ref())?.with_windows_per_row(settings.windows_per_row)?;
         warnings.extend(query.warnings);
         lowering.insert(&query.plan, &target, late.as_ref()).map_err(|error| error.with_span(insert.span))?;
         logical.push(query.plan);
@@ -71,7 +80,7 @@ pub fn plan_query(
     sink: Arc<dyn SinkFactory>,
 ) -> Result<Planned> {
     let statement = query;
-    let query = bind_select(query, catalog)?;
+    let query = bind_select(query, catalog)?.with_windows_per_row(settings.windows_per_row)?;
     if let Some(field) = query.schema.fields().iter().find(|field| *field.data_type() == DataType::Null) {
         return Err(at(Error::query("Illegal use of 'NULL'"), statement)
             .with_help(format!("give `{}` a type: CAST(NULL AS INT)", field.name())));

@@ -2,9 +2,10 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::Column;
-use datafusion::logical_expr::Expr;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::nodes::{WINDOW_COLUMNS, WindowNode};
+use super::nodes::{WINDOW_COLUMNS, WindowNode, as_window};
 use crate::error::{Error, Result};
 use crate::expressions::{Call, WINDOW_BOUND};
 use crate::operators::WindowKind;
@@ -65,6 +66,24 @@ pub fn projections(node: &WindowNode) -> Result<Vec<Copy>> {
 pub fn copies(window: WindowKind) -> i64 {
     let (slide, size) = (window.slide_ms(), window.size_ms());
     size.div_euclid(slide) + i64::from(size.rem_euclid(slide) != 0)
+}
+
+/// Refuses a plan in which some row lies in more than `most` windows: its results would be as many more than its rows.
+pub fn check_windows_per_row(plan: &LogicalPlan, most: usize) -> Result<()> {
+    let mut found: Option<&WindowNode> = None;
+    plan.apply(|plan| {
+        let is_too_much = |window: &&WindowNode| usize::try_from(copies(window.window)).unwrap_or(usize::MAX) > most;
+        found = found.or(as_window(plan).filter(is_too_much));
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .map_err(super::bind::bug)?;
+    let Some(node) = found else { return Ok(()) };
+    let (window, count) = (node.window, copies(node.window));
+    Err(Error::query(format!("{window} puts each row into {count} windows, more than the limit of {most}"))
+        .with_span(node.span)
+        .with_id("BL-LIM-WINDOWS-PER-ROW")
+        .with_help(format!("choose a slide of at least {} ms", window.size_ms().unsigned_abs().div_ceil(most as u64)))
+        .with_help(format!("or allow more: SET 'beadline.limit.windows-per-row' = '{count}'")))
 }
 
 /// Refuses windows that nobody can compute with. What panes ask for besides is asked of aggregations only.

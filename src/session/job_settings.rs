@@ -67,6 +67,8 @@ pub struct JobSettings {
     pub dml_sync: bool,
     /// Rows of a batch at most.
     pub batch_rows: usize,
+    /// In how many windows a row may lie.
+    pub windows_per_row: usize,
     /// One total in bytes; `None`: no limit.
     pub memory_limit: Option<u64>,
     /// How long a stop waits for its checkpoint and commits.

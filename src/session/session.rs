@@ -284,7 +284,8 @@ impl Session {
     }
 
     async fn select_batch(&mut self, query: &crate::sql::Query, settings: &JobSettings) -> Result<Outcome> {
-        let query = on_large_stack(|| plan::bind_select(query, &self.catalog))?;
+        let query =
+            on_large_stack(|| plan::bind_select(query, &self.catalog)?.with_windows_per_row(settings.windows_per_row))?;
         query.warnings.iter().for_each(|warning| self.warn(warning.clone()));
         let rows = batch_job::select(query, &self.world, self.batch_options(settings)).await?;
         Ok(Outcome::Rows(rows))
@@ -294,7 +295,9 @@ impl Session {
         let mut batch = Vec::new();
         for insert in inserts {
             let target = plan::sink_target(self.catalog.table(&insert.target)?)?;
-            let query = on_large_stack(|| plan::bind_insert(insert, &self.catalog, None))?;
+            let query = on_large_stack(|| {
+                plan::bind_insert(insert, &self.catalog, None)?.with_windows_per_row(settings.windows_per_row)
+            })?;
             query.warnings.iter().for_each(|warning| self.warn(warning.clone()));
             let late = insert.late.as_ref().map(|late| plan::sink_target(self.catalog.table(late)?)).transpose()?;
             if let Some(SinkTarget { table, .. }) = &late {
@@ -321,7 +324,7 @@ impl Session {
     fn explain(&mut self, statement: &Statement) -> Result<Outcome> {
         let settings = self.settings.job()?;
         if settings.runtime_mode == RuntimeMode::Batch {
-            return self.explain_batch(statement);
+            return self.explain_batch(statement, &settings);
         }
         let settings = plan_settings(&settings);
         let planned = on_large_stack(|| match statement {
@@ -338,13 +341,17 @@ impl Session {
     }
 
     /// In batch mode there is no streaming plan.
-    fn explain_batch(&self, statement: &Statement) -> Result<Outcome> {
+    fn explain_batch(&self, statement: &Statement, settings: &JobSettings) -> Result<Outcome> {
+        let insert = |insert: &Insert| {
+            plan::bind_insert(insert, &self.catalog, None)?.with_windows_per_row(settings.windows_per_row)
+        };
         let queries: Vec<LogicalQuery> = on_large_stack(|| match statement {
-            Statement::Insert(insert) => Ok(vec![plan::bind_insert(insert, &self.catalog, None)?]),
-            Statement::StatementSet(inserts) => {
-                inserts.iter().map(|insert| plan::bind_insert(insert, &self.catalog, None)).collect()
+            Statement::Insert(only) => Ok(vec![insert(only)?]),
+            Statement::StatementSet(inserts) => inserts.iter().map(insert).collect(),
+            Statement::Query(query) => {
+                let query = plan::bind_select(query, &self.catalog)?;
+                Ok(vec![query.with_windows_per_row(settings.windows_per_row)?])
             }
-            Statement::Query(query) => Ok(vec![plan::bind_select(query, &self.catalog)?]),
             _ => Err(unexplained()),
         })?;
         queries.iter().flat_map(|query| &query.warnings).for_each(|warning| self.warn(warning.clone()));
@@ -482,7 +489,12 @@ fn parallelism(settings: &JobSettings) -> usize {
 
 fn plan_settings(settings: &JobSettings) -> PlanSettings {
     let idle = settings.idle_timeout.map_or(0, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
-    PlanSettings { idle_timeout_ms: idle, drop_nulls: settings.drop_nulls, batch_rows: settings.batch_rows }
+    PlanSettings {
+        idle_timeout_ms: idle,
+        drop_nulls: settings.drop_nulls,
+        batch_rows: settings.batch_rows,
+        windows_per_row: settings.windows_per_row,
+    }
 }
 
 /// 128 bits that no other start has: the standard library's hasher is seeded by the operating system.

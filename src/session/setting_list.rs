@@ -189,6 +189,13 @@ pub static BATCH_ROWS: OptionSpec = OptionSpec::honoured(
     "Rows of a batch at most; no result depends on it.",
 );
 
+pub static WINDOWS_PER_ROW: OptionSpec = OptionSpec::honoured(
+    "beadline.limit.windows-per-row",
+    Integer,
+    Some("10000"),
+    "In how many windows of HOP a row may lie; a query that puts it into more is refused.",
+);
+
 pub static MEMORY_LIMIT: OptionSpec = OptionSpec::honoured(
     "beadline.memory.limit",
     Size,
@@ -274,6 +281,7 @@ static HONOURED: &[&OptionSpec] = &[
     &MAX_COLUMN_WIDTH,
     &CHECKPOINT_EVERY_ROWS,
     &BATCH_ROWS,
+    &WINDOWS_PER_ROW,
     &MEMORY_LIMIT,
     &STOP_TIMEOUT,
     &MAX_PENDING_EPOCHS,

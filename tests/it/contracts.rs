@@ -505,7 +505,7 @@ fn windowed(splits: &[Vec<Row>], windows: Windows) -> (StreamPlan, MemorySink, M
     );
     let mut statements = session.parse(&insert).expect("a statement");
     let Some(Statement::Insert(insert)) = statements.pop().map(|at| at.statement) else { panic!("an INSERT") };
-    let settings = PlanSettings { idle_timeout_ms: 0, drop_nulls: false, batch_rows: 64 };
+    let settings = PlanSettings { idle_timeout_ms: 0, drop_nulls: false, batch_rows: 64, windows_per_row: 10_000 };
     let planned = plan_inserts(&[*insert], session.catalog(), &settings).expect("a plan");
     (planned.stream, counts, late)
 }

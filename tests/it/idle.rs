@@ -157,7 +157,7 @@ fn plan(tables: &[Pausing; 2], windows: &str, is_union: bool) -> (StreamPlan, Me
     let mut statements = session.parse(&insert).expect("a statement");
     let Some(Statement::Insert(insert)) = statements.pop().map(|at| at.statement) else { panic!("an INSERT") };
     let idle_timeout_ms = u64::try_from(TIMEOUT.as_millis()).expect("a small number");
-    let settings = PlanSettings { idle_timeout_ms, drop_nulls: false, batch_rows: 64 };
+    let settings = PlanSettings { idle_timeout_ms, drop_nulls: false, batch_rows: 64, windows_per_row: 10_000 };
     let planned = plan_inserts(&[*insert], session.catalog(), &settings).expect("a plan");
     (planned.stream, counts, late)
 }

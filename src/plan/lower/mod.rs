@@ -34,6 +34,8 @@ pub struct PlanSettings {
     pub drop_nulls: bool,
     /// Rows of a batch of VALUES.
     pub batch_rows: usize,
+    /// In how many windows a row may lie.
+    pub windows_per_row: usize,
 }
 
 /// Builds the plan of one job.
