@@ -1,12 +1,20 @@
 //! Where rows change task: the senders of a task's outputs, and how rows find theirs.
+//!
+//! Small pieces wait until they are worth a message, which rows and bytes decide, whichever says so first: rows may be
+//! a hundred bytes wide, or millions.
 
 use arrow::array::UInt32Array;
 
 use super::channel::Sender;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::{Exchange, Output};
 use crate::state::{key_groups, task_of};
 use crate::stream::{Changes, ChangesBuilder, Message};
+
+/// Bytes that are worth a message, however few rows they are.
+const WORTH_BYTES: usize = 1 << 20;
+/// Bytes of a message at most (`BL-LIM-BATCH`): larger batches are cut, a larger row is an error.
+const MOST_BYTES: usize = 16 << 20;
 
 /// One edge of the plan as seen from one sending task.
 #[derive(Debug)]
@@ -45,6 +53,16 @@ impl OutputEdge {
 
     /// Sends rows to the tasks that they belong to; pieces too small to be worth a message wait for more.
     pub async fn rows(&mut self, rows: Changes) -> Result<()> {
+        for rows in rows.cut(MOST_BYTES) {
+            if rows.bytes() > MOST_BYTES {
+                return Err(row_too_large(rows.bytes()));
+            }
+            self.distribute(rows).await?;
+        }
+        Ok(())
+    }
+
+    async fn distribute(&mut self, rows: Changes) -> Result<()> {
         match &self.exchange {
             Exchange::Hash(columns) if self.targets.len() > 1 => {
                 let columns: Vec<_> = columns.iter().map(|column| rows.column(*column).clone()).collect();
@@ -94,11 +112,8 @@ impl OutputEdge {
         let enough = self.batch_rows / 2;
         let target = &mut self.targets[task];
         let waiting = target.waiting.get_or_insert_with(|| ChangesBuilder::new(rows.schema()));
-        if waiting.is_empty() && rows.len() >= enough {
-            return target.sender.send(Message::Rows(rows)).await;
-        }
         waiting.push(rows);
-        if waiting.len() >= enough
+        if (waiting.len() >= enough || waiting.bytes() >= WORTH_BYTES)
             && let Some(rows) = waiting.finish()?
         {
             target.sender.send(Message::Rows(rows)).await?;
@@ -115,6 +130,12 @@ impl OutputEdge {
         }
         rows
     }
+}
+
+fn row_too_large(bytes: usize) -> Error {
+    Error::data(format!("a row of the result has {bytes} bytes; more than {MOST_BYTES} cannot be passed on"))
+        .with_id("BL-LIM-BATCH")
+        .with_help("collect less into one row: a shorter window, a filter, or fewer columns")
 }
 
 /// Everything that leaves a task.
@@ -150,5 +171,90 @@ impl Outputs {
             edge.flush().await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::record_batch::RecordBatch;
+
+    use super::super::channel::{Receiver, Yields, channel};
+    use super::*;
+
+    /// An edge to this many tasks over channels that take everything.
+    fn edge(exchange: Exchange, tasks: usize) -> (OutputEdge, Vec<Receiver>) {
+        let (senders, receivers) = (0..tasks).map(|_| channel(usize::MAX, Yields::default())).unzip();
+        (OutputEdge::new(Output::Main, exchange, senders, 128, 8192, 0), receivers)
+    }
+
+    /// Rows numbered from `first`, each with a text of `width` bytes.
+    fn rows(first: i64, count: usize, width: usize) -> Changes {
+        let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(first..first + count as i64));
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..count).map(|_| "x".repeat(width))));
+        Changes::inserts(RecordBatch::try_from_iter([("k", keys), ("s", texts)]).unwrap())
+    }
+
+    /// The batches that have come.
+    fn received(receiver: &mut Receiver) -> Vec<Changes> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut batches = Vec::new();
+        while let Poll::Ready(Some(message)) = receiver.poll_receive(&mut context) {
+            if let Message::Rows(rows) = message {
+                batches.push(rows);
+            }
+        }
+        batches
+    }
+
+    fn waiting(edge: &OutputEdge) -> usize {
+        edge.targets.iter().filter_map(|target| target.waiting.as_ref()).map(ChangesBuilder::bytes).sum()
+    }
+
+    #[tokio::test]
+    async fn wide_rows_do_not_wait_for_as_many_as_narrow_ones() {
+        for exchange in [Exchange::Hash(vec![0]), Exchange::Gather, Exchange::Rebalance] {
+            let (mut edge, mut receivers) = edge(exchange, 3);
+            let mut arrived = 0;
+            for number in 0..200 {
+                edge.rows(rows(number, 1, 100_000)).await.unwrap();
+                assert!(waiting(&edge) < 3 * WORTH_BYTES, "{} bytes wait", waiting(&edge));
+                for batch in receivers.iter_mut().flat_map(received) {
+                    assert!(batch.bytes() < WORTH_BYTES + 200_000);
+                    arrived += batch.len();
+                }
+            }
+            edge.flush().await.unwrap();
+            arrived += receivers.iter_mut().flat_map(received).map(|batch| batch.len()).sum::<usize>();
+            assert_eq!(arrived, 200);
+        }
+    }
+
+    #[tokio::test]
+    async fn narrow_rows_wait_for_one_another() {
+        let (mut edge, mut receivers) = edge(Exchange::Hash(vec![0]), 2);
+        for number in 0..10 {
+            edge.rows(rows(number * 500, 500, 3)).await.unwrap();
+        }
+        let before = receivers.iter_mut().flat_map(received).count();
+        edge.flush().await.unwrap();
+        assert_eq!((before, receivers.iter_mut().flat_map(received).count()), (0, 2));
+    }
+
+    #[tokio::test]
+    async fn a_large_batch_is_cut_and_a_larger_row_is_an_error() {
+        for exchange in [Exchange::Hash(vec![0]), Exchange::Forward] {
+            let (mut edge, mut receivers) = edge(exchange, 2);
+            edge.rows(rows(0, 50, 1 << 20)).await.unwrap();
+            edge.flush().await.unwrap();
+            let batches: Vec<Changes> = receivers.iter_mut().flat_map(received).collect();
+            assert!(batches.iter().all(|batch| batch.bytes() <= MOST_BYTES));
+            assert_eq!(batches.iter().map(Changes::len).sum::<usize>(), 50);
+            let error = edge.rows(rows(0, 2, MOST_BYTES + 1)).await.unwrap_err();
+            assert_eq!(error.id(), Some("BL-LIM-BATCH"));
+        }
     }
 }

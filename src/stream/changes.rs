@@ -140,6 +140,17 @@ impl Changes {
         Ok(Self { batch, kinds })
     }
 
+    /// Pieces of at most `bytes` bytes, but for single rows that are larger.
+    pub fn cut(self, bytes: usize) -> Vec<Changes> {
+        if self.len() <= 1 || self.bytes() <= bytes {
+            return vec![self];
+        }
+        let half = self.len() / 2;
+        let mut pieces = self.slice(0, half).cut(bytes);
+        pieces.extend(self.slice(half, self.len() - half).cut(bytes));
+        pieces
+    }
+
     /// Pieces of at most `rows` rows.
     pub fn pieces(&self, rows: usize) -> impl Iterator<Item = Changes> + '_ {
         assert!(rows > 0, "a piece holds at least one row");
@@ -153,18 +164,20 @@ pub struct ChangesBuilder {
     schema: SchemaRef,
     parts: Vec<Changes>,
     rows: usize,
+    bytes: usize,
 }
 
 impl ChangesBuilder {
     /// An empty collection of rows of `schema`.
     pub fn new(schema: SchemaRef) -> Self {
-        Self { schema, parts: Vec::new(), rows: 0 }
+        Self { schema, parts: Vec::new(), rows: 0, bytes: 0 }
     }
 
     /// Adds rows; an empty batch leaves no trace.
     pub fn push(&mut self, changes: Changes) {
         if !changes.is_empty() {
             self.rows += changes.len();
+            self.bytes += changes.bytes();
             self.parts.push(changes);
         }
     }
@@ -172,6 +185,11 @@ impl ChangesBuilder {
     /// Rows so far.
     pub fn len(&self) -> usize {
         self.rows
+    }
+
+    /// Bytes of the rows so far.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether there is no row so far.
@@ -182,6 +200,7 @@ impl ChangesBuilder {
     /// The collected rows as one batch, `None` if there are none; the builder is empty afterwards.
     pub fn finish(&mut self) -> Result<Option<Changes>> {
         self.rows = 0;
+        self.bytes = 0;
         if self.parts.len() <= 1 {
             return Ok(self.parts.pop());
         }
@@ -209,6 +228,17 @@ mod tests {
     #[test]
     fn all_inserts_need_no_kinds() {
         assert!(Changes::new(numbers(&[1, 2]), vec![ChangeKind::Insert; 2]).kinds().is_none());
+    }
+
+    #[test]
+    fn a_cut_goes_on_until_the_pieces_are_small_and_keeps_the_order() {
+        let wide = |width: usize| "x".repeat(width);
+        let texts = [wide(10), wide(1000), wide(10), wide(10), wide(10)];
+        let column: ArrayRef = Arc::new(arrow::array::StringArray::from_iter_values(&texts));
+        let pieces = Changes::inserts(RecordBatch::try_from_iter([("s", column)]).unwrap()).cut(100);
+        assert_eq!(pieces.iter().map(Changes::len).collect::<Vec<_>>(), [1, 1, 3]);
+        assert!(pieces[1].bytes() > 1000, "a row is never cut");
+        assert_eq!(pieces.iter().map(Changes::bytes).filter(|bytes| *bytes <= 100).count(), 2);
     }
 
     #[test]
