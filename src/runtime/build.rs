@@ -24,7 +24,7 @@ use crate::connectors::{JobIdentity, SinkTask as SinkTaskContext, World};
 use crate::error::{Error, Result};
 use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
 use crate::state::{Manifest, NodeState, OperatorState, SnapshotReader, TableSpec, key_range, read_table};
-use crate::stream::{Counter, Counters, EventTime};
+use crate::stream::{Counter, Counters, EventTime, MemoryPool};
 
 /// A running job's parts before they run.
 pub struct BuiltJob {
@@ -40,6 +40,8 @@ pub struct Environment<'a> {
     /// The job's directory.
     pub directory: Option<PathBuf>,
     pub world: &'a World,
+    /// The account of all that the job's tasks hold.
+    pub memory: MemoryPool,
     pub events: Events,
     pub figures: Arc<JobFigures>,
     pub notices: &'a Notices,
@@ -122,7 +124,8 @@ impl Wiring {
                     let targets = if is_forward { from_task..from_task + 1 } else { 0..receiving };
                     let mut senders = Vec::new();
                     for to_task in targets {
-                        let (sender, receiver) = channel(config.channel_bytes, config.yields.clone());
+                        let memory = environment.memory.holder(format!("channels to {}", node.name));
+                        let (sender, receiver) = channel(config.channel_bytes, memory, config.yields.clone());
                         senders.push(sender);
                         wiring.receivers.entry((to, to_task)).or_default().push((origin, receiver));
                     }
@@ -138,7 +141,8 @@ impl Wiring {
         let edges = self.senders.remove(&(node, task)).unwrap_or_default();
         let config = environment.config;
         let edge = |(output, exchange, senders)| {
-            OutputEdge::new(output, exchange, senders, config.max_parallelism, config.batch_rows, task)
+            let memory = environment.memory.holder(format!("rows that leave {}", environment.plan.nodes[node].name));
+            OutputEdge::new(output, exchange, senders, config.max_parallelism, config.batch_rows, task, memory)
         };
         Outputs::new(edges.into_iter().map(edge).collect())
     }
@@ -216,9 +220,10 @@ async fn chain_task(
     };
     let clock = Arc::clone(&environment.world.clock);
     let inputs = Inputs::new(receivers, watermark);
-    let limit = environment.config.memory_limit;
+    let operators: Vec<&str> = chain.signatures().map(|(name, _)| name).collect();
+    let memory = environment.memory.holder(format!("state of {} ({})", node.name, operators.join(", "))).nothing();
     let shares = matches!(node.inputs.as_slice(), [edge] if matches!(edge.exchange, Exchange::Hash(_)));
-    Ok(ChainTask::new(id, inputs, chain, ports, state.is_some(), shares, outputs, target, clock, status, limit))
+    Ok(ChainTask::new(id, inputs, chain, ports, state.is_some(), shares, outputs, target, clock, status, memory))
 }
 
 /// Reads the rows of one task's key groups, per operator and table.

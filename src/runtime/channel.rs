@@ -1,6 +1,6 @@
 //! The channel between two tasks: bounded in bytes of rows, in order, closed when either side goes.
 //!
-//! Rows take credit until they are received; barriers and watermarks take none. Under a simulator the sender yields
+//! Rows take credit, and memory of the job's account, until they are received; barriers and watermarks take none. Under a simulator the sender yields
 //! at seeded moments, which is what varies the order in which tasks run.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::error::{Error, Result};
-use crate::stream::Message;
+use crate::stream::{Grant, MemoryHolder, Message};
 
 /// Messages that may wait in a channel, whatever their size.
 const MESSAGES: usize = 256;
@@ -21,6 +21,7 @@ pub struct Sender {
     inner: mpsc::Sender<Envelope>,
     credit: Arc<Semaphore>,
     capacity_bytes: usize,
+    memory: MemoryHolder,
     yields: Yields,
 }
 
@@ -34,15 +35,15 @@ pub struct Receiver {
 struct Envelope {
     message: Message,
     /// Given back when the message is received.
-    _credit: Option<OwnedSemaphorePermit>,
+    _credit: Option<(OwnedSemaphorePermit, Grant)>,
 }
 
 /// A channel that holds rows of about `capacity_bytes` at most; a single larger batch passes alone.
-pub fn channel(capacity_bytes: usize, yields: Yields) -> (Sender, Receiver) {
+pub fn channel(capacity_bytes: usize, memory: MemoryHolder, yields: Yields) -> (Sender, Receiver) {
     let capacity_bytes = capacity_bytes.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
     let (sender, receiver) = mpsc::channel(MESSAGES);
     let credit = Arc::new(Semaphore::new(capacity_bytes));
-    (Sender { inner: sender, credit, capacity_bytes, yields }, Receiver { inner: receiver })
+    (Sender { inner: sender, credit, capacity_bytes, memory, yields }, Receiver { inner: receiver })
 }
 
 impl Sender {
@@ -51,8 +52,10 @@ impl Sender {
         self.yields.now_and_then().await;
         let credit = match &message {
             Message::Rows(rows) => {
-                let bytes = u32::try_from(rows.bytes().clamp(1, self.capacity_bytes)).unwrap_or(u32::MAX);
-                Some(Arc::clone(&self.credit).acquire_many_owned(bytes).await.map_err(|_| receiver_gone())?)
+                let bytes = rows.bytes();
+                let permits = u32::try_from(bytes.clamp(1, self.capacity_bytes)).unwrap_or(u32::MAX);
+                let credit = Arc::clone(&self.credit).acquire_many_owned(permits).await;
+                Some((credit.map_err(|_| receiver_gone())?, self.memory.reserve_when_free(bytes).await))
             }
             _ => None,
         };
@@ -103,7 +106,7 @@ impl Yields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::{Changes, EventTime};
+    use crate::stream::{Changes, EventTime, MemoryPool};
     use arrow::array::{ArrayRef, Int64Array};
     use arrow::record_batch::RecordBatch;
 
@@ -112,13 +115,17 @@ mod tests {
         Message::Rows(Changes::inserts(RecordBatch::try_from_iter([("n", column)]).unwrap()))
     }
 
+    fn open(capacity_bytes: usize) -> (Sender, Receiver) {
+        channel(capacity_bytes, MemoryPool::new(None).holder("channel"), Yields::default())
+    }
+
     async fn receive(receiver: &mut Receiver) -> Option<Message> {
         std::future::poll_fn(|context| receiver.poll_receive(context)).await
     }
 
     #[tokio::test]
     async fn rows_wait_for_credit_and_watermarks_do_not() {
-        let (sender, mut receiver) = channel(100, Yields::default());
+        let (sender, mut receiver) = open(100);
         sender.send(rows(10)).await.unwrap();
         let second = sender.send(rows(10));
         tokio::pin!(second);
@@ -130,15 +137,37 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_larger_than_the_channel_passes_alone() {
-        let (sender, mut receiver) = channel(8, Yields::default());
+        let (sender, mut receiver) = open(8);
         sender.send(rows(1000)).await.unwrap();
         assert!(receive(&mut receiver).await.is_some());
         sender.send(rows(1000)).await.unwrap();
     }
 
     #[tokio::test]
+    async fn rows_wait_for_memory_but_for_one_batch() {
+        let pool = MemoryPool::new(Some(1000));
+        let (sender, mut receiver) = channel(1 << 20, pool.holder("channel"), Yields::default());
+        let state = pool.holder("state").reserve(900).unwrap();
+        sender.send(rows(10)).await.unwrap();
+        let second = sender.send(rows(10));
+        tokio::pin!(second);
+        assert!(futures::poll!(second.as_mut()).is_pending());
+        assert_eq!(pool.used(), 980);
+        // Either of both lets it pass: that the first is received, or that memory comes back.
+        assert!(receive(&mut receiver).await.is_some());
+        second.await.unwrap();
+        let third = sender.send(rows(10));
+        tokio::pin!(third);
+        assert!(futures::poll!(third.as_mut()).is_pending());
+        drop(state);
+        third.await.unwrap();
+        while receiver.poll_receive(&mut Context::from_waker(std::task::Waker::noop())).is_ready() {}
+        assert_eq!(pool.used(), 0);
+    }
+
+    #[tokio::test]
     async fn a_sender_learns_that_its_receiver_is_gone() {
-        let (sender, receiver) = channel(8, Yields::default());
+        let (sender, receiver) = open(8);
         drop(receiver);
         assert_eq!(sender.send(rows(1)).await.unwrap_err().id(), Some(RECEIVER_GONE));
     }

@@ -34,7 +34,7 @@ pub struct JobConfig {
     pub retained: usize,
     pub max_pending_epochs: usize,
     pub restart: RestartStrategy,
-    /// Bytes of state that the job may hold in memory.
+    /// Bytes of state and of rows on their way that the job may hold in memory; `None`: no limit.
     pub memory_limit: Option<u64>,
     /// How long a stop waits for its checkpoint and commits.
     pub stop_timeout: Duration,

@@ -9,7 +9,7 @@ use super::channel::Sender;
 use crate::error::{Error, Result};
 use crate::plan::{Exchange, Output};
 use crate::state::{key_groups, task_of};
-use crate::stream::{Changes, ChangesBuilder, Message};
+use crate::stream::{Changes, ChangesBuilder, Grant, MemoryHolder, Message};
 
 /// Bytes that are worth a message, however few rows they are.
 const WORTH_BYTES: usize = 1 << 20;
@@ -26,6 +26,7 @@ pub struct OutputEdge {
     /// The target of the next whole batch when batches go in turn.
     turn: usize,
     batch_rows: usize,
+    memory: MemoryHolder,
 }
 
 #[derive(Debug)]
@@ -33,6 +34,8 @@ struct Target {
     sender: Sender,
     /// Small pieces behind a hash exchange, collected into a batch worth sending.
     waiting: Option<ChangesBuilder>,
+    /// The memory of what waits.
+    memory: Grant,
 }
 
 impl OutputEdge {
@@ -45,10 +48,12 @@ impl OutputEdge {
         max_parallelism: u32,
         batch_rows: usize,
         first: usize,
+        memory: MemoryHolder,
     ) -> Self {
-        let targets: Vec<Target> = senders.into_iter().map(|sender| Target { sender, waiting: None }).collect();
+        let target = |sender| Target { sender, waiting: None, memory: memory.nothing() };
+        let targets: Vec<Target> = senders.into_iter().map(target).collect();
         let turn = first % targets.len().max(1);
-        Self { output, exchange, targets, max_parallelism, turn, batch_rows }
+        Self { output, exchange, targets, max_parallelism, turn, batch_rows, memory }
     }
 
     /// Sends rows to the tasks that they belong to; pieces too small to be worth a message wait for more.
@@ -101,9 +106,7 @@ impl OutputEdge {
     /// Sends what waits.
     pub async fn flush(&mut self) -> Result<()> {
         for target in &mut self.targets {
-            if let Some(rows) = target.waiting.as_mut().map(ChangesBuilder::finish).transpose()?.flatten() {
-                target.sender.send(Message::Rows(rows)).await?;
-            }
+            target.flush(&self.memory).await?;
         }
         Ok(())
     }
@@ -112,11 +115,11 @@ impl OutputEdge {
         let enough = self.batch_rows / 2;
         let target = &mut self.targets[task];
         let waiting = target.waiting.get_or_insert_with(|| ChangesBuilder::new(rows.schema()));
+        // Where memory is short, nothing waits.
+        let may_wait = target.memory.try_grow(rows.bytes());
         waiting.push(rows);
-        if (waiting.len() >= enough || waiting.bytes() >= WORTH_BYTES)
-            && let Some(rows) = waiting.finish()?
-        {
-            target.sender.send(Message::Rows(rows)).await?;
+        if waiting.len() >= enough || waiting.bytes() >= WORTH_BYTES || !may_wait {
+            target.flush(&self.memory).await?;
         }
         Ok(())
     }
@@ -129,6 +132,18 @@ impl OutputEdge {
             rows[task_of(*group, tasks, self.max_parallelism)].push(row as u32);
         }
         rows
+    }
+}
+
+impl Target {
+    async fn flush(&mut self, memory: &MemoryHolder) -> Result<()> {
+        let rows = self.waiting.as_mut().map(ChangesBuilder::finish).transpose()?.flatten();
+        // The channel counts them from here on.
+        self.memory = memory.nothing();
+        match rows {
+            Some(rows) => self.sender.send(Message::Rows(rows)).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -184,11 +199,18 @@ mod tests {
 
     use super::super::channel::{Receiver, Yields, channel};
     use super::*;
+    use crate::stream::MemoryPool;
 
     /// An edge to this many tasks over channels that take everything.
     fn edge(exchange: Exchange, tasks: usize) -> (OutputEdge, Vec<Receiver>) {
-        let (senders, receivers) = (0..tasks).map(|_| channel(usize::MAX, Yields::default())).unzip();
-        (OutputEdge::new(Output::Main, exchange, senders, 128, 8192, 0), receivers)
+        let memory = MemoryPool::new(None).holder("exchange");
+        edge_with(exchange, tasks, &memory)
+    }
+
+    fn edge_with(exchange: Exchange, tasks: usize, memory: &MemoryHolder) -> (OutputEdge, Vec<Receiver>) {
+        let channels = (0..tasks).map(|_| channel(usize::MAX, memory.clone(), Yields::default()));
+        let (senders, receivers) = channels.unzip();
+        (OutputEdge::new(Output::Main, exchange, senders, 128, 8192, 0, memory.clone()), receivers)
     }
 
     /// Rows numbered from `first`, each with a text of `width` bytes.

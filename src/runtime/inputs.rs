@@ -214,13 +214,14 @@ impl Inputs {
 mod tests {
     use super::super::channel::{Sender, Yields, channel};
     use super::*;
+    use crate::stream::MemoryPool;
 
     /// Inputs with one sender for each group that is named, and what they have reported.
     fn inputs(groups: &[usize]) -> (Vec<Sender>, Inputs) {
         let (senders, receivers): (Vec<Sender>, Vec<_>) = groups
             .iter()
             .map(|group| {
-                let (sender, receiver) = channel(100, Yields::default());
+                let (sender, receiver) = channel(100, MemoryPool::new(None).holder("channel"), Yields::default());
                 (sender, (Origin { port: 0, group: *group }, receiver))
             })
             .unzip();

@@ -20,7 +20,7 @@ use crate::connectors::{Committable, JobIdentity, World};
 use crate::error::{Blame, Error, Result};
 use crate::plan::StreamPlan;
 use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest};
-use crate::stream::Generation;
+use crate::stream::{Generation, MemoryPool};
 
 /// Events that may wait for the driver.
 const EVENTS: usize = 1024;
@@ -67,6 +67,7 @@ impl Attempt<'_> {
             identity: &identity,
             directory: directory.clone(),
             world: self.world,
+            memory: MemoryPool::new(self.config.memory_limit),
             events: Events::new(sender),
             figures: Arc::clone(&self.figures),
             notices: self.notices,

@@ -171,14 +171,13 @@ impl TaskStatus {
         self.job.rows_out.fetch_add(counters.get(Counter::NumRecordsOut), Ordering::Relaxed);
     }
 
-    /// Reports the task's bytes of state and returns those of the whole job.
-    pub fn state(&self, bytes: usize) -> u64 {
+    /// Reports the task's bytes of state.
+    pub fn state(&self, bytes: usize) {
         let bytes = bytes as u64;
         let before = self.state_bytes.swap(bytes, Ordering::Relaxed);
         // Added before anything is taken away, so that the sum never falls below zero.
-        let sum = self.job.state_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.job.state_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.job.state_bytes.fetch_sub(before, Ordering::Relaxed);
-        sum - before
     }
 
     pub fn rows_in(&self, rows: usize, bytes: usize) {

@@ -7,12 +7,12 @@ use super::exchange::Outputs;
 use super::inputs::{InputEvent, Inputs};
 use super::snapshots::{KeptIncrements, SnapshotTarget, TaskFacts, upload};
 use crate::checkpoint::TaskId;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::failpoint;
 use crate::operators::Flush;
 use crate::plan::Output;
 use crate::runtime::status::TaskStatus;
-use crate::stream::{Barrier, Changes, Clock, Counter, EventTime, Message, ProcTime};
+use crate::stream::{Barrier, Changes, Clock, Counter, EventTime, Grant, Message, ProcTime};
 
 /// One running copy of a chain.
 pub struct ChainTask {
@@ -29,8 +29,8 @@ pub struct ChainTask {
     pub target: SnapshotTarget,
     pub clock: Arc<dyn Clock>,
     pub status: Arc<TaskStatus>,
-    /// Bytes of state that the whole job may hold.
-    pub memory_limit: Option<u64>,
+    /// What the state holds, as last measured.
+    pub memory: Grant,
     kept: KeptIncrements,
     emitted: Emitted,
     ended_ports: usize,
@@ -56,7 +56,7 @@ impl ChainTask {
         target: SnapshotTarget,
         clock: Arc<dyn Clock>,
         status: Arc<TaskStatus>,
-        memory_limit: Option<u64>,
+        memory: Grant,
     ) -> Self {
         Self {
             id,
@@ -69,7 +69,7 @@ impl ChainTask {
             target,
             clock,
             status,
-            memory_limit,
+            memory,
             kept: KeptIncrements::default(),
             emitted: Emitted::default(),
             ended_ports: 0,
@@ -162,29 +162,14 @@ impl ChainTask {
         upload(&mut self.kept, barrier, snapshots, facts, &self.target)
     }
 
-    /// Adds up the state of the job and fails when it is more than is allowed.
+    /// Says how much state there is; fails when the job then holds more than it may.
     fn measure(&mut self) -> Result<()> {
         self.batches = 0;
         let pairs = self.chain.count_of(Counter::WindowPairsPartiallyLate);
         self.status.partially_late(pairs - std::mem::replace(&mut self.pairs_reported, pairs));
-        let own = self.chain.state_bytes();
-        let all = self.status.state(own);
-        match self.memory_limit {
-            Some(limit) if all > limit => {
-                let operators: Vec<&str> = self.chain.signatures().map(|(name, _)| name).collect();
-                Err(Error::query(format!(
-                    "the job holds {all} bytes of state, more than its limit of {limit}; {own} of them are in task {} of \
-                     {} ({})",
-                    self.id.task,
-                    self.id.node,
-                    operators.join(", ")
-                ))
-                .with_id("BL-LIM-STATE-MEMORY")
-                .with_help("allow more: SET 'beadline.memory.limit' = '2 gb'")
-                .with_help("or remember less: fewer keys, shorter windows, a watermark that waits less long"))
-            }
-            _ => Ok(()),
-        }
+        let bytes = self.chain.state_bytes();
+        self.status.state(bytes);
+        self.memory.resize(bytes)
     }
 
     /// The inputs ran dry: whoever waits for rows that are held back for throughput gets them.

@@ -69,7 +69,7 @@ pub struct JobSettings {
     pub batch_rows: usize,
     /// In how many windows a row may lie.
     pub windows_per_row: usize,
-    /// One total in bytes; `None`: no limit.
+    /// One total in bytes; `None`: a share of what the machine has.
     pub memory_limit: Option<u64>,
     /// How long a stop waits for its checkpoint and commits.
     pub stop_timeout: Duration,

@@ -5,6 +5,7 @@ mod batch_job;
 mod implicit_stdin;
 mod job;
 mod job_settings;
+mod machine;
 mod outcome;
 pub mod setting_list;
 #[expect(clippy::module_inception, reason = "the session is the folder's one noun")]

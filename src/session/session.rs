@@ -10,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::batch_job;
 use super::job::{RowShape, StreamingJob, streaming_rows};
+use super::machine::default_memory_limit;
 use super::{JobSettings, Notice, Notices, Outcome, RuntimeMode, Settings};
 use crate::batch::BatchInsert;
 use crate::catalog::{
@@ -446,7 +447,7 @@ impl Session {
                     RestartStrategy::FixedDelay { attempts, delay }
                 }
             },
-            memory_limit: settings.memory_limit,
+            memory_limit: settings.memory_limit.or_else(|| default_memory_limit(self.world.store.as_ref())),
             stop_timeout: settings.stop_timeout,
             yields: self.yields.clone(),
         }

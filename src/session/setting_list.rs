@@ -200,7 +200,8 @@ pub static MEMORY_LIMIT: OptionSpec = OptionSpec::honoured(
     "beadline.memory.limit",
     Size,
     None,
-    "One total for state, operators and buffers; beyond it a job stops with a named error. Not set: no limit.",
+    "One total for state and for rows on their way. What can wait does when it comes near; state beyond it stops the job \
+     with a named error. Not set: 70 % of the memory of the machine or of its container.",
 );
 
 pub static STOP_TIMEOUT: OptionSpec = OptionSpec::honoured(

@@ -187,7 +187,7 @@ fn more_state_than_is_allowed_is_a_named_error() {
     let store = disk(ROWS);
     let limit = ("beadline.memory.limit", "100 bytes".to_owned());
     let error = Start { settings: vec![limit], ..plain() }.run(&store).expect_err("a window takes more");
-    assert_eq!(error.id(), Some("BL-LIM-STATE-MEMORY"), "{error}");
+    assert_eq!(error.id(), Some("BL-LIM-MEMORY"), "{error}");
     let text = error.to_string();
     assert!(text.contains("WindowAggregate") && text.contains("SET 'beadline.memory.limit'"), "{text}");
     plain().finish(&store);
