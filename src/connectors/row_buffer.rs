@@ -43,6 +43,10 @@ impl RowBuffer {
         self.bytes.len()
     }
 
+    pub(super) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -10,20 +10,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::{Access, FileInfo, Lock, NewFile, Put, Store};
+use super::{Access, FileInfo, Lock, NewFile, Put, ReadFile, Store};
 use crate::error::{Error, Result};
 
 /// What the durable writer needs of an operating system. Nothing is durable but what is synced.
 pub trait Files: Clone + Debug + Send + Sync + 'static {
     /// An open new file.
     type Handle: Send;
+    /// A file that is open for reading.
+    type Reader: Debug + Send + Sync;
 
     /// Entries in the order of their names; `NotFound` where the directory is absent.
     fn entries(&self, directory: &Path) -> IoResult<Vec<FileInfo>>;
     /// What stands there.
     fn stat(&self, path: &Path) -> IoResult<Option<FileInfo>>;
-    /// At most `length` bytes from `offset`.
-    fn read_at(&self, path: &Path, offset: u64, length: usize) -> IoResult<Bytes>;
+    /// Opens a file for reading.
+    fn open_reader(&self, path: &Path) -> IoResult<Self::Reader>;
+    /// What an open file looks like now; `path` is the name that it was opened under.
+    fn stat_reader(&self, file: &Self::Reader, path: &Path) -> IoResult<FileInfo>;
+    /// At most `length` bytes from `offset`; fewer only at the end.
+    fn read_at(&self, file: &Self::Reader, offset: u64, length: usize) -> IoResult<Bytes>;
     /// Opens a new file; `AlreadyExists` if the name is taken.
     fn open_new(&self, path: &Path, access: Access) -> IoResult<Self::Handle>;
     /// Appends.
@@ -60,12 +66,13 @@ impl<F: Files> Store for F {
         self.stat(path).map_err(|error| failed("look at", path, &error))
     }
 
-    fn read(&self, path: &Path, offset: u64, length: usize) -> Result<Bytes> {
-        self.read_at(path, offset, length).map_err(|error| failed("read", path, &error))
+    fn open(&self, path: &Path) -> Result<Box<dyn ReadFile>> {
+        let file = self.open_reader(path).map_err(|error| failed("open", path, &error))?;
+        Ok(Box::new(OpenFile { files: self.clone(), path: path.to_owned(), file }))
     }
 
     fn read_all(&self, path: &Path) -> Result<Bytes> {
-        self.read(path, 0, usize::MAX)
+        self.open(path)?.read(0, usize::MAX)
     }
 
     fn create(&self, path: &Path, access: Access) -> Result<Box<dyn NewFile>> {
@@ -135,6 +142,23 @@ impl<F: Files> Store for F {
         // Whoever takes a lock is about to build on these directories.
         self.settle(parent(path))?;
         self.try_lock(path).map_err(|error| failed("lock", path, &error))
+    }
+}
+
+#[derive(Debug)]
+struct OpenFile<F: Files> {
+    files: F,
+    path: PathBuf,
+    file: F::Reader,
+}
+
+impl<F: Files> ReadFile for OpenFile<F> {
+    fn info(&self) -> Result<FileInfo> {
+        self.files.stat_reader(&self.file, &self.path).map_err(|error| failed("look at", &self.path, &error))
+    }
+
+    fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
+        self.files.read_at(&self.file, offset, length).map_err(|error| failed("read", &self.path, &error))
     }
 }
 

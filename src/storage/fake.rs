@@ -9,9 +9,10 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::durable::Files;
-use super::{Access, FileInfo, Lock};
+use super::{Access, FileInfo, FileKind, Lock};
 
 /// What goes wrong at a planted operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,8 @@ struct Content {
     bytes: Vec<u8>,
     /// How many of them a power loss leaves for certain.
     synced: usize,
+    /// How often it was written to.
+    writes: i64,
 }
 
 impl FakeStore {
@@ -127,7 +130,8 @@ impl FakeStore {
     pub fn overwrite(&self, path: &Path, bytes: &[u8]) {
         let mut disk = self.disk();
         if let Some(Entry::File(content)) = disk.names.get(&normal(path)).copied() {
-            disk.contents.insert(content, Content { bytes: bytes.to_vec(), synced: bytes.len() });
+            let writes = disk.contents.get(&content).map_or(0, |content| content.writes) + 1;
+            disk.contents.insert(content, Content { bytes: bytes.to_vec(), synced: bytes.len(), writes });
         }
     }
 
@@ -168,6 +172,7 @@ pub struct FakeFile {
 
 impl Files for FakeStore {
     type Handle = FakeFile;
+    type Reader = u64;
 
     fn entries(&self, directory: &Path) -> IoResult<Vec<FileInfo>> {
         let given = directory;
@@ -189,9 +194,21 @@ impl Files for FakeStore {
         })
     }
 
-    fn read_at(&self, path: &Path, offset: u64, length: usize) -> IoResult<Bytes> {
+    fn open_reader(&self, path: &Path) -> IoResult<u64> {
         self.operate(|disk| {
-            let bytes = &disk.content(path)?.bytes;
+            let entry = disk.names.get(&normal(path)).ok_or(ErrorKind::NotFound)?;
+            entry.content().ok_or_else(|| ErrorKind::IsADirectory.into())
+        })
+    }
+
+    fn stat_reader(&self, file: &u64, path: &Path) -> IoResult<FileInfo> {
+        self.operate(|disk| Ok(disk.info(path.to_owned(), Entry::File(*file))))
+    }
+
+    fn read_at(&self, file: &u64, offset: u64, length: usize) -> IoResult<Bytes> {
+        self.operate(|disk| {
+            // A power loss takes what has no name; until then it can be read on.
+            let bytes = &disk.contents.get(file).ok_or(ErrorKind::NotFound)?.bytes;
             let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
             let end = start.saturating_add(length).min(bytes.len());
             Ok(Bytes::copy_from_slice(&bytes[start..end]))
@@ -210,7 +227,9 @@ impl Files for FakeStore {
 
     fn append(&self, file: &mut FakeFile, bytes: &[u8]) -> IoResult<()> {
         self.operate(|disk| {
-            disk.opened(file)?.bytes.extend_from_slice(bytes);
+            let content = disk.opened(file)?;
+            content.bytes.extend_from_slice(bytes);
+            content.writes += 1;
             Ok(())
         })
     }
@@ -294,12 +313,6 @@ impl Disk {
         Ok(())
     }
 
-    fn content(&self, path: &Path) -> IoResult<&Content> {
-        let entry = self.names.get(&normal(path)).ok_or(ErrorKind::NotFound)?;
-        let content = entry.content().ok_or(ErrorKind::IsADirectory)?;
-        self.contents.get(&content).ok_or_else(|| ErrorKind::NotFound.into())
-    }
-
     fn opened(&mut self, file: &FakeFile) -> IoResult<&mut Content> {
         match self.contents.get_mut(&file.content) {
             Some(content) if file.life == self.life => Ok(content),
@@ -308,8 +321,14 @@ impl Disk {
     }
 
     fn info(&self, path: PathBuf, entry: Entry) -> FileInfo {
-        let length = entry.content().and_then(|content| self.contents.get(&content)).map_or(0, |c| c.bytes.len());
-        FileInfo { path, length: length as u64, modified_ms: 0, is_directory: entry == Entry::Directory }
+        let content = entry.content().and_then(|number| self.contents.get(&number));
+        let (kind, identity) = match entry {
+            // There are no links here, so that its name tells a directory from others.
+            Entry::Directory => (FileKind::Directory, (1, xxh3_64(normal(&path).as_os_str().as_encoded_bytes()))),
+            Entry::File(number) => (FileKind::File, (0, number)),
+        };
+        let length = content.map_or(0, |content| content.bytes.len() as u64);
+        FileInfo { path, length, modified_ns: content.map_or(0, |content| content.writes), kind, identity }
     }
 }
 

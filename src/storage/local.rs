@@ -1,15 +1,19 @@
 //! Files of this computer. The only place of the crate that calls `std::fs`.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Result as IoResult, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{ErrorKind, Result as IoResult, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
 
 use super::durable::Files;
-use super::{Access, FileInfo, Lock};
+use super::{Access, FileInfo, FileKind, Lock};
+
+/// Bytes that a read makes room for at least.
+const READ_BYTES: usize = 4 << 10;
 
 /// The local file system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,14 +21,20 @@ pub struct LocalStore;
 
 impl Files for LocalStore {
     type Handle = File;
+    type Reader = File;
 
     fn entries(&self, directory: &Path) -> IoResult<Vec<FileInfo>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(or_working_directory(directory))? {
             // The path as the caller began it: `read_dir` would put `./` before the working directory's entries.
             let path = directory.join(entry?.file_name());
-            // An entry may be gone by now, as when another process cleans up.
-            entries.extend(self.stat(&path)?);
+            match self.stat(&path) {
+                Ok(Some(info)) => entries.push(info),
+                // Gone by now, as when another process cleans up.
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => entries.push(unreachable_entry(&path)),
+                Err(error) => return Err(error),
+            }
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(entries)
@@ -33,20 +43,41 @@ impl Files for LocalStore {
     fn stat(&self, path: &Path) -> IoResult<Option<FileInfo>> {
         match fs::metadata(or_working_directory(path)) {
             Ok(metadata) => Ok(Some(file_info(path, &metadata))),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(error) if leads_nowhere(&error) => {
+                let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+                Ok(is_link.then(|| unreachable_entry(path)))
+            }
             Err(error) => Err(error),
         }
     }
 
-    fn read_at(&self, path: &Path, offset: u64, length: usize) -> IoResult<Bytes> {
-        let mut file = File::open(path)?;
+    fn open_reader(&self, path: &Path) -> IoResult<File> {
+        // A pipe that nobody writes to must not hold this thread; to a regular file it makes no difference.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        OpenOptions::new().read(true).custom_flags(flags).open(path)
+    }
+
+    fn stat_reader(&self, file: &File, path: &Path) -> IoResult<FileInfo> {
+        Ok(file_info(path, &file.metadata()?))
+    }
+
+    fn read_at(&self, file: &File, offset: u64, length: usize) -> IoResult<Bytes> {
         let rest = file.metadata()?.len().saturating_sub(offset);
-        let length = u64::try_from(length).unwrap_or(u64::MAX);
-        if offset > 0 {
-            file.seek(SeekFrom::Start(offset))?;
+        // Some files, as those of /proc, hold more than they say.
+        let expected = usize::try_from(rest).unwrap_or(usize::MAX).max(READ_BYTES).min(length);
+        let mut bytes = Vec::with_capacity(expected);
+        while bytes.len() < length {
+            if bytes.len() == bytes.capacity() {
+                bytes.reserve(bytes.len());
+            }
+            let at = offset + bytes.len() as u64;
+            match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
+                Ok(0) => break,
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(rest.min(length)).unwrap_or(0));
-        file.take(length).read_to_end(&mut bytes)?;
+        bytes.truncate(length);
         Ok(Bytes::from(bytes))
     }
 
@@ -109,13 +140,30 @@ struct LocalLock {
 impl Lock for LocalLock {}
 
 fn file_info(path: &Path, metadata: &fs::Metadata) -> FileInfo {
+    let kind = match metadata.file_type() {
+        kind if kind.is_dir() => FileKind::Directory,
+        kind if kind.is_file() => FileKind::File,
+        _ => FileKind::Other,
+    };
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     FileInfo {
         path: PathBuf::from(path),
         length: metadata.len(),
-        modified_ms: modified.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
-        is_directory: metadata.is_dir(),
+        modified_ns: modified.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)),
+        kind,
+        identity: (metadata.dev(), metadata.ino()),
     }
+}
+
+fn unreachable_entry(path: &Path) -> FileInfo {
+    let kind = FileKind::Unreachable;
+    FileInfo { path: PathBuf::from(path), length: 0, modified_ns: 0, kind, identity: (0, 0) }
+}
+
+/// Whether nothing stands there, or a link does that leads to nothing or back to itself.
+fn leads_nowhere(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+        || rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP)
 }
 
 /// The empty path is the parent of a relative name; the operating system calls it `.`.
@@ -187,6 +235,31 @@ mod tests {
         let state = directory.path().join("d");
         LocalStore.create(&state, Access::Owner).unwrap().finish().unwrap();
         assert_eq!(mode(&state), 0o600);
+    }
+
+    #[test]
+    fn what_is_no_file_is_told_apart() {
+        use std::os::unix::fs::symlink;
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let kind = |name: &str| LocalStore.info(&path(name)).unwrap().map(|info| info.kind);
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), rustix::fs::Mode::RUSR).unwrap();
+        symlink("nowhere", path("dangling")).unwrap();
+        symlink("loop", path("loop")).unwrap();
+        symlink(".", path("self")).unwrap();
+        LocalStore.put_if_absent(&path("file"), b"1").unwrap();
+        symlink("file", path("link")).unwrap();
+        assert_eq!(kind("pipe"), Some(FileKind::Other));
+        assert_eq!(kind("dangling"), Some(FileKind::Unreachable));
+        assert_eq!(kind("loop"), Some(FileKind::Unreachable));
+        assert_eq!((kind("self"), kind("link")), (Some(FileKind::Directory), Some(FileKind::File)));
+        assert_eq!((kind("absent"), kind("file/below")), (None, None));
+        assert_eq!(LocalStore.list(directory.path()).unwrap().len(), 6);
+        let identity = |name: &str| LocalStore.info(&path(name)).unwrap().unwrap().identity;
+        assert_eq!((identity("link"), identity("self")), (identity("file"), identity("")));
+        assert_ne!(identity("file"), identity("self"));
+        // Opening a pipe that nobody writes to does not wait for anybody.
+        assert_eq!(LocalStore.open(&path("pipe")).unwrap().info().unwrap().kind, FileKind::Other);
     }
 
     #[test]

@@ -27,10 +27,40 @@ pub struct FileInfo {
     pub path: PathBuf,
     /// Length in bytes.
     pub length: u64,
-    /// Last modification, milliseconds since 1970; 0 where the store does not say.
-    pub modified_ms: i64,
+    /// Last modification, nanoseconds since 1970; 0 where the store does not say.
+    pub modified_ns: i64,
+    /// What it is.
+    pub kind: FileKind,
+    /// Tells it from every other file and directory of the store, whatever its name: device and number.
+    pub identity: (u64, u64),
+}
+
+impl FileInfo {
     /// Whether it is a directory.
-    pub is_directory: bool,
+    pub fn is_directory(&self) -> bool {
+        self.kind == FileKind::Directory
+    }
+}
+
+/// What stands under a name; a link is what it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file: its length says how much there is to read.
+    File,
+    /// A directory.
+    Directory,
+    /// A pipe, a socket, a terminal or another device.
+    Other,
+    /// A link that leads nowhere, or to where this process may not look.
+    Unreachable,
+}
+
+/// A file that is open for reading: the same file to the end, whatever becomes of its name.
+pub trait ReadFile: Debug + Send + Sync {
+    /// What it looks like now.
+    fn info(&self) -> Result<FileInfo>;
+    /// At most `length` bytes from `offset`; fewer only at the end of the file.
+    fn read(&self, offset: u64, length: usize) -> Result<Bytes>;
 }
 
 /// Who may read a new file.
@@ -69,8 +99,8 @@ pub trait Store: Debug + Send + Sync {
     fn list(&self, directory: &Path) -> Result<Vec<FileInfo>>;
     /// What stands at `path`, if anything.
     fn info(&self, path: &Path) -> Result<Option<FileInfo>>;
-    /// At most `length` bytes from `offset`; fewer only at the end of the file.
-    fn read(&self, path: &Path, offset: u64, length: usize) -> Result<Bytes>;
+    /// Opens a file for reading.
+    fn open(&self, path: &Path) -> Result<Box<dyn ReadFile>>;
     /// The whole file.
     fn read_all(&self, path: &Path) -> Result<Bytes>;
     /// Starts a file that must not exist yet (or is a leftover that may be replaced); directories are made durable.

@@ -24,17 +24,26 @@ fn check_reading(store: &dyn Store, root: &Path) {
         store.put_if_absent(&root.join(name), b"0123456789").unwrap();
     }
     let entries = store.list(root).unwrap();
-    let names: Vec<_> = entries.iter().map(|entry| (entry.path.clone(), entry.is_directory)).collect();
+    let names: Vec<_> = entries.iter().map(|entry| (entry.path.clone(), entry.is_directory())).collect();
     assert_eq!(names, [(root.join("a"), false), (root.join("b"), false), (root.join("c"), true)]);
     assert_eq!(store.info(&root.join("a")).unwrap().as_ref(), Some(&entries[0]));
     assert_eq!(entries[0].length, 10);
 
-    let read = |offset, length| store.read(&root.join("a"), offset, length).unwrap();
+    let file = store.open(&root.join("a")).unwrap();
+    assert_eq!(file.info().unwrap(), entries[0]);
+    let read = |offset, length| file.read(offset, length).unwrap();
     assert_eq!(&read(2, 3)[..], b"234");
     assert_eq!(&read(8, 100)[..], b"89");
     assert_eq!(&read(10, 1)[..], b"");
     assert_eq!(&read(99, 1)[..], b"");
     assert_eq!(&store.read_all(&root.join("a")).unwrap()[..], b"0123456789");
+    // An open file stays the same one, whatever becomes of its name.
+    store.remove(&root.join("a")).unwrap();
+    store.put_if_absent(&root.join("a"), b"another").unwrap();
+    assert_eq!(&read(0, 100)[..], b"0123456789");
+    assert_ne!(store.info(&root.join("a")).unwrap().unwrap().identity, entries[0].identity);
+    let absent = store.open(&root.join("absent")).unwrap_err();
+    assert!(matches!(absent.blame(), Blame::World { .. }));
 }
 
 fn check_put_if_absent(store: &dyn Store, root: &Path) {

@@ -8,6 +8,7 @@
 //! What can wait (a channel, a decode queue) always gets its first piece: it works off one at a time when memory is
 //! short, and never waits for state that does not go away.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -164,8 +165,9 @@ impl Grant {
     pub fn resize(&mut self, bytes: usize) -> Result<()> {
         let bytes = bytes as u64;
         if bytes > self.bytes {
-            let added = self.holder.add(bytes - self.bytes, self.holder.account.limit);
-            added.map_err(|needed| self.holder.account.exceeded(needed))?;
+            let more = bytes - self.bytes;
+            let added = self.holder.add(more, self.holder.account.limit);
+            added.map_err(|needed| self.holder.account.exceeded(needed, &self.holder.holding.name, more))?;
         } else {
             self.holder.give_back(self.bytes - bytes);
         }
@@ -192,10 +194,10 @@ impl Drop for Grant {
 }
 
 impl Account {
-    /// The error that names who holds most.
-    fn exceeded(&self, needed: u64) -> Error {
+    /// The error that names who asked for so much more, and who holds most if it is counted in.
+    fn exceeded(&self, needed: u64, asking: &str, more: u64) -> Error {
         let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut by_name = std::collections::BTreeMap::<String, u64>::new();
+        let mut by_name = BTreeMap::from([(asking.to_owned(), more)]);
         for holder in holders.iter().filter_map(Weak::upgrade) {
             *by_name.entry(holder.name.clone()).or_default() += holder.bytes.load(Ordering::Relaxed);
         }
@@ -205,7 +207,8 @@ impl Account {
         let most: Vec<String> =
             by_size.iter().take(NAMED).map(|(name, bytes)| format!("{name} ({bytes} bytes)")).collect();
         Error::query(format!(
-            "the job needs {needed} bytes of memory, more than its limit of {}; most is held by {}",
+            "the job needs {needed} bytes of memory, more than its limit of {}: {asking} needs {more} more; with them most \
+             is held by {}",
             self.limit,
             most.join(", ")
         ))
@@ -229,7 +232,7 @@ mod tests {
         let error = second.resize(500).unwrap_err();
         assert_eq!(error.id(), Some("BL-LIM-MEMORY"));
         assert!(error.message().contains("needs 1050 bytes"), "{error}");
-        assert!(error.message().contains("held by the table of A (600 bytes), a queue (50 bytes)"), "{error}");
+        assert!(error.message().contains("held by the table of A (1000 bytes), a queue (50 bytes)"), "{error}");
         assert_eq!((second.bytes(), pool.used()), (100, 650), "a refusal takes nothing");
         second.resize(450).unwrap();
         drop(second);

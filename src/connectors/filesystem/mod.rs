@@ -1,5 +1,6 @@
 //! `filesystem`: files of rows. A source of one split a file, and an exactly-once sink of part files.
 
+mod paths;
 mod sink;
 mod source;
 
@@ -148,8 +149,8 @@ impl Connector for FileSystem {
     }
 
     fn doc(&self) -> &'static str {
-        "Files of rows in a format. Read, each file is a split; the files must not change while a job reads them, and a \
-         job that resumes on a changed file is refused. Written, each task's rows become part files in a directory that \
+        "Files of rows in a format. Read, each file is a split, up to the length that it had when the job began; a file \
+         that is changed otherwise, or replaced, while a job reads it or before it resumes ends the job with an error. Written, each task's rows become part files in a directory that \
          are public with their checkpoint, exactly once; the sink takes rows that only add."
     }
 

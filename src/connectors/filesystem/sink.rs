@@ -78,11 +78,11 @@ impl SinkFactory for FileSinkFactory {
     }
 
     fn strangers(&self, job: &JobIdentity, world: &World) -> Result<Option<String>> {
-        if world.store.info(&self.directory)?.is_none_or(|info| !info.is_directory) {
+        if world.store.info(&self.directory)?.is_none_or(|info| !info.is_directory()) {
             return Ok(None);
         }
         let entries = world.store.list(&self.directory)?;
-        let names = entries.iter().filter(|entry| !entry.is_directory).filter_map(|entry| entry.path.file_name());
+        let names = entries.iter().filter(|entry| !entry.is_directory()).filter_map(|entry| entry.path.file_name());
         let names = names.map(|name| name.to_string_lossy()).filter(|name| !name.starts_with(['.', '_']));
         Ok(match names.filter(|name| !names::is_part_of(job, name)).count() {
             0 => None,
@@ -99,7 +99,7 @@ impl SinkFactory for FileSinkFactory {
         let mut removed = 0;
         for entry in world.store.list(&self.directory)? {
             let name = entry.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if entry.is_directory {
+            if entry.is_directory() {
                 continue;
             }
             if names::is_part_of(job, name) {
@@ -360,7 +360,7 @@ impl Committer for FileCommitter {
         }
         let (store, directory, job) = (Arc::clone(&self.world.store), self.directory.clone(), self.job.clone());
         let recovered = move || {
-            if store.info(&directory)?.is_some_and(|info| !info.is_directory) {
+            if store.info(&directory)?.is_some_and(|info| !info.is_directory()) {
                 return Err(Error::query(format!("'path' = '{}' is a file.", directory.display()))
                     .with_help("a sink needs a directory"));
             }
@@ -430,10 +430,11 @@ fn is_same(store: &dyn Store, path: &Path, file: &StagedFile) -> Result<bool> {
     if store.info(path)?.is_none_or(|info| info.length != file.length) {
         return Ok(false);
     }
+    let open = store.open(path)?;
     let mut digest = Sha256::new();
     let mut at = 0;
     while at < file.length {
-        let bytes = store.read(path, at, READ_BYTES)?;
+        let bytes = open.read(at, READ_BYTES)?;
         if bytes.is_empty() {
             return Ok(false);
         }
@@ -451,7 +452,7 @@ fn remove_leftovers(store: &dyn Store, directory: &Path, job: &JobIdentity, stag
     for entry in store.list(directory)? {
         let name = entry.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let ours = names::pending_generation(job, name).is_some_and(|generation| generation <= job.generation.0);
-        if ours && !entry.is_directory && !known.contains(name) {
+        if ours && !entry.is_directory() && !known.contains(name) {
             store.remove(&entry.path)?;
         }
     }

@@ -15,9 +15,10 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::super::row_buffer::{Cutting, RowBuffer};
 use super::super::{Polled, Position, Source, SourceFactory, Split, SplitId, SplitReader, World};
+use super::paths::{find_files, not_regular};
 use crate::error::{Error, Result};
 use crate::formats::{Decoder, RowReader};
-use crate::storage::{FileInfo, Store};
+use crate::storage::{FileInfo, FileKind, ReadFile, Store};
 
 /// Bytes of one call to the store, and of one link of a position's digest: never change it, positions depend on it.
 const BLOCK: u64 = 1 << 20;
@@ -75,9 +76,8 @@ impl Source for FileSource {
         let place: FilePosition = serde_json::from_value(from.0.clone())
             .map_err(|error| Error::bug(format!("the position in {} cannot be read: {error}", split.0)))?;
         let store = Arc::clone(&self.world.store);
-        let path = PathBuf::from(&split.0);
-        let (file, wanted) = (path.clone(), place.clone());
-        let digest = self.world.blocking.call(move || resume(store.as_ref(), &file, &wanted)).await??;
+        let (file, wanted) = (PathBuf::from(&split.0), place.clone());
+        let (file, digest) = self.world.blocking.call(move || resume(store.as_ref(), &file, &wanted)).await??;
         let origin: Arc<str> = split.0.as_str().into();
         let (rows, begins) = (Arc::clone(&self.rows), place.offset == 0);
         Ok(Box::new(FileReader {
@@ -85,7 +85,8 @@ impl Source for FileSource {
             origin,
             read_to: place.offset,
             at: place,
-            path,
+            file: Arc::new(file),
+            is_checked: false,
             digest,
             world: self.world.clone(),
             reading: None,
@@ -100,61 +101,7 @@ impl Source for FileSource {
 // ---------------------------------------------------------------------------------------------- discovery
 
 fn find_splits(store: &dyn Store, path: &Path) -> Result<Vec<Split>> {
-    let mut files = Vec::new();
-    match store.info(path)? {
-        Some(info) if info.is_directory => list_files(store, path, &mut files)?,
-        Some(info) => files.push(info),
-        None => match_files(store, path, &mut files)?,
-    }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    files.iter().map(|file| split(store, file)).collect()
-}
-
-/// All files below a directory; as in Flink, names that begin with `.` or `_` are left out.
-fn list_files(store: &dyn Store, directory: &Path, to: &mut Vec<FileInfo>) -> Result<()> {
-    for entry in store.list(directory)? {
-        if is_hidden(&entry.path) {
-            continue;
-        }
-        if entry.is_directory {
-            list_files(store, &entry.path, to)?;
-        } else {
-            to.push(entry);
-        }
-    }
-    Ok(())
-}
-
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')))
-}
-
-/// All files that a pattern names, by themselves or by a directory above them.
-fn match_files(store: &dyn Store, path: &Path, to: &mut Vec<FileInfo>) -> Result<()> {
-    let absent = || {
-        let error = Error::world(format!("there is no file or directory '{}'", path.display()));
-        match path.is_relative() {
-            true => error.with_help("a relative path begins at the working directory"),
-            false => error,
-        }
-    };
-    let text = path.to_str().filter(|text| text.contains(['*', '?', '['])).ok_or_else(absent)?;
-    let pattern = glob::Pattern::new(text)
-        .map_err(|error| Error::query(format!("the pattern in 'path' = '{text}' cannot be read: {error}")))?;
-    let plain = path.components().take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']));
-    let base: PathBuf = plain.collect();
-    let mut below = Vec::new();
-    list_files(store, &base, &mut below)?;
-    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
-    let found = to.len();
-    to.extend(below.into_iter().filter(|file| {
-        let mut names = file.path.ancestors().take_while(|above| *above != base);
-        names.any(|name| pattern.matches_path_with(name, options))
-    }));
-    if to.len() == found {
-        return Err(Error::world(format!("no file matches the pattern '{text}'")));
-    }
-    Ok(())
+    find_files(store, path)?.iter().map(|file| split(store, file)).collect()
 }
 
 fn split(store: &dyn Store, file: &FileInfo) -> Result<Split> {
@@ -167,21 +114,26 @@ fn split(store: &dyn Store, file: &FileInfo) -> Result<Split> {
         return Err(Error::query(format!("'{name}': compressed files are not built yet"))
             .with_help("decompress the file, or leave it out by a pattern in 'path'"));
     }
+    let open = store.open(&file.path)?;
+    // Files of /proc are of no length and hold something all the same.
+    if file.length == 0 && !open.read(0, 1)?.is_empty() {
+        return Err(not_regular(&file.path));
+    }
     let start = FilePosition {
         offset: 0,
         line: 1,
         length: file.length,
-        modified_ms: file.modified_ms,
-        head: head_digest(store, &file.path, file.length)?,
+        modified_ns: file.modified_ns,
+        head: head_digest(open.as_ref(), file.length)?,
         blocks: 0,
         digest: Digest::new(0).value(),
     };
     Ok(Split { id: SplitId(name.to_owned()), start: start.write()?, bytes: Some(file.length) })
 }
 
-fn head_digest(store: &dyn Store, path: &Path, length: u64) -> Result<u64> {
+fn head_digest(file: &dyn ReadFile, length: u64) -> Result<u64> {
     let wanted = usize::try_from(length).unwrap_or(HEAD).min(HEAD);
-    Ok(xxh3_64(&store.read(path, 0, wanted)?))
+    Ok(xxh3_64(&file.read(0, wanted)?))
 }
 
 // ----------------------------------------------------------------------------------------------- position
@@ -195,7 +147,7 @@ struct FilePosition {
     line: u64,
     /// The file's length at discovery, which is where the split ends.
     length: u64,
-    modified_ms: i64,
+    modified_ns: i64,
     /// Digest of the first 64 KiB.
     #[serde(with = "hexadecimal")]
     head: u64,
@@ -228,6 +180,7 @@ mod hexadecimal {
 }
 
 /// The running digest of what has been read. It can be taken up again by reading one block and not the whole file.
+#[derive(Clone)]
 struct Digest {
     blocks: u64,
     hasher: Box<Xxh3>,
@@ -257,47 +210,95 @@ impl Digest {
     }
 }
 
-/// Checks that the file is still the one that the position was taken in, and takes up its digest.
-fn resume(store: &dyn Store, path: &Path, from: &FilePosition) -> Result<Digest> {
-    let name = path.display();
-    let changed = |what: String| {
-        Error::world(format!("the file '{name}' has changed since the job began to read it: {what}"))
-            .with_id("BL-SOURCE-CHANGED")
-            .with_help("put the file back as it was, or start over with --fresh")
-    };
-    let Some(info) = store.info(path)? else {
+/// Opens the file if it is still the one that the position was taken in, and takes up its digest. It may have grown:
+/// what came since is not read.
+fn resume(store: &dyn Store, path: &Path, from: &FilePosition) -> Result<(OpenedFile, Digest)> {
+    let changed = |what: String| changed(path, &what);
+    if store.info(path)?.is_none_or(|info| info.kind != FileKind::File) {
         return Err(changed("it is gone".to_owned()));
-    };
-    if info.length != from.length {
-        return Err(changed(format!("it had {} bytes and has {}", from.length, info.length)));
     }
-    if head_digest(store, path, from.length)? != from.head {
+    let file = store.open(path)?;
+    let opened = file.info()?;
+    if opened.length < from.length {
+        return Err(changed(format!("it had {} bytes and has {}", from.length, opened.length)));
+    }
+    if head_digest(file.as_ref(), from.length)? != from.head {
         return Err(changed("its first bytes are others".to_owned()));
     }
     // Only the time is another: what has been read decides. Otherwise the last block tells, which costs nothing.
-    let unchanged = info.modified_ms == from.modified_ms;
+    let unchanged = opened.modified_ns == from.modified_ns && opened.length == from.length;
     let start = if unchanged { from.offset - from.offset % BLOCK } else { 0 };
     let mut digest = Digest::new(if unchanged { from.blocks } else { 0 });
+    digest_of(file.as_ref(), start, from.offset, &mut digest)?;
+    if digest.value() != from.digest {
+        return Err(changed(format!("among the first {} bytes are others than those that were read", from.offset)));
+    }
+    Ok((OpenedFile { file, path: path.to_owned(), opened }, digest))
+}
+
+/// Adds the bytes from `start` to `end`, or to the end of the file.
+fn digest_of(file: &dyn ReadFile, start: u64, end: u64, digest: &mut Digest) -> Result<()> {
     let mut at = start;
-    while at < from.offset {
-        let wanted = usize::try_from((from.offset - at).min(BLOCK)).unwrap_or(usize::MAX);
-        let bytes = store.read(path, at, wanted)?;
+    while at < end {
+        let bytes = file.read(at, usize::try_from((end - at).min(BLOCK)).unwrap_or(usize::MAX))?;
         if bytes.is_empty() {
-            return Err(changed("it became shorter".to_owned()));
+            return Ok(());
         }
         digest.update(&bytes);
         at += bytes.len() as u64;
     }
-    if digest.value() != from.digest {
-        return Err(changed(format!("among the first {} bytes are others than those that were read", from.offset)));
+    Ok(())
+}
+
+fn changed(path: &Path, what: &str) -> Error {
+    Error::world(format!("the file '{}' has changed since the job began to read it: {what}", path.display()))
+        .with_id("BL-SOURCE-CHANGED")
+        .with_help("put the file back as it was, or start over with --fresh")
+}
+
+/// A file from the moment it was opened.
+#[derive(Debug)]
+struct OpenedFile {
+    file: Box<dyn ReadFile>,
+    path: PathBuf,
+    opened: FileInfo,
+}
+
+impl OpenedFile {
+    /// Checks, once the last byte of `length` has been read, that all of them were of one file: nobody has put another
+    /// in its place, and nobody has written to it but behind them. `digest` says what was read, but for
+    /// `rest`.
+    fn check_unchanged(&self, store: &dyn Store, length: u64, mut digest: Digest, rest: &[u8]) -> Result<()> {
+        let now = store.info(&self.path)?.filter(|now| now.identity == self.opened.identity);
+        let Some(now) = now else {
+            return Err(changed(&self.path, "another has come in its place, or none, while it was read"));
+        };
+        if now.length < length {
+            return Err(changed(&self.path, "it became shorter while it was read"));
+        }
+        if (now.length, now.modified_ns) != (self.opened.length, self.opened.modified_ns) {
+            // Somebody has written to it, perhaps only behind what is read here. Reading it once more tells.
+            let mut again = Digest::new(0);
+            digest_of(self.file.as_ref(), 0, length, &mut again)?;
+            digest.update(rest);
+            if again.value() != digest.value() {
+                return Err(changed(&self.path, "it was written to while it was read"));
+            }
+        }
+        if length > 0 && now.length > length {
+            let around = self.file.read(length - 1, 2)?;
+            if !around.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+                return Err(changed(&self.path, "its last row was not complete when the job began, and has grown"));
+            }
+        }
+        Ok(())
     }
-    Ok(digest)
 }
 
 // ------------------------------------------------------------------------------------------------- reader
 
 struct FileReader {
-    path: PathBuf,
+    file: Arc<OpenedFile>,
     origin: Arc<str>,
     world: World,
     /// Behind the last chunk that was handed out; its digests are brought up to date with `digest`.
@@ -308,6 +309,8 @@ struct FileReader {
     /// Where the next block begins that has not been asked for.
     read_to: u64,
     reading: Option<Reading>,
+    /// Whether the file was looked at again after its last block.
+    is_checked: bool,
 }
 
 /// A block on its way. Its work began when it was made, so that it goes on while earlier rows are decoded.
@@ -321,6 +324,10 @@ impl SplitReader for FileReader {
     async fn next(&mut self) -> Result<Polled> {
         loop {
             let at_end = self.at.offset + self.buffer.len() as u64 == self.at.length;
+            if at_end && !self.is_checked {
+                self.check_unchanged().await?;
+                self.is_checked = true;
+            }
             if at_end && self.buffer.is_empty() {
                 return Ok(Polled::End);
             }
@@ -375,16 +382,20 @@ impl FileReader {
         let block = answer?;
         let wanted = self.next_length();
         if block.len() as u64 != wanted {
-            return Err(Error::world(format!(
-                "the file '{}' became shorter while it was read: it had {} bytes",
-                self.origin, self.at.length
-            ))
-            .with_id("BL-SOURCE-CHANGED"));
+            return Err(changed(&self.file.path, "it became shorter while it was read"));
         }
         self.read_to += wanted;
         self.buffer.push(block);
         self.read_ahead();
         Ok(())
+    }
+
+    /// Before the last rows go out: all that was read is of one file. Cancel-safe.
+    async fn check_unchanged(&mut self) -> Result<()> {
+        let (file, store) = (Arc::clone(&self.file), Arc::clone(&self.world.store));
+        let (length, digest, rest) = (self.at.length, self.digest.clone(), self.buffer.bytes().clone());
+        let check = move || file.check_unchanged(store.as_ref(), length, digest, &rest);
+        self.world.blocking.call(check).await?
     }
 
     /// Bytes of the block at `read_to`: it ends where a link of the digest does.
@@ -398,9 +409,9 @@ impl FileReader {
             return;
         }
         let (send, answer) = oneshot::channel();
-        let (store, path, offset) = (Arc::clone(&self.world.store), self.path.clone(), self.read_to);
+        let (file, offset) = (Arc::clone(&self.file), self.read_to);
         let work = self.world.blocking.run(Box::new(move || {
-            let block = store.read(&path, offset, usize::try_from(length).unwrap_or(usize::MAX));
+            let block = file.file.read(offset, usize::try_from(length).unwrap_or(usize::MAX));
             // Nobody listens any more when the reader is gone, and then nobody needs the block.
             drop(send.send(block));
         }));

@@ -136,7 +136,7 @@ async fn files_larger_than_a_block_are_read_whole_and_resumed_anywhere() {
     // A file with another time but the same bytes is the same file; the whole prefix is looked at.
     for (count, position) in positions.iter().step_by(7) {
         let mut moved = position.clone();
-        moved.0["modified_ms"] = serde_json::json!(-5);
+        moved.0["modified_ns"] = serde_json::json!(-5);
         for position in [position, &moved] {
             let mut reader = source.open(&split.id, position).await.unwrap();
             if *count < 400_000 {
@@ -171,16 +171,96 @@ async fn a_changed_file_is_refused() {
         assert!(error.message().contains("'in.csv'"));
         error.message().to_owned()
     };
-    assert!(refused(Some(&format!("{long}1\n")), &position).await.contains("it had 1000000 bytes and has 1000002"));
     assert!(refused(Some(&long[..500]), &position).await.contains("has 500"));
     assert!(refused(Some(&long.replacen('0', "1", 1)), &position).await.contains("its first bytes are others"));
     let behind_head = long.replace("000010000\n", "000010001\n");
     assert!(refused(Some(&behind_head), &position).await.contains("are others than those that were read"));
     assert!(refused(None, &position).await.contains("it is gone"));
-    // What has not been read may change unnoticed, but for the length: that is the price of not reading twice.
+    // What has not been read is read as it is now, and no further than it was: the rows are those of one file.
     store.remove(Path::new("in.csv")).unwrap_or(());
-    put(&store, "in.csv", &long.replace("000099999\n", "000099998\n"));
-    source.open(&split.id, &position).await.unwrap();
+    put(&store, "in.csv", &format!("{}1\n", long.replace("000099999\n", "000099998\n")));
+    let mut reader = source.open(&split.id, &position).await.unwrap();
+    assert_eq!(rest(source.as_ref(), reader.as_mut()).await.unwrap().last(), Some(&99_998));
+}
+
+/// A file of `rows` rows that is larger than what a reader takes in at once, and a reader that has begun.
+async fn half_read(
+    rows: i64,
+) -> (FakeStore, Box<dyn crate::connectors::Source>, Box<dyn crate::connectors::SplitReader>) {
+    let store = FakeStore::new();
+    let content: String = (0..rows).map(|n| format!("{n:09}\n")).collect();
+    put(&store, "in.csv", &content);
+    let table = table(&[("path", "in.csv"), ("format", "csv")], &[]);
+    let mut source = FileSystem.source(&table).unwrap().open(&[0], 8192, &world(&store)).unwrap();
+    let split = source.discover().await.unwrap().remove(0);
+    let mut reader = source.open(&split.id, &split.start).await.unwrap();
+    assert!(matches!(reader.next().await.unwrap(), Polled::Chunk(..)));
+    (store, source, reader)
+}
+
+/// The numbers of all rows that are left.
+async fn rest(
+    source: &dyn crate::connectors::Source,
+    reader: &mut dyn crate::connectors::SplitReader,
+) -> Result<Vec<i64>> {
+    let (mut numbers, mut decoder) = (Vec::new(), source.decoder().unwrap());
+    while let Polled::Chunk(chunk, _) = reader.next().await? {
+        let decoded = decoder.decode(&chunk.bytes, chunk.first_line)?;
+        numbers.extend(decoded.rows.column(0).as_primitive::<Int64Type>().values());
+    }
+    Ok(numbers)
+}
+
+#[tokio::test]
+async fn a_file_that_is_replaced_or_written_to_while_it_is_read_is_an_error() {
+    const ROWS: i64 = 500_000;
+    let changed = |number: i64| -> String {
+        (0..ROWS).map(|n| if n == number { "xxxxxxxxx\n".to_owned() } else { format!("{n:09}\n") }).collect()
+    };
+    // The same length each time, so that no length tells.
+    let replaced = |store: &FakeStore, content: &str| {
+        store.remove(Path::new("in.csv")).unwrap();
+        put(store, "in.csv", content);
+    };
+    let cases: [(&str, &dyn Fn(&FakeStore)); 5] = [
+        ("another has come in its place", &|store| replaced(store, &changed(ROWS - 1))),
+        ("another has come in its place, or none", &|store| store.remove(Path::new("in.csv")).unwrap()),
+        ("it was written to", &|store| store.overwrite(Path::new("in.csv"), changed(5).as_bytes())),
+        ("it was written to", &|store| {
+            store.overwrite(Path::new("in.csv"), format!("{}1\n", changed(5)).as_bytes());
+        }),
+        ("it became shorter", &|store| store.overwrite(Path::new("in.csv"), &changed(-1).as_bytes()[..3 << 20])),
+    ];
+    for (expected, change) in cases {
+        let (store, source, mut reader) = half_read(ROWS).await;
+        change(&store);
+        let error = rest(source.as_ref(), reader.as_mut()).await.unwrap_err();
+        assert_eq!(error.id(), Some("BL-SOURCE-CHANGED"), "{error}");
+        assert!(error.message().contains(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_grows_is_read_as_far_as_it_went_when_the_job_began() {
+    for more in ["7\n", "\n", ""] {
+        let (store, source, mut reader) = half_read(500_000).await;
+        let mut content = store.files()[Path::new("in.csv")].clone();
+        content.extend_from_slice(more.as_bytes());
+        store.overwrite(Path::new("in.csv"), &content);
+        assert_eq!(rest(source.as_ref(), reader.as_mut()).await.unwrap().last(), Some(&499_999));
+    }
+    // The last row was half written: what was there of it is no row.
+    let store = FakeStore::new();
+    let table = table(&[("path", "in.csv"), ("format", "csv")], &[]);
+    for (more, is_whole) in [("", true), ("\n4\n", true), ("4\n", false)] {
+        store.remove(Path::new("in.csv")).unwrap();
+        put(&store, "in.csv", "1\n2\n3");
+        let (source, splits) = discover(&store, &table).await.unwrap();
+        store.overwrite(Path::new("in.csv"), format!("1\n2\n3{more}").as_bytes());
+        let numbers = read(source.as_ref(), &splits[0], &splits[0].start).await;
+        assert_eq!(numbers.as_ref().ok().map(|(numbers, _)| numbers.as_slice()), is_whole.then_some(&[1, 2, 3][..]));
+        assert!(is_whole || numbers.unwrap_err().message().contains("its last row was not complete"));
+    }
 }
 
 #[tokio::test]
@@ -209,6 +289,16 @@ async fn empty_files_end_at_once() {
         let (source, splits) = discover(&store, &table).await.unwrap();
         assert!(read(source.as_ref(), &splits[0], &splits[0].start).await.unwrap().0.is_empty());
     }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_hides_its_length_is_refused() {
+    let world = World { store: Arc::new(crate::storage::LocalStore), ..world(&FakeStore::new()) };
+    let table = table(&[("path", "/proc/cpuinfo"), ("format", "csv")], &[]);
+    let mut source = FileSystem.source(&table).unwrap().open(&[0], 3, &world).unwrap();
+    let error = source.discover().await.unwrap_err().to_string();
+    assert!(error.contains("'/proc/cpuinfo' is no regular file") && error.contains("`stdin`"), "{error}");
 }
 
 #[test]
