@@ -1,16 +1,26 @@
 //! The coordinator: one pure state machine that decides when barriers go out, when a checkpoint is complete, what is
 //! committed and what may be deleted.
 //!
-//! One checkpoint is in flight at a time: *collecting* parts, then *writing* its manifest. A complete one queues its
-//! commits; they are made one epoch after the other and no barrier ever waits for them, only the next trigger does
-//! when too many are queued. Rows that a sink prepared for a checkpoint that was given up are committed with the next
-//! one that completes.
+//! Several checkpoints may be in flight, each *collecting* the parts of its tasks. One manifest at a time is *written*:
+//! that of the newest checkpoint whose parts are all in. When it is complete it holds what the older ones in flight were
+//! to hold, so that they are over, without success or failure:
+//!
+//! ```text
+//!   │1 complete   │2 collecting   │3 all parts in, being written   │4 collecting
+//!                  └ over with 3 ──┘                                └ goes on
+//! ```
+//!
+//! A complete one queues its commits, per sink; no barrier ever waits for them, only the next trigger does when a sink is
+//! too far behind. Rows that a sink prepared for a checkpoint that was given up are committed with the next one that
+//! completes.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::commit_queue::CommitQueue;
 use super::merge;
 use super::part::{TaskId, TaskPart};
+use super::request::{Request, Wanted};
 use crate::error::{Blame, Error, Result};
 use crate::state::Manifest;
 use crate::stream::{Barrier, BarrierKind, Committable, Epoch};
@@ -20,11 +30,12 @@ use crate::stream::{Barrier, BarrierKind, Committable, Epoch};
 pub enum Event {
     /// Time has passed (see [`Coordinator::next_wakeup`]).
     Tick,
-    /// Somebody wants a checkpoint now: a user, a source that counts rows, a stop. `Drain` is never asked for: it
-    /// follows when every source has ended.
-    Requested(BarrierKind),
-    /// A task's part is durable. The acknowledgements of one task come in the order of their epochs, those of
-    /// given-up checkpoints included, unless the task declined or never met the barrier.
+    /// The owner of the job wants something.
+    Requested(Request),
+    /// A source has read as many rows as one checkpoint is to cover, and waits for the next barrier.
+    CheckpointDue,
+    /// A task's part is durable. The acknowledgements of a sink's task come in the order of their epochs, those of
+    /// given-up checkpoints included, unless the task never met the barrier.
     Acknowledged { epoch: Epoch, task: TaskId, part: Box<TaskPart> },
     /// A task could not write its part: the checkpoint fails, the job goes on if that is tolerated. Not for a task
     /// whose sink has already prepared: its rows would be lost, so that such a task has to fail the job.
@@ -35,8 +46,8 @@ pub enum Event {
     ManifestWritten { epoch: Epoch, digest: String },
     /// It could not be written.
     ManifestFailed { epoch: Epoch, error: Error },
-    /// Every committable of this epoch has been committed.
-    Committed { epoch: Epoch },
+    /// What the checkpoint of this epoch holds of this sink is public.
+    Committed { sink: String, epoch: Epoch },
     /// The confirm or finished entry is in the log.
     EndWritten,
 }
@@ -48,19 +59,21 @@ pub enum Action {
     Inject(Barrier),
     /// Put this manifest into the log.
     WriteManifest(Box<Manifest>),
-    /// Commit these, in order, then answer `Committed`. Never waited for by a barrier.
-    Commit { epoch: Epoch, committables: Vec<Committable> },
+    /// Commit these, in order, then answer `Committed`. One at a time per sink; never waited for by a barrier.
+    Commit { sink: String, epoch: Epoch, committables: Vec<Committable> },
     /// This epoch is complete: tell the sources (acknowledge positions) and remove what no retained manifest reaches.
     Completed { epoch: Epoch },
     /// A checkpoint was given up; the job goes on.
     Aborted { epoch: Epoch, error: Error },
+    /// Tell whoever made this request: the checkpoint that holds what it asked for, or why there is none.
+    Answer { id: u64, result: Result<Epoch> },
     /// Stopped: write a confirm entry for this epoch, then answer `EndWritten`.
     WriteConfirm { epoch: Epoch },
     /// All input read and committed: write a finished entry, then answer `EndWritten`.
     WriteFinished { epoch: Epoch },
     /// The job has ended well.
     Done,
-    /// The job has to stop with this error.
+    /// The job has to stop with this error. Requests that were not answered are still open.
     Fail(Error),
 }
 
@@ -76,13 +89,16 @@ pub struct CoordinatorConfig {
     pub base: Manifest,
     /// Time between two triggers; `None`: only on request, and the last one.
     pub interval: Option<Duration>,
+    /// Between the end of a checkpoint and the next trigger; with a pause there is one checkpoint at a time.
     pub min_pause: Duration,
     pub timeout: Duration,
+    /// How many checkpoints may be in flight at once.
+    pub max_concurrent: usize,
     /// How many checkpoints in a row may fail.
     pub tolerable_failures: u32,
     /// A full snapshot is asked for when a table inherits more files than this.
     pub max_inherited_files: usize,
-    /// At this many epochs that are not committed yet, the next trigger waits.
+    /// At this many epochs that a sink has not committed yet, the next trigger waits.
     pub max_pending_epochs: usize,
     /// Whether manifests are written at all; without, only the last barrier runs and commits follow it directly.
     pub durable: bool,
@@ -109,15 +125,18 @@ pub struct Coordinator {
     /// The last complete checkpoint, from which the next one inherits.
     last: Manifest,
     next_epoch: Epoch,
-    in_flight: Option<InFlight>,
-    /// Given-up checkpoints since the last complete one, with the tasks that acknowledged them.
+    in_flight: BTreeMap<Epoch, InFlight>,
+    /// The checkpoint in flight whose manifest is on its way into the log.
+    writing: Option<Writing>,
+    /// The last barrier, once it is out.
+    last_barrier: Option<Barrier>,
+    /// Given-up checkpoints after the last complete one, with the tasks that acknowledged them.
     given_up: BTreeMap<Epoch, BTreeSet<TaskId>>,
-    /// Tasks that owe an acknowledgement to a checkpoint given up before the last complete one.
+    /// Tasks that owe an acknowledgement to a checkpoint that was over before the last complete one.
     owed: BTreeMap<Epoch, BTreeSet<TaskId>>,
     /// What sinks prepared for given-up checkpoints.
     carried: BTreeMap<(Epoch, TaskId), Committable>,
-    /// Complete and not committed, in order; the first of them is being committed.
-    uncommitted: VecDeque<Uncommitted>,
+    commits: CommitQueue,
     ended: BTreeSet<TaskId>,
     requests: Requests,
     failures: u32,
@@ -130,41 +149,45 @@ pub struct Coordinator {
 /// Where the job stands as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Barriers may be sent.
+    /// Checkpoints are made.
     Running,
     /// The checkpoint of the last barrier is complete; commits are outstanding.
-    Committing { last: Epoch, kind: BarrierKind },
+    Committing,
     /// The confirm or finished entry is being written.
     WritingEnd,
     /// Done or failed: nothing more happens.
     Over,
 }
 
-/// What was asked for and not yet begun.
+/// What was asked for and has no barrier yet, by the ids of the requests.
 #[derive(Debug, Default)]
 struct Requests {
-    checkpoint: bool,
-    savepoint: bool,
-    stop: bool,
+    checkpoints: Vec<u64>,
+    savepoints: Vec<u64>,
+    /// Answered at the very end.
+    stops: Vec<u64>,
+    /// Sources wait for a barrier.
+    is_due: bool,
 }
 
-/// The checkpoint that is being made.
+/// A checkpoint that is being made.
 #[derive(Debug)]
 struct InFlight {
     barrier: Barrier,
     since: Duration,
     parts: BTreeMap<TaskId, TaskPart>,
-    /// Complete but for its entry in the log.
-    manifest: Option<Box<Manifest>>,
+    /// The requests that it answers.
+    requests: Vec<u64>,
+    /// Whether it is to be kept whatever else is removed.
+    is_pinned: bool,
 }
 
-/// A complete checkpoint whose rows are not public yet.
+/// A manifest on its way into the log.
 #[derive(Debug)]
-struct Uncommitted {
-    epoch: Epoch,
+struct Writing {
+    manifest: Manifest,
+    /// What becomes public with it.
     committables: Vec<Committable>,
-    /// Whether the driver has been told.
-    sent: bool,
 }
 
 impl Coordinator {
@@ -174,15 +197,20 @@ impl Coordinator {
         let last = config.base.clone();
         // From here on the base only lends its names to new manifests.
         config.base.nodes.clear();
+        if !config.min_pause.is_zero() {
+            config.max_concurrent = 1;
+        }
         Self {
             phase: Phase::Running,
             next_epoch: last.epoch.next(),
             last,
-            in_flight: None,
+            in_flight: BTreeMap::new(),
+            writing: None,
+            last_barrier: None,
             given_up: BTreeMap::new(),
             owed: BTreeMap::new(),
             carried: BTreeMap::new(),
-            uncommitted: VecDeque::new(),
+            commits: CommitQueue::default(),
             ended: BTreeSet::new(),
             requests: Requests::default(),
             failures: 0,
@@ -200,8 +228,9 @@ impl Coordinator {
             return actions;
         }
         let taken = self.take(now, event, &mut actions).and_then(|()| {
-            self.check_timeout(now, &mut actions)?;
-            self.go_on(&mut actions);
+            self.check_timeouts(now, &mut actions)?;
+            self.write_next(&mut actions)?;
+            self.commit(&mut actions);
             self.trigger(now, &mut actions);
             Ok(())
         });
@@ -214,11 +243,12 @@ impl Coordinator {
 
     /// When `Tick` should come at the latest.
     pub fn next_wakeup(&self) -> Option<Duration> {
-        match (&self.in_flight, self.phase) {
-            (Some(in_flight), Phase::Running) => self.deadline(in_flight),
-            (None, Phase::Running) if !self.is_full_of_commits() => self.next_periodic(),
-            _ => None,
+        if self.phase != Phase::Running {
+            return None;
         }
+        let deadlines = self.in_flight.values().filter_map(|in_flight| self.deadline(in_flight));
+        let periodic = if self.may_trigger() { self.next_periodic() } else { None };
+        deadlines.chain(periodic).min()
     }
 
     /// How the last acknowledgement was taken.
@@ -231,25 +261,27 @@ impl Coordinator {
         self.last.epoch
     }
 
+    /// Whether somebody has asked for a stop.
+    pub fn is_stopping(&self) -> bool {
+        !self.requests.stops.is_empty()
+    }
+
     fn take(&mut self, now: Duration, event: Event, actions: &mut Vec<Action>) -> Result<()> {
         match event {
             Event::Tick => {}
-            Event::Requested(kind) => match kind {
-                BarrierKind::Checkpoint => self.requests.checkpoint = true,
-                BarrierKind::Savepoint => self.requests.savepoint = true,
-                BarrierKind::Stop => self.requests.stop = true,
-                BarrierKind::Drain => {}
-            },
+            Event::Requested(request) => {
+                let id = request.id;
+                let refused = request.what.check().and_then(|()| self.request(request, actions));
+                actions.extend(refused.err().map(|error| Action::Answer { id, result: Err(error) }));
+            }
+            Event::CheckpointDue => self.requests.is_due = true,
             Event::Acknowledged { epoch, task, part } => {
-                let answer = self.acknowledge(epoch, task, *part)?;
-                self.last_answer = Some(answer);
-                if answer == AckAnswer::Ok {
-                    self.complete_parts(actions)?;
-                }
+                self.last_answer = Some(self.acknowledge(epoch, task, *part)?);
             }
             Event::Declined { epoch, task, error } => {
-                if self.collecting(epoch).is_some() {
-                    self.give_up(now, error.context(format_args!("task {} of {}", task.task, task.node)), actions)?;
+                if self.in_flight.get(&epoch).is_some_and(|in_flight| !self.has_all_parts(in_flight)) {
+                    let error = error.context(format_args!("task {} of {}", task.task, task.node));
+                    self.give_up(now, epoch, error, actions)?;
                 }
             }
             Event::SourceEnded(task) => {
@@ -258,24 +290,55 @@ impl Coordinator {
                 }
                 self.ended.insert(task);
             }
-            Event::ManifestWritten { epoch, digest } => self.complete(now, epoch, digest, actions)?,
-            Event::ManifestFailed { epoch, error } => {
-                self.writing(epoch)?;
-                self.give_up(now, error, actions)?;
+            Event::ManifestWritten { epoch, digest } => {
+                let written = self.written(epoch)?;
+                self.complete(now, written, digest, actions);
             }
-            Event::Committed { epoch } => match self.uncommitted.front() {
-                Some(first) if first.epoch == epoch && first.sent => {
-                    self.uncommitted.pop_front();
-                }
-                _ => return Err(Error::bug(format!("epoch {epoch} was committed and is not its turn"))),
-            },
+            Event::ManifestFailed { epoch, error } => {
+                self.written(epoch)?;
+                self.give_up(now, epoch, error, actions)?;
+            }
+            Event::Committed { sink, epoch } => drop(self.commits.committed(&sink, epoch)?),
             Event::EndWritten => {
                 if self.phase != Phase::WritingEnd {
                     return Err(Error::bug("the end of the log was written before its time"));
                 }
-                self.phase = Phase::Over;
-                actions.push(Action::Done);
+                self.end(actions);
             }
+        }
+        Ok(())
+    }
+
+    /// Takes a request up, or says why it cannot be served.
+    fn request(&mut self, request: Request, actions: &mut Vec<Action>) -> Result<()> {
+        let Request { id, what } = request;
+        if what.is_stop() {
+            self.requests.stops.push(id);
+            return Ok(());
+        }
+        if !self.config.durable {
+            return Err(Error::query(format!("job {} keeps no checkpoints", self.config.base.job))
+                .with_help("SET 'execution.checkpointing.interval', and give it a name: SET 'pipeline.name'"));
+        }
+        let is_savepoint = matches!(what, Wanted::Savepoint { .. });
+        match self.last_barrier {
+            None if is_savepoint => self.requests.savepoints.push(id),
+            None => self.requests.checkpoints.push(id),
+            // Rows may have come between that barrier and this request.
+            Some(Barrier { kind: BarrierKind::Stop, .. }) => {
+                return Err(Error::world(format!("job {} is stopping already", self.config.base.job)));
+            }
+            // All input has ended before it.
+            Some(barrier) => match self.in_flight.get_mut(&barrier.epoch) {
+                Some(in_flight) if self.writing.is_none() || !is_savepoint => {
+                    in_flight.requests.push(id);
+                    in_flight.is_pinned |= is_savepoint;
+                }
+                _ if is_savepoint => {
+                    return Err(Error::world(format!("job {} has read all its input", self.config.base.job)));
+                }
+                _ => actions.push(Action::Answer { id, result: Ok(barrier.epoch) }),
+            },
         }
         Ok(())
     }
@@ -284,9 +347,7 @@ impl Coordinator {
         if !self.config.tasks.contains(&task) || epoch <= self.config.base.epoch || epoch >= self.next_epoch {
             return Ok(AckAnswer::Unknown);
         }
-        if let Some(in_flight) = &mut self.in_flight
-            && in_flight.barrier.epoch == epoch
-        {
+        if let Some(in_flight) = self.in_flight.get_mut(&epoch) {
             if in_flight.parts.contains_key(&task) {
                 return Ok(AckAnswer::Duplicate);
             }
@@ -310,76 +371,99 @@ impl Coordinator {
         Ok(AckAnswer::Discarded)
     }
 
-    /// With the last part in, the checkpoint becomes a manifest, or without a log is complete at once.
-    fn complete_parts(&mut self, actions: &mut Vec<Action>) -> Result<()> {
-        let Some(in_flight) = &mut self.in_flight else { return Ok(()) };
-        if in_flight.manifest.is_some() || in_flight.parts.len() < self.config.tasks.len() {
+    /// With the last part in, a checkpoint becomes a manifest, or without a log is complete at once.
+    fn write_next(&mut self, actions: &mut Vec<Action>) -> Result<()> {
+        if self.writing.is_some() {
             return Ok(());
         }
-        if !self.config.durable {
-            let barrier = in_flight.barrier;
-            let committables = self.committables();
-            self.uncommitted.push_back(Uncommitted { epoch: barrier.epoch, committables, sent: false });
-            self.in_flight = None;
-            self.phase = Phase::Committing { last: barrier.epoch, kind: barrier.kind };
+        let Some(newest) = self.in_flight.values().rev().find(|in_flight| self.has_all_parts(in_flight)) else {
             return Ok(());
-        }
-        let mut pending: Vec<_> = self.uncommitted.iter().flat_map(|epoch| epoch.committables.clone()).collect();
-        pending.extend(self.committables());
-        // Taken apart from above, where the borrow of `self` ends.
-        let Some(in_flight) = &mut self.in_flight else { return Ok(()) };
-        let manifest = Manifest {
-            format: crate::state::FORMAT_VERSION,
-            build: env!("CARGO_PKG_VERSION").to_owned(),
-            epoch: in_flight.barrier.epoch,
-            parent: self.last.digest.clone(),
-            nodes: merge::nodes(&self.last, &in_flight.parts, in_flight.barrier.full)?,
-            pending,
-            digest: String::new(),
-            ..self.config.base.clone()
         };
-        in_flight.manifest = Some(Box::new(manifest.clone()));
+        let epoch = newest.barrier.epoch;
+        let committables = self.committables(epoch);
+        if !self.config.durable {
+            self.in_flight.clear();
+            self.commits.push(epoch, committables);
+            self.phase = Phase::Committing;
+            return Ok(());
+        }
+        let manifest = self.manifest(newest, &committables)?;
+        self.writing = Some(Writing { manifest: manifest.clone(), committables });
         actions.push(Action::WriteManifest(Box::new(manifest)));
         Ok(())
     }
 
-    /// What becomes public with the checkpoint in flight: what was carried over, then its own.
-    fn committables(&self) -> Vec<Committable> {
-        let parts = self.in_flight.iter().flat_map(|in_flight| in_flight.parts.values());
-        self.carried.values().chain(parts.filter_map(|part| part.committable.as_ref())).cloned().collect()
+    /// What the log is to say of a checkpoint of which all parts are in.
+    fn manifest(&self, in_flight: &InFlight, committables: &[Committable]) -> Result<Manifest> {
+        let barrier = in_flight.barrier;
+        let mut pending = self.commits.pending();
+        pending.extend_from_slice(committables);
+        let mut covered = self.in_flight.range(..=barrier.epoch);
+        Ok(Manifest {
+            format: crate::state::FORMAT_VERSION,
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch: barrier.epoch,
+            parent: self.last.digest.clone(),
+            nodes: merge::nodes(&self.last, &in_flight.parts, barrier.full)?,
+            pending,
+            pinned: covered.any(|(_, covered)| covered.is_pinned),
+            digest: String::new(),
+            ..self.config.base.clone()
+        })
     }
 
-    fn complete(&mut self, now: Duration, epoch: Epoch, digest: String, actions: &mut Vec<Action>) -> Result<()> {
-        self.writing(epoch)?;
-        let committables = self.committables();
-        let Some(InFlight { barrier, manifest: Some(manifest), .. }) = self.in_flight.take() else {
-            return Err(Error::bug("a checkpoint without a manifest was completed"));
-        };
-        self.last = Manifest { digest, ..*manifest };
-        self.carried.clear();
-        for (epoch, acknowledged) in std::mem::take(&mut self.given_up) {
-            let owing = self.config.tasks.iter().filter(|task| !acknowledged.contains(task)).cloned();
-            self.owed.insert(epoch, owing.collect());
+    /// What becomes public with a checkpoint: what was carried over, what was prepared for older ones in flight, and
+    /// its own; in order of epochs.
+    fn committables(&self, epoch: Epoch) -> Vec<Committable> {
+        let mut prepared: BTreeMap<(Epoch, &TaskId), &Committable> = BTreeMap::new();
+        let carried = self.carried.iter().filter(|((prepared_for, _), _)| *prepared_for <= epoch);
+        prepared.extend(carried.map(|((epoch, task), committable)| ((*epoch, task), committable)));
+        for (epoch, in_flight) in self.in_flight.range(..=epoch) {
+            let parts = in_flight.parts.iter();
+            prepared.extend(parts.filter_map(|(task, part)| Some(((*epoch, task), part.committable.as_ref()?))));
         }
+        prepared.into_values().cloned().collect()
+    }
+
+    /// A manifest is in the log: its checkpoint is complete, and older ones in flight are over.
+    fn complete(&mut self, now: Duration, written: Writing, digest: String, actions: &mut Vec<Action>) {
+        let Writing { manifest, committables } = written;
+        let epoch = manifest.epoch;
+        self.last = Manifest { digest, ..manifest };
+        let later = self.in_flight.split_off(&epoch.next());
+        for (older, in_flight) in std::mem::replace(&mut self.in_flight, later) {
+            self.owe(older, &in_flight.parts.into_keys().collect());
+            let answer = |id| Action::Answer { id, result: Ok(epoch) };
+            actions.extend(in_flight.requests.into_iter().map(answer));
+        }
+        let later = self.given_up.split_off(&epoch);
+        for (older, acknowledged) in std::mem::replace(&mut self.given_up, later) {
+            self.owe(older, &acknowledged);
+        }
+        self.carried.retain(|(prepared_for, _), _| *prepared_for > epoch);
+        self.failures = 0;
+        self.last_end = Some(now);
+        self.commits.push(epoch, committables);
+        if self.last_barrier.is_some_and(|barrier| barrier.epoch == epoch) {
+            self.phase = Phase::Committing;
+        }
+        self.begin_commits(actions);
+        actions.push(Action::Completed { epoch });
+    }
+
+    /// Remembers which tasks have not acknowledged a checkpoint that is over.
+    fn owe(&mut self, epoch: Epoch, acknowledged: &BTreeSet<TaskId>) {
+        let owing = self.config.tasks.iter().filter(|task| !acknowledged.contains(task));
+        self.owed.insert(epoch, owing.cloned().collect());
         while self.owed.len() > OWED_EPOCHS {
             self.owed.pop_first();
         }
-        self.failures = 0;
-        self.last_end = Some(now);
-        self.uncommitted.push_back(Uncommitted { epoch, committables, sent: false });
-        if barrier.kind.is_last() {
-            self.phase = Phase::Committing { last: epoch, kind: barrier.kind };
-        }
-        self.send_commit(actions);
-        actions.push(Action::Completed { epoch });
-        Ok(())
     }
 
-    /// Ends the checkpoint in flight without success. Behind a last barrier the tasks are gone, so that there is no
+    /// Ends a checkpoint in flight without success. Behind a last barrier the tasks are gone, so that there is no
     /// second attempt.
-    fn give_up(&mut self, now: Duration, error: Error, actions: &mut Vec<Action>) -> Result<()> {
-        let Some(in_flight) = self.in_flight.take() else { return Ok(()) };
-        let epoch = in_flight.barrier.epoch;
+    fn give_up(&mut self, now: Duration, epoch: Epoch, error: Error, actions: &mut Vec<Action>) -> Result<()> {
+        let Some(in_flight) = self.in_flight.remove(&epoch) else { return Ok(()) };
         let acknowledged = in_flight.parts.keys().cloned().collect();
         for (task, part) in in_flight.parts {
             self.carried.extend(part.committable.map(|committable| ((epoch, task), committable)));
@@ -388,6 +472,8 @@ impl Coordinator {
         self.last_end = Some(now);
         self.failures += 1;
         actions.push(Action::Aborted { epoch, error: error.clone() });
+        let answer = |id| Action::Answer { id, result: Err(error.clone()) };
+        actions.extend(in_flight.requests.into_iter().map(answer));
         if in_flight.barrier.kind.is_last() {
             return Err(error.context("the last checkpoint failed"));
         }
@@ -407,76 +493,92 @@ impl Coordinator {
         Ok(())
     }
 
-    fn check_timeout(&mut self, now: Duration, actions: &mut Vec<Action>) -> Result<()> {
-        let Some(in_flight) = &self.in_flight else { return Ok(()) };
-        if self.deadline(in_flight).is_none_or(|deadline| now < deadline) {
-            return Ok(());
+    fn check_timeouts(&mut self, now: Duration, actions: &mut Vec<Action>) -> Result<()> {
+        let is_late = |in_flight: &&InFlight| self.deadline(in_flight).is_some_and(|deadline| deadline <= now);
+        let late: Vec<Epoch> = self.in_flight.values().filter(is_late).map(|late| late.barrier.epoch).collect();
+        for epoch in late {
+            let parts = self.in_flight.get(&epoch).map(|in_flight| &in_flight.parts);
+            let is_missing = |task: &&TaskId| parts.is_some_and(|parts| !parts.contains_key(task));
+            let missing = self.config.tasks.iter().find(is_missing);
+            let missing =
+                missing.map_or_else(String::new, |task| format!("; task {} of {} is missing", task.task, task.node));
+            let timeout_ms = self.config.timeout.as_millis();
+            let error =
+                Error::transient(format!("checkpoint {epoch} was not complete within {timeout_ms} ms{missing}"))
+                    .with_id("BL-LIM-CKPT-TIMEOUT")
+                    .with_help("raise 'execution.checkpointing.timeout'");
+            self.give_up(now, epoch, error, actions)?;
         }
-        let missing = self.config.tasks.iter().find(|task| !in_flight.parts.contains_key(task));
-        let missing =
-            missing.map_or_else(String::new, |task| format!("; task {} of {} is missing", task.task, task.node));
-        let error = Error::transient(format!(
-            "checkpoint {} was not complete within {} ms{missing}",
-            in_flight.barrier.epoch,
-            self.config.timeout.as_millis()
-        ))
-        .with_id("BL-LIM-CKPT-TIMEOUT")
-        .with_help("raise 'execution.checkpointing.timeout'");
-        self.give_up(now, error, actions)
+        Ok(())
     }
 
-    /// A manifest on its way into the log is waited for: whether it arrived is not known before the answer. Without
-    /// a log there is only the last barrier, and nothing to fall back to.
+    /// One of which all parts are in is waited for: whether a manifest on its way into the log arrived is not known
+    /// before the answer. Without a log there is only the last barrier, and nothing to fall back to.
     fn deadline(&self, in_flight: &InFlight) -> Option<Duration> {
-        (self.config.durable && in_flight.manifest.is_none())
-            .then(|| in_flight.since.saturating_add(self.config.timeout))
+        let can_fail = self.config.durable && !self.has_all_parts(in_flight);
+        can_fail.then(|| in_flight.since.saturating_add(self.config.timeout))
+    }
+
+    fn has_all_parts(&self, in_flight: &InFlight) -> bool {
+        in_flight.parts.len() == self.config.tasks.len()
     }
 
     /// Commits what is next, and ends when the last of it is done.
-    fn go_on(&mut self, actions: &mut Vec<Action>) {
-        self.send_commit(actions);
-        if let Phase::Committing { last, kind } = self.phase
-            && self.uncommitted.is_empty()
-        {
-            self.phase = Phase::WritingEnd;
-            match (self.config.durable, kind) {
-                (false, _) => {
-                    self.phase = Phase::Over;
-                    actions.push(Action::Done);
-                }
-                (true, BarrierKind::Drain) => actions.push(Action::WriteFinished { epoch: last }),
-                (true, _) => actions.push(Action::WriteConfirm { epoch: last }),
-            }
-        }
-    }
-
-    fn send_commit(&mut self, actions: &mut Vec<Action>) {
-        // Epochs in which no sink had a row are done without being sent.
-        while self.uncommitted.front().is_some_and(|first| first.committables.is_empty()) {
-            self.uncommitted.pop_front();
-        }
-        if let Some(first) = self.uncommitted.front_mut()
-            && !first.sent
-        {
-            first.sent = true;
-            actions.push(Action::Commit { epoch: first.epoch, committables: first.committables.clone() });
-        }
-    }
-
-    /// Sends the next barrier if there is a reason to and nothing stands in its way.
-    fn trigger(&mut self, now: Duration, actions: &mut Vec<Action>) {
-        if self.phase != Phase::Running || self.in_flight.is_some() || self.is_full_of_commits() {
+    fn commit(&mut self, actions: &mut Vec<Action>) {
+        self.begin_commits(actions);
+        let Some(barrier) = self.last_barrier.filter(|_| self.phase == Phase::Committing && self.commits.is_empty())
+        else {
             return;
+        };
+        self.phase = Phase::WritingEnd;
+        match (self.config.durable, barrier.kind) {
+            (false, _) => self.end(actions),
+            (true, BarrierKind::Drain) => actions.push(Action::WriteFinished { epoch: barrier.epoch }),
+            (true, _) => actions.push(Action::WriteConfirm { epoch: barrier.epoch }),
         }
-        let Some(kind) = self.next_kind(now) else { return };
-        let barrier = Barrier { epoch: self.next_epoch, kind, covered: self.last.epoch, full: self.wants_full() };
-        self.next_epoch = self.next_epoch.next();
-        self.last_trigger = now;
-        // Any checkpoint from here on contains what an earlier request wanted to be in one.
-        self.requests.checkpoint = false;
-        self.requests.savepoint = false;
-        self.in_flight = Some(InFlight { barrier, since: now, parts: BTreeMap::new(), manifest: None });
-        actions.push(Action::Inject(barrier));
+    }
+
+    fn begin_commits(&mut self, actions: &mut Vec<Action>) {
+        let commit = |(sink, epoch, committables)| Action::Commit { sink, epoch, committables };
+        actions.extend(self.commits.begin().into_iter().map(commit));
+    }
+
+    fn end(&mut self, actions: &mut Vec<Action>) {
+        self.phase = Phase::Over;
+        let epoch = self.last_barrier.map_or(self.last.epoch, |barrier| barrier.epoch);
+        let stops = std::mem::take(&mut self.requests.stops);
+        actions.extend(stops.into_iter().map(|id| Action::Answer { id, result: Ok(epoch) }));
+        actions.push(Action::Done);
+    }
+
+    /// Sends the next barriers for which there is a reason, as long as nothing stands in their way.
+    fn trigger(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        while let Some(kind) = self.next_kind(now).filter(|_| self.may_trigger()) {
+            let epoch = self.next_epoch;
+            let barrier = Barrier { epoch, kind, covered: self.last.epoch, full: self.wants_full() };
+            self.next_epoch = epoch.next();
+            self.last_trigger = now;
+            self.last_barrier = kind.is_last().then_some(barrier);
+            // Any checkpoint from here on contains what an earlier request wanted to be in one.
+            let mut requests = std::mem::take(&mut self.requests.checkpoints);
+            let is_pinned = !self.requests.savepoints.is_empty();
+            requests.append(&mut self.requests.savepoints);
+            self.requests.is_due = false;
+            let in_flight = InFlight { barrier, since: now, parts: BTreeMap::new(), requests, is_pinned };
+            self.in_flight.insert(epoch, in_flight);
+            actions.push(Action::Inject(barrier));
+        }
+    }
+
+    fn may_trigger(&self) -> bool {
+        // A full snapshot replaces what others in flight would add to.
+        let is_full = |in_flight: &InFlight| in_flight.barrier.full;
+        let most =
+            if self.wants_full() || self.in_flight.values().any(is_full) { 1 } else { self.config.max_concurrent };
+        self.phase == Phase::Running
+            && self.last_barrier.is_none()
+            && self.in_flight.len() < most.max(1)
+            && self.commits.longest() < self.config.max_pending_epochs.max(1)
     }
 
     fn next_kind(&self, now: Duration) -> Option<BarrierKind> {
@@ -484,16 +586,17 @@ impl Coordinator {
             // Also where a stop was asked for: final watermarks are through, so that this is the end.
             return Some(BarrierKind::Drain);
         }
-        if self.requests.stop {
+        if self.is_stopping() {
             return Some(BarrierKind::Stop);
         }
         if !self.config.durable {
             return None;
         }
-        if self.requests.savepoint {
+        if !self.requests.savepoints.is_empty() {
             return Some(BarrierKind::Savepoint);
         }
-        let is_due = self.requests.checkpoint || self.next_periodic().is_some_and(|due| due <= now);
+        let is_wanted = self.requests.is_due || !self.requests.checkpoints.is_empty();
+        let is_due = is_wanted || self.next_periodic().is_some_and(|due| due <= now);
         is_due.then_some(BarrierKind::Checkpoint)
     }
 
@@ -503,29 +606,21 @@ impl Coordinator {
         Some(self.last_trigger.saturating_add(interval).max(after_pause))
     }
 
-    fn is_full_of_commits(&self) -> bool {
-        self.uncommitted.len() >= self.config.max_pending_epochs.max(1)
-    }
-
     fn wants_full(&self) -> bool {
         let mut tables =
             self.last.nodes.values().flat_map(|node| &node.operators).flat_map(|operator| &operator.tables);
         tables.any(|table| table.files.len() > self.config.max_inherited_files)
     }
 
-    fn collecting(&self, epoch: Epoch) -> Option<&InFlight> {
-        self.in_flight.as_ref().filter(|in_flight| in_flight.barrier.epoch == epoch && in_flight.manifest.is_none())
-    }
-
-    fn writing(&self, epoch: Epoch) -> Result<()> {
-        match &self.in_flight {
-            Some(in_flight) if in_flight.barrier.epoch == epoch && in_flight.manifest.is_some() => Ok(()),
-            _ => Err(Error::bug(format!("an answer came for manifest {epoch}, which was not being written"))),
-        }
+    /// The manifest whose writing has come to its end.
+    fn written(&mut self, epoch: Epoch) -> Result<Writing> {
+        self.writing
+            .take_if(|writing| writing.manifest.epoch == epoch)
+            .ok_or_else(|| Error::bug(format!("an answer came for manifest {epoch}, which was not being written")))
     }
 }
 
-/// For how many given-up checkpoints a late acknowledgement is still told from a repeated one.
+/// For how many checkpoints that are over a late acknowledgement is still told from a repeated one.
 const OWED_EPOCHS: usize = 64;
 
 #[cfg(test)]

@@ -5,21 +5,26 @@ use std::collections::BTreeMap;
 use super::part::{OperatorPart, TablePart, TaskId, TaskPart};
 use crate::error::{Error, Result};
 use crate::state::{Manifest, NodeState, OperatorState, TableState};
+use crate::stream::Epoch;
 
-/// One entry per node: what its tasks handed over and, unless the checkpoint is `full`, the files that `last` had.
+/// One entry per node: what its tasks handed over after the barrier of `last` and, unless the checkpoint is `full`, the files that `last` had.
 pub(super) fn nodes(
     last: &Manifest,
     parts: &BTreeMap<TaskId, TaskPart>,
     full: bool,
 ) -> Result<BTreeMap<String, NodeState>> {
     let mut nodes = BTreeMap::<String, NodeState>::new();
+    let covered = last.epoch;
     for (task, part) in parts {
         match nodes.get_mut(&task.node) {
             None => {
                 let inherited = last.nodes.get(&task.node);
-                nodes.insert(task.node.clone(), first(inherited, part, full).map_err(|error| name(error, task))?);
+                nodes.insert(
+                    task.node.clone(),
+                    first(inherited, part, covered, full).map_err(|error| name(error, task))?,
+                );
             }
-            Some(node) => add(node, part).map_err(|error| name(error, task))?,
+            Some(node) => add(node, part, covered).map_err(|error| name(error, task))?,
         }
     }
     Ok(nodes)
@@ -30,7 +35,7 @@ fn name(error: Error, task: &TaskId) -> Error {
 }
 
 /// A node with the part of its first task.
-fn first(inherited: Option<&NodeState>, part: &TaskPart, full: bool) -> Result<NodeState> {
+fn first(inherited: Option<&NodeState>, part: &TaskPart, covered: Epoch, full: bool) -> Result<NodeState> {
     // Those without a signature may have come and gone between two starts.
     let mut signed = inherited.into_iter().flat_map(NodeState::signed);
     let operators = part.operators.iter().map(|operator| {
@@ -39,7 +44,7 @@ fn first(inherited: Option<&NodeState>, part: &TaskPart, full: bool) -> Result<N
             name: operator.name.clone(),
             signature: operator.signature.clone(),
             query: operator.query.clone(),
-            tables: operator.tables.iter().map(|table| first_of_table(inherited, table, full)).collect(),
+            tables: operator.tables.iter().map(|table| first_of_table(inherited, table, covered, full)).collect(),
         }
     });
     Ok(NodeState {
@@ -50,13 +55,13 @@ fn first(inherited: Option<&NodeState>, part: &TaskPart, full: bool) -> Result<N
     })
 }
 
-fn first_of_table(inherited: Option<&OperatorState>, part: &TablePart, full: bool) -> TableState {
+fn first_of_table(inherited: Option<&OperatorState>, part: &TablePart, covered: Epoch, full: bool) -> TableState {
     let inherited = inherited.and_then(|operator| operator.tables.iter().find(|table| table.name == part.name));
     let mut files = match inherited {
         Some(table) if !full => table.files.clone(),
         _ => Vec::new(),
     };
-    files.extend(part.files.iter().cloned());
+    files.extend(part.files_after(covered));
     TableState {
         name: part.name.clone(),
         schema: part.schema.clone(),
@@ -67,7 +72,7 @@ fn first_of_table(inherited: Option<&OperatorState>, part: &TablePart, full: boo
 }
 
 /// Adds the part of another task of the same node.
-fn add(node: &mut NodeState, part: &TaskPart) -> Result<()> {
+fn add(node: &mut NodeState, part: &TaskPart, covered: Epoch) -> Result<()> {
     if node.watermark != part.watermark && part.shares_watermark {
         return Err(Error::bug(format!(
             "met watermark {:?} at a barrier where another task of the node met {:?}",
@@ -80,7 +85,7 @@ fn add(node: &mut NodeState, part: &TaskPart) -> Result<()> {
         return Err(Error::bug("has another number of operators than the node's other tasks"));
     }
     for (operator, part) in node.operators.iter_mut().zip(&part.operators) {
-        add_operator(operator, part)?;
+        add_operator(operator, part, covered)?;
     }
     for (split, state) in &part.splits {
         if node.splits.insert(split.clone(), state.clone()).is_some() {
@@ -93,7 +98,7 @@ fn add(node: &mut NodeState, part: &TaskPart) -> Result<()> {
     Ok(())
 }
 
-fn add_operator(operator: &mut OperatorState, part: &OperatorPart) -> Result<()> {
+fn add_operator(operator: &mut OperatorState, part: &OperatorPart, covered: Epoch) -> Result<()> {
     let is_same = operator.name == part.name
         && operator.signature == part.signature
         && operator.tables.len() == part.tables.len()
@@ -107,7 +112,7 @@ fn add_operator(operator: &mut OperatorState, part: &OperatorPart) -> Result<()>
     }
     for (table, part) in operator.tables.iter_mut().zip(&part.tables) {
         table.retired_before = table.retired_before.max(part.retired_before);
-        table.files.extend(part.files.iter().cloned());
+        table.files.extend(part.files_after(covered));
     }
     Ok(())
 }

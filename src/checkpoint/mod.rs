@@ -1,15 +1,18 @@
 //! Checkpoints as decisions: the coordinator, alignment, recovery. No I/O and no clock: events in, actions out.
 
 mod alignment;
+mod commit_queue;
 mod coordinator;
 mod merge;
 mod part;
 mod recovery;
+mod request;
 
-pub use alignment::{Aligned, Aligner};
+pub use alignment::{Aligned, Aligner, CheckpointMode};
 pub use coordinator::{AckAnswer, Action, Coordinator, CoordinatorConfig, Event};
 pub use part::{OperatorPart, TablePart, TaskId, TaskPart};
 pub use recovery::{
     NodeDescription, OperatorDescription, PlanDescription, Recovery, base_manifest, current_lineage, former_lineages,
     recover,
 };
+pub use request::{Request, Wanted};

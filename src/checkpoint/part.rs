@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::state::{SplitState, TableKind};
-use crate::stream::{Committable, Counters, FileState};
+use crate::stream::{Committable, Counters, Epoch, FileState};
 
 /// One task of the plan: its node's name and its number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +40,8 @@ pub struct OperatorPart {
     pub tables: Vec<TablePart>,
 }
 
-/// One table's part: the files that this task wrote for this barrier.
+/// One table's part: the files that this task wrote for this barrier and for others that were not complete when this one
+/// was sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TablePart {
     pub name: String,
@@ -48,4 +49,12 @@ pub struct TablePart {
     pub kind: TableKind,
     pub retired_before: Option<i64>,
     pub files: Vec<FileState>,
+}
+
+impl TablePart {
+    /// The files that a checkpoint does not have which was complete by then: it may have completed only after the barrier
+    /// of this part was sent.
+    pub(super) fn files_after(&self, covered: Epoch) -> impl Iterator<Item = FileState> {
+        self.files.iter().filter(move |file| file.epoch > covered).cloned()
+    }
 }

@@ -134,6 +134,7 @@ pub fn base_manifest(claim: &Claim, max_parallelism: u32, resumed: Option<Manife
         parallelism: claim.parallelism,
         nodes: BTreeMap::new(),
         pending: Vec::new(),
+        pinned: false,
         digest: String::new(),
     };
     let base = resumed.unwrap_or_else(empty);

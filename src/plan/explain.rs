@@ -11,14 +11,14 @@ use crate::connectors::Delivery;
 use crate::error::Result;
 use crate::expressions::text;
 
-/// The text of EXPLAIN.
-pub fn explain(planned: &Planned) -> String {
+/// The text of EXPLAIN. No sink keeps a better promise than the job as a whole, which is `promise`.
+pub fn explain(planned: &Planned, promise: Delivery) -> String {
     let mut text = String::from("== Logical Plan ==\n");
     for plan in &planned.logical {
         let _ = writeln!(text, "{}", logical(plan));
     }
     text.push_str("\n== Streaming Plan ==\n");
-    let mut shown = Shown { plan: &planned.stream, references: Vec::new() };
+    let mut shown = Shown { plan: &planned.stream, promise, references: Vec::new() };
     for (index, node) in planned.stream.nodes.iter().enumerate() {
         if let NodeKind::Sink(_) = node.kind {
             shown.tree(index, 0, &mut text);
@@ -39,6 +39,7 @@ pub fn explain_batch(queries: &[LogicalQuery]) -> Result<String> {
 /// What has been written so far.
 struct Shown<'p> {
     plan: &'p StreamPlan,
+    promise: Delivery,
     /// The nodes that others read too, in the order in which they were written; such a one is written once.
     references: Vec<usize>,
 }
@@ -103,9 +104,9 @@ impl Shown<'_> {
                 let _ = writeln!(text, ") {bounded}, {tasks}, {}{reference}", mode(node.mode));
             }
             NodeKind::Sink(sink) => {
-                let delivery = match sink.factory.delivery() {
-                    Delivery::ExactlyOnce => "exactly-once",
-                    Delivery::AtLeastOnce => "at-least-once",
+                let delivery = match (self.promise, sink.factory.delivery()) {
+                    (Delivery::ExactlyOnce, Delivery::ExactlyOnce) => "exactly-once",
+                    _ => "at-least-once",
                 };
                 let _ = writeln!(text, "{indent}Sink(table=[{}]) {delivery}, {tasks}, {}", sink.table, mode(node.mode));
             }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
 
 use super::chain::Chain;
 use super::channel::{Receiver, Sender, channel};
@@ -16,10 +15,11 @@ use super::exchange::{OutputEdge, Outputs};
 use super::inputs::{Inputs, Origin};
 use super::sink::SinkTask;
 use super::snapshots::SnapshotTarget;
-use super::source::{SourceControl, SourceTask};
+use super::source::SourceTask;
+use super::source_control::{ControlReceiver, ControlSender, source_control};
 use super::status::{JobFigures, TaskStatus};
 use super::task::ChainTask;
-use crate::checkpoint::{OperatorDescription, OperatorPart, TaskId};
+use crate::checkpoint::{Aligner, CheckpointMode, OperatorDescription, OperatorPart, TaskId};
 use crate::connectors::{JobIdentity, SinkTask as SinkTaskContext, World};
 use crate::error::{Error, Result};
 use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
@@ -29,7 +29,7 @@ use crate::stream::{Counter, Counters, EventTime, MemoryPool};
 /// A running job's parts before they run.
 pub struct BuiltJob {
     pub tasks: Vec<(TaskId, BoxFuture<'static, Result<()>>)>,
-    pub sources: Vec<(TaskId, mpsc::Sender<SourceControl>)>,
+    pub sources: Vec<ControlSender>,
 }
 
 /// What the tasks of a job share.
@@ -72,8 +72,8 @@ pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
             let outputs = wiring.outputs(environment, index, task);
             let future: BoxFuture<'static, Result<()>> = match &node.kind {
                 NodeKind::Source(_) => {
-                    let (control, receiver) = mpsc::channel(8);
-                    job.sources.push((id.clone(), control));
+                    let (control, receiver) = source_control(environment.config.max_concurrent_checkpoints);
+                    job.sources.push(control);
                     let source = source_task(environment, node, id.clone(), state, outputs, receiver, status)?;
                     Box::pin(source.run())
                 }
@@ -154,7 +154,7 @@ fn source_task(
     id: TaskId,
     state: Option<&NodeState>,
     outputs: Outputs,
-    control: mpsc::Receiver<SourceControl>,
+    control: ControlReceiver,
     status: Arc<TaskStatus>,
 ) -> Result<SourceTask> {
     let NodeKind::Source(source) = &node.kind else { return Err(Error::bug("a source task needs a source node")) };
@@ -219,10 +219,11 @@ async fn chain_task(
         events: environment.events.clone(),
     };
     let clock = Arc::clone(&environment.world.clock);
-    let inputs = Inputs::new(receivers, watermark);
+    let inputs = inputs(environment, receivers, watermark);
     let operators: Vec<&str> = chain.signatures().map(|(name, _)| name).collect();
     let memory = environment.memory.holder(format!("state of {} ({})", node.name, operators.join(", "))).nothing();
-    let shares = matches!(node.inputs.as_slice(), [edge] if matches!(edge.exchange, Exchange::Hash(_)));
+    let is_exact = environment.config.checkpoint_mode == CheckpointMode::ExactlyOnce;
+    let shares = is_exact && matches!(node.inputs.as_slice(), [edge] if matches!(edge.exchange, Exchange::Hash(_)));
     Ok(ChainTask::new(id, inputs, chain, ports, state.is_some(), shares, outputs, target, clock, status, memory))
 }
 
@@ -292,13 +293,19 @@ fn sink_task(
         operator: described(node),
         writer: sink.factory.writer(&context, environment.world)?,
         node: sink.clone(),
-        inputs: Inputs::new(receivers, restored_watermark(state)),
+        inputs: inputs(environment, receivers, restored_watermark(state)),
         counters,
         events: environment.events.clone(),
         status,
         is_late,
         id,
     })
+}
+
+fn inputs(environment: &Environment<'_>, receivers: Vec<(Origin, Receiver)>, restored: EventTime) -> Inputs {
+    let config = environment.config;
+    let aligner = Aligner::new(receivers.len(), config.checkpoint_mode, config.max_concurrent_checkpoints);
+    Inputs::new(receivers, aligner, restored)
 }
 
 /// Whether a node's rows come from a late output, directly or through a projection.

@@ -4,21 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::connectors::{Committable, Committer};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How often a commit that failed for the outside world's sake is tried again before the job restarts.
 const COMMIT_ATTEMPTS: u32 = 5;
 const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// The committer of each sink by its name.
+/// The committer of each sink that is at rest, by the sink's name.
 pub type Committers = BTreeMap<String, Box<dyn Committer>>;
 
-/// Commits in order; what the outside world refuses for now is tried again a few times.
-pub async fn commit(committers: &mut Committers, committables: &[Committable]) -> Result<()> {
+/// Commits what is staged of one sink, in order; what the outside world refuses for now is tried again a few times.
+pub async fn commit(committer: &mut dyn Committer, committables: &[Committable]) -> Result<()> {
     for staged in committables {
-        let committer = committers
-            .get_mut(&staged.sink)
-            .ok_or_else(|| Error::bug(format!("nobody commits for sink {}", staged.sink)))?;
         let mut attempt = 0;
         while let Err(error) = committer.commit(staged).await {
             attempt += 1;

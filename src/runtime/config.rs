@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::channel::Yields;
+use crate::checkpoint::CheckpointMode;
 
 /// The settings of one job.
 #[derive(Debug, Clone)]
@@ -29,6 +30,10 @@ pub struct JobConfig {
     pub checkpoint_every_rows: Option<u64>,
     pub checkpoint_min_pause: Duration,
     pub checkpoint_timeout: Duration,
+    /// What a restart may repeat.
+    pub checkpoint_mode: CheckpointMode,
+    /// How many checkpoints may be in flight at once.
+    pub max_concurrent_checkpoints: usize,
     pub tolerable_failures: u32,
     /// Manifests kept.
     pub retained: usize,

@@ -6,7 +6,7 @@
 //!     └──────────────── barrier into the sources ◀────────┘
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,28 +19,21 @@ use tokio::task::JoinSet;
 use super::build::{BuiltJob, tasks_of};
 use super::channel::RECEIVER_GONE;
 use super::commits::{Committers, commit};
-use super::source::SourceControl;
+use super::requests::Requests;
+use super::source_control::{ControlSender, SourceControl};
 use super::start::{Attempt, Start, lock};
 use crate::checkpoint::{Action, Coordinator, CoordinatorConfig, Event, TaskId};
+use crate::connectors::Committer;
 use crate::error::{Blame, Error, Result};
 use crate::plan::NodeKind;
 use crate::state::{JobLog, LogEntry, Manifest};
-use crate::stream::{BarrierKind, Committable, Counters, Epoch};
+use crate::stream::{Committable, Counters, Epoch};
 
 /// What is said of a job with a source that cannot be read again.
 const NOT_RESUMED: &str = "what it reads comes only once, so that nothing goes on from there: --fresh starts over";
 
 /// The id of the error of a stop that took too long.
 const STOP_TIMEOUT: &str = "BL-LIM-STOP-TIMEOUT";
-
-/// What the owner of a job may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
-    /// A checkpoint now.
-    Checkpoint,
-    /// Stop with a checkpoint.
-    Stop,
-}
 
 /// How a job came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +56,14 @@ pub struct JobSummary {
 /// Answers of background work.
 enum Answer {
     Event(Event),
-    Committed { epoch: Epoch, committers: Committers, result: Result<()> },
+    Committed {
+        sink: String,
+        epoch: Epoch,
+        committer: Box<dyn Committer>,
+        result: Result<()>,
+    },
+    /// It does no harm, and the user should know.
+    Notice(String),
     Nothing(Result<()>),
 }
 
@@ -72,15 +72,14 @@ pub(super) struct Driver<'a> {
     coordinator: Coordinator,
     log: Option<Arc<Mutex<JobLog>>>,
     tasks: JoinSet<(TaskId, Result<()>)>,
-    sources: Vec<(TaskId, mpsc::Sender<SourceControl>)>,
+    sources: Vec<ControlSender>,
     events: mpsc::Receiver<Event>,
     /// Work with the log: whoever does it holds the job's lock.
     background: FuturesUnordered<BoxFuture<'static, Answer>>,
-    /// The commit that runs, if one does.
+    /// The commits that run: at most one per sink.
     committing: FuturesUnordered<BoxFuture<'static, Answer>>,
-    /// `None` while a commit runs.
-    committers: Option<Committers>,
-    commits: VecDeque<(Epoch, Vec<Committable>)>,
+    /// Of the sinks for which none runs.
+    committers: Committers,
     /// The newest counters of each task.
     counters: BTreeMap<TaskId, BTreeMap<String, Counters>>,
     last_completed: Epoch,
@@ -119,6 +118,7 @@ impl<'a> Driver<'a> {
                 min_pause: config.checkpoint_min_pause,
                 timeout: config.checkpoint_timeout,
                 tolerable_failures: config.tolerable_failures,
+                max_concurrent: config.max_concurrent_checkpoints,
                 max_inherited_files: 32 * config.parallelism.max(1),
                 max_pending_epochs: config.max_pending_epochs,
                 durable: directory.is_some(),
@@ -141,8 +141,7 @@ impl<'a> Driver<'a> {
             events,
             background: FuturesUnordered::new(),
             committing: FuturesUnordered::new(),
-            committers: Some(committers),
-            commits: VecDeque::new(),
+            committers,
             counters: BTreeMap::new(),
             last_completed,
             finished: false,
@@ -154,8 +153,8 @@ impl<'a> Driver<'a> {
 
     /// Runs to the end. After a failure the work with the log is waited for, as the next attempt would find the job
     /// locked by it; unless waiting is just what has failed.
-    pub async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Result<JobSummary> {
-        match self.drive(commands).await {
+    pub async fn run(mut self, requests: &mut Requests) -> Result<JobSummary> {
+        match self.drive(requests).await {
             Ok(stopping) => self.end(stopping).await,
             Err(error) => {
                 self.tasks.abort_all();
@@ -182,21 +181,18 @@ impl<'a> Driver<'a> {
     }
 
     /// Carries on until the last barrier is through and everything is committed; says whether a stop was asked for.
-    async fn drive(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<bool> {
-        // An earlier attempt may have been asked to stop, and failed on its way.
-        let mut stopping = self.attempt.figures.read().is_stopping;
-        let mut request = stopping.then_some(Event::Requested(BarrierKind::Stop));
-        let mut commands_open = true;
+    async fn drive(&mut self, requests: &mut Requests) -> Result<bool> {
         loop {
             let now = self.attempt.world.clock.elapsed();
-            if stopping {
+            if self.coordinator.is_stopping() {
+                self.attempt.figures.stopping();
                 self.check_stop(now)?;
             }
             let wakeup = self.coordinator.next_wakeup().into_iter().chain(self.stop_deadline).min();
             let wait = wakeup.map(|at| at.saturating_sub(now));
             let event = tokio::select! {
                 biased;
-                () = std::future::ready(()), if request.is_some() => request.take(),
+                request = requests.next() => Some(Event::Requested(request)),
                 Some(answer) = self.background.next(), if !self.background.is_empty() => self.answer(answer)?,
                 Some(answer) = self.committing.next(), if !self.committing.is_empty() => self.answer(answer)?,
                 Some(event) = self.events.recv() => Some(event),
@@ -204,24 +200,13 @@ impl<'a> Driver<'a> {
                     self.task_ended(ended)?;
                     None
                 }
-                command = commands.recv(), if commands_open => match command {
-                    Some(Command::Checkpoint) => Some(Event::Requested(BarrierKind::Checkpoint)),
-                    Some(Command::Stop) => {
-                        stopping = true;
-                        self.attempt.figures.stopping();
-                        Some(Event::Requested(BarrierKind::Stop))
-                    }
-                    None => {
-                        commands_open = false;
-                        None
-                    }
-                },
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => Some(Event::Tick),
             };
             let Some(event) = event else { continue };
             if let Event::Acknowledged { task, part, .. } = &event {
                 self.counters.insert(task.clone(), part.counters.clone());
             }
+            let is_stopping = self.coordinator.is_stopping();
             let actions = self.coordinator.step(self.attempt.world.clock.elapsed(), event);
             let fails = actions.iter().any(|action| matches!(action, Action::Fail(_)));
             for action in actions {
@@ -229,8 +214,10 @@ impl<'a> Driver<'a> {
                 if fails && matches!(action, Action::Aborted { .. }) {
                     continue;
                 }
-                if self.act(action)? {
-                    return Ok(stopping);
+                match action {
+                    Action::Answer { id, result } => requests.answer(id, result),
+                    Action::Done => return Ok(is_stopping),
+                    action => self.act(action)?,
                 }
             }
         }
@@ -281,27 +268,27 @@ impl<'a> Driver<'a> {
         match answer {
             Answer::Event(event) => Ok(Some(event)),
             Answer::Nothing(result) => result.map(|()| None),
-            Answer::Committed { epoch, committers, result } => {
-                self.committers = Some(committers);
+            Answer::Notice(text) => {
+                (self.attempt.notices)(text);
+                Ok(None)
+            }
+            Answer::Committed { sink, epoch, committer, result } => {
                 result?;
-                self.start_commit();
-                Ok(Some(Event::Committed { epoch }))
+                self.committers.insert(sink.clone(), committer);
+                Ok(Some(Event::Committed { sink, epoch }))
             }
         }
     }
 
-    /// Carries out one action; true when the job has ended well.
-    fn act(&mut self, action: Action) -> Result<bool> {
+    /// Carries out one action.
+    fn act(&mut self, action: Action) -> Result<()> {
         match action {
             Action::Inject(barrier) => {
                 self.last_barrier = barrier.kind.is_last().then_some(barrier.epoch);
                 self.tell_sources(SourceControl::Inject(barrier));
             }
             Action::WriteManifest(manifest) => self.write_manifest(*manifest),
-            Action::Commit { epoch, committables } => {
-                self.commits.push_back((epoch, committables));
-                self.start_commit();
-            }
+            Action::Commit { sink, epoch, committables } => self.commit(sink, epoch, committables)?,
             Action::Completed { epoch } => {
                 self.last_completed = epoch;
                 self.attempt.figures.checkpoint_completed(epoch);
@@ -316,17 +303,14 @@ impl<'a> Driver<'a> {
                 self.finished = true;
                 self.write_end(LogEntry::Finished { epoch });
             }
-            Action::Done => return Ok(true),
             Action::Fail(error) => return Err(error),
+            Action::Answer { .. } | Action::Done => {}
         }
-        Ok(false)
+        Ok(())
     }
 
-    /// A source that does not take the message in time misses the barrier, and the checkpoint runs into its timeout.
     fn tell_sources(&self, control: SourceControl) {
-        for (_, source) in &self.sources {
-            let _ = source.try_send(control);
-        }
+        self.sources.iter().for_each(|source| source.send(control));
     }
 
     fn write_manifest(&mut self, manifest: Manifest) {
@@ -357,17 +341,14 @@ impl<'a> Driver<'a> {
         }));
     }
 
-    /// Starts the next commit unless one runs: epochs are committed one after another.
-    fn start_commit(&mut self) {
-        let Some(mut committers) = self.committers.take() else { return };
-        let Some((epoch, committables)) = self.commits.pop_front() else {
-            self.committers = Some(committers);
-            return;
-        };
+    fn commit(&mut self, sink: String, epoch: Epoch, committables: Vec<Committable>) -> Result<()> {
+        let committer = self.committers.remove(&sink);
+        let mut committer = committer.ok_or_else(|| Error::bug(format!("nobody can commit to sink {sink} now")))?;
         self.committing.push(Box::pin(async move {
-            let result = commit(&mut committers, &committables).await;
-            Answer::Committed { epoch, committers, result }
+            let result = commit(committer.as_mut(), &committables).await;
+            Answer::Committed { sink, epoch, committer, result }
         }));
+        Ok(())
     }
 
     fn collect_garbage(&mut self) {
@@ -375,7 +356,12 @@ impl<'a> Driver<'a> {
         let (blocking, retained) = (Arc::clone(&self.attempt.world.blocking), self.attempt.config.retained);
         self.background.push(Box::pin(async move {
             let collected = blocking.call(move || lock(&log).collect_garbage(retained)).await;
-            Answer::Nothing(collected.and_then(|collected| collected.map(drop)))
+            match collected.and_then(|collected| collected) {
+                Ok(_) => Answer::Nothing(Ok(())),
+                Err(error) => Answer::Notice(format!(
+                    "files of older checkpoints could not be removed, which is tried again behind the next: {error}"
+                )),
+            }
         }));
     }
 

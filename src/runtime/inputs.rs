@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   channel 0 ─ r r r │5 r r          rows before a barrier are taken from every channel; a channel whose barrier
-//!   channel 1 ─ r r r r r r │5 r      has come is not read until the barrier has come from all
+//!   channel 1 ─ r r r r r r │5 r      has come is not read until the barrier has come from all (exactly once)
 //! ```
 
 use std::task::{Context, Poll};
@@ -73,8 +73,8 @@ struct Input {
 }
 
 impl Inputs {
-    /// Merges channels; `restored` is the watermark that the task had met.
-    pub fn new(receivers: Vec<(Origin, Receiver)>, restored: EventTime) -> Self {
+    /// Merges channels as `aligner` says; `restored` is the watermark that the task had met.
+    pub fn new(receivers: Vec<(Origin, Receiver)>, aligner: Aligner, restored: EventTime) -> Self {
         let inputs: Vec<Input> = receivers
             .into_iter()
             .map(|(Origin { port, group }, receiver)| Input {
@@ -88,7 +88,6 @@ impl Inputs {
                 closed: false,
             })
             .collect();
-        let aligner = Aligner::new(inputs.len());
         let mut active = vec![0; inputs.iter().map(|input| input.group + 1).max().unwrap_or_default()];
         inputs.iter().for_each(|input| active[input.group] += 1);
         Self { inputs, aligner, active, watermark: restored, idle: false, next: 0 }
@@ -164,7 +163,6 @@ impl Inputs {
                 Ok(complete.then_some(InputEvent::Ended { port }))
             }
             Some(Message::Barrier(barrier)) => {
-                input.blocked = true;
                 let aligned = self.aligner.on_barrier(index, barrier)?;
                 Ok(self.aligned(aligned))
             }
@@ -177,18 +175,12 @@ impl Inputs {
     }
 
     fn aligned(&mut self, aligned: Aligned) -> Option<InputEvent> {
+        for (index, input) in self.inputs.iter_mut().enumerate() {
+            input.blocked = self.aligner.is_blocked(index);
+        }
         match aligned {
-            Aligned::Wait => None,
-            Aligned::Complete(barrier) => {
-                self.inputs.iter_mut().for_each(|input| input.blocked = false);
-                Some(InputEvent::Barrier(barrier))
-            }
-            Aligned::Superseded(_) => {
-                for (index, input) in self.inputs.iter_mut().enumerate() {
-                    input.blocked = self.aligner.is_blocked(index);
-                }
-                None
-            }
+            Aligned::Wait | Aligned::Superseded(_) => None,
+            Aligned::Complete(barrier) => Some(InputEvent::Barrier(barrier)),
         }
     }
 
@@ -214,6 +206,7 @@ impl Inputs {
 mod tests {
     use super::super::channel::{Sender, Yields, channel};
     use super::*;
+    use crate::checkpoint::CheckpointMode;
     use crate::stream::MemoryPool;
 
     /// Inputs with one sender for each group that is named, and what they have reported.
@@ -225,7 +218,8 @@ mod tests {
                 (sender, (Origin { port: 0, group: *group }, receiver))
             })
             .unzip();
-        (senders, Inputs::new(receivers, EventTime::NONE))
+        let aligner = Aligner::new(groups.len(), CheckpointMode::ExactlyOnce, 1);
+        (senders, Inputs::new(receivers, aligner, EventTime::NONE))
     }
 
     async fn after(sender: &Sender, message: Message, inputs: &mut Inputs) -> String {

@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::config::Notices;
 use super::events::Events;
 use super::exchange::Outputs;
+use super::source_control::{ControlReceiver, SourceControl};
 use super::status::TaskStatus;
 use crate::checkpoint::{Event, OperatorPart, TaskId, TaskPart};
 use crate::connectors::{Polled, Position, Source, Split, SplitId, SplitReader};
@@ -30,19 +30,10 @@ use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::plan::{Output, Payload, Placed, Preparation, Prepared};
 use crate::state::SplitState;
-use crate::stream::{Barrier, BarrierKind, Clock, Counter, Counters, Epoch, EventTime, Message};
+use crate::stream::{Barrier, Clock, Counter, Counters, Epoch, EventTime, Message};
 
 /// Readers that stay open at once; the others are opened again at their position when their turn comes.
 const OPEN_READERS: usize = 64;
-
-/// What the driver tells a source.
-#[derive(Debug, Clone, Copy)]
-pub enum SourceControl {
-    /// Put this barrier behind the rows sent so far.
-    Inject(Barrier),
-    /// The checkpoint of this epoch is complete.
-    Completed(Epoch),
-}
 
 /// A source as the runtime has built it.
 pub struct SourceTask {
@@ -63,7 +54,7 @@ pub struct SourceTask {
     /// A checkpoint is asked for behind each so many rows.
     pub every_rows: Option<u64>,
     pub outputs: Outputs,
-    pub control: mpsc::Receiver<SourceControl>,
+    pub control: ControlReceiver,
     pub events: Events,
     pub clock: Arc<dyn Clock>,
     pub status: Arc<TaskStatus>,
@@ -210,7 +201,7 @@ impl Running {
         self.advance().await?;
         self.rest_if_idle().await?;
         loop {
-            while let Ok(control) = self.task.control.try_recv() {
+            while let Some(control) = self.task.control.try_recv() {
                 if self.control(control).await? {
                     return Ok(());
                 }
@@ -378,7 +369,7 @@ impl Running {
 
     /// Asks for a checkpoint and waits until its barrier is out; true when the source has to stop.
     async fn ask_for_barrier(&mut self) -> Result<bool> {
-        self.task.events.send(Event::Requested(BarrierKind::Checkpoint)).await;
+        self.task.events.send(Event::CheckpointDue).await;
         loop {
             let control = self.task.control.recv().await.ok_or_else(driver_gone)?;
             let is_barrier = matches!(control, SourceControl::Inject(_));

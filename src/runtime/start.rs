@@ -6,14 +6,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::mpsc;
-
 use super::build::{Environment, build};
 use super::commits::Committers;
 use super::config::{JobConfig, Notices};
 use super::description::{describe, sinks};
-use super::driver::{Command, Driver, Ending, JobSummary};
+use super::driver::{Driver, Ending, JobSummary};
 use super::events::Events;
+use super::requests::Requests;
 use super::status::JobFigures;
 use crate::checkpoint::{Recovery, base_manifest, current_lineage, former_lineages, recover};
 use crate::connectors::{Committable, JobIdentity, World};
@@ -38,7 +37,8 @@ pub struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Runs to the end.
-    pub async fn run(&self, commands: &mut mpsc::Receiver<Command>) -> Result<JobSummary> {
+    pub async fn run(&self, requests: &mut Requests) -> Result<JobSummary> {
+        requests.begin_attempt();
         let start = match &self.config.directory {
             Some(directory) => match self.take_over(directory).await? {
                 Some(start) => start,
@@ -60,7 +60,7 @@ impl Attempt<'_> {
         };
         let committers = self.recover_sinks(&identity, &start).await?;
         crate::failpoint::hit("restore.sink.fenced");
-        let (sender, events) = mpsc::channel(EVENTS);
+        let (sender, events) = tokio::sync::mpsc::channel(EVENTS);
         let environment = Environment {
             plan: self.plan,
             config: self.config,
@@ -73,13 +73,23 @@ impl Attempt<'_> {
             notices: self.notices,
             base: start.resumed.then_some(&start.base),
         };
-        let built = build(&environment).await?;
+        // A stop does not wait for the state of a checkpoint: what would be restored is where the next start goes on.
+        let built = tokio::select! {
+            biased;
+            built = build(&environment) => built?,
+            () = requests.stop_wanted(), if start.resumed => {
+                self.figures.stopping();
+                requests.answer_all(&Ok(start.base.epoch));
+                let ending = Ending::Stopped { epoch: start.base.epoch, resumable: self.plan.can_resume() };
+                return Ok(JobSummary { ending, counters: BTreeMap::new() });
+            }
+        };
         drop(environment);
         if start.resumed {
             (self.notices)(format!("resumed job {} from checkpoint {}", self.config.job, start.base.epoch));
         }
         let driver = Driver::new(self, start, directory, built, events, committers);
-        driver.run(commands).await
+        driver.run(requests).await
     }
 
     /// Reads the log, decides where to go on from, and claims the job; `None` when it has finished already.

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::stream::{Counter, Counters, Epoch, EventTime, Total};
 
 /// One task's figures.
@@ -39,7 +37,7 @@ pub struct JobFigures {
     is_stopping: AtomicBool,
     is_restarting: AtomicBool,
     /// The last complete checkpoint.
-    completed: watch::Sender<Epoch>,
+    completed: AtomicU64,
 }
 
 impl Default for JobFigures {
@@ -58,7 +56,7 @@ impl Default for JobFigures {
             watermarks_ms: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             is_restarting: AtomicBool::new(false),
-            completed: watch::Sender::new(Epoch::ZERO),
+            completed: AtomicU64::new(0),
         }
     }
 }
@@ -127,12 +125,13 @@ impl JobFigures {
 
     pub fn checkpoint_completed(&self, epoch: Epoch) {
         self.checkpoints.fetch_add(1, Ordering::Relaxed);
-        self.completed.send_replace(epoch);
+        self.completed.store(epoch.0, Ordering::Relaxed);
     }
 
-    /// The last complete checkpoint, as it changes.
-    pub fn completed(&self) -> watch::Receiver<Epoch> {
-        self.completed.subscribe()
+    /// The last complete checkpoint of this process, if there is one.
+    pub fn completed(&self) -> Option<Epoch> {
+        let epoch = Epoch(self.completed.load(Ordering::Relaxed));
+        (epoch > Epoch::ZERO).then_some(epoch)
     }
 
     pub fn stopping(&self) {

@@ -2,35 +2,36 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::config::{JobConfig, Notices, RestartStrategy};
-use super::driver::{Command, JobSummary};
+use super::driver::JobSummary;
+use super::requests::{Control, Requests, is_over};
 use super::start::Attempt;
 use super::status::{Figures, JobFigures};
+use crate::checkpoint::Wanted;
 use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
+use crate::stream::Epoch;
 
 /// A job that runs. Dropping the handle aborts it, as a kill would.
 #[derive(Debug)]
 pub struct JobHandle {
     name: String,
-    commands: mpsc::Sender<Command>,
+    control: Control,
     figures: Arc<JobFigures>,
     running: JoinHandle<Result<JobSummary>>,
 }
 
 /// Starts a job on the tokio runtime of the caller.
 pub fn start(plan: StreamPlan, config: JobConfig, world: World, notices: Notices) -> JobHandle {
-    let (commands, receiver) = mpsc::channel(16);
+    let (control, requests) = Requests::channel();
     let figures = Arc::new(JobFigures::default());
     let name = config.job.clone();
-    let running = tokio::spawn(supervise(plan, config, world, notices, Arc::clone(&figures), receiver));
-    JobHandle { name, commands, figures, running }
+    let running = tokio::spawn(supervise(plan, config, world, notices, Arc::clone(&figures), requests));
+    JobHandle { name, control, figures, running }
 }
 
 impl JobHandle {
@@ -39,19 +40,24 @@ impl JobHandle {
         &self.name
     }
 
-    /// Asks for a checkpoint; it runs while the job goes on.
-    pub async fn checkpoint(&self) {
-        let _ = self.commands.send(Command::Checkpoint).await;
+    /// Takes a checkpoint that begins after this call, while the job goes on, and waits until it is complete.
+    pub async fn checkpoint(&self) -> Result<Epoch> {
+        self.control.ask(Wanted::Checkpoint).await.unwrap_or_else(|| Err(is_over(&self.name)))
+    }
+
+    /// The same; and it is kept, however many are complete since.
+    pub async fn savepoint(&self) -> Result<Epoch> {
+        self.control.ask(Wanted::Savepoint { target: None }).await.unwrap_or_else(|| Err(is_over(&self.name)))
     }
 
     /// Asks the job to stop with a checkpoint; [`wait`](Self::wait) then returns.
     pub async fn stop(&self) {
-        let _ = self.commands.send(Command::Stop).await;
+        self.control.tell(Wanted::STOP).await;
     }
 
-    /// A way to send commands from elsewhere.
-    pub fn commands(&self) -> mpsc::Sender<Command> {
-        self.commands.clone()
+    /// A way to ask from elsewhere.
+    pub fn control(&self) -> Control {
+        self.control.clone()
     }
 
     /// What the job has read and written in this process.
@@ -85,7 +91,7 @@ async fn supervise(
     world: World,
     notices: Notices,
     figures: Arc<JobFigures>,
-    mut commands: mpsc::Receiver<Command>,
+    mut requests: Requests,
 ) -> Result<JobSummary> {
     let mut restarts = 0;
     let fresh = AtomicBool::new(config.fresh);
@@ -98,41 +104,31 @@ async fn supervise(
             figures: Arc::clone(&figures),
             fresh: &fresh,
         };
-        let error = match attempt.run(&mut commands).await {
+        let error = match attempt.run(&mut requests).await {
             Ok(summary) => return Ok(summary),
             Err(error) => error,
         };
-        let RestartStrategy::FixedDelay { attempts, delay } = config.restart else { return Err(error) };
-        // Without a directory nothing was kept: rows already shown would be shown again.
-        if !error.is_retryable() || restarts >= attempts || config.directory.is_none() {
-            return Err(error);
-        }
+        let (attempts, delay) = match config.restart {
+            // Without a directory nothing was kept: rows already shown would be shown again.
+            RestartStrategy::FixedDelay { attempts, delay }
+                if error.is_retryable() && restarts < attempts && config.directory.is_some() =>
+            {
+                (attempts, delay)
+            }
+            _ => {
+                requests.answer_all(&Err(error.clone()));
+                return Err(error);
+            }
+        };
         restarts += 1;
         notices(format!("job {} restarts ({restarts} of {attempts}) after: {}", config.job, error.message()));
         figures.restarting(true);
-        rest(delay, &figures, &mut commands).await;
-        figures.restarting(false);
-    }
-}
-
-/// Waits before a restart. A stop does not wait: the next attempt takes its checkpoint at once.
-async fn rest(delay: Duration, figures: &JobFigures, commands: &mut mpsc::Receiver<Command>) {
-    if figures.read().is_stopping {
-        return;
-    }
-    let stop = async {
-        loop {
-            match commands.recv().await {
-                Some(Command::Stop) => return,
-                // The restarted job takes checkpoints anyhow.
-                Some(Command::Checkpoint) => {}
-                None => std::future::pending().await,
-            }
+        // A stop does not wait: the next attempt takes its checkpoint at once.
+        tokio::select! {
+            biased;
+            () = requests.stop_wanted() => figures.stopping(),
+            () = tokio::time::sleep(delay) => {}
         }
-    };
-    tokio::select! {
-        biased;
-        () = stop => figures.stopping(),
-        () = tokio::time::sleep(delay) => {}
+        figures.restarting(false);
     }
 }

@@ -11,10 +11,11 @@ use futures::future::{BoxFuture, Shared};
 use tokio::sync::mpsc;
 
 use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Notice, Notices, RowStream, RunningJob};
+use crate::checkpoint::Wanted;
 use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
-use crate::runtime::{self, Command, Figures, JobConfig, JobFigures};
+use crate::runtime::{self, Control, Figures, JobConfig, JobFigures};
 use crate::stream::{Changes, Clock, Epoch};
 
 /// A streaming job.
@@ -22,7 +23,7 @@ pub struct StreamingJob {
     name: String,
     is_named: bool,
     is_awaited: bool,
-    commands: mpsc::Sender<Command>,
+    control: Control,
     figures: Arc<JobFigures>,
     /// The end, for everyone who waits.
     end: Shared<BoxFuture<'static, Result<runtime::JobSummary>>>,
@@ -49,7 +50,7 @@ impl StreamingJob {
             name,
             is_named,
             is_awaited,
-            commands: handle.commands(),
+            control: handle.control(),
             figures: handle.shared_figures(),
             end: handle.wait().boxed().shared(),
             clock,
@@ -97,24 +98,19 @@ impl RunningJob for StreamingJob {
     }
 
     async fn stop(&self) -> Result<()> {
-        let _ = self.commands.send(Command::Stop).await;
+        self.control.tell(Wanted::STOP).await;
         Ok(())
     }
 
     async fn checkpoint(&self) -> Result<Epoch> {
-        let mut completed = self.figures.completed();
-        let before = *completed.borrow_and_update();
-        let _ = self.commands.send(Command::Checkpoint).await;
-        tokio::select! {
-            biased;
-            reached = completed.wait_for(|epoch| *epoch > before) => match reached {
-                Ok(epoch) => Ok(*epoch),
-                Err(_) => Err(Error::bug("the job's figures are gone")),
-            },
-            end = self.end.clone() => {
-                end?;
-                Err(Error::world(format!("job {} ended before the checkpoint", self.name)))
-            }
+        if let Some(answer) = self.control.ask(Wanted::Checkpoint).await {
+            return answer;
+        }
+        // It has ended meanwhile. With all its input read, the last checkpoint holds everything.
+        let ending = self.end.clone().await?.ending;
+        match self.figures.completed().filter(|_| ending == runtime::Ending::Finished) {
+            Some(epoch) => Ok(epoch),
+            None => Err(Error::world(format!("job {} ended before the checkpoint", self.name))),
         }
     }
 

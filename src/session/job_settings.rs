@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::checkpoint::CheckpointMode;
+
 /// Whether a statement runs as a stream or once over bounded tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuntimeMode {
@@ -30,6 +32,10 @@ pub struct CheckpointSettings {
     pub directory: Option<PathBuf>,
     pub min_pause: Duration,
     pub timeout: Duration,
+    /// What a restart may repeat.
+    pub mode: CheckpointMode,
+    /// How many may be in flight at once.
+    pub max_concurrent: usize,
     /// How many completed ones are kept.
     pub retained: usize,
     /// How many may fail in a row.

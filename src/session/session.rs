@@ -16,9 +16,10 @@ use crate::batch::BatchInsert;
 use crate::catalog::{
     Catalog, Entry, Handle, Table, UNDECLARED_STDIN, describe, describe_view, show_create_table, show_create_view,
 };
+use crate::checkpoint::CheckpointMode;
 use crate::connectors::memory::{ChannelSink, MemorySource, Pusher};
 use crate::connectors::stdin::Pipe;
-use crate::connectors::{SinkMode, World};
+use crate::connectors::{Delivery, SinkMode, World};
 use crate::error::{Blame, Error, Result};
 use crate::expressions::function_list;
 use crate::plan::{
@@ -327,6 +328,10 @@ impl Session {
         if settings.runtime_mode == RuntimeMode::Batch {
             return self.explain_batch(statement, &settings);
         }
+        let promise = match settings.checkpoints.mode {
+            CheckpointMode::ExactlyOnce => Delivery::ExactlyOnce,
+            CheckpointMode::AtLeastOnce => Delivery::AtLeastOnce,
+        };
         let settings = plan_settings(&settings);
         let planned = on_large_stack(|| match statement {
             Statement::Insert(insert) => plan_inserts(std::slice::from_ref(insert), &self.catalog, &settings),
@@ -338,7 +343,7 @@ impl Session {
             _ => Err(unexplained()),
         })?;
         self.warn_all(&planned);
-        Ok(Outcome::Text(explain(&planned)))
+        Ok(Outcome::Text(explain(&planned, promise)))
     }
 
     /// In batch mode there is no streaming plan.
@@ -438,6 +443,8 @@ impl Session {
             checkpoint_every_rows: checkpoints.every_rows,
             checkpoint_min_pause: checkpoints.min_pause,
             checkpoint_timeout: checkpoints.timeout,
+            checkpoint_mode: checkpoints.mode,
+            max_concurrent_checkpoints: checkpoints.max_concurrent,
             tolerable_failures: checkpoints.tolerable_failures,
             retained: checkpoints.retained,
             max_pending_epochs: checkpoints.max_pending_epochs,

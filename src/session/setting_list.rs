@@ -70,6 +70,20 @@ pub static CHECKPOINT_TIMEOUT: OptionSpec = OptionSpec::honoured(
     "A checkpoint that takes longer is given up and counts as failed.",
 );
 
+pub static CHECKPOINT_MODE: OptionSpec = OptionSpec::honoured(
+    "execution.checkpointing.mode",
+    Enum(&["EXACTLY_ONCE", "AT_LEAST_ONCE"]),
+    Some("EXACTLY_ONCE"),
+    "What a restart may repeat: nothing, or rows that were read while a checkpoint was under way; then no input waits for another.",
+);
+
+pub static CHECKPOINT_MAX_CONCURRENT: OptionSpec = OptionSpec::honoured(
+    "execution.checkpointing.max-concurrent-checkpoints",
+    Integer,
+    Some("1"),
+    "How many checkpoints may be under way at once. With a pause between them it is one.",
+);
+
 pub static CHECKPOINT_RETAINED: OptionSpec = OptionSpec::honoured(
     "execution.checkpointing.num-retained",
     Integer,
@@ -266,6 +280,8 @@ static HONOURED: &[&OptionSpec] = &[
     &CHECKPOINT_DIRECTORY,
     &CHECKPOINT_MIN_PAUSE,
     &CHECKPOINT_TIMEOUT,
+    &CHECKPOINT_MODE,
+    &CHECKPOINT_MAX_CONCURRENT,
     &CHECKPOINT_RETAINED,
     &CHECKPOINT_TOLERABLE_FAILURES,
     &RESTART_TYPE,
@@ -297,10 +313,8 @@ static HONOURED: &[&OptionSpec] = &[
 #[rustfmt::skip]
 static KNOWN: &[OptionSpec] = &[
     // Execution, checkpoints, recovery.
-    refused("execution.checkpointing.mode", Enum(&["EXACTLY_ONCE", "AT_LEAST_ONCE"]), Some("EXACTLY_ONCE"), &["EXACTLY_ONCE"], "What a restart may repeat."),
     // Flink deletes checkpoints on cancel; here Ctrl-C and the same command again must resume.
     refused("execution.checkpointing.externalized-checkpoint-retention", Enum(&["NO_EXTERNALIZED_CHECKPOINTS", "RETAIN_ON_CANCELLATION", "DELETE_ON_CANCELLATION"]), Some("RETAIN_ON_CANCELLATION"), &["RETAIN_ON_CANCELLATION"], "Whether checkpoints stay when a job is stopped."),
-    refused("execution.checkpointing.max-concurrent-checkpoints", Integer, Some("1"), &["1"], "How many checkpoints may be under way at once."),
     refused("execution.checkpointing.unaligned.enabled", Boolean, Some("false"), OFF, "Barriers that overtake rows.").aliases(&["execution.checkpointing.unaligned"]),
     // In memory until a directory is set in Flink; here a checkpoint always has a directory.
     refused("execution.checkpointing.storage", Enum(&["jobmanager", "filesystem"]), Some("filesystem"), &["filesystem"], "Where checkpoints are kept.").aliases(&["state.checkpoint-storage"]),

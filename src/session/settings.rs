@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::job_settings::{CheckpointSettings, JobSettings, RestartStrategy, RuntimeMode};
 use super::setting_list as list;
+use crate::checkpoint::CheckpointMode;
 use crate::error::{Error, Result};
 use crate::options::{Effect, OptionSpec, Options, nearest};
 
@@ -181,6 +182,14 @@ impl Settings {
                 directory: merged.text(&list::CHECKPOINT_DIRECTORY).map(local_path).transpose()?,
                 min_pause: merged.duration(&list::CHECKPOINT_MIN_PAUSE)?.unwrap_or_default(),
                 timeout: merged.duration(&list::CHECKPOINT_TIMEOUT)?.unwrap_or_default(),
+                mode: match merged.choice(&list::CHECKPOINT_MODE)? {
+                    Some("AT_LEAST_ONCE") => CheckpointMode::AtLeastOnce,
+                    _ => CheckpointMode::ExactlyOnce,
+                },
+                max_concurrent: required(
+                    &list::CHECKPOINT_MAX_CONCURRENT,
+                    merged.integer(&list::CHECKPOINT_MAX_CONCURRENT)?,
+                )?,
                 retained: required(&list::CHECKPOINT_RETAINED, merged.integer(&list::CHECKPOINT_RETAINED)?)?,
                 tolerable_failures: required(
                     &list::CHECKPOINT_TOLERABLE_FAILURES,
@@ -297,6 +306,7 @@ fn check_range(spec: &OptionSpec, value: &str) -> Result<()> {
     match spec.key {
         "parallelism.default"
         | "execution.checkpointing.num-retained"
+        | "execution.checkpointing.max-concurrent-checkpoints"
         | "beadline.checkpoint.every-rows"
         | "beadline.sink.max-pending-epochs"
         | "beadline.limit.windows-per-row"

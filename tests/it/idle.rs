@@ -10,6 +10,7 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use async_trait::async_trait;
+use beadline::checkpoint::CheckpointMode;
 use beadline::connectors::memory::MemorySink;
 use beadline::connectors::{Polled, Position, SinkMode, Source, SourceFactory, Split, SplitId, SplitReader, World};
 use beadline::error::{Error, Result};
@@ -177,6 +178,8 @@ fn config(seed: u64) -> JobConfig {
         checkpoint_every_rows: None,
         checkpoint_min_pause: Duration::ZERO,
         checkpoint_timeout: Duration::from_secs(600),
+        checkpoint_mode: CheckpointMode::ExactlyOnce,
+        max_concurrent_checkpoints: 1,
         tolerable_failures: 0,
         retained: 2,
         max_pending_epochs: 3,

@@ -5,9 +5,8 @@ use std::path::Path;
 
 use futures::FutureExt;
 
-use beadline::session::Ending;
+use beadline::session::{Ending, JobState};
 use beadline::storage::{FakeStore, Fault};
-use beadline::stream::Epoch;
 
 use crate::simulated::{Published, Start, assert_same, disk, leftovers, published, runtime, soon};
 use crate::support::full;
@@ -146,16 +145,65 @@ fn what_a_failed_checkpoint_was_to_hold_is_in_the_next() {
         store.plant(store.operations() + operation, Fault::Fail);
         let resumed = runtime().block_on(soon(async {
             let job = start.begin(&store).await.expect("it is planned");
-            let mut last = Ok(Epoch::ZERO);
             // Killed behind the checkpoint that comes after the failed one, or a little later.
-            while last.is_ok() && store.operations() < undisturbed.first + operation + 40 {
-                last = job.checkpoint().await;
+            let is_over = || job.status().state == JobState::Ended;
+            while !is_over() && store.operations() < undisturbed.first + operation + 40 {
+                let _ = job.checkpoint().await;
             }
-            last.is_ok()
+            !is_over()
         }));
         store.restart();
         check(&store, &start, &undisturbed, &format!("a failure at operation {operation}, resumed: {resumed}"));
     }
+}
+
+/// Uploads and commits take longer than the rows between two barriers, so that several are on their way at once.
+#[test]
+fn a_crash_with_several_barriers_in_flight_changes_nothing() {
+    let start = |most: usize| Start {
+        every_rows: 12,
+        is_slow: true,
+        settings: vec![("execution.checkpointing.max-concurrent-checkpoints", most.to_string())],
+        ..Start::default()
+    };
+    let [one, several] = [1, 4].map(|most| {
+        let store = small();
+        let status = start(most).finish(&store).status;
+        (status.elapsed, manifests(&store).last().copied() > Some(status.checkpoints))
+    });
+    assert!(several.0 * 4 < one.0 * 3, "nothing ran beside each other: {one:?} {several:?}");
+    assert!(several.1 && !one.1, "no checkpoint took the place of an older one");
+    crashes(&start(4), if full() { 1 } else { 19 });
+}
+
+/// A stop that comes while state is read back does not wait for it: the checkpoint that it goes on from is there.
+#[test]
+fn a_stop_does_not_wait_for_the_state_of_a_checkpoint() {
+    let start = Start { is_slow: true, ..Start::default() };
+    let undisturbed = undisturbed(&start);
+    let store = small();
+    start.stop_after(&store, 1);
+    let before = manifests(&store);
+    store.restart();
+    let ended = runtime().block_on(soon(async {
+        let job = start.begin(&store).await.expect("it is planned");
+        job.stop().await.expect("it can be asked");
+        job.wait().await
+    }));
+    let ending = ended.expect("it ends well").ending;
+    assert!(matches!(ending, Ending::Stopped { at: Some(epoch) } if before.contains(&epoch.0)), "{ending:?}");
+    assert_eq!(manifests(&store), before);
+    store.restart();
+    check(&store, &start, &undisturbed, "a stop during a restore");
+}
+
+/// The epochs of the checkpoints in the job's log.
+fn manifests(store: &FakeStore) -> Vec<u64> {
+    let entries = store.files().into_iter().filter(|(path, _)| path.starts_with("/checkpoints/main/log"));
+    let texts = entries.map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned());
+    let checkpoints = texts.filter(|text| text.contains("\"entry\": \"checkpoint\""));
+    let epoch = |text: String| text.split("\"epoch\": ").nth(1)?.split(',').next()?.trim().parse().ok();
+    checkpoints.filter_map(epoch).collect()
 }
 
 /// A start with `--fresh` stays one until it has taken the job over: an attempt that fails before that is followed by
@@ -175,7 +223,7 @@ fn a_restart_before_the_claim_does_not_forget_to_begin_anew() {
             let store = small();
             match is_finished {
                 true => drop(Start::default().finish(&store)),
-                false => drop(Start::default().stop_after(&store, 2)),
+                false => drop(Start::default().stop_after(&store, 1)),
             }
             store.restart();
             store.plant(store.operations() + operation, Fault::Fail);

@@ -1,6 +1,8 @@
 //! The coordinator by scripts and, under random orders of events, against a driver that keeps its own books.
 
 mod merging;
+mod requests;
+mod several;
 
 use super::*;
 use crate::stream::Generation;
@@ -29,6 +31,7 @@ fn base() -> Manifest {
         parallelism: 2,
         nodes: BTreeMap::new(),
         pending: Vec::new(),
+        pinned: false,
         digest: String::new(),
     }
 }
@@ -44,6 +47,7 @@ fn config() -> CoordinatorConfig {
         min_pause: seconds(2),
         timeout: seconds(60),
         tolerable_failures: 1,
+        max_concurrent: 1,
         max_inherited_files: 3,
         max_pending_epochs: 2,
         durable: true,
@@ -59,9 +63,14 @@ fn short(actions: &[Action]) -> Vec<String> {
             Action::WriteManifest(manifest) => {
                 format!("write {} pending {:?}", manifest.epoch, texts(&manifest.pending))
             }
-            Action::Commit { epoch, committables } => format!("commit {epoch} {:?}", texts(committables)),
+            Action::Commit { sink, epoch, committables } => {
+                let to = if sink == "sink" { String::new() } else { format!("to {sink} ") };
+                format!("commit {to}{epoch} {:?}", texts(committables))
+            }
             Action::Completed { epoch } => format!("completed {epoch}"),
             Action::Aborted { epoch, .. } => format!("aborted {epoch}"),
+            Action::Answer { id, result: Ok(epoch) } => format!("answer {id} with {epoch}"),
+            Action::Answer { id, result: Err(error) } => format!("answer {id}: {error}"),
             Action::WriteConfirm { epoch } => format!("confirm {epoch}"),
             Action::WriteFinished { epoch } => format!("finished {epoch}"),
             Action::Done => "done".to_owned(),
@@ -113,7 +122,20 @@ fn written(epoch: u64) -> Event {
 }
 
 fn committed(epoch: u64) -> Event {
-    Event::Committed { epoch: Epoch(epoch) }
+    Event::Committed { sink: "sink".to_owned(), epoch: Epoch(epoch) }
+}
+
+fn asked(id: u64, what: Wanted) -> Event {
+    Event::Requested(Request { id, what })
+}
+
+/// A stop whose answer is that of request 0.
+fn stop() -> Event {
+    asked(0, Wanted::STOP)
+}
+
+fn savepoint() -> Wanted {
+    Wanted::Savepoint { target: None }
 }
 
 #[test]
@@ -249,7 +271,7 @@ fn a_manifest_on_its_way_is_not_timed_out() {
 fn a_stop_waits_for_the_checkpoint_in_flight_and_ends_with_a_confirm_entry() {
     let mut script = Script::new(config());
     script.at(10, &["inject 1"]);
-    script.step(Event::Requested(BarrierKind::Stop), &[]);
+    script.step(stop(), &[]);
     script.acknowledge_all(1, Some("a"), &["write 1"]);
     script.step(written(1), &["commit 1", "completed 1", "inject 2 Stop"]);
     script.step(Event::SourceEnded(task("source", 0)), &[]);
@@ -260,7 +282,7 @@ fn a_stop_waits_for_the_checkpoint_in_flight_and_ends_with_a_confirm_entry() {
     script.step(committed(1), &["commit 2"]);
     script.step(committed(2), &["confirm 2"]);
     script.at(200, &[]);
-    script.step(Event::EndWritten, &["done"]);
+    script.step(Event::EndWritten, &["answer 0 with 2", "done"]);
     script.at(300, &[]);
 }
 
@@ -269,11 +291,11 @@ fn the_end_of_all_sources_drains_even_before_the_first_checkpoint() {
     let mut script = Script::new(config());
     script.step(Event::SourceEnded(task("source", 1)), &[]);
     script.step(Event::SourceEnded(task("source", 0)), &["inject 1 Drain"]);
-    script.step(Event::Requested(BarrierKind::Stop), &[]);
+    script.step(stop(), &[]);
     script.acknowledge_all(1, Some("a"), &["write 1"]);
     script.step(written(1), &["commit 1", "completed 1"]);
     script.step(committed(1), &["finished 1"]);
-    script.step(Event::EndWritten, &["done"]);
+    script.step(Event::EndWritten, &["answer 0 with 1", "done"]);
 }
 
 #[test]
@@ -282,7 +304,7 @@ fn a_stop_after_the_end_of_all_sources_is_an_end() {
     script.at(10, &["inject 1"]);
     script.step(Event::SourceEnded(task("source", 1)), &[]);
     script.step(Event::SourceEnded(task("source", 0)), &[]);
-    script.step(Event::Requested(BarrierKind::Stop), &[]);
+    script.step(stop(), &[]);
     script.acknowledge_all(1, None, &["write 1"]);
     script.step(written(1), &["completed 1", "inject 2 Drain"]);
 }
@@ -290,7 +312,7 @@ fn a_stop_after_the_end_of_all_sources_is_an_end() {
 #[test]
 fn a_last_checkpoint_that_fails_ends_the_job_whatever_is_tolerated() {
     let mut script = Script::new(CoordinatorConfig { tolerable_failures: 9, ..config() });
-    script.step(Event::Requested(BarrierKind::Stop), &["inject 1 Stop"]);
+    script.step(stop(), &["inject 1 Stop"]);
     script.at(60, &["aborted 1", "fail: the last checkpoint failed"]);
 }
 
@@ -299,25 +321,12 @@ fn without_a_log_only_the_last_barrier_runs() {
     let mut script = Script::new(CoordinatorConfig { durable: false, ..config() });
     assert_eq!(script.coordinator.next_wakeup(), None);
     script.at(100, &[]);
-    script.step(Event::Requested(BarrierKind::Checkpoint), &[]);
+    script.step(asked(1, Wanted::Checkpoint), &["answer 1: job job keeps no checkpoints"]);
     script.step(Event::SourceEnded(task("source", 0)), &[]);
     script.step(Event::SourceEnded(task("source", 1)), &["inject 1 Drain"]);
     script.at(1000, &[]);
     script.acknowledge_all(1, Some("a"), &["commit 1"]);
     script.step(committed(1), &["done"]);
-}
-
-#[test]
-fn requests_are_served_at_once_and_together() {
-    let mut script = Script::new(CoordinatorConfig { interval: None, ..config() });
-    assert_eq!(script.coordinator.next_wakeup(), None);
-    script.step(Event::Requested(BarrierKind::Checkpoint), &["inject 1 Checkpoint"]);
-    script.step(Event::Requested(BarrierKind::Checkpoint), &[]);
-    script.step(Event::Requested(BarrierKind::Savepoint), &[]);
-    script.acknowledge_all(1, None, &["write 1"]);
-    script.step(written(1), &["completed 1", "inject 2 Savepoint"]);
-    script.acknowledge_all(2, None, &["write 2"]);
-    script.step(written(2), &["completed 2"]);
 }
 
 #[test]
@@ -348,8 +357,11 @@ struct Driver {
     answered: BTreeMap<TaskId, usize>,
     acknowledged: BTreeSet<(Epoch, TaskId)>,
     /// Prepared by a sink and not known to be committed.
-    open: BTreeSet<String>,
-    committing: Option<(Epoch, Vec<String>)>,
+    open: BTreeMap<String, Epoch>,
+    committing: BTreeMap<String, (Epoch, Vec<String>)>,
+    /// Requests that were not answered, with the last epoch that had a barrier before them.
+    asked: BTreeMap<u64, Epoch>,
+    next_id: u64,
     writing: Option<Manifest>,
     written: Vec<Epoch>,
     manifests: BTreeSet<Epoch>,
@@ -368,8 +380,10 @@ impl Driver {
             barriers: Vec::new(),
             answered: config.tasks.iter().map(|task| (task.clone(), 0)).collect(),
             acknowledged: BTreeSet::new(),
-            open: BTreeSet::new(),
-            committing: None,
+            open: BTreeMap::new(),
+            committing: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            next_id: 1,
             writing: None,
             written: Vec::new(),
             manifests: BTreeSet::new(),
@@ -396,9 +410,10 @@ impl Driver {
             Action::Inject(barrier) => {
                 let last = self.barriers.last();
                 assert!(last.is_none_or(|last| last.epoch < barrier.epoch && !last.kind.is_last()));
-                assert!(
-                    last.is_none_or(|last| self.written.contains(&last.epoch) || self.aborted.contains(&last.epoch))
-                );
+                let complete = self.written.last().copied().unwrap_or(Epoch::ZERO);
+                let in_flight = self.barriers.iter().map(|barrier| barrier.epoch).filter(|epoch| *epoch > complete);
+                let in_flight = in_flight.filter(|epoch| !self.aborted.contains(epoch)).count();
+                assert!(in_flight < self.config.max_concurrent, "too many in flight");
                 assert_eq!(barrier.covered, self.written.last().copied().unwrap_or(Epoch::ZERO));
                 let all_ended = self.ended.len() == self.config.sources.len();
                 assert_eq!(barrier.kind == BarrierKind::Drain, all_ended);
@@ -412,16 +427,25 @@ impl Driver {
                 assert!(self.manifests.insert(epoch), "two manifests of one epoch");
                 assert!(self.config.tasks.iter().all(|task| self.acknowledged.contains(&(epoch, task.clone()))));
                 let pending = texts(&manifest.pending);
-                assert_eq!(pending.iter().cloned().collect::<BTreeSet<_>>(), self.open, "rows are lost or doubled");
-                assert_eq!(pending.len(), self.open.len());
+                let open = self.open.iter().filter(|(_, prepared_for)| **prepared_for <= epoch);
+                let open: BTreeSet<String> = open.map(|(text, _)| text.clone()).collect();
+                assert_eq!(pending.iter().cloned().collect::<BTreeSet<_>>(), open, "rows are lost or doubled");
+                assert_eq!(pending.len(), open.len());
                 self.writing = Some(*manifest);
             }
-            Action::Commit { epoch, committables } => {
-                assert!(self.committing.is_none(), "one epoch after the other");
+            Action::Commit { sink, epoch, committables } => {
                 assert!(!self.config.durable || self.written.contains(&epoch), "committed before its manifest");
                 let texts = texts(&committables);
-                assert!(texts.iter().all(|text| self.open.contains(text)), "committed twice");
-                self.committing = Some((epoch, texts));
+                assert!(texts.iter().all(|text| self.open.contains_key(text)), "committed twice");
+                let before = self.committing.insert(sink, (epoch, texts));
+                assert!(before.is_none(), "one epoch of a sink after the other");
+            }
+            Action::Answer { id, result } => {
+                let before = self.asked.remove(&id).expect("one answer a request");
+                assert!(
+                    result.is_err() || result.is_ok_and(|epoch| epoch > before),
+                    "a barrier from before the request"
+                );
             }
             Action::Completed { epoch } => assert_eq!(self.written.last(), Some(&epoch)),
             Action::Aborted { epoch, .. } => {
@@ -430,7 +454,7 @@ impl Driver {
             Action::WriteConfirm { epoch } => self.check_end(epoch, BarrierKind::Stop),
             Action::WriteFinished { epoch } => self.check_end(epoch, BarrierKind::Drain),
             Action::Done => {
-                assert!(self.open.is_empty() && self.committing.is_none());
+                assert!(self.open.is_empty() && self.committing.is_empty() && self.asked.is_empty());
                 assert!(self.ending.is_some() || !self.config.durable);
                 self.over = Some(true);
             }
@@ -467,14 +491,12 @@ impl Driver {
             }
             9 | 10 => self.manifest(true),
             11 => self.manifest(false),
-            12 | 13 => self.commit(),
+            12 | 13 => self.commit(which),
             14 => match which {
-                0..=3 => {
-                    self.stop_requested = true;
-                    self.send(Event::Requested(BarrierKind::Stop));
-                }
-                4..=100 => self.send(Event::Requested(BarrierKind::Checkpoint)),
-                101..=150 => self.send(Event::Requested(BarrierKind::Savepoint)),
+                0..=3 => self.stop(),
+                4..=60 => self.ask(Wanted::Checkpoint),
+                61..=100 => self.send(Event::CheckpointDue),
+                101..=150 => self.ask(savepoint()),
                 _ => {}
             },
             15 if which.is_multiple_of(8) && self.config.sources.contains(&task) && self.over.is_none() => {
@@ -482,6 +504,26 @@ impl Driver {
                 self.send(Event::SourceEnded(task));
             }
             _ => {}
+        }
+    }
+
+    fn ask(&mut self, what: Wanted) {
+        // Behind a last barrier whose input has ended there is nothing that it could lack.
+        let last = self.barriers.last().filter(|barrier| barrier.kind != BarrierKind::Drain);
+        if self.over.is_none() {
+            let before = last.map_or(Epoch::ZERO, |barrier| barrier.epoch);
+            self.asked.insert(self.next_id, before);
+            self.next_id += 1;
+            self.send(asked(self.next_id - 1, what));
+        }
+    }
+
+    fn stop(&mut self) {
+        self.stop_requested = true;
+        if self.over.is_none() {
+            self.asked.insert(self.next_id, Epoch::ZERO);
+            self.next_id += 1;
+            self.send(asked(self.next_id - 1, Wanted::STOP));
         }
     }
 
@@ -498,13 +540,14 @@ impl Driver {
         }
         self.acknowledged.insert((epoch, task.clone()));
         if let Some(committable) = committable(epoch, &task) {
-            self.open.insert(committable);
+            self.open.insert(committable, epoch);
         }
         self.send(self.acknowledgement(epoch, task));
     }
 
     fn acknowledgement(&self, epoch: Epoch, task: TaskId) -> Event {
-        let committable = committable(epoch, &task).map(|text| prepared(&text));
+        let sink = format!("sink {}", task.task);
+        let committable = committable(epoch, &task).map(|text| Committable { sink, epoch, ..prepared(&text) });
         Event::Acknowledged { epoch, task, part: Box::new(TaskPart { committable, ..TaskPart::default() }) }
     }
 
@@ -519,10 +562,11 @@ impl Driver {
         }
     }
 
-    fn commit(&mut self) {
-        if let Some((epoch, committables)) = self.committing.take() {
-            committables.iter().for_each(|text| assert!(self.open.remove(text), "committed twice"));
-            self.send(Event::Committed { epoch });
+    fn commit(&mut self, which: u8) {
+        let sink = self.committing.keys().nth(usize::from(which) % self.committing.len().max(1)).cloned();
+        if let Some((sink, (epoch, committables))) = sink.and_then(|sink| self.committing.remove_entry(&sink)) {
+            committables.iter().for_each(|text| assert!(self.open.remove(text).is_some(), "committed twice"));
+            self.send(Event::Committed { sink, epoch });
         }
         if self.ending.is_some() && self.over.is_none() {
             self.send(Event::EndWritten);
@@ -531,8 +575,7 @@ impl Driver {
 
     /// Everything goes well from here on: the job must come to its end.
     fn finish(&mut self) {
-        self.stop_requested = true;
-        self.send(Event::Requested(BarrierKind::Stop));
+        self.stop();
         for _ in 0..100 {
             for task in self.config.tasks.clone() {
                 while self.answered[&task] < self.barriers.len() && self.over.is_none() {
@@ -545,7 +588,7 @@ impl Driver {
                 self.send(Event::Tick);
             }
             self.manifest(true);
-            self.commit();
+            (0..4).for_each(|_| self.commit(0));
             if self.over.is_some() {
                 return;
             }
@@ -576,6 +619,7 @@ proptest! {
         events in prop::collection::vec(any::<(u8, u8)>(), 0..300),
         tolerable_failures in 0u32..20,
         max_pending_epochs in 1usize..4,
+        max_concurrent in 1usize..4,
         durable in prop::bool::weighted(0.9),
     ) {
         let sources = vec![task("source", 0), task("source", 1)];
@@ -585,6 +629,8 @@ proptest! {
             sources,
             tolerable_failures,
             max_pending_epochs,
+            max_concurrent,
+            min_pause: Duration::ZERO,
             durable,
             ..config()
         });

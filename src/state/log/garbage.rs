@@ -24,7 +24,7 @@ pub struct Collected {
 }
 
 impl JobLog {
-    /// Removes checkpoints beyond the newest `retained` of this lineage (at least one stays) and the files that none
+    /// Removes checkpoints beyond the newest `retained` of this lineage (at least one stays, and savepoints do) and the files that none
     /// of the rest names. Only the owner of the job may do this; if it has lost the job meanwhile, what it removes is
     /// not needed by the new owner either, which started from a checkpoint that this one has retained.
     pub fn collect_garbage(&mut self, retained: usize) -> Result<Collected> {
@@ -99,12 +99,12 @@ impl JobLog {
             };
             let confirmations = std::mem::take(&mut confirmations);
             // Those of a lineage that was given up can never be gone back to.
-            if manifest.lineage != lineage || left == 0 {
+            if manifest.lineage != lineage || (left == 0 && !manifest.pinned) {
                 doomed.push(*number);
                 doomed.extend(confirmations);
                 continue;
             }
-            left -= 1;
+            left -= usize::from(!manifest.pinned && left > 0);
             let operators = manifest.nodes.values().flat_map(|node| &node.operators);
             let of_tables = operators.flat_map(|operator| &operator.tables).flat_map(|table| &table.files);
             let files = of_tables.chain(manifest.pending.iter().flat_map(|prepared| &prepared.files));

@@ -57,6 +57,9 @@ pub struct Manifest {
     pub nodes: BTreeMap<String, NodeState>,
     /// Prepared by this epoch or an earlier one, not known to be committed, in order of epochs.
     pub pending: Vec<Committable>,
+    /// Whether it is a savepoint, which is kept whatever else is removed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
     /// Digest of this text with this field empty.
     pub digest: String,
 }

@@ -64,6 +64,7 @@ fn manifest(epoch: u64, generation: Generation, files: Vec<FileState>) -> Manife
         parallelism: 2,
         nodes: BTreeMap::from([("group".to_owned(), node)]),
         pending: vec![committable(epoch, Vec::new())],
+        pinned: false,
         digest: String::new(),
     }
 }
@@ -369,6 +370,32 @@ fn retention_counts_checkpoints_of_this_lineage() {
     log.claim(|_, generation| Ok(Some(claim_of(generation, &"f".repeat(32))))).unwrap();
     assert_eq!(log.collect_garbage(2).unwrap(), Collected { checkpoints: 2, files: 5 }, "no way back");
     assert_eq!(open(&FakeStore::new()).unwrap().collect_garbage(1).unwrap_err().blame(), Blame::Bug);
+}
+
+#[test]
+fn savepoints_are_kept_beyond_retention_until_their_lineage_is_given_up() {
+    let store = FakeStore::new();
+    let mut log = open(&store).unwrap();
+    let generation = claim(&mut log).unwrap();
+    for epoch in 1..=5 {
+        let pinned = epoch == 2 || epoch == 5;
+        log.append(LogEntry::Checkpoint(Box::new(Manifest { pinned, ..manifest(epoch, generation, Vec::new()) })))
+            .unwrap();
+    }
+    assert_eq!(log.collect_garbage(1).unwrap(), Collected { checkpoints: 2, files: 0 });
+    let left: Vec<u64> = log
+        .entries()
+        .iter()
+        .filter_map(|entry| match entry {
+            LogEntry::Checkpoint(manifest) => Some(manifest.epoch.0),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(left, [2, 4, 5]);
+    drop(log);
+    let mut log = open(&store).unwrap();
+    log.claim(|_, generation| Ok(Some(claim_of(generation, &"f".repeat(32))))).unwrap();
+    assert_eq!(log.collect_garbage(1).unwrap(), Collected { checkpoints: 3, files: 0 });
 }
 
 #[test]

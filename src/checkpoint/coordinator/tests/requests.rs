@@ -1,0 +1,74 @@
+//! What is asked for is answered, by a checkpoint that began behind the question or with a reason.
+
+use super::several::several;
+use super::*;
+
+#[test]
+fn requests_are_served_at_once_and_together() {
+    let mut script = Script::new(CoordinatorConfig { interval: None, ..config() });
+    assert_eq!(script.coordinator.next_wakeup(), None);
+    script.step(asked(1, Wanted::Checkpoint), &["inject 1 Checkpoint"]);
+    script.step(asked(2, Wanted::Checkpoint), &[]);
+    script.step(asked(3, savepoint()), &[]);
+    script.step(Event::CheckpointDue, &[]);
+    script.acknowledge_all(1, None, &["write 1"]);
+    // The barrier of epoch 1 was out before the others asked.
+    script.step(written(1), &["answer 1 with 1", "completed 1", "inject 2 Savepoint"]);
+    script.acknowledge_all(2, None, &["write 2"]);
+    script.step(written(2), &["answer 2 with 2", "answer 3 with 2", "completed 2"]);
+}
+
+#[test]
+fn a_request_is_told_that_its_checkpoint_failed() {
+    let mut script = Script::new(config());
+    script.step(asked(7, Wanted::Checkpoint), &["inject 1 Checkpoint"]);
+    script.at(60, &["aborted 1", "answer 7: checkpoint 1 was not complete within 60000 ms"]);
+    script.step(asked(8, Wanted::Checkpoint), &["inject 2 Checkpoint"]);
+}
+
+#[test]
+fn a_request_that_meets_the_end_is_answered_by_the_last_checkpoint() {
+    let mut script = Script::new(config());
+    script.at(10, &["inject 1"]);
+    script.step(asked(1, Wanted::Checkpoint), &[]);
+    script.step(Event::SourceEnded(task("source", 0)), &[]);
+    script.step(Event::SourceEnded(task("source", 1)), &[]);
+    script.acknowledge_all(1, None, &["write 1"]);
+    script.step(written(1), &["completed 1", "inject 2 Drain"]);
+    script.step(asked(2, Wanted::Checkpoint), &[]);
+    script.acknowledge_all(2, None, &["write 2"]);
+    script.step(written(2), &["answer 1 with 2", "answer 2 with 2", "completed 2", "finished 2"]);
+    script.step(asked(3, Wanted::Checkpoint), &["answer 3 with 2"]);
+    script.step(asked(4, savepoint()), &["answer 4: job job has read all its input"]);
+    script.step(Event::EndWritten, &["done"]);
+}
+
+#[test]
+fn rows_behind_the_barrier_of_a_stop_are_in_no_checkpoint() {
+    let mut script = Script::new(config());
+    script.step(stop(), &["inject 1 Stop"]);
+    script.step(asked(1, Wanted::Checkpoint), &["answer 1: job job is stopping already"]);
+}
+
+#[test]
+fn what_is_not_built_is_refused_by_name() {
+    let mut script = Script::new(config());
+    let target = Some("here".into());
+    script.step(asked(1, Wanted::Savepoint { target: target.clone() }), &["answer 1: a savepoint in a directory"]);
+    script.step(asked(2, Wanted::Stop { target, drain: false }), &["answer 2: a savepoint in a directory"]);
+    script.step(asked(3, Wanted::Stop { target: None, drain: true }), &["answer 3: a stop that fires all windows"]);
+    assert!(!script.coordinator.is_stopping());
+}
+
+#[test]
+fn a_savepoint_is_pinned_also_by_the_checkpoint_that_takes_its_place() {
+    let mut script = Script::new(CoordinatorConfig { interval: None, ..several() });
+    script.step(asked(1, savepoint()), &["inject 1 Savepoint"]);
+    script.step(asked(2, Wanted::Checkpoint), &["inject 2 Checkpoint"]);
+    let mut actions = Vec::new();
+    for task in script.coordinator.config.tasks.clone() {
+        actions.extend(script.coordinator.step(script.now, ack(2, task, None)));
+    }
+    assert!(matches!(&actions[..], [Action::WriteManifest(manifest)] if manifest.pinned), "{actions:?}");
+    script.step(written(2), &["answer 1 with 2", "answer 2 with 2", "completed 2"]);
+}

@@ -1,0 +1,132 @@
+//! What the owner of a job asks for, on its way to the coordinator, and the answers on their way back.
+//!
+//! ```text
+//!   Control ── Command ──▶ Requests ── Request(id) ──▶ coordinator
+//!      ▲                      │  ▲                          │
+//!      └────── answer ────────┘  └────── Answer(id) ────────┘
+//! ```
+//!
+//! A request that was not answered when an attempt fails is made once more by the next one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::pending;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::checkpoint::{Request, Wanted};
+use crate::error::{Error, Result};
+use crate::stream::Epoch;
+
+/// Commands that may wait for the driver.
+const COMMANDS: usize = 16;
+
+/// Something asked for, and where its answer goes.
+#[derive(Debug)]
+struct Command {
+    what: Wanted,
+    answer: oneshot::Sender<Result<Epoch>>,
+}
+
+/// A way to ask something of a job, from anywhere.
+#[derive(Debug, Clone)]
+pub struct Control(mpsc::Sender<Command>);
+
+impl Control {
+    /// Asks, and waits for the answer; `None` if the job is over and has not given any.
+    pub async fn ask(&self, what: Wanted) -> Option<Result<Epoch>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Command { what, answer }).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Asks, and does not wait for the answer.
+    pub async fn tell(&self, what: Wanted) {
+        let _ = self.0.send(Command { what, answer: oneshot::channel().0 }).await;
+    }
+}
+
+/// The job's end of it.
+#[derive(Debug)]
+pub struct Requests {
+    commands: mpsc::Receiver<Command>,
+    is_open: bool,
+    next_id: u64,
+    /// Not answered yet.
+    open: BTreeMap<u64, Command>,
+    /// Those of them that this attempt's coordinator has not been told.
+    untold: VecDeque<u64>,
+}
+
+impl Requests {
+    /// Both ends.
+    pub fn channel() -> (Control, Self) {
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let requests = Self { commands, is_open: true, next_id: 0, open: BTreeMap::new(), untold: VecDeque::new() };
+        (Control(sender), requests)
+    }
+
+    /// Another attempt begins: what is open is asked of it too.
+    pub fn begin_attempt(&mut self) {
+        self.untold = self.open.keys().copied().collect();
+    }
+
+    /// The next request that the coordinator has not been told; waits for one. Cancel-safe.
+    pub async fn next(&mut self) -> Request {
+        loop {
+            if let Some(id) = self.untold.pop_front()
+                && let Some(command) = self.open.get(&id)
+            {
+                return Request { id, what: command.what.clone() };
+            }
+            self.receive().await;
+        }
+    }
+
+    /// Waits until somebody has asked for a stop.
+    pub async fn stop_wanted(&mut self) {
+        while !self.has_stop() {
+            self.receive().await;
+        }
+    }
+
+    /// Whether a stop is asked for.
+    pub fn has_stop(&self) -> bool {
+        self.open.values().any(|command| command.what.is_stop())
+    }
+
+    /// Tells whoever made a request.
+    pub fn answer(&mut self, id: u64, result: Result<Epoch>) {
+        if let Some(command) = self.open.remove(&id) {
+            // Whoever does not wait needs no answer.
+            let _ = command.answer.send(result);
+        }
+    }
+
+    /// Tells everybody.
+    pub fn answer_all(&mut self, result: &Result<Epoch>) {
+        for command in std::mem::take(&mut self.open).into_values() {
+            let _ = command.answer.send(result.clone());
+        }
+    }
+
+    async fn receive(&mut self) {
+        let Some(command) = (if self.is_open { self.commands.recv().await } else { pending().await }) else {
+            self.is_open = false;
+            return;
+        };
+        // What nobody waits for any more is let go, so that these are never more than those who wait.
+        self.open.retain(|_, command| command.what.is_stop() || !command.answer.is_closed());
+        // One stop is enough; its answer would be the same.
+        if self.has_stop() && command.what == Wanted::STOP && command.answer.is_closed() {
+            return;
+        }
+        self.next_id += 1;
+        self.open.insert(self.next_id, command);
+        self.untold.push_back(self.next_id);
+    }
+}
+
+/// What is said to whoever asks something of a job that is over.
+pub fn is_over(job: &str) -> Error {
+    Error::world(format!("job {job} has ended"))
+}
