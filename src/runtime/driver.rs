@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -19,14 +19,15 @@ use tokio::task::JoinSet;
 use super::build::{BuiltJob, tasks_of};
 use super::channel::RECEIVER_GONE;
 use super::commits::{Committers, commit};
+use super::log_slot::LogSlot;
 use super::requests::Requests;
 use super::source_control::{ControlSender, SourceControl};
-use super::start::{Attempt, Start, lock};
+use super::start::{Attempt, Start};
 use crate::checkpoint::{Action, Coordinator, CoordinatorConfig, Event, TaskId};
 use crate::connectors::Committer;
 use crate::error::{Blame, Error, Result};
 use crate::plan::NodeKind;
-use crate::state::{JobLog, LogEntry, Manifest};
+use crate::state::{LogEntry, Manifest};
 use crate::stream::{Committable, Counters, Epoch};
 
 /// What is said of a job with a source that cannot be read again.
@@ -70,7 +71,7 @@ enum Answer {
 pub(super) struct Driver<'a> {
     attempt: &'a Attempt<'a>,
     coordinator: Coordinator,
-    log: Option<Arc<Mutex<JobLog>>>,
+    log: Option<Arc<LogSlot>>,
     tasks: JoinSet<(TaskId, Result<()>)>,
     sources: Vec<ControlSender>,
     events: mpsc::Receiver<Event>,
@@ -318,7 +319,7 @@ impl<'a> Driver<'a> {
         let Some(log) = self.log.clone() else { return };
         let blocking = Arc::clone(&self.attempt.world.blocking);
         self.background.push(Box::pin(async move {
-            let write = move || lock(&log).append(LogEntry::Checkpoint(Box::new(manifest)));
+            let write = move || log.with(|log| log.append(LogEntry::Checkpoint(Box::new(manifest))));
             Answer::Event(match blocking.call(write).await.and_then(|written| written) {
                 Ok(digest) => Event::ManifestWritten { epoch, digest },
                 Err(error) => Event::ManifestFailed { epoch, error },
@@ -333,7 +334,7 @@ impl<'a> Driver<'a> {
         };
         let blocking = Arc::clone(&self.attempt.world.blocking);
         self.background.push(Box::pin(async move {
-            let written = blocking.call(move || lock(&log).append(entry)).await.and_then(|written| written);
+            let written = blocking.call(move || log.with(|log| log.append(entry))).await.and_then(|written| written);
             match written {
                 Ok(_) => Answer::Event(Event::EndWritten),
                 Err(error) => Answer::Nothing(Err(error)),
@@ -355,7 +356,7 @@ impl<'a> Driver<'a> {
         let Some(log) = self.log.clone() else { return };
         let (blocking, retained) = (Arc::clone(&self.attempt.world.blocking), self.attempt.config.retained);
         self.background.push(Box::pin(async move {
-            let collected = blocking.call(move || lock(&log).collect_garbage(retained)).await;
+            let collected = blocking.call(move || log.with(|log| log.collect_garbage(retained))).await;
             match collected.and_then(|collected| collected) {
                 Ok(_) => Answer::Nothing(Ok(())),
                 Err(error) => Answer::Notice(format!(

@@ -10,6 +10,7 @@ mod driver;
 mod events;
 mod exchange;
 mod inputs;
+mod log_slot;
 mod requests;
 mod sink;
 mod snapshots;

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::build::{Environment, build};
 use super::commits::Committers;
@@ -12,6 +12,7 @@ use super::config::{JobConfig, Notices};
 use super::description::{describe, sinks};
 use super::driver::{Driver, Ending, JobSummary};
 use super::events::Events;
+use super::log_slot::LogSlot;
 use super::requests::Requests;
 use super::status::JobFigures;
 use crate::checkpoint::{Recovery, base_manifest, current_lineage, former_lineages, recover};
@@ -33,6 +34,8 @@ pub struct Attempt<'a> {
     pub figures: Arc<JobFigures>,
     /// Whether to begin a new lineage: so asked, and no attempt has come to the end of taking the job over yet.
     pub fresh: &'a AtomicBool,
+    /// Where the job's log is while an attempt has it open.
+    pub log: &'a Arc<LogSlot>,
 }
 
 impl Attempt<'_> {
@@ -52,7 +55,10 @@ impl Attempt<'_> {
                 start
             }
         };
-        let directory = start.log.as_ref().map(|log| lock(log).directory().to_owned());
+        let directory = match &start.log {
+            Some(log) => Some(log.with(|log| Ok(log.directory().to_owned()))?),
+            None => None,
+        };
         let identity = JobIdentity {
             job: self.config.job.clone(),
             lineage: start.base.lineage.clone(),
@@ -98,7 +104,8 @@ impl Attempt<'_> {
         let plan = describe(self.plan, self.config.max_parallelism);
         let fresh = self.fresh.load(Ordering::Relaxed);
         let (parallelism, new_lineage) = (self.config.parallelism, self.config.new_lineage.clone());
-        let claim = move || -> Result<TakenOver> {
+        let slot = Arc::clone(&self.log);
+        let claim = move || -> Result<(Option<JobLog>, TakenOver)> {
             let (mut log, damaged) = match fresh {
                 true => JobLog::open_anew(store, &path, &job),
                 false => JobLog::open(store, &path, &job).map(|log| (log, None)),
@@ -128,17 +135,18 @@ impl Attempt<'_> {
                 let (job, sinks) = (job.clone(), plan.sinks.clone());
                 Ok(Some(Claim { format: FORMAT_VERSION, job, lineage, generation, parallelism, sinks }))
             })?;
-            let Some(claim) = claimed else { return Ok(TakenOver { start: None, changed }) };
+            let Some(claim) = claimed else { return Ok((None, TakenOver { start: None, changed })) };
             let mut former = former_lineages(&log.entries(), &claim.lineage);
             let lost = damaged.iter().flat_map(|damaged| &damaged.lineages);
             former.extend(lost.map(|lineage| Claim { lineage: lineage.clone(), ..claim.clone() }));
             let is_resumed = resumed.is_some();
             let pending = resumed.as_ref().map_or_else(Vec::new, |manifest| manifest.pending.clone());
             let base = base_manifest(&claim, plan.max_parallelism, resumed);
-            let start = Start { base, pending, log: Some(Arc::new(Mutex::new(log))), resumed: is_resumed };
-            Ok(TakenOver { start: Some((start, former, damaged)), changed })
+            let start = Start { base, pending, log: Some(slot), resumed: is_resumed };
+            Ok((Some(log), TakenOver { start: Some((start, former, damaged)), changed }))
         };
-        let TakenOver { start, changed } = self.world.blocking.call(claim).await??;
+        let slot = Arc::clone(&self.log);
+        let TakenOver { start, changed } = self.world.blocking.call(move || slot.open(claim)).await??;
         for sink in changed {
             (self.notices)(format!(
                 "the query of {sink} has changed where nothing is remembered: what it has written stays as it is, and \
@@ -150,7 +158,7 @@ impl Attempt<'_> {
         if let (Some(damaged), Some(log)) = (damaged, &start.log) {
             (self.notices)(format!("began anew in spite of a damaged log: {}", damaged.damage.message()));
             let log = Arc::clone(log);
-            self.world.blocking.call(move || lock(&log).clear_away(&damaged)).await??;
+            self.world.blocking.call(move || log.with(|log| log.clear_away(&damaged))).await??;
         }
         // From here on the job is this start's, and whatever fails goes on from what it has left.
         self.fresh.store(false, Ordering::Relaxed);
@@ -233,7 +241,8 @@ pub(super) struct Start {
     /// What the restored checkpoint holds prepared and nobody has confirmed as committed. The base has none: by the
     /// next checkpoint these are committed.
     pub pending: Vec<Committable>,
-    pub log: Option<Arc<Mutex<JobLog>>>,
+    /// Open, unless nothing is kept.
+    pub log: Option<Arc<LogSlot>>,
     pub resumed: bool,
 }
 
@@ -253,8 +262,4 @@ fn in_checkpoints(error: Error) -> Error {
             .with_help("SET 'execution.checkpointing.dir' to a directory in which files can be made"),
         _ => error,
     }
-}
-
-pub(super) fn lock(log: &Mutex<JobLog>) -> std::sync::MutexGuard<'_, JobLog> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::config::{JobConfig, Notices, RestartStrategy};
 use super::driver::JobSummary;
+use super::log_slot::LogSlot;
 use super::requests::{Control, Requests, is_over};
 use super::start::Attempt;
 use super::status::{Figures, JobFigures};
@@ -16,11 +17,12 @@ use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
 use crate::stream::Epoch;
 
-/// A job that runs. Dropping the handle aborts it, as a kill would.
+/// A job that runs. Dropping the handle aborts it, as a kill would; its log is free then for another start.
 #[derive(Debug)]
 pub struct JobHandle {
     name: String,
     control: Control,
+    log: Arc<LogSlot>,
     figures: Arc<JobFigures>,
     running: JoinHandle<Result<JobSummary>>,
 }
@@ -28,10 +30,12 @@ pub struct JobHandle {
 /// Starts a job on the tokio runtime of the caller.
 pub fn start(plan: StreamPlan, config: JobConfig, world: World, notices: Notices) -> JobHandle {
     let (control, requests) = Requests::channel();
+    let log = Arc::new(LogSlot::default());
     let figures = Arc::new(JobFigures::default());
     let name = config.job.clone();
-    let running = tokio::spawn(supervise(plan, config, world, notices, Arc::clone(&figures), requests));
-    JobHandle { name, control, figures, running }
+    let running =
+        tokio::spawn(supervise(plan, config, world, notices, Arc::clone(&figures), Arc::clone(&log), requests));
+    JobHandle { name, control, log, figures, running }
 }
 
 impl JobHandle {
@@ -81,7 +85,10 @@ impl JobHandle {
 
 impl Drop for JobHandle {
     fn drop(&mut self) {
-        self.running.abort();
+        if !self.running.is_finished() {
+            self.running.abort();
+            self.log.give_up();
+        }
     }
 }
 
@@ -91,6 +98,7 @@ async fn supervise(
     world: World,
     notices: Notices,
     figures: Arc<JobFigures>,
+    log: Arc<LogSlot>,
     mut requests: Requests,
 ) -> Result<JobSummary> {
     let mut restarts = 0;
@@ -103,8 +111,11 @@ async fn supervise(
             notices: &notices,
             figures: Arc::clone(&figures),
             fresh: &fresh,
+            log: &log,
         };
-        let error = match attempt.run(&mut requests).await {
+        let ended = attempt.run(&mut requests).await;
+        log.close();
+        let error = match ended {
             Ok(summary) => return Ok(summary),
             Err(error) => error,
         };

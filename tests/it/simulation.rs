@@ -2,6 +2,7 @@
 //! and a process that wakes up after another has taken its job over. One answer every time.
 
 use std::path::Path;
+use std::time::Duration;
 
 use futures::FutureExt;
 
@@ -174,6 +175,27 @@ fn a_crash_with_several_barriers_in_flight_changes_nothing() {
     assert!(several.0 * 4 < one.0 * 3, "nothing ran beside each other: {one:?} {several:?}");
     assert!(several.1 && !one.1, "no checkpoint took the place of an older one");
     crashes(&start(4), if full() { 1 } else { 19 });
+}
+
+/// In one process: a job that is dropped in the middle of its work with files leaves its log to the next start.
+#[test]
+fn a_job_that_was_dropped_locks_nobody_out() {
+    let undisturbed = undisturbed(&Start::default());
+    for turns in 0..if full() { 400 } else { 80 } {
+        let store = small();
+        let start = Start { is_slow: true, every_rows: 20, ..Start::default() };
+        let ended = runtime().block_on(soon(async {
+            let dropped = start.begin(&store).await.expect("it is planned");
+            for _ in 0..turns {
+                let _ = tokio::time::timeout(Duration::from_millis(7), std::future::pending::<()>()).await;
+            }
+            drop(dropped);
+            Start { seed: 2, ..start.clone() }.begin(&store).await?.wait().await
+        }));
+        let ending = ended.unwrap_or_else(|error| panic!("after {turns} turns: {error}")).ending;
+        assert!(matches!(ending, Ending::Finished | Ending::AlreadyFinished), "after {turns} turns: {ending:?}");
+        assert_same(&published(&store), &undisturbed.expected, &format!("a drop after {turns} turns"));
+    }
 }
 
 /// A stop that comes while state is read back does not wait for it: the checkpoint that it goes on from is there.
