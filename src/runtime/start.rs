@@ -104,7 +104,7 @@ impl Attempt<'_> {
         let plan = describe(self.plan, self.config.max_parallelism);
         let fresh = self.fresh.load(Ordering::Relaxed);
         let (parallelism, new_lineage) = (self.config.parallelism, self.config.new_lineage.clone());
-        let slot = Arc::clone(&self.log);
+        let slot = Arc::clone(self.log);
         let claim = move || -> Result<(Option<JobLog>, TakenOver)> {
             let (mut log, damaged) = match fresh {
                 true => JobLog::open_anew(store, &path, &job),
@@ -145,7 +145,7 @@ impl Attempt<'_> {
             let start = Start { base, pending, log: Some(slot), resumed: is_resumed };
             Ok((Some(log), TakenOver { start: Some((start, former, damaged)), changed }))
         };
-        let slot = Arc::clone(&self.log);
+        let slot = Arc::clone(self.log);
         let TakenOver { start, changed } = self.world.blocking.call(move || slot.open(claim)).await??;
         for sink in changed {
             (self.notices)(format!(
