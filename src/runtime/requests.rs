@@ -130,3 +130,44 @@ impl Requests {
 pub fn is_over(job: &str) -> Error {
     Error::world(format!("job {job} has ended"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_one_attempt_has_not_answered_is_asked_of_the_next() {
+        let (control, mut requests) = Requests::channel();
+        let asking = tokio::spawn({
+            let control = control.clone();
+            async move { control.ask(Wanted::Checkpoint).await }
+        });
+        let first = requests.next().await;
+        control.tell(Wanted::STOP).await;
+        requests.stop_wanted().await;
+        requests.begin_attempt();
+        assert_eq!(requests.next().await, first);
+        let stop = requests.next().await;
+        assert!(stop.what.is_stop() && requests.has_stop());
+        requests.answer(first.id, Ok(Epoch(7)));
+        requests.answer(stop.id, Ok(Epoch(8)));
+        assert_eq!(asking.await.unwrap().unwrap().unwrap(), Epoch(7));
+        assert!(!requests.has_stop());
+        drop(requests);
+        assert!(control.ask(Wanted::Checkpoint).await.is_none(), "the job is over");
+    }
+
+    #[tokio::test]
+    async fn those_who_do_not_wait_any_more_are_forgotten_but_for_their_stops() {
+        let (control, mut requests) = Requests::channel();
+        control.tell(Wanted::Checkpoint).await;
+        control.tell(Wanted::STOP).await;
+        control.tell(Wanted::STOP).await;
+        control.tell(Wanted::Checkpoint).await;
+        for _ in 0..4 {
+            requests.receive().await;
+        }
+        assert_eq!(requests.open.values().filter(|command| command.what.is_stop()).count(), 1);
+        assert!(requests.open.len() <= 2, "{requests:?}");
+    }
+}
