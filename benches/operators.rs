@@ -207,7 +207,7 @@ fn barrier(criterion: &mut Criterion) {
                 || filled(build(window)),
                 |chain| {
                     let last = chain.last_mut().expect("a chain has operators");
-                    black_box(snapshot(last.state(), false).expect("a snapshot"))
+                    black_box(snapshot(last.state()).expect("a snapshot"))
                 },
                 BatchSize::PerIteration,
             );
@@ -234,7 +234,7 @@ fn encoding(criterion: &mut Criterion) {
     group.bench_function("encode", |bencher| {
         bencher.iter(|| black_box(encode(&spec, std::slice::from_ref(&rows), &[], 128).expect("a file")));
     });
-    let file = encode(&spec, std::slice::from_ref(&rows), &[], 128).expect("a file");
+    let file = encode(&spec, std::slice::from_ref(&rows), &[], 128).expect("a file").bytes;
     group.bench_function("digest", |bencher| bencher.iter(|| black_box(digest(&file))));
 }
 

@@ -174,7 +174,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn barrier(epoch: u64) -> Barrier {
-        Barrier { epoch: Epoch(epoch), kind: BarrierKind::Checkpoint, covered: Epoch::ZERO, full: false }
+        Barrier { epoch: Epoch(epoch), kind: BarrierKind::Checkpoint, covered: Epoch::ZERO }
     }
 
     fn last(epoch: u64) -> Barrier {

@@ -96,8 +96,6 @@ pub struct CoordinatorConfig {
     pub max_concurrent: usize,
     /// How many checkpoints in a row may fail.
     pub tolerable_failures: u32,
-    /// A full snapshot is asked for when a table inherits more files than this.
-    pub max_inherited_files: usize,
     /// At this many epochs that a sink has not committed yet, the next trigger waits.
     pub max_pending_epochs: usize,
     /// Whether manifests are written at all; without, only the last barrier runs and commits follow it directly.
@@ -404,7 +402,7 @@ impl Coordinator {
             build: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: barrier.epoch,
             parent: self.last.digest.clone(),
-            nodes: merge::nodes(&self.last, &in_flight.parts, barrier.full)?,
+            nodes: merge::nodes(&self.last, &in_flight.parts)?,
             pending,
             pinned: covered.any(|(_, covered)| covered.is_pinned),
             digest: String::new(),
@@ -555,7 +553,7 @@ impl Coordinator {
     fn trigger(&mut self, now: Duration, actions: &mut Vec<Action>) {
         while let Some(kind) = self.next_kind(now).filter(|_| self.may_trigger()) {
             let epoch = self.next_epoch;
-            let barrier = Barrier { epoch, kind, covered: self.last.epoch, full: self.wants_full() };
+            let barrier = Barrier { epoch, kind, covered: self.last.epoch };
             self.next_epoch = epoch.next();
             self.last_trigger = now;
             self.last_barrier = kind.is_last().then_some(barrier);
@@ -571,13 +569,9 @@ impl Coordinator {
     }
 
     fn may_trigger(&self) -> bool {
-        // A full snapshot replaces what others in flight would add to.
-        let is_full = |in_flight: &InFlight| in_flight.barrier.full;
-        let most =
-            if self.wants_full() || self.in_flight.values().any(is_full) { 1 } else { self.config.max_concurrent };
         self.phase == Phase::Running
             && self.last_barrier.is_none()
-            && self.in_flight.len() < most.max(1)
+            && self.in_flight.len() < self.config.max_concurrent.max(1)
             && self.commits.longest() < self.config.max_pending_epochs.max(1)
     }
 
@@ -604,12 +598,6 @@ impl Coordinator {
         let interval = self.config.interval.filter(|_| self.config.durable)?;
         let after_pause = self.last_end.map_or(Duration::ZERO, |end| end.saturating_add(self.config.min_pause));
         Some(self.last_trigger.saturating_add(interval).max(after_pause))
-    }
-
-    fn wants_full(&self) -> bool {
-        let mut tables =
-            self.last.nodes.values().flat_map(|node| &node.operators).flat_map(|operator| &operator.tables);
-        tables.any(|table| table.files.len() > self.config.max_inherited_files)
     }
 
     /// The manifest whose writing has come to its end.

@@ -4,25 +4,18 @@ use std::collections::BTreeMap;
 
 use super::part::{OperatorPart, TablePart, TaskId, TaskPart};
 use crate::error::{Error, Result};
-use crate::state::{Manifest, NodeState, OperatorState, TableState};
+use crate::state::{Manifest, NodeState, OperatorState, Retired, TableState};
 use crate::stream::Epoch;
 
-/// One entry per node: what its tasks handed over after the barrier of `last` and, unless the checkpoint is `full`, the files that `last` had.
-pub(super) fn nodes(
-    last: &Manifest,
-    parts: &BTreeMap<TaskId, TaskPart>,
-    full: bool,
-) -> Result<BTreeMap<String, NodeState>> {
+/// One entry per node: the files that `last` had and what its tasks handed over after its barrier.
+pub(super) fn nodes(last: &Manifest, parts: &BTreeMap<TaskId, TaskPart>) -> Result<BTreeMap<String, NodeState>> {
     let mut nodes = BTreeMap::<String, NodeState>::new();
     let covered = last.epoch;
     for (task, part) in parts {
         match nodes.get_mut(&task.node) {
             None => {
                 let inherited = last.nodes.get(&task.node);
-                nodes.insert(
-                    task.node.clone(),
-                    first(inherited, part, covered, full).map_err(|error| name(error, task))?,
-                );
+                nodes.insert(task.node.clone(), first(inherited, part, covered).map_err(|error| name(error, task))?);
             }
             Some(node) => add(node, part, covered).map_err(|error| name(error, task))?,
         }
@@ -35,7 +28,7 @@ fn name(error: Error, task: &TaskId) -> Error {
 }
 
 /// A node with the part of its first task.
-fn first(inherited: Option<&NodeState>, part: &TaskPart, covered: Epoch, full: bool) -> Result<NodeState> {
+fn first(inherited: Option<&NodeState>, part: &TaskPart, covered: Epoch) -> Result<NodeState> {
     // Those without a signature may have come and gone between two starts.
     let mut signed = inherited.into_iter().flat_map(NodeState::signed);
     let operators = part.operators.iter().map(|operator| {
@@ -44,7 +37,7 @@ fn first(inherited: Option<&NodeState>, part: &TaskPart, covered: Epoch, full: b
             name: operator.name.clone(),
             signature: operator.signature.clone(),
             query: operator.query.clone(),
-            tables: operator.tables.iter().map(|table| first_of_table(inherited, table, covered, full)).collect(),
+            tables: operator.tables.iter().map(|table| first_of_table(inherited, table, covered)).collect(),
         }
     });
     Ok(NodeState {
@@ -55,18 +48,17 @@ fn first(inherited: Option<&NodeState>, part: &TaskPart, covered: Epoch, full: b
     })
 }
 
-fn first_of_table(inherited: Option<&OperatorState>, part: &TablePart, covered: Epoch, full: bool) -> TableState {
+fn first_of_table(inherited: Option<&OperatorState>, part: &TablePart, covered: Epoch) -> TableState {
     let inherited = inherited.and_then(|operator| operator.tables.iter().find(|table| table.name == part.name));
-    let mut files = match inherited {
-        Some(table) if !full => table.files.clone(),
-        _ => Vec::new(),
-    };
+    let mut files = inherited.map_or_else(Vec::new, |table| table.files.clone());
     files.extend(part.files_after(covered));
+    let retired = inherited.into_iter().flat_map(|table| &table.retired).chain(&part.retired).copied();
     TableState {
         name: part.name.clone(),
         schema: part.schema.clone(),
         kind: part.kind,
-        retired_before: part.retired_before.max(inherited.and_then(|table| table.retired_before)),
+        key: part.key.clone(),
+        retired: Retired::combined(retired),
         files,
     }
 }
@@ -111,7 +103,7 @@ fn add_operator(operator: &mut OperatorState, part: &OperatorPart, covered: Epoc
         return Err(Error::bug(format!("its operator {} differs from that of the node's other tasks", part.name)));
     }
     for (table, part) in operator.tables.iter_mut().zip(&part.tables) {
-        table.retired_before = table.retired_before.max(part.retired_before);
+        table.retired = Retired::combined(table.retired.iter().chain(&part.retired).copied());
         table.files.extend(part.files_after(covered));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::state::{SplitState, TableKind};
+use crate::state::{Retired, SplitState, TableKind};
 use crate::stream::{Committable, Counters, Epoch, FileState};
 
 /// One task of the plan: its node's name and its number.
@@ -47,7 +47,10 @@ pub struct TablePart {
     pub name: String,
     pub schema: Vec<String>,
     pub kind: TableKind,
-    pub retired_before: Option<i64>,
+    /// As in [`TableState`](crate::state::TableState).
+    pub key: Vec<usize>,
+    /// What is gone of the task's key groups.
+    pub retired: Option<Retired>,
     pub files: Vec<FileState>,
 }
 

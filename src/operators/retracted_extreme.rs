@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::take_arrays;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::row::{RowConverter, SortField};
@@ -11,7 +11,7 @@ use arrow::row::{RowConverter, SortField};
 use super::group_local::split;
 use super::{AggregateCall, AggregateFunction, Aggregates};
 use crate::error::Result;
-use crate::state::{KeyedTable, SnapshotReader, SnapshotWriter, StateTable, TableSpec, integers};
+use crate::state::{KeyedTable, SnapshotWriter, StateTable, TableSpec, integers};
 
 /// The values of one call.
 pub(super) struct RetractedExtreme {
@@ -145,9 +145,9 @@ impl StateTable for RetractedExtreme {
         self.table.save(to)
     }
 
-    fn load(&mut self, from: SnapshotReader) -> Result<()> {
+    fn load(&mut self, rows: &mut dyn Iterator<Item = Result<RecordBatch>>) -> Result<()> {
         self.loaded = true;
-        self.table.load(from)
+        self.table.load(rows)
     }
 
     fn bytes(&self) -> usize {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, RecordBatch, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 
 use super::aggregate::readable;
@@ -18,7 +18,7 @@ use super::batches::Batches;
 use super::running_window::RunningWindow;
 use super::{AggregateCall, Aggregates, Context, Operator, OperatorSpec, WindowKind};
 use crate::error::{Error, Result};
-use crate::state::{PaneTable, Slice, SnapshotReader, SnapshotWriter, StateTable, TableSpec, batch_of, cut_slices};
+use crate::state::{PaneTable, Slice, SnapshotWriter, StateTable, TableSpec, batch_of, cut_slices};
 use crate::stream::{Changes, EventTime};
 
 /// Window aggregation over partials.
@@ -139,9 +139,9 @@ impl StateTable for State {
         self.panes.save(to)
     }
 
-    fn load(&mut self, from: SnapshotReader) -> Result<()> {
+    fn load(&mut self, rows: &mut dyn Iterator<Item = Result<RecordBatch>>) -> Result<()> {
         self.loaded = true;
-        self.panes.load(from)
+        self.panes.load(rows)
     }
 
     fn bytes(&self) -> usize {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt};
 
 use super::chain::Chain;
 use super::channel::{Receiver, Sender, channel};
@@ -23,7 +24,7 @@ use crate::checkpoint::{Aligner, CheckpointMode, OperatorDescription, OperatorPa
 use crate::connectors::{JobIdentity, SinkTask as SinkTaskContext, World};
 use crate::error::{Error, Result};
 use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
-use crate::state::{Manifest, NodeState, OperatorState, SnapshotReader, TableSpec, key_range, read_table};
+use crate::state::{Manifest, NodeState, OperatorState, RestoreProgress, key_range, read_table};
 use crate::stream::{Counter, Counters, EventTime, MemoryPool};
 
 /// A running job's parts before they run.
@@ -47,6 +48,8 @@ pub struct Environment<'a> {
     pub notices: &'a Notices,
     /// What the tasks go on from.
     pub base: Option<&'a Manifest>,
+    /// How far that has come.
+    pub progress: Arc<RestoreProgress>,
 }
 
 /// How many tasks a node runs as.
@@ -62,6 +65,7 @@ pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
     environment.figures.begin_attempt();
     let mut wiring = Wiring::new(environment)?;
     let mut job = BuiltJob { tasks: Vec::new(), sources: Vec::new() };
+    let mut tasks: Vec<BuiltTask<'_>> = Vec::new();
     for (index, node) in environment.plan.nodes.iter().enumerate() {
         let state = environment.base.and_then(|manifest| manifest.nodes.get(&node.name));
         for task in 0..tasks_of(node, environment.config) {
@@ -70,27 +74,38 @@ pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
                 Arc::new(TaskStatus::new(Arc::clone(&environment.figures), matches!(node.kind, NodeKind::Source(_))));
             let receivers = wiring.receivers.remove(&(index, task)).unwrap_or_default();
             let outputs = wiring.outputs(environment, index, task);
-            let future: BoxFuture<'static, Result<()>> = match &node.kind {
+            let built: BuiltTask<'_> = match &node.kind {
                 NodeKind::Source(_) => {
                     let (control, receiver) = source_control(environment.config.max_concurrent_checkpoints);
                     job.sources.push(control);
                     let source = source_task(environment, node, id.clone(), state, outputs, receiver, status)?;
-                    Box::pin(source.run())
+                    let task: BoxFuture<'static, Result<()>> = Box::pin(source.run());
+                    Box::pin(async { Ok((id, task)) })
                 }
                 NodeKind::Chain(_) => {
-                    let chain = chain_task(environment, node, id.clone(), state, receivers, outputs, status).await?;
-                    Box::pin(chain.run())
+                    let chain = chain_task(environment, node, id.clone(), state, receivers, outputs, status);
+                    Box::pin(async {
+                        let task: BoxFuture<'static, Result<()>> = Box::pin(chain.await?.run());
+                        Ok((id, task))
+                    })
                 }
                 NodeKind::Sink(_) => {
                     let sink = sink_task(environment, node, id.clone(), state, receivers, status)?;
-                    Box::pin(sink.run())
+                    let task: BoxFuture<'static, Result<()>> = Box::pin(sink.run());
+                    Box::pin(async { Ok((id, task)) })
                 }
             };
-            job.tasks.push((id, future));
+            tasks.push(built);
         }
     }
+    // As many restore at the same time as will run at the same time.
+    let restored = futures::stream::iter(tasks).buffered(environment.config.parallelism.max(1));
+    job.tasks = restored.try_collect().await?;
     Ok(job)
 }
+
+/// A task that may have its state still to read.
+type BuiltTask<'a> = BoxFuture<'a, Result<(TaskId, BoxFuture<'static, Result<()>>)>>;
 
 /// One edge as its sending task has it.
 type OutgoingEdge = (Output, Exchange, Vec<Sender>);
@@ -202,8 +217,7 @@ async fn chain_task(
     let NodeKind::Chain(specs) = &node.kind else { return Err(Error::bug("a chain task needs a chain")) };
     let mut chain = Chain::new(specs)?;
     if let Some(state) = state {
-        let readers = read_state(environment, node, id.task, state, chain.tables()).await?;
-        chain.load(readers)?;
+        chain = restore(environment, node, id.task, state, chain).await?;
         if id.task == 0 {
             chain.load_counters(&state.counters);
             status.late(chain.count_of(Counter::NumLateRecordsDropped));
@@ -211,10 +225,12 @@ async fn chain_task(
     }
     let watermark = restored_watermark(state);
     let ports = node.inputs.iter().map(|edge| edge.port).max().map_or(0, |most| most + 1);
+    let range = key_range(id.task, tasks_of(node, environment.config), environment.config.max_parallelism);
     let target = SnapshotTarget {
         directory: environment.directory.clone(),
         generation: environment.identity.generation,
         max_parallelism: environment.config.max_parallelism,
+        groups: (range.start, range.end.saturating_sub(1)),
         world: environment.world.clone(),
         events: environment.events.clone(),
     };
@@ -227,42 +243,40 @@ async fn chain_task(
     Ok(ChainTask::new(id, inputs, chain, ports, state.is_some(), shares, outputs, target, clock, status, memory))
 }
 
-/// Reads the rows of one task's key groups, per operator and table.
-async fn read_state(
+/// Puts the rows of one task's key groups back, table by table.
+async fn restore(
     environment: &Environment<'_>,
     node: &Node,
     task: usize,
     state: &NodeState,
-    tables: Vec<Vec<TableSpec>>,
-) -> Result<Vec<Vec<SnapshotReader>>> {
+    mut chain: Chain,
+) -> Result<Chain> {
     let config = environment.config;
     let range = key_range(task, tasks_of(node, config), config.max_parallelism);
     let directory = environment.directory.clone().unwrap_or_default();
     let store = Arc::clone(&environment.world.store);
-    let signed: Vec<bool> = operators_of(&node.kind).iter().map(|operator| !operator.signature.is_empty()).collect();
-    let stored: Vec<OperatorState> = state.signed().cloned().collect();
+    let progress = Arc::clone(&environment.progress);
+    // Operators without a signature may have come and gone; the others are the same, in the same order.
+    let mut signed = state.signed().cloned();
+    let stored: Vec<Option<OperatorState>> = operators_of(&node.kind)
+        .iter()
+        .map(|operator| if operator.signature.is_empty() { None } else { signed.next() })
+        .collect();
     let name = node.name.clone();
-    let read = move || {
-        let mut readers = Vec::new();
-        // Operators without a signature may have come and gone; the others are the same, in the same order.
-        let mut stored = stored.iter();
-        for (specs, is_signed) in tables.into_iter().zip(signed) {
-            let operator = if is_signed { stored.next() } else { None };
-            let saved = operator.map_or(&[][..], |operator| &operator.tables);
-            let mut of_operator = Vec::new();
-            for spec in specs {
-                let reader = match saved.iter().find(|table| table.name == spec.name) {
-                    Some(table) => read_table(store.as_ref(), &directory, table, &range, &spec)
-                        .map_err(|error| error.context(format!("state of {name}, table {}", spec.name)))?,
-                    None => SnapshotReader::default(),
-                };
-                of_operator.push(reader);
-            }
-            readers.push(of_operator);
-        }
-        Ok(readers)
+    let load = move || {
+        chain.load(|operator, table| {
+            let spec = table.spec();
+            let saved = stored.get(operator).and_then(Option::as_ref);
+            let Some(saved) = saved.and_then(|saved| saved.tables.iter().find(|saved| saved.name == spec.name)) else {
+                return Ok(());
+            };
+            read_table(store.as_ref(), &directory, saved, &range, &spec, &progress)
+                .and_then(|mut rows| table.load(&mut rows))
+                .map_err(|error| error.context(format!("state of {name}, table {}", spec.name)))
+        })?;
+        Ok(chain)
     };
-    environment.world.blocking.call(read).await?
+    environment.world.blocking.call(load).await?
 }
 
 fn sink_task(

@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 
 use crate::error::{Error, Result};
 use crate::operators::{Context, Flush, Operator, OperatorSpec};
-use crate::state::{OperatorSnapshot, SnapshotReader, TableSpec, snapshot};
+use crate::state::{OperatorSnapshot, StateTable, snapshot};
 use crate::stream::{Changes, Counter, Counters, EventTime, ProcTime};
 
 /// The running operators of a task.
@@ -52,17 +52,10 @@ impl Chain {
         Ok(Self { links: links.collect::<Result<_>>()?, wake_at: None })
     }
 
-    /// The state tables of each operator, in order.
-    pub fn tables(&mut self) -> Vec<Vec<TableSpec>> {
-        self.links.iter_mut().map(|link| link.operator.state().iter().map(|table| table.spec()).collect()).collect()
-    }
-
-    /// Puts saved rows back, one reader per table of each operator.
-    pub fn load(&mut self, readers: Vec<Vec<SnapshotReader>>) -> Result<()> {
-        for (link, readers) in self.links.iter_mut().zip(readers) {
-            for (table, reader) in link.operator.state().into_iter().zip(readers) {
-                table.load(reader)?;
-            }
+    /// Lets `load` put saved rows back into each table, which it is shown with the place of its operator.
+    pub fn load(&mut self, mut load: impl FnMut(usize, &mut dyn StateTable) -> Result<()>) -> Result<()> {
+        for (index, link) in self.links.iter_mut().enumerate() {
+            link.operator.state().into_iter().try_for_each(|table| load(index, table))?;
         }
         Ok(())
     }
@@ -156,8 +149,8 @@ impl Chain {
     }
 
     /// Hands the state over, table by table; everything was flushed before.
-    pub fn snapshot(&mut self, full: bool) -> Result<Vec<OperatorSnapshot>> {
-        self.links.iter_mut().map(|link| snapshot(link.operator.state(), full)).collect()
+    pub fn snapshot(&mut self) -> Result<Vec<OperatorSnapshot>> {
+        self.links.iter_mut().map(|link| snapshot(link.operator.state())).collect()
     }
 
     fn push(&mut self, index: usize, port: usize, rows: Changes, now: ProcTime, emitted: &mut Emitted) -> Result<()> {

@@ -120,7 +120,6 @@ impl<'a> Driver<'a> {
                 timeout: config.checkpoint_timeout,
                 tolerable_failures: config.tolerable_failures,
                 max_concurrent: config.max_concurrent_checkpoints,
-                max_inherited_files: 32 * config.parallelism.max(1),
                 max_pending_epochs: config.max_pending_epochs,
                 durable: directory.is_some(),
             },
@@ -356,7 +355,8 @@ impl<'a> Driver<'a> {
         let Some(log) = self.log.clone() else { return };
         let (blocking, retained) = (Arc::clone(&self.attempt.world.blocking), self.attempt.config.retained);
         self.background.push(Box::pin(async move {
-            let collected = blocking.call(move || log.with(|log| log.collect_garbage(retained))).await;
+            // What goes is decided under the lock of the log; it goes while the log is free.
+            let collected = blocking.call(move || log.with(|log| log.find_garbage(retained))?.remove()).await;
             match collected.and_then(|collected| collected) {
                 Ok(_) => Answer::Nothing(Ok(())),
                 Err(error) => Answer::Notice(format!(

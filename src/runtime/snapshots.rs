@@ -1,19 +1,28 @@
 //! From what a task hands over at a barrier to durable files and an acknowledgement.
 //!
-//! A task keeps each increment until a completed checkpoint covers it: after an aborted checkpoint the next one
-//! carries the increment too.
+//! A task keeps each increment until a completed checkpoint covers it. It is written once, whoever began it: a later
+//! checkpoint waits for the same file and names it.
+//!
+//! ```text
+//!   barrier 1 ──▶ increment 1 ──▶ being written ─────────────────▶ file ──┐
+//!                                    (checkpoint 1 is given up)           ├──▶ part of checkpoint 2
+//!   barrier 2 ──▶ increment 2 ──▶ being written ──────▶ file ─────────────┘
+//! ```
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 
 use super::events::Events;
 use crate::checkpoint::{Event, OperatorPart, TablePart, TaskId, TaskPart};
 use crate::connectors::World;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::failpoint;
-use crate::state::{FileName, OperatorSnapshot, SnapshotWriter, TableSpec, schema_text, write_table};
-use crate::stream::{Barrier, Counters, Epoch, FileState, Generation};
+use crate::state::{FileName, OperatorSnapshot, Retired, SnapshotWriter, TableSpec, Writer, schema_text, write_table};
+use crate::stream::{Barrier, Counters, Epoch, EventTime, FileState, Generation};
 
 /// Where state files go.
 #[derive(Debug, Clone)]
@@ -22,51 +31,148 @@ pub struct SnapshotTarget {
     pub directory: Option<PathBuf>,
     pub generation: Generation,
     pub max_parallelism: u32,
+    /// The first and the last key group of the task.
+    pub groups: (u16, u16),
     pub world: World,
     pub events: Events,
 }
 
-/// The increments of one task that no completed checkpoint covers yet.
-#[derive(Debug, Default)]
+/// The increments of one task that no completed checkpoint covers yet, oldest first.
+#[derive(Default)]
 pub struct KeptIncrements {
     kept: Vec<Increment>,
 }
 
-#[derive(Debug)]
 struct Increment {
     epoch: Epoch,
-    full: bool,
     /// By operator, by table.
-    operators: Vec<Vec<(TableSpec, Arc<SnapshotWriter>)>>,
+    operators: Vec<Vec<KeptTable>>,
+}
+
+/// What one table handed over at one barrier.
+struct KeptTable {
+    spec: TableSpec,
+    retired_before: Option<EventTime>,
+    /// Until they are written.
+    rows: Option<Arc<SnapshotWriter>>,
+    attempt: u32,
+    file: WrittenFile,
+}
+
+/// A file that is being written, or that was; `None` where there was no row. Whoever wants to know may wait for it.
+type WrittenFile = Shared<BoxFuture<'static, Result<Option<FileState>>>>;
+
+/// What a checkpoint says of one table, once its files are written.
+struct TableWrites {
+    spec: TableSpec,
+    retired_before: Option<EventTime>,
+    files: Vec<WrittenFile>,
 }
 
 impl KeptIncrements {
-    /// Adds what was handed over at `barrier` and returns, per operator and table, all that has to be written for it.
-    fn add(&mut self, barrier: Barrier, snapshots: Vec<OperatorSnapshot>) -> Result<Tables> {
-        self.kept.retain(|increment| increment.epoch > barrier.covered && !barrier.full);
-        if self.kept.iter().any(|increment| increment.full) {
-            // Written beside the files it was to replace, a full snapshot would count its rows twice.
-            return Err(Error::bug("an increment was asked for after a full snapshot that never completed"));
-        }
-        let operators = snapshots
-            .into_iter()
-            .map(|tables| tables.into_iter().map(|(spec, writer)| (spec, Arc::new(writer))).collect())
-            .collect();
-        self.kept.push(Increment { epoch: barrier.epoch, full: barrier.full, operators });
-        let newest = &self.kept[self.kept.len() - 1].operators;
-        Ok(newest
-            .iter()
-            .enumerate()
-            .map(|(operator, tables)| {
-                let table = |(index, (spec, _)): (usize, &(TableSpec, _))| {
-                    let writers =
-                        self.kept.iter().map(|kept| (kept.epoch, Arc::clone(&kept.operators[operator][index].1)));
-                    (spec.clone(), writers.collect())
-                };
-                tables.iter().enumerate().map(table).collect()
-            })
-            .collect())
+    /// Bytes of the rows that are not written yet.
+    pub fn bytes(&mut self) -> usize {
+        self.settle();
+        let tables = self.kept.iter().flat_map(|increment| increment.operators.iter().flatten());
+        tables.filter_map(|table| table.rows.as_ref()).map(|rows| rows.bytes()).sum()
     }
+
+    /// Adds what was handed over at `barrier` and returns, per operator and table, all that belongs to its checkpoint.
+    fn add(
+        &mut self,
+        barrier: Barrier,
+        snapshots: Vec<OperatorSnapshot>,
+        task: &TaskId,
+        directory: &Path,
+        target: &SnapshotTarget,
+    ) -> Vec<Vec<TableWrites>> {
+        self.kept.retain(|increment| increment.epoch > barrier.covered);
+        self.settle();
+        let write = |epoch, operator: usize, table: &mut KeptTable| {
+            if let Some(rows) = &table.rows {
+                let place = Place { task: task.clone(), epoch, operator, attempt: table.attempt };
+                table.file = write(place, table.spec.clone(), Arc::clone(rows), directory.to_owned(), target.clone());
+            }
+        };
+        for increment in &mut self.kept {
+            for (operator, tables) in increment.operators.iter_mut().enumerate() {
+                for table in tables.iter_mut().filter(|table| matches!(table.file.peek(), Some(Err(_)))) {
+                    table.attempt += 1;
+                    write(increment.epoch, operator, table);
+                }
+            }
+        }
+        let mut operators: Vec<Vec<KeptTable>> = Vec::new();
+        for (operator, tables) in snapshots.into_iter().enumerate() {
+            let mut of_operator = Vec::new();
+            for (spec, writer) in tables {
+                let (retired_before, file) = (writer.retired_before, no_file());
+                let mut table = KeptTable { spec, retired_before, rows: Some(Arc::new(writer)), attempt: 0, file };
+                write(barrier.epoch, operator, &mut table);
+                of_operator.push(table);
+            }
+            operators.push(of_operator);
+        }
+        let writes = operators.iter().enumerate().map(|(operator, tables)| {
+            let writes = tables.iter().enumerate().map(|(index, table)| {
+                let earlier = self.kept.iter().map(|increment| &increment.operators[operator][index]);
+                let all: Vec<&KeptTable> = earlier.chain([table]).collect();
+                TableWrites {
+                    spec: table.spec.clone(),
+                    retired_before: all.iter().filter_map(|table| table.retired_before).max(),
+                    files: all.iter().map(|table| table.file.clone()).collect(),
+                }
+            });
+            writes.collect()
+        });
+        let writes = writes.collect();
+        self.kept.push(Increment { epoch: barrier.epoch, operators });
+        writes
+    }
+
+    /// Lets go of rows that are written.
+    fn settle(&mut self) {
+        for table in self.kept.iter_mut().flat_map(|increment| increment.operators.iter_mut().flatten()) {
+            if matches!(table.file.peek(), Some(Ok(_))) {
+                table.rows = None;
+            }
+        }
+    }
+}
+
+fn no_file() -> WrittenFile {
+    futures::future::ready(Ok(None)).boxed().shared()
+}
+
+/// Whose rows they are.
+struct Place {
+    task: TaskId,
+    epoch: Epoch,
+    operator: usize,
+    attempt: u32,
+}
+
+/// Writes rows once somebody waits for them.
+fn write(
+    place: Place,
+    spec: TableSpec,
+    rows: Arc<SnapshotWriter>,
+    directory: PathBuf,
+    target: SnapshotTarget,
+) -> WrittenFile {
+    let blocking = Arc::clone(&target.world.blocking);
+    let job = move || {
+        let operator = format!("{}-{}", place.task.node, place.operator);
+        let name = FileName {
+            epoch: place.epoch,
+            generation: target.generation,
+            operator: &operator,
+            table: &spec.name,
+            writer: Writer::Task { task: place.task.task, attempt: place.attempt },
+        };
+        write_table(target.world.store.as_ref(), &directory, &name, &spec, &rows, target.max_parallelism)
+    };
+    async move { blocking.call(job).await? }.boxed().shared()
 }
 
 /// What a task says of itself besides its tables.
@@ -86,10 +192,13 @@ pub fn upload(
     snapshots: Vec<OperatorSnapshot>,
     facts: TaskFacts,
     target: &SnapshotTarget,
-) -> Result<()> {
+) {
     failpoint::hit("snapshot.capture");
-    let tables = if target.directory.is_some() { kept.add(barrier, snapshots)? } else { Vec::new() };
-    let target = target.clone();
+    let tables = match &target.directory {
+        Some(directory) => kept.add(barrier, snapshots, &facts.task, directory, target),
+        None => Vec::new(),
+    };
+    let (events, groups) = (target.events.clone(), target.groups);
     let operators = facts.operators;
     let mut part = TaskPart {
         watermark: facts.watermark,
@@ -100,7 +209,7 @@ pub fn upload(
     let task = facts.task;
     tokio::spawn(async move {
         let epoch = barrier.epoch;
-        let event = match write(&target, &task, tables).await {
+        let event = match written(tables, groups).await {
             Ok(tables) => {
                 let tables = tables.into_iter().chain(std::iter::repeat_with(Vec::new));
                 part.operators = operators
@@ -113,88 +222,33 @@ pub fn upload(
             }
             Err(error) => Event::Declined { epoch, task, error },
         };
-        target.events.send(event).await;
+        events.send(event).await;
     });
-    Ok(())
 }
 
-/// By operator, by table: what has to be written, each with the epoch whose barrier handed it over.
-type Tables = Vec<Vec<(TableSpec, Vec<(Epoch, Arc<SnapshotWriter>)>)>>;
-
-async fn write(target: &SnapshotTarget, task: &TaskId, tables: Tables) -> Result<Vec<Vec<TablePart>>> {
-    let Some(directory) = target.directory.clone() else { return Ok(Vec::new()) };
-    if tables.iter().all(Vec::is_empty) {
-        return Ok(tables.iter().map(|_| Vec::new()).collect());
-    }
-    let (task, generation, max_parallelism) = (task.clone(), target.generation, target.max_parallelism);
-    let store = Arc::clone(&target.world.store);
-    let job = move || {
-        let mut parts = Vec::new();
-        for (operator, tables) in tables.into_iter().enumerate() {
-            let mut of_operator = Vec::new();
-            for (spec, writers) in tables {
-                let mut files = Vec::new();
-                for (epoch, writer) in &writers {
-                    let (node, table) = (task.node.as_str(), spec.name.as_str());
-                    let name = FileName { epoch: *epoch, generation, node, operator, table, task: task.task };
-                    files.extend(write_table(store.as_ref(), &directory, &name, &spec, writer, max_parallelism)?);
-                }
-                of_operator.push(table_part(&spec, &writers, files));
+/// Waits for the files of all tables, one after the other: that bounds how much is encoded at a time.
+async fn written(operators: Vec<Vec<TableWrites>>, groups: (u16, u16)) -> Result<Vec<Vec<TablePart>>> {
+    let mut parts = Vec::with_capacity(operators.len());
+    for tables in operators {
+        let mut of_operator = Vec::with_capacity(tables.len());
+        for TableWrites { spec, retired_before, files: writes } in tables {
+            let mut files = Vec::with_capacity(writes.len());
+            for file in writes {
+                files.extend(file.await?);
             }
-            parts.push(of_operator);
+            of_operator.push(TablePart {
+                schema: schema_text(&spec.schema),
+                kind: spec.kind,
+                key: spec.key,
+                name: spec.name,
+                retired: retired_before.map(|time| Retired { groups, before: time.0 }),
+                files,
+            });
         }
-        Ok(parts)
-    };
-    target.world.blocking.call(job).await?
-}
-
-fn table_part(spec: &TableSpec, writers: &[(Epoch, Arc<SnapshotWriter>)], files: Vec<FileState>) -> TablePart {
-    TablePart {
-        name: spec.name.clone(),
-        schema: schema_text(&spec.schema),
-        kind: spec.kind,
-        retired_before: writers.iter().filter_map(|(_, writer)| writer.retired_before).max().map(|time| time.0),
-        files,
+        parts.push(of_operator);
     }
+    Ok(parts)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state::TableKind;
-    use crate::stream::BarrierKind;
-    use arrow::datatypes::Schema;
-
-    fn handed_over(kept: &mut KeptIncrements, epoch: u64, covered: u64, full: bool) -> Result<Vec<u64>> {
-        let spec = TableSpec {
-            name: "groups".to_owned(),
-            schema: Arc::new(Schema::empty()),
-            key: Vec::new(),
-            kind: TableKind::Append,
-        };
-        let barrier = Barrier { epoch: Epoch(epoch), kind: BarrierKind::Checkpoint, covered: Epoch(covered), full };
-        let tables = kept.add(barrier, vec![vec![(spec, SnapshotWriter::new(full))]])?;
-        Ok(tables[0][0].1.iter().map(|(epoch, _)| epoch.0).collect())
-    }
-
-    #[test]
-    fn increments_are_kept_until_a_completed_checkpoint_covers_them() {
-        let mut kept = KeptIncrements::default();
-        let mut add = |epoch, covered, full| handed_over(&mut kept, epoch, covered, full).unwrap();
-        assert_eq!(add(1, 0, false), [1]);
-        assert_eq!(add(2, 1, false), [2]);
-        assert_eq!(add(3, 1, false), [2, 3], "2 was given up");
-        assert_eq!(add(4, 1, false), [2, 3, 4], "3 too");
-        assert_eq!(add(5, 4, false), [5]);
-        assert_eq!(add(6, 4, true), [6], "a full one holds everything");
-        assert_eq!(add(7, 4, true), [7], "and is asked for again if it was given up");
-        assert_eq!(add(8, 7, false), [8]);
-    }
-
-    #[test]
-    fn an_increment_beside_a_full_snapshot_that_never_completed_would_count_twice() {
-        let mut kept = KeptIncrements::default();
-        handed_over(&mut kept, 1, 0, true).unwrap();
-        assert!(handed_over(&mut kept, 2, 0, false).is_err());
-    }
-}
+mod tests;

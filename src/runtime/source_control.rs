@@ -112,7 +112,7 @@ mod tests {
     use crate::stream::BarrierKind;
 
     fn barrier(epoch: u64, kind: BarrierKind) -> Barrier {
-        Barrier { epoch: Epoch(epoch), kind, covered: Epoch::ZERO, full: false }
+        Barrier { epoch: Epoch(epoch), kind, covered: Epoch::ZERO }
     }
 
     #[tokio::test]

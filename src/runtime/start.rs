@@ -19,7 +19,7 @@ use crate::checkpoint::{Recovery, base_manifest, current_lineage, former_lineage
 use crate::connectors::{Committable, JobIdentity, World};
 use crate::error::{Blame, Error, Result};
 use crate::plan::StreamPlan;
-use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest};
+use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest, RestoreProgress};
 use crate::stream::{Generation, MemoryPool};
 
 /// Events that may wait for the driver.
@@ -78,6 +78,7 @@ impl Attempt<'_> {
             figures: Arc::clone(&self.figures),
             notices: self.notices,
             base: start.resumed.then_some(&start.base),
+            progress: Arc::new(RestoreProgress::default()),
         };
         // A stop does not wait for the state of a checkpoint: what would be restored is where the next start goes on.
         let built = tokio::select! {

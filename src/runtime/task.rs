@@ -149,7 +149,7 @@ impl ChainTask {
         self.chain.flush(Flush::All, self.now(), &mut self.emitted)?;
         self.send().await?;
         let before = self.clock.elapsed();
-        let snapshots = self.chain.snapshot(barrier.full)?;
+        let snapshots = self.chain.snapshot()?;
         self.status.paused(self.clock.elapsed().saturating_sub(before));
         self.outputs.control(Message::Barrier(barrier)).await?;
         let facts = TaskFacts {
@@ -159,7 +159,8 @@ impl ChainTask {
             shares_watermark: self.shares_watermark,
             counters: self.chain.counters(),
         };
-        upload(&mut self.kept, barrier, snapshots, facts, &self.target)
+        upload(&mut self.kept, barrier, snapshots, facts, &self.target);
+        Ok(())
     }
 
     /// Says how much state there is; fails when the job then holds more than it may.
@@ -169,7 +170,7 @@ impl ChainTask {
         self.status.partially_late(pairs - std::mem::replace(&mut self.pairs_reported, pairs));
         let bytes = self.chain.state_bytes();
         self.status.state(bytes);
-        self.memory.resize(bytes)
+        self.memory.resize(bytes + self.kept.bytes())
     }
 
     /// The inputs ran dry: whoever waits for rows that are held back for throughput gets them.

@@ -7,11 +7,14 @@ mod key_group;
 mod log;
 mod tables;
 
-pub use files::{FileName, check_schema, digest, encode, path_name, read_table, schema_text, write_table};
+pub use files::{
+    EncodedTable, FileName, RestoreProgress, TableRows, Writer, check_schema, digest, encode, path_name, read_table,
+    schema_text, write_table,
+};
 pub use key_group::{HASH_ID, MAX_PARALLELISM_LIMIT, group_of, key_groups, key_hashes, key_range, task_of};
 pub use log::{
-    Claim, Collected, DamagedLog, FORMAT_VERSION, JobLog, LogEntry, Manifest, NodeState, OperatorState, SplitState,
-    TableState,
+    Claim, Collected, DamagedLog, FORMAT_VERSION, Garbage, JobLog, LogEntry, Manifest, NodeState, OperatorState,
+    Retired, SplitState, TableState,
 };
 pub use tables::{
     KeyIndex, KeyedTable, PaneTable, Slice, SlotColumns, SlotTable, batch_bytes, batch_of, cut_slices, integers,
@@ -52,8 +55,6 @@ pub enum TableKind {
 /// Where a table puts what changed since the last barrier. Batches are moved or shared, never encoded here.
 #[derive(Debug, Default)]
 pub struct SnapshotWriter {
-    /// Whether all rows are asked for, not just what changed.
-    pub full: bool,
     /// Rows to keep, in order; columns as in [`TableSpec::schema`].
     pub puts: Vec<RecordBatch>,
     /// Keys that are gone (the first `unique` columns of a keyed table); applied after the puts of the same barrier.
@@ -63,9 +64,9 @@ pub struct SnapshotWriter {
 }
 
 impl SnapshotWriter {
-    /// A writer for what changed, or for everything.
-    pub fn new(full: bool) -> Self {
-        Self { full, ..Self::default() }
+    /// Bytes of the rows, which are shared with the table where that keeps them.
+    pub fn bytes(&self) -> usize {
+        self.puts.iter().chain(&self.deletes).map(batch_bytes).sum()
     }
 
     /// Adds rows; they are shared, so the table may go on using them.
@@ -88,22 +89,15 @@ impl SnapshotWriter {
     }
 }
 
-/// The rows of a table that a task gets back: those of its own key groups, in the order in which they were put,
-/// deletions and retirement already applied.
-#[derive(Debug, Default)]
-pub struct SnapshotReader {
-    /// Rows with the columns of the stored spec.
-    pub rows: Vec<RecordBatch>,
-}
-
 /// State that can be handed over at a barrier and put back into a fresh operator.
 pub trait StateTable: Send {
     /// Name, schema, key and kind.
     fn spec(&self) -> TableSpec;
-    /// Hands over what changed since the last call (everything if `to.full`). Must be cheap: the task stands still.
+    /// Hands over what changed since the last call. Must be cheap: the task stands still.
     fn save(&mut self, to: &mut SnapshotWriter) -> Result<()>;
-    /// Puts rows back into an empty table.
-    fn load(&mut self, from: SnapshotReader) -> Result<()>;
+    /// Puts rows back into an empty table: those of its own key groups, deletions and retirement already applied, of a
+    /// keyed table each key once. Called once, before anything else, and not at all where there is nothing to put back.
+    fn load(&mut self, rows: &mut dyn Iterator<Item = Result<RecordBatch>>) -> Result<()>;
     /// Bytes held in memory now, for the budget.
     fn bytes(&self) -> usize;
 }
@@ -112,11 +106,11 @@ pub trait StateTable: Send {
 pub type OperatorSnapshot = Vec<(TableSpec, SnapshotWriter)>;
 
 /// Calls `save` of each table.
-pub fn snapshot(tables: Vec<&mut dyn StateTable>, full: bool) -> Result<OperatorSnapshot> {
+pub fn snapshot(tables: Vec<&mut dyn StateTable>) -> Result<OperatorSnapshot> {
     tables
         .into_iter()
         .map(|table| {
-            let mut writer = SnapshotWriter::new(full);
+            let mut writer = SnapshotWriter::default();
             table.save(&mut writer)?;
             Ok((table.spec(), writer))
         })

@@ -77,14 +77,7 @@ impl<F: Files> Store for F {
 
     fn create(&self, path: &Path, access: Access) -> Result<Box<dyn NewFile>> {
         make_directories(self, parent(path))?;
-        // A leftover is unlinked and not truncated: an older process may still hold it open and write to it.
-        let handle = match self.open_new(path, access) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                self.unlink(path).and_then(|()| self.open_new(path, access))
-            }
-            opened => opened,
-        };
-        let handle = handle.map_err(|error| failed("create", path, &error))?;
+        let handle = self.open_new(path, access).map_err(|error| failed("create", path, &error))?;
         Ok(Box::new(DurableFile { files: self.clone(), path: path.to_owned(), handle, broken: false }))
     }
 

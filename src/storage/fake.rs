@@ -448,7 +448,8 @@ mod tests {
             },
             |store, done| {
                 assert!(!done || &store.read_all(path).unwrap()[..] == b"content");
-                // Whatever is left can be replaced.
+                // Whatever is left can be removed, and its name taken again.
+                store.remove(path).unwrap();
                 store.create(path, Access::Owner).unwrap().finish().unwrap();
             },
         );

@@ -103,7 +103,7 @@ pub trait Store: Debug + Send + Sync {
     fn open(&self, path: &Path) -> Result<Box<dyn ReadFile>>;
     /// The whole file.
     fn read_all(&self, path: &Path) -> Result<Bytes>;
-    /// Starts a file that must not exist yet (or is a leftover that may be replaced); directories are made durable.
+    /// Starts a file that must not exist yet, not even as a leftover; directories are made durable.
     fn create(&self, path: &Path, access: Access) -> Result<Box<dyn NewFile>>;
     /// Writes a whole file durably unless the name is taken: at no moment is part of it visible under the name. Its
     /// owner alone can read it.

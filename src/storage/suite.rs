@@ -59,10 +59,8 @@ fn check_put_if_absent(store: &dyn Store, root: &Path) {
 fn check_create(store: &dyn Store, root: &Path) {
     let path = root.join("x/y/file");
     let mut file = store.create(&path, Access::Owner).unwrap();
-    file.write(b"left over").unwrap();
-    drop(file);
-    let mut file = store.create(&path, Access::Owner).unwrap();
     file.write(b"one ").unwrap();
+    assert!(store.create(&path, Access::Owner).is_err(), "the name is taken");
     file.write(b"two").unwrap();
     file.finish().unwrap();
     assert_eq!(&store.read_all(&path).unwrap()[..], b"one two");

@@ -31,6 +31,8 @@ pub struct FileState {
     pub path: String,
     /// The epoch that it was written for.
     pub epoch: Epoch,
+    /// The least and the greatest key group of its rows; both 0 where they belong to no key.
+    pub groups: (u16, u16),
     pub rows: u64,
     /// Bytes.
     pub length: u64,

@@ -66,6 +66,4 @@ pub struct Barrier {
     /// The last epoch whose checkpoint is complete: increments up to it need not be kept any more, those of
     /// later (aborted) epochs have to be written again.
     pub covered: Epoch,
-    /// Whether each table writes all its rows and not just what changed, so that older files can go.
-    pub full: bool,
 }

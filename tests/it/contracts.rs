@@ -232,6 +232,10 @@ impl SlotColumns for Due {
         self.0.resize(slots, 0);
     }
 
+    fn set(&mut self, slots: &[u32], columns: &[ArrayRef]) -> Result<()> {
+        self.merge(slots, columns)
+    }
+
     fn merge(&mut self, slots: &[u32], columns: &[ArrayRef]) -> Result<()> {
         for (slot, due) in slots.iter().zip(columns[0].as_primitive::<Int64Type>().values()) {
             self.0[*slot as usize] = *due;

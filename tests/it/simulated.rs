@@ -59,15 +59,19 @@ impl Clock for PausedClock {
     }
 }
 
-/// Work with files that takes now more, now less time, as on threads; it goes on when whoever waits for it is gone.
-#[derive(Debug, Default)]
+/// Work with files that takes now more, now less time, as on threads, so that what was begun later may be done first; it
+/// goes on when whoever waits for it is gone.
+#[derive(Debug)]
 struct SlowBlocking {
+    /// Decides how long each piece of work waits for its turn.
+    seed: u64,
     calls: AtomicU64,
 }
 
 impl Blocking for SlowBlocking {
     fn run(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, Result<()>> {
-        let time = Duration::from_millis(self.calls.fetch_add(1, Ordering::Relaxed) * 37 % 101);
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let time = Duration::from_millis((call + self.seed).wrapping_mul(37 + 2 * self.seed) % 101);
         let running = tokio::spawn(async move {
             let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
             work();
@@ -77,12 +81,20 @@ impl Blocking for SlowBlocking {
 }
 
 /// A world over this disk, within a runtime of [`runtime`].
-#[expect(clippy::disallowed_methods, reason = "paused time: the test decides what it is")]
 pub fn world(store: &FakeStore, is_slow: bool) -> World {
+    seeded_world(store, is_slow, 0)
+}
+
+/// The same; the seed decides in which order slow work gets done.
+#[expect(clippy::disallowed_methods, reason = "paused time: the test decides what it is")]
+fn seeded_world(store: &FakeStore, is_slow: bool, seed: u64) -> World {
     World {
         store: Arc::new(store.clone()),
         clock: Arc::new(PausedClock { start: tokio::time::Instant::now() }),
-        blocking: if is_slow { Arc::new(SlowBlocking::default()) } else { Arc::new(InlineBlocking) },
+        blocking: match is_slow {
+            true => Arc::new(SlowBlocking { seed, calls: AtomicU64::new(0) }),
+            false => Arc::new(InlineBlocking),
+        },
         input: Arc::default(),
     }
 }
@@ -129,7 +141,8 @@ impl Default for Start {
 impl Start {
     /// Starts the main job within the runtime of the caller.
     pub async fn begin(&self, store: &FakeStore) -> Result<JobHandle> {
-        let mut session = Session::in_world(world(store, self.is_slow)).with_seed(self.seed).with_fresh(self.fresh);
+        let mut session =
+            Session::in_world(seeded_world(store, self.is_slow, self.seed)).with_seed(self.seed).with_fresh(self.fresh);
         let settings = session.settings_mut();
         settings.set("pipeline.name", "main")?;
         settings.set("execution.checkpointing.dir", "/checkpoints")?;

@@ -135,6 +135,39 @@ fn failures_that_pass(is_slow: bool) {
     }
 }
 
+/// A checkpoint is given up while its files are still being written: that goes on, and takes nothing away from the
+/// checkpoints behind it.
+#[test]
+fn an_upload_that_was_given_up_harms_no_later_checkpoint() {
+    let undisturbed = undisturbed(&Start { every_rows: 15, ..Start::default() });
+    let mut crashed = 0;
+    for seed in 1..if full() { 60 } else { 5 } {
+        let start = Start {
+            seed,
+            every_rows: 15,
+            is_slow: true,
+            settings: vec![
+                ("execution.checkpointing.timeout", "70 ms".to_owned()),
+                ("execution.checkpointing.tolerable-failed-checkpoints", "1000".to_owned()),
+            ],
+            ..Start::default()
+        };
+        for operation in (30..400).step_by(if full() { 3 } else { 13 }) {
+            let store = small();
+            store.plant(store.operations() + operation, Fault::Crash);
+            // If it does not come to the crash, its last checkpoint may have been given up too.
+            let _ = start.run(&store);
+            crashed += usize::from(store.is_crashed());
+            if operation % 2 == 0 {
+                store.crash();
+            }
+            store.restart();
+            check(&store, &Start::default(), &undisturbed, &format!("seed {seed}, a crash at operation {operation}"));
+        }
+    }
+    assert!(crashed > 50, "only {crashed} crashed");
+}
+
 /// A checkpoint that failed and was tolerated leaves nothing behind but what it was to hold: the next one holds that too.
 #[test]
 fn what_a_failed_checkpoint_was_to_hold_is_in_the_next() {

@@ -48,7 +48,6 @@ fn config() -> CoordinatorConfig {
         timeout: seconds(60),
         tolerable_failures: 1,
         max_concurrent: 1,
-        max_inherited_files: 3,
         max_pending_epochs: 2,
         durable: true,
     }

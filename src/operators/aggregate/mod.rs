@@ -260,6 +260,11 @@ impl SlotColumns for Aggregates {
         }
     }
 
+    fn set(&mut self, slots: &[u32], columns: &[ArrayRef]) -> Result<()> {
+        self.clear(slots);
+        self.merge(slots, columns)
+    }
+
     fn merge(&mut self, slots: &[u32], columns: &[ArrayRef]) -> Result<()> {
         self.merge_signed(slots, columns, 1)
     }

@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use indexmap::IndexMap;
 
 use super::texts;
-use crate::state::{OperatorSnapshot, SnapshotReader, SnapshotWriter, TableKind, TableSpec, integers};
+use crate::state::{OperatorSnapshot, SnapshotWriter, TableKind, TableSpec, integers};
 
 /// The state of one operator, by table.
 #[derive(Debug, Default)]
@@ -17,29 +17,25 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Adds what an operator handed over. After a full one nothing earlier counts.
-    pub(super) fn add(&mut self, snapshot: OperatorSnapshot, full: bool) {
+    /// Adds what an operator handed over.
+    pub(super) fn add(&mut self, snapshot: OperatorSnapshot) {
         for (spec, writer) in snapshot {
             for batch in &writer.puts {
                 assert_eq!(batch.schema().fields(), spec.schema.fields(), "columns of table {}", spec.name);
             }
-            let increments = self.tables.entry(spec.name).or_default();
-            if full {
-                increments.clear();
-            }
-            increments.push(writer);
+            self.tables.entry(spec.name).or_default().push(writer);
         }
     }
 
     /// The rows of a table, in small batches.
-    pub(super) fn read(&self, spec: &TableSpec) -> SnapshotReader {
+    pub(super) fn read(&self, spec: &TableSpec) -> Vec<RecordBatch> {
         let increments = self.tables.get(&spec.name).map_or(&[][..], Vec::as_slice);
         let rows = match spec.kind {
             TableKind::Keyed { unique } => keyed(increments, unique),
             TableKind::Append => appended(increments),
         };
         let batches = rows.chunks(3).map(|rows| arrow::compute::concat_batches(&spec.schema, rows).unwrap());
-        SnapshotReader { rows: batches.collect() }
+        batches.collect()
     }
 }
 
@@ -56,7 +52,7 @@ fn keyed(increments: &[SnapshotWriter], unique: usize) -> Vec<RecordBatch> {
         for row in increment.deletes.iter().flat_map(rows) {
             assert_eq!(row.num_columns(), unique, "a deleted key has its unique columns");
             let removed = found.shift_remove(&texts(&row, 0));
-            assert!(removed.is_some() || increment.full, "what is deleted was put");
+            assert!(removed.is_some(), "what is deleted was put");
         }
     }
     found.into_values().collect()

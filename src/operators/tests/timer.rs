@@ -65,6 +65,11 @@ impl SlotColumns for Ends {
         self.0.resize(slots, 0);
     }
 
+    fn set(&mut self, slots: &[u32], columns: &[ArrayRef]) -> Result<()> {
+        self.clear(slots);
+        self.merge(slots, columns)
+    }
+
     fn merge(&mut self, slots: &[u32], columns: &[ArrayRef]) -> Result<()> {
         for (slot, end) in slots.iter().zip(integers(&columns[0])?) {
             self.0[*slot as usize] = self.0[*slot as usize].max(*end);

@@ -281,7 +281,7 @@ fn a_long_window_under_many_barriers_holds_a_few_runs() {
             flow = cx.take_out();
         }
         counts.extend(flow.iter().flat_map(|out| crate::state::integers(out.column(4)).unwrap().to_vec()));
-        let snapshot = crate::state::snapshot(operators[2].state(), false).unwrap();
+        let snapshot = crate::state::snapshot(operators[2].state()).unwrap();
         saved += snapshot[0].1.puts.iter().map(|batch| batch.num_rows()).sum::<usize>();
         // A run of a thousand keys is 32 kB.
         let bytes: usize = operators[2].state().iter().map(|table| table.bytes()).sum();

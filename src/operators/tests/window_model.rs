@@ -92,7 +92,7 @@ fn operators(
                 }
                 if event % 16 == 0 {
                     operator.flush(Flush::All, cx).unwrap();
-                    snapshot(operator.state(), event % 32 == 0).unwrap();
+                    snapshot(operator.state()).unwrap();
                 }
                 late += cx.take_late().iter().map(|late| late.num_rows()).sum::<usize>();
                 flow = cx.take_out();

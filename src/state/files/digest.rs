@@ -4,8 +4,13 @@ use sha2::{Digest, Sha256};
 
 /// The digest of `bytes` in 64 hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
+    text(&Sha256::digest(bytes))
+}
+
+/// Bytes in hexadecimal digits.
+pub(super) fn text(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
         text

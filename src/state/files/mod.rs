@@ -1,22 +1,25 @@
 //! State files: what a table handed over at a barrier, as typed Parquet that any tool can read, and back.
 //!
-//! A file leads with the column `key_group`; one of a keyed table goes on with `deleted`; the table's own columns
-//! follow. Within a file and over the files of a table, in order, later rows speak for earlier ones. A file is
-//! checked against the length and digest in its manifest before a byte of it is decoded.
+//! A file leads with the column `key_group`, by which its rows are ordered; one of a keyed table goes on with `deleted`;
+//! the table's own columns follow. Within a key group of a file and over the files of a table, in order, later rows
+//! speak for earlier ones. A file is checked against the length and digest in its manifest before a byte of it is
+//! decoded.
 
 mod digest;
 mod name;
 mod read;
 mod schema;
+mod state_file;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use digest::digest;
-pub use name::{FileName, path_name};
-pub use read::read_table;
+pub(super) use name::is_file_name;
+pub use name::{FileName, Writer, path_name};
+pub use read::{RestoreProgress, TableRows, read_table};
 pub use schema::{check_schema, schema_text};
-pub use write::{encode, write_table};
+pub use write::{EncodedTable, encode, write_table};
 
 use crate::error::Error;
 

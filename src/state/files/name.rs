@@ -1,4 +1,4 @@
-//! The names of state files: whose rows a file holds can be read off its path.
+//! The names of state files: whose rows a file holds can be read off its path, and which names are ours.
 
 use crate::stream::{Epoch, Generation};
 
@@ -9,22 +9,49 @@ pub struct FileName<'a> {
     pub epoch: Epoch,
     /// The start that writes it.
     pub generation: Generation,
-    /// The node's name.
-    pub node: &'a str,
-    /// The place of the operator in the node's chain.
-    pub operator: usize,
+    /// The operator's identity.
+    pub operator: &'a str,
     /// The table's name.
     pub table: &'a str,
-    /// The task's number.
-    pub task: usize,
+    /// Who writes it.
+    pub writer: Writer,
+}
+
+/// Who writes a file. Each name is used once: whatever stands there is never written again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// A task, with what one of its barriers handed over. Another attempt follows one that failed.
+    Task { task: usize, attempt: u32 },
+    /// A compaction, by number within its start.
+    Compaction { number: u64, part: usize },
 }
 
 impl FileName<'_> {
     /// The path below the job's directory.
     pub fn path(&self) -> String {
-        let Self { epoch, generation, node, operator, table, task } = self;
-        let (node, table) = (path_name(node), path_name(table));
-        format!("data/{epoch}-{generation}/{node}.{operator}.{table}.{task}.parquet")
+        let Self { epoch, generation, operator, table, writer } = self;
+        let (operator, table) = (path_name(operator), path_name(table));
+        let writer = match writer {
+            Writer::Task { task, attempt } => format!("{task}.{attempt}"),
+            Writer::Compaction { number, part } => format!("c{number}.{part}"),
+        };
+        format!("data/{epoch}-{generation}/{operator}.{table}.{writer}.parquet")
+    }
+}
+
+/// Whether a file's name is one that [`FileName`] makes.
+pub(in crate::state) fn is_file_name(name: &str) -> bool {
+    let Some(name) = name.strip_suffix(".parquet") else { return false };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-%".contains(&byte));
+    match name.split('.').collect::<Vec<_>>()[..] {
+        [operator, table, writer, last] => {
+            is_name(operator)
+                && is_name(table)
+                && is_number(writer.strip_prefix('c').unwrap_or(writer))
+                && is_number(last)
+        }
+        _ => false,
     }
 }
 

@@ -1,235 +1,247 @@
-//! Reads state files back: verified, pruned to a range of key groups, later rows in place of earlier ones.
+//! Reads the rows of a table back from its files, as a stream: pruned to a range of key groups, later rows in place of
+//! earlier ones, deleted and retired rows left out.
+//!
+//! The files of a keyed table are read side by side, as the rows of each are in order of their key groups:
+//!
+//! ```text
+//!   file 1   0 0 0 1 1│2 2 3 …
+//!   file 2   0 1 1 1  │3 3 …       the rows of some key groups, of every file: of each key the last one stays
+//!   file 3   1 1      │2 4 …
+//! ```
+//!
+//! so that no more is held than a row group of each file, however large the table is.
 
 use std::ops::Range;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
-use arrow::compute::kernels::cmp::gt_eq;
-use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Int32Type, SchemaRef};
+use arrow::array::{ArrayRef, AsArray, BooleanArray};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
-use arrow::row::{RowConverter, Rows, SortField};
-use bytes::Bytes;
-use hashbrown::HashTable;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::file::metadata::ParquetMetaData;
-use parquet::file::statistics::Statistics;
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::write::{file_schema, leading_columns};
-use super::{check_schema, corrupt, digest};
+use super::check_schema;
+use super::state_file::{Part, StateFile};
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::state::{SnapshotReader, TableKind, TableSpec, TableState};
+use crate::state::{KeyIndex, Retired, TableKind, TableSpec, TableState};
 use crate::storage::Store;
 use crate::stream::FileState;
 
-/// Rows of a batch that is read back.
-const BATCH_ROWS: usize = 8_192;
-/// How much larger than the file its content may claim to be, so that a small file cannot fill the memory.
-const DECODED_RATIO: u64 = 200;
-/// Below this, the ratio does not matter.
-const DECODED_BYTES: u64 = 64 << 20;
+/// How far a restore has come, and whether it is still wanted.
+#[derive(Debug, Default)]
+pub struct RestoreProgress {
+    read: AtomicU64,
+    stopped: AtomicBool,
+}
 
-/// The rows of a table that belong to the key groups of `range`: all its files in order, verified, with later rows
-/// in place of earlier ones, deleted and retired rows left out.
-pub fn read_table(
-    store: &dyn Store,
+impl RestoreProgress {
+    /// Bytes of files that were read and checked.
+    pub fn bytes(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Lets whoever reads on behalf of this restore fail soon.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn advance(&self, bytes: u64) -> Result<()> {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+        match self.stopped.load(Ordering::Relaxed) {
+            true => Err(Error::world("the restore was stopped")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The rows of a table that belong to the key groups of `range`: verified, with later rows in place of earlier ones,
+/// deleted and retired rows left out. Files and row groups of other key groups are not touched.
+pub fn read_table<'a>(
+    store: &'a dyn Store,
     job_directory: &Path,
-    table: &TableState,
+    table: &'a TableState,
     range: &Range<u16>,
     spec: &TableSpec,
-) -> Result<SnapshotReader> {
+    progress: &'a RestoreProgress,
+) -> Result<TableRows<'a>> {
     check_schema(table, spec)?;
-    let mut parts = Vec::new();
-    for file in &table.files {
-        let bytes = read_file(store, job_directory, file)?;
-        parts.extend(decode(bytes, file, spec, range)?);
-        failpoint::hit("restore.state.mid");
-    }
-    if let TableKind::Keyed { unique } = spec.kind {
-        parts = latest(parts, unique)?;
-    }
-    let mut rows = Vec::with_capacity(parts.len());
-    for part in parts {
-        let batch = part.into_rows(&spec.schema)?;
-        let batch = match table.retired_before {
-            Some(before) => filter_record_batch(&batch, &is_at_or_after(&batch, before, table)?)?,
-            None => batch,
-        };
-        rows.extend((batch.num_rows() > 0).then_some(batch));
-    }
-    Ok(SnapshotReader { rows })
+    let parts = Parts::open(store, job_directory, table, &table.files, range, spec, false, progress)?;
+    Ok(TableRows { parts, schema: SchemaRef::clone(&spec.schema) })
 }
 
-/// Some rows of a file.
-struct Part {
-    /// The table's columns, without the leading ones.
-    columns: Vec<ArrayRef>,
-    rows: usize,
-    /// For keyed tables.
-    deleted: Option<BooleanArray>,
+/// Rows of a table, some at a time.
+pub struct TableRows<'a> {
+    parts: Parts<'a>,
+    schema: SchemaRef,
 }
 
-impl Part {
-    fn filter(self, keep: &BooleanArray) -> Result<Self> {
-        let filter = |array: &dyn Array| arrow::compute::filter(array, keep);
-        Ok(Self {
-            rows: keep.true_count(),
-            columns: self.columns.iter().map(|column| filter(column)).collect::<Result<_, _>>()?,
-            deleted: match &self.deleted {
-                Some(deleted) => Some(filter(deleted)?.as_boolean().clone()),
-                None => None,
-            },
-        })
-    }
+impl Iterator for TableRows<'_> {
+    type Item = Result<RecordBatch>;
 
-    fn into_rows(self, schema: &SchemaRef) -> Result<RecordBatch> {
-        let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(self.rows));
-        RecordBatch::try_new_with_options(schema.clone(), self.columns, &options)
-            .map_err(|error| corrupt(format!("rows of a state file do not fit their table: {error}")))
+    fn next(&mut self) -> Option<Self::Item> {
+        let part = self.parts.next()?;
+        Some(part.and_then(|part| part.into_rows(&self.schema)))
     }
 }
 
-/// The rows of a verified file that lie in `range`.
-fn decode(bytes: Bytes, file: &FileState, spec: &TableSpec, range: &Range<u16>) -> Result<Vec<Part>> {
-    let failed = |error: &dyn std::fmt::Display| corrupt(format!("{}: {error}", file.path));
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| failed(&error))?;
-    check_content(builder.metadata(), builder.schema(), file, spec)?;
-    let groups = builder.metadata().row_groups().iter().enumerate();
-    let wanted = groups.filter(|(_, group)| overlaps(group.column(0).statistics(), range)).map(|(index, _)| index);
-    let wanted = wanted.collect();
-    let reader = builder.with_row_groups(wanted).with_batch_size(BATCH_ROWS).build().map_err(|error| failed(&error))?;
-    let leading = leading_columns(spec.kind);
-    let mut parts = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(|error| failed(&error))?;
-        let groups = batch.column(0).as_primitive::<Int32Type>().values();
-        let range = i32::from(range.start)..i32::from(range.end);
-        let keep: BooleanArray = groups.iter().map(|group| Some(range.contains(group))).collect();
-        let part = Part {
-            columns: batch.columns()[leading..].to_vec(),
-            rows: batch.num_rows(),
-            deleted: (leading > 1).then(|| batch.column(1).as_boolean().clone()),
-        };
-        match keep.true_count() {
-            0 => {}
-            all if all == batch.num_rows() => parts.push(part),
-            _ => parts.push(part.filter(&keep)?),
-        }
-    }
-    Ok(parts)
+/// What stays of the rows of some files of a table.
+pub(super) struct Parts<'a> {
+    files: Files<'a>,
+    /// Parts that are ready, the next one last.
+    ready: Vec<Part>,
+    retired: &'a [Retired],
+    table: &'a str,
+    progress: &'a RestoreProgress,
+    failed: bool,
 }
 
-/// Of each key the last row, unless that says that the key is gone.
-fn latest(parts: Vec<Part>, unique: usize) -> Result<Vec<Part>> {
-    let keys = match parts.first() {
-        Some(part) if unique > 0 => {
-            let fields = part.columns[..unique].iter().map(|column| SortField::new(column.data_type().clone()));
-            let converter = RowConverter::new(fields.collect())?;
-            parts.iter().map(|part| converter.convert_columns(&part.columns[..unique])).collect::<Result<_, _>>()?
-        }
-        // No part, or no key columns: then there is but one row, whose key is empty.
-        _ => Vec::<Rows>::new(),
-    };
-    let key = |(part, row): (usize, usize)| keys.get(part).map_or(&[][..], |rows| rows.row(row).data());
-    let mut seen = HashTable::<(usize, usize)>::new();
-    let mut kept = Vec::with_capacity(parts.len());
-    for (index, part) in parts.into_iter().enumerate().rev() {
-        let mut keep = vec![false; part.rows];
-        for row in (0..part.rows).rev() {
-            let bytes = key((index, row));
-            let hash = xxh3_64(bytes);
-            if seen.find(hash, |other| key(*other) == bytes).is_none() {
-                seen.insert_unique(hash, (index, row), |other| xxh3_64(key(*other)));
-                keep[row] = part.deleted.as_ref().is_none_or(|deleted| !deleted.value(row));
+enum Files<'a> {
+    /// Side by side: of a key the last row counts.
+    Keyed { files: Vec<StateFile<'a>>, unique: usize, keep_deleted: bool },
+    /// One behind the other: all rows count. The one that is being read stands last.
+    Append { open: Box<dyn FnMut() -> Option<Result<StateFile<'a>>> + 'a>, file: Option<Box<StateFile<'a>>> },
+}
+
+impl<'a> Parts<'a> {
+    /// `files` are some of the table's, in order. With `keep_deleted` the deletion of a key is a row that counts.
+    #[expect(clippy::too_many_arguments, reason = "where, what, which of it, and for whom")]
+    pub(super) fn open(
+        store: &'a dyn Store,
+        job_directory: &Path,
+        table: &'a TableState,
+        files: &'a [FileState],
+        range: &Range<u16>,
+        spec: &TableSpec,
+        keep_deleted: bool,
+        progress: &'a RestoreProgress,
+    ) -> Result<Self> {
+        let overlapping = files.iter().filter({
+            let range = range.clone();
+            move |file| file.groups.0 < range.end && file.groups.1 >= range.start
+        });
+        let open = {
+            let (job_directory, spec, range) = (job_directory.to_owned(), spec.clone(), range.clone());
+            move |file: &'a FileState| {
+                let opened = StateFile::open(store, &job_directory, file, &spec, &range, progress);
+                failpoint::hit("restore.state.mid");
+                opened
             }
+        };
+        let files = match table.kind {
+            TableKind::Keyed { unique } => {
+                Files::Keyed { files: overlapping.map(open).collect::<Result<_>>()?, unique, keep_deleted }
+            }
+            TableKind::Append => {
+                let mut opened = overlapping.map(open);
+                Files::Append { open: Box::new(move || opened.next()), file: None }
+            }
+        };
+        Ok(Self { files, ready: Vec::new(), retired: &table.retired, table: &table.name, progress, failed: false })
+    }
+
+    fn more(&mut self) -> Result<Option<Part>> {
+        loop {
+            if let Some(part) = self.ready.pop() {
+                if part.rows() > 0 {
+                    return Ok(Some(part));
+                }
+                continue;
+            }
+            self.progress.advance(0)?;
+            match &mut self.files {
+                Files::Keyed { files, unique, keep_deleted } => {
+                    let mut last = None;
+                    for file in files.iter_mut() {
+                        let group = file.next_group()?;
+                        last = [last, group].into_iter().flatten().min();
+                    }
+                    let Some(last) = last else { return Ok(None) };
+                    let mut parts = Vec::new();
+                    for file in files {
+                        file.take_through(last, &mut parts)?;
+                    }
+                    self.ready = last_rows(parts, *unique, *keep_deleted)?;
+                }
+                Files::Append { open, file } => {
+                    let part = match file {
+                        Some(file) => file.take_next()?,
+                        None => None,
+                    };
+                    match part {
+                        Some(part) => self.ready.push(drop_retired(part, self.retired, self.table)?),
+                        None => match open() {
+                            Some(next) => *file = Some(Box::new(next?)),
+                            None => return Ok(None),
+                        },
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Iterator for Parts<'_> {
+    type Item = Result<Part>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let next = self.more().transpose();
+        self.failed = matches!(next, Some(Err(_)));
+        next
+    }
+}
+
+/// Of each key the last row, unless that says that the key is gone. Of `parts` the first is the oldest, of the answer
+/// the last: it is taken from its end.
+fn last_rows(parts: Vec<Part>, unique: usize, keep_deleted: bool) -> Result<Vec<Part>> {
+    let Some(first) = parts.first() else { return Ok(Vec::new()) };
+    let types: Vec<DataType> = first.columns[..unique].iter().map(|column| column.data_type().clone()).collect();
+    let mut index = KeyIndex::new(&types)?;
+    let (mut slots, mut kept) = (Vec::new(), Vec::with_capacity(parts.len()));
+    for part in parts.into_iter().rev() {
+        let known = index.slots();
+        index.assign(&part.columns[..unique], part.rows(), &mut slots)?;
+        let mut seen = vec![false; index.slots() - known];
+        let mut keep = vec![false; part.rows()];
+        for (row, slot) in slots.iter().enumerate().rev() {
+            // A later part has no such key, and none of the later rows of this one.
+            let is_last =
+                (*slot as usize).checked_sub(known).is_some_and(|new| !std::mem::replace(&mut seen[new], true));
+            let is_deleted = part.deleted.as_ref().is_some_and(|deleted| deleted.value(row));
+            keep[row] = is_last && (keep_deleted || !is_deleted);
         }
         kept.push(part.filter(&BooleanArray::from(keep))?);
     }
-    kept.reverse();
     Ok(kept)
 }
 
-/// Which rows have a time of at least `before` in their first column.
-fn is_at_or_after(batch: &RecordBatch, before: i64, table: &TableState) -> Result<BooleanArray> {
-    let Some(time) = batch.columns().first().filter(|time| {
-        matches!(time.data_type(), DataType::Int64 | DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, _))
-    }) else {
-        return Err(Error::bug(format!("table {} retires rows and does not begin with a time", table.name)));
+/// Leaves out rows whose time, in the first column, has been retired in their key group.
+fn drop_retired(part: Part, retired: &[Retired], table: &str) -> Result<Part> {
+    if retired.is_empty() || part.rows() == 0 {
+        return Ok(part);
+    }
+    let times = times(part.columns.first())
+        .ok_or_else(|| Error::bug(format!("table {table} retires rows and does not begin with a time")))?;
+    let is_kept = |(group, time): (&i32, &i64)| {
+        let mut of_group = retired
+            .iter()
+            .filter(|retired| (i32::from(retired.groups.0)..=i32::from(retired.groups.1)).contains(group));
+        of_group.all(|retired| *time >= retired.before)
     };
-    Ok(gt_eq(&cast(time, &DataType::Int64)?, &Int64Array::new_scalar(before))?)
+    let keep: BooleanArray = part.groups.values().iter().zip(times).map(is_kept).map(Some).collect();
+    part.filter(&keep)
 }
 
-/// The bytes of a file, if they are those that the manifest speaks of.
-fn read_file(store: &dyn Store, job_directory: &Path, file: &FileState) -> Result<Bytes> {
-    let path = safe_path(job_directory, &file.path)?;
-    let bytes = match store.read_all(&path) {
-        Ok(bytes) => bytes,
-        Err(_) if matches!(store.info(&path), Ok(None)) => {
-            return Err(corrupt(format!("{}: expected {} bytes, found no file", path.display(), file.length)));
+/// The values of a column of milliseconds.
+fn times(column: Option<&ArrayRef>) -> Option<&[i64]> {
+    let column = column?;
+    match column.data_type() {
+        DataType::Int64 => Some(column.as_primitive::<Int64Type>().values()),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            Some(column.as_primitive::<TimestampMillisecondType>().values())
         }
-        Err(error) => return Err(error),
-    };
-    let found = bytes.len() as u64;
-    if found != file.length {
-        return Err(corrupt(format!("{}: expected {} bytes, found {found}", path.display(), file.length)));
-    }
-    let found = digest(&bytes);
-    if found != file.digest {
-        return Err(corrupt(format!("{}: expected SHA-256 {}, found {found}", path.display(), file.digest)));
-    }
-    Ok(bytes)
-}
-
-fn safe_path(job_directory: &Path, path: &str) -> Result<PathBuf> {
-    let relative = Path::new(path);
-    match relative.components().all(|component| matches!(component, Component::Normal(_))) {
-        true => Ok(job_directory.join(relative)),
-        false => Err(corrupt(format!("the manifest names {path}, which lies outside of the job's directory"))),
-    }
-}
-
-/// Whether the file holds what its manifest and its table say, before anything is decoded.
-fn check_content(metadata: &ParquetMetaData, schema: &SchemaRef, file: &FileState, spec: &TableSpec) -> Result<()> {
-    let refuse = |what: String| Err(corrupt(format!("{}: {what}", file.path)));
-    let rows = metadata.file_metadata().num_rows();
-    if u64::try_from(rows).ok() != Some(file.rows) {
-        return refuse(format!("expected {} rows, found {rows}", file.rows));
-    }
-    let expected = file_schema(spec);
-    if schema.fields().len() != expected.fields().len() {
-        return refuse(format!("expected {} columns, found {}", expected.fields().len(), schema.fields().len()));
-    }
-    for (found, expected) in schema.fields().iter().zip(expected.fields()) {
-        // A query may have given its columns other names since.
-        if !found.data_type().equals_datatype(expected.data_type()) {
-            return refuse(format!(
-                "expected column {} {}, found {} {}",
-                expected.name(),
-                expected.data_type(),
-                found.name(),
-                found.data_type()
-            ));
-        }
-    }
-    let decoded: i64 = metadata.row_groups().iter().map(|group| group.total_byte_size()).sum();
-    let decoded = u64::try_from(decoded).unwrap_or(u64::MAX);
-    let limit = DECODED_BYTES.max(file.length.saturating_mul(DECODED_RATIO));
-    if decoded > limit {
-        return Err(Error::world(format!("{}: {decoded} bytes decoded, and {limit} are the limit", file.path))
-            .with_id("BL-LIM-STATE-DECODE"));
-    }
-    Ok(())
-}
-
-/// Whether some row may lie in the range; yes, where that is not known.
-fn overlaps(statistics: Option<&Statistics>, range: &Range<u16>) -> bool {
-    match statistics {
-        Some(Statistics::Int32(values)) => match (values.min_opt(), values.max_opt()) {
-            (Some(least), Some(most)) => *least < i32::from(range.end) && *most >= i32::from(range.start),
-            _ => true,
-        },
-        _ => true,
+        _ => None,
     }
 }

@@ -102,7 +102,8 @@ mod tests {
             name: spec.name.clone(),
             schema: schema_text(&spec.schema),
             kind: spec.kind,
-            retired_before: None,
+            key: spec.key.clone(),
+            retired: Vec::new(),
             files: Vec::new(),
         }
     }

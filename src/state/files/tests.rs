@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::write::file_schema;
 use super::*;
 use crate::error::Result;
-use crate::state::{SnapshotWriter, TableKind, TableSpec, TableState, key_groups, key_range};
+use crate::state::{Retired, SnapshotWriter, TableKind, TableSpec, TableState, key_groups, key_range};
 use crate::storage::{FakeStore, Store};
 use crate::stream::{Epoch, EventTime, FileState, Generation};
 use arrow::array::*;
@@ -20,6 +20,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 
 const MAX_PARALLELISM: u32 = 128;
+const WRITER: Writer = Writer::Task { task: 0, attempt: 0 };
 
 fn job() -> &'static Path {
     Path::new("/state/job")
@@ -85,30 +86,38 @@ struct Table {
 impl Table {
     fn new(spec: TableSpec) -> Self {
         let schema = schema_text(&spec.schema);
-        let state =
-            TableState { name: spec.name.clone(), schema, kind: spec.kind, retired_before: None, files: Vec::new() };
+        let state = TableState {
+            name: spec.name.clone(),
+            schema,
+            kind: spec.kind,
+            key: spec.key.clone(),
+            retired: Vec::new(),
+            files: Vec::new(),
+        };
         Self { store: FakeStore::new(), spec, state }
     }
 
     fn write(&mut self, snapshot: &SnapshotWriter) -> Option<FileState> {
         let epoch = Epoch(self.state.files.len() as u64 + 1);
         let name =
-            FileName { epoch, generation: Generation(1), node: "agg", operator: 0, table: &self.spec.name, task: 0 };
+            FileName { epoch, generation: Generation(1), operator: "agg", table: &self.spec.name, writer: WRITER };
         let file = write_table(&self.store, job(), &name, &self.spec, snapshot, MAX_PARALLELISM).unwrap();
         self.state.files.extend(file.clone());
-        self.state.retired_before = self.state.retired_before.max(snapshot.retired_before.map(|time| time.0));
+        let retired = snapshot.retired_before.map(|time| Retired { groups: (0, 127), before: time.0 });
+        self.state.retired = Retired::combined(self.state.retired.iter().copied().chain(retired));
         file
     }
 
     fn put(&mut self, puts: &[RecordBatch], deletes: &[RecordBatch]) -> Option<FileState> {
-        let mut snapshot = SnapshotWriter::new(false);
+        let mut snapshot = SnapshotWriter::default();
         puts.iter().cloned().for_each(|batch| snapshot.put(batch));
         deletes.iter().cloned().for_each(|batch| snapshot.delete(batch));
         self.write(&snapshot)
     }
 
     fn read(&self, range: Range<u16>) -> Result<Vec<RecordBatch>> {
-        read_table(&self.store, job(), &self.state, &range, &self.spec).map(|reader| reader.rows)
+        let progress = RestoreProgress::default();
+        read_table(&self.store, job(), &self.state, &range, &self.spec, &progress)?.collect()
     }
 
     fn read_all(&self) -> Vec<RecordBatch> {
@@ -131,7 +140,8 @@ fn origins(batches: &[RecordBatch]) -> Vec<(String, i64)> {
 
 #[test]
 fn an_outside_reader_sees_typed_columns() {
-    let bytes = encode(&groups(), &[group_rows(&[("EWR", 1), ("JFK", 2)])], &[group_keys(&["LGA"])], 128).unwrap();
+    let bytes =
+        encode(&groups(), &[group_rows(&[("EWR", 1), ("JFK", 2)])], &[group_keys(&["LGA"])], 128).unwrap().bytes;
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).unwrap();
     let file = reader.metadata().file_metadata();
     let mut text = Vec::new();
@@ -149,16 +159,16 @@ fn an_outside_reader_sees_typed_columns() {
           OPTIONAL INT64 n;
           OPTIONAL INT64 price (DECIMAL(10,2));
         }
-        beadline.format = 1
+        beadline.format = 2
         beadline.hash = xxh3-64/1
         beadline.kind = {"keyed":{"unique":1}}
         beadline.table = groups
         +-----------+---------+--------+---+-------+
         | key_group | deleted | origin | n | price |
         +-----------+---------+--------+---+-------+
-        | 116       | false   | EWR    | 1 |       |
         | 54        | false   | JFK    | 2 | 0.02  |
         | 96        | true    | LGA    |   |       |
+        | 116       | false   | EWR    | 1 |       |
         +-----------+---------+--------+---+-------+"#]]
     .assert_eq(&String::from_utf8(text).unwrap());
 }
@@ -170,7 +180,7 @@ fn later_rows_replace_earlier_ones_and_deletes_come_last() {
     table.put(&[group_rows(&[("JFK", 4), ("JFK", 5), ("BOS", 6)])], &[group_keys(&["LGA", "BOS"])]);
     table.put(&[group_rows(&[("BOS", 7)])], &[]);
     let rows = table.read_all();
-    let expected = [("EWR", 1), ("JFK", 5), ("BOS", 7)].map(|(origin, n)| (origin.to_owned(), n));
+    let expected = [("BOS", 7), ("JFK", 5), ("EWR", 1)].map(|(origin, n)| (origin.to_owned(), n));
     assert_eq!(origins(&rows), expected);
     assert!(rows.iter().all(|batch| batch.schema() == groups().schema), "not null where the table says so");
 }
@@ -180,7 +190,7 @@ fn appended_rows_add_up_and_retired_ones_are_gone() {
     let mut table = Table::new(panes());
     table.put(&[pane_rows(&[(1_000, Some(1)), (2_000, None)]), pane_rows(&[(1_000, Some(1))])], &[]);
     assert_eq!(table.read_all().iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
-    let mut snapshot = SnapshotWriter::new(false);
+    let mut snapshot = SnapshotWriter::default();
     snapshot.retire(EventTime(2_000));
     snapshot.put(pane_rows(&[(3_000, Some(2))]));
     table.write(&snapshot);
@@ -299,11 +309,22 @@ fn another_schema_is_refused() {
 
 #[test]
 fn names_are_safe_in_paths() {
-    let name =
-        FileName {
-            epoch: Epoch(12), generation: Generation(3), node: "../a b", operator: 1, table: "größe", task: 7
-        };
-    assert_eq!(name.path(), "data/12-3/%2E%2E%2Fa%20b.1.gr%C3%B6%C3%9Fe.7.parquet");
+    let name = FileName {
+        epoch: Epoch(12),
+        generation: Generation(3),
+        operator: "../a b",
+        table: "größe",
+        writer: Writer::Task { task: 7, attempt: 1 },
+    };
+    assert_eq!(name.path(), "data/12-3/%2E%2E%2Fa%20b.gr%C3%B6%C3%9Fe.7.1.parquet");
+    let merged = FileName { writer: Writer::Compaction { number: 4, part: 0 }, ..name };
+    assert_eq!(merged.path(), "data/12-3/%2E%2E%2Fa%20b.gr%C3%B6%C3%9Fe.c4.0.parquet");
+    for name in [name, merged] {
+        assert!(is_file_name(name.path().rsplit_once('/').unwrap().1));
+    }
+    for other in ["a.b.0.parquet", "a.b.x.1.parquet", "a.b.0.1.csv", ".nfs0001", "notes.txt", "a.b.c.d.parquet"] {
+        assert!(!is_file_name(other), "{other}");
+    }
 }
 
 // ------------------------------------------------------------------------------------------------ damage
@@ -336,7 +357,7 @@ fn every_flipped_byte_and_every_cut_is_noticed() {
         assert_corrupt(&table, &format!("expected {} bytes, found {index}", bytes.len()));
     }
     table.store.overwrite(&path, &[&bytes[..], b"x"].concat());
-    assert_corrupt(&table, "/state/job/data/1-1/agg.0.groups.0.parquet: expected");
+    assert_corrupt(&table, "/state/job/data/1-1/agg.groups.0.0.parquet: expected");
 }
 
 #[test]
@@ -344,7 +365,7 @@ fn missing_and_swapped_files_are_noticed() {
     let table = two_files();
     let first = table.store.read_all(&table.path(0)).unwrap();
     table.store.overwrite(&table.path(1), &first);
-    assert_corrupt(&table, "data/2-1/agg.0.groups.0.parquet: expected");
+    assert_corrupt(&table, "data/2-1/agg.groups.0.0.parquet: expected");
     table.store.remove(&table.path(0)).unwrap();
     assert_corrupt(&table, "found no file");
 }
@@ -361,7 +382,7 @@ fn a_manifest_cannot_name_files_elsewhere() {
 #[test]
 fn a_file_that_is_not_the_tables_is_refused_though_its_digest_fits() {
     let mut table = two_files();
-    let bytes = encode(&panes(), &[pane_rows(&[(1, None), (2, None)])], &[], 128).unwrap();
+    let bytes = encode(&panes(), &[pane_rows(&[(1, None), (2, None)])], &[], 128).unwrap().bytes;
     table.store.overwrite(&table.path(0), &bytes);
     table.state.files[0].length = bytes.len() as u64;
     table.state.files[0].digest = digest(&bytes);
@@ -371,7 +392,7 @@ fn a_file_that_is_not_the_tables_is_refused_though_its_digest_fits() {
     table.store.overwrite(&table.path(0), b"no parquet");
     table.state.files[0].length = 10;
     table.state.files[0].digest = digest(b"no parquet");
-    assert_corrupt(&table, "data/1-1/agg.0.groups.0.parquet");
+    assert_corrupt(&table, "data/1-1/agg.groups.0.0.parquet");
 }
 
 // ------------------------------------------------------------------------------------------------ a naive twin

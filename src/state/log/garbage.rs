@@ -1,17 +1,21 @@
 //! What of a job's directory is not needed any more, and in which order it goes.
 //!
 //! Needed is what a retained checkpoint names, and whatever a checkpoint under way may be about to name: files of this
-//! start for epochs after the newest checkpoint, and all files of later starts. Everything else under `data/` is left
-//! over from checkpoints that were given up or are beyond retention. No intent record is needed for this: the epoch
-//! and the start are in the name of each file's directory.
+//! start for epochs after the newest checkpoint, and all files of later starts; and whatever is held. Every other state
+//! file under `data/` is left over from checkpoints that were given up or are beyond retention. No intent record is
+//! needed for this: the epoch and the start are in the name of each file's directory. What bears no name of ours is left
+//! alone. What goes is decided under the log's lock; it goes outside of it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::job_log::{entry_number, newest_of};
 use super::{JobLog, LogEntry};
 use crate::error::{Error, Result};
 use crate::failpoint;
+use crate::state::files::is_file_name;
+use crate::storage::Store;
 use crate::stream::{Epoch, Generation};
 
 /// What a collection removed.
@@ -23,47 +27,92 @@ pub struct Collected {
     pub files: usize,
 }
 
+/// State files that nobody needs, found but not removed.
+#[derive(Debug)]
+pub struct Garbage {
+    store: Arc<dyn Store>,
+    files: Vec<PathBuf>,
+    /// Directories in which nothing else stands.
+    directories: Vec<PathBuf>,
+    checkpoints: usize,
+}
+
+impl Garbage {
+    /// Removes it. What cannot be removed does not hold up the rest, and is found again by the next collection.
+    pub fn remove(self) -> Result<Collected> {
+        let mut collected = Collected { checkpoints: self.checkpoints, files: 0 };
+        let mut failure = None;
+        for file in &self.files {
+            match self.store.remove(file) {
+                Ok(()) => collected.files += 1,
+                Err(error) => failure = failure.or(Some(error)),
+            }
+            failpoint::hit("gc.delete.mid");
+        }
+        for directory in &self.directories {
+            // Another file may have come meanwhile: then it is not empty, and stays.
+            let _ = self.store.remove(directory);
+        }
+        failpoint::hit("gc.done");
+        failure.map_or(Ok(collected), Err)
+    }
+}
+
 impl JobLog {
-    /// Removes checkpoints beyond the newest `retained` of this lineage (at least one stays, and savepoints do) and the files that none
-    /// of the rest names. Only the owner of the job may do this; if it has lost the job meanwhile, what it removes is
-    /// not needed by the new owner either, which started from a checkpoint that this one has retained.
-    pub fn collect_garbage(&mut self, retained: usize) -> Result<Collected> {
+    /// Removes checkpoints beyond the newest `retained` of this lineage (at least one stays, and savepoints do), and finds the files that
+    /// none of the rest names and nobody holds. Only the owner of the job may do this; if it has lost the job
+    /// meanwhile, what it removes is not needed by the new owner either, which started from a checkpoint that this one
+    /// has retained.
+    pub fn find_garbage(&mut self, retained: usize) -> Result<Garbage> {
         let Some(owner) = self.owner else { return Err(Error::bug("garbage was collected without a claim")) };
         self.note_latest()?;
         let (doomed, in_use) = self.sort_checkpoints(retained);
         let newest = self.newest_epoch();
         failpoint::hit("gc.marked");
-        let mut collected = Collected::default();
+        let store = Arc::clone(&self.store);
+        let mut garbage = Garbage { store, files: Vec::new(), directories: Vec::new(), checkpoints: 0 };
         // A manifest goes before the files that it names: otherwise a crash would leave one without its files.
         for number in doomed {
             self.store.remove(&self.entry_path(number))?;
             let removed = self.entries.remove(&number);
             let is_checkpoint = removed.is_some_and(|stored| matches!(stored.entry, LogEntry::Checkpoint(_)));
-            collected.checkpoints += usize::from(is_checkpoint);
+            garbage.checkpoints += usize::from(is_checkpoint);
         }
         for directory in self.store.list(&self.directory.join("data"))? {
             let Some((epoch, generation)) = epoch_directory(&directory.path) else { continue };
             if generation > owner || (generation == owner && newest.is_none_or(|newest| epoch > newest)) {
                 continue;
             }
-            collected.files += self.clear_directory(&directory.path, &in_use)?;
+            let mut is_empty = true;
+            for file in self.store.list(&directory.path)? {
+                let name = file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let is_garbage = is_file_name(name) && !file.is_directory() && !in_use.contains(&file.path);
+                match is_garbage && !self.is_held(&file.path) {
+                    true => garbage.files.push(file.path),
+                    false => is_empty = false,
+                }
+            }
+            garbage.directories.extend(is_empty.then_some(directory.path));
         }
-        failpoint::hit("gc.done");
-        Ok(collected)
+        Ok(garbage)
     }
 
-    /// Removes the files of a directory that are not in use, and the directory if nothing is left.
-    fn clear_directory(&self, directory: &Path, in_use: &BTreeSet<PathBuf>) -> Result<usize> {
-        let files = self.store.list(directory)?;
-        let unused: Vec<_> = files.iter().filter(|file| !in_use.contains(&file.path)).collect();
-        for file in &unused {
-            self.store.remove(&file.path)?;
-            failpoint::hit("gc.delete.mid");
+    /// Keeps the files whose paths, below the job's directory, begin with `prefix` from being collected: they are
+    /// being read, or about to be named.
+    pub fn hold(&mut self, prefix: &str) {
+        self.held.push(prefix.to_owned());
+    }
+
+    /// Takes back one [`hold`](Self::hold).
+    pub fn let_go(&mut self, prefix: &str) {
+        if let Some(index) = self.held.iter().position(|held| held == prefix) {
+            self.held.swap_remove(index);
         }
-        if unused.len() == files.len() {
-            self.store.remove(directory)?;
-        }
-        Ok(unused.len())
+    }
+
+    fn is_held(&self, path: &Path) -> bool {
+        let relative = path.strip_prefix(&self.directory).ok().and_then(Path::to_str).unwrap_or_default();
+        self.held.iter().any(|prefix| relative.starts_with(prefix))
     }
 
     /// Writes down which entry is the newest, and with what content, so that its loss does not look like an earlier

@@ -36,6 +36,8 @@ pub struct JobLog {
     pub(super) floor: (u64, Generation),
     /// Set once this process has claimed the job.
     pub(super) owner: Option<Generation>,
+    /// How the paths begin of files that must not be collected.
+    pub(super) held: Vec<String>,
     _lock: Box<dyn Lock>,
 }
 
@@ -68,7 +70,7 @@ impl JobLog {
             .with_help("stop that process first, or give this query another 'pipeline.name'"));
         };
         let (job, floor) = (job.to_owned(), (0, Generation(0)));
-        Ok(Self { store, directory, job, entries: BTreeMap::new(), floor, owner: None, _lock: lock })
+        Ok(Self { store, directory, job, entries: BTreeMap::new(), floor, owner: None, held: Vec::new(), _lock: lock })
     }
 
     /// The job's directory, to which the paths of state files are relative.

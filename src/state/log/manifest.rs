@@ -1,6 +1,6 @@
 //! The manifest of a checkpoint and the other entries of a job's log, as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::state::TableKind;
 use crate::stream::{Committable, Counters, Epoch, FileState, Generation};
 
 /// The format of log entries; a newer one is refused (`BL-STATE-VERSION`).
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// One entry of `<dir>/<job>/log/<number>.json`. Each is written by put-if-absent under the next number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,9 +118,60 @@ pub struct TableState {
     /// `name type` per column, as text of ours.
     pub schema: Vec<String>,
     pub kind: TableKind,
-    /// Rows below this time (first column) are gone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retired_before: Option<i64>,
-    /// Parquet files, own or inherited.
+    /// The columns, by index, that the key group is computed from.
+    pub key: Vec<usize>,
+    /// Rows that are gone though files hold them: those below a time (first column). By key group, without overlaps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<Retired>,
     pub files: Vec<FileState>,
+}
+
+/// Rows of these key groups whose time is below `before` are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retired {
+    /// The first and the last key group.
+    pub groups: (u16, u16),
+    /// Milliseconds.
+    pub before: i64,
+}
+
+impl Retired {
+    /// What is gone by any of `all`: in order, without overlaps, neighbours that agree as one.
+    pub fn combined(all: impl IntoIterator<Item = Retired>) -> Vec<Retired> {
+        let all: Vec<Retired> = all.into_iter().collect();
+        let starts = all.iter().flat_map(|retired| [u32::from(retired.groups.0), u32::from(retired.groups.1) + 1]);
+        let starts: BTreeSet<u32> = starts.collect();
+        let mut combined: Vec<Retired> = Vec::new();
+        for (start, end) in starts.iter().zip(starts.iter().skip(1)) {
+            // Both are key groups: the last start is only ever an end.
+            let groups = (*start as u16, (*end - 1) as u16);
+            let covers = |retired: &&Retired| retired.groups.0 <= groups.0 && groups.1 <= retired.groups.1;
+            let Some(before) = all.iter().filter(covers).map(|retired| retired.before).max() else { continue };
+            match combined.last_mut() {
+                Some(last) if last.before == before && u32::from(last.groups.1) + 1 == *start => {
+                    last.groups.1 = groups.1
+                }
+                _ => combined.push(Retired { groups, before }),
+            }
+        }
+        combined
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_retired_is_told_by_key_group() {
+        let retired = |first, last, before| Retired { groups: (first, last), before };
+        // Two tasks that had come to different times, then three.
+        let two = [retired(0, 63, 7), retired(64, 127, 5)];
+        assert_eq!(Retired::combined(two), two);
+        let three = [retired(0, 42, 6), retired(43, 85, 6), retired(86, 127, 9)];
+        let expected = [retired(0, 63, 7), retired(64, 85, 6), retired(86, 127, 9)];
+        assert_eq!(Retired::combined(two.into_iter().chain(three)), expected);
+        assert_eq!(Retired::combined([retired(0, u16::MAX, 1), retired(3, 3, 2)]).len(), 3);
+        assert_eq!(Retired::combined([]), []);
+    }
 }

@@ -6,7 +6,9 @@ mod job_log;
 mod manifest;
 mod salvage;
 
-pub use garbage::Collected;
+pub use garbage::{Collected, Garbage};
 pub use job_log::JobLog;
-pub use manifest::{Claim, FORMAT_VERSION, LogEntry, Manifest, NodeState, OperatorState, SplitState, TableState};
+pub use manifest::{
+    Claim, FORMAT_VERSION, LogEntry, Manifest, NodeState, OperatorState, Retired, SplitState, TableState,
+};
 pub use salvage::DamagedLog;

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 
 use super::{SlotColumns, SlotTable, batch_of};
 use crate::error::Result;
-use crate::state::{SnapshotReader, SnapshotWriter, StateTable, TableKind, TableSpec};
+use crate::state::{SnapshotWriter, StateTable, TableKind, TableSpec};
 
 /// The slot stands in the list of changes.
 const LISTED: u8 = 1;
@@ -129,9 +129,6 @@ impl<C: SlotColumns> StateTable for KeyedTable<C> {
                 (false, false) => *flags = 0,
             }
         }
-        if to.full {
-            put = (0..self.flags.len() as u32).filter(|slot| self.flags[*slot as usize] & ALIVE != 0).collect();
-        }
         for slots in put.chunks(SAVE_ROWS) {
             let mut columns = self.table.index.gather(slots)?;
             columns.extend(self.table.columns.gather(slots)?);
@@ -148,12 +145,13 @@ impl<C: SlotColumns> StateTable for KeyedTable<C> {
         Ok(())
     }
 
-    fn load(&mut self, from: SnapshotReader) -> Result<()> {
+    fn load(&mut self, rows: &mut dyn Iterator<Item = Result<RecordBatch>>) -> Result<()> {
         let mut slots = Vec::new();
-        for batch in from.rows {
+        for batch in rows {
+            let batch = batch?;
             let (keys, states) = batch.columns().split_at(self.unique);
             self.assign(keys, batch.num_rows(), &mut slots)?;
-            self.table.columns.merge(&slots, states)?;
+            self.table.columns.set(&slots, states)?;
             slots.iter().for_each(|slot| self.flags[*slot as usize] = ALIVE | SAVED);
         }
         Ok(())

@@ -14,7 +14,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 
 use super::{Slice, SlotColumns, SlotTable, batch_bytes, batch_of, cut_slices};
 use crate::error::Result;
-use crate::state::{SnapshotReader, SnapshotWriter, StateTable, TableKind, TableSpec};
+use crate::state::{SnapshotWriter, StateTable, TableKind, TableSpec};
 use crate::stream::EventTime;
 
 /// Columns before the keys: the pane and the first open window.
@@ -25,6 +25,8 @@ const LIKE_RUNS: usize = 4;
 const TIDY_ROWS: usize = 16 * 1024;
 /// Increments with fewer rows are put together into one batch.
 const SMALL_RUN: usize = 1024;
+/// Rows that are put together into one run when they are read back.
+const LOAD_ROWS: usize = 64 * 1024;
 /// Empty tables kept for the next slices.
 const SPARE_TABLES: usize = 4;
 
@@ -197,6 +199,16 @@ impl<C: SlotColumns> PaneTable<C> {
         }
     }
 
+    /// Puts rows of a slice back, as one run.
+    fn load_run(&mut self, slice: Slice, pieces: &[RecordBatch]) -> Result<()> {
+        if !pieces.is_empty() {
+            let rows = concat_batches(&self.schema, pieces)?;
+            let runs = self.slices.entry(slice).or_insert_with(|| Runs { live: None, sealed: Vec::new() });
+            runs.sealed.push(Run { rows, saved: true });
+        }
+        Ok(())
+    }
+
     /// Finds a slice with enough runs of like size.
     fn next_merging(&mut self) -> Result<Option<Merging<C>>> {
         while let Some(slice) = self.untidy.pop_front() {
@@ -259,7 +271,7 @@ impl<C: SlotColumns> StateTable for PaneTable<C> {
             self.seal(slice)?;
             let Some(runs) = self.slices.get_mut(&slice) else { continue };
             for run in &mut runs.sealed {
-                if to.full || !run.saved {
+                if !run.saved {
                     run.saved = true;
                     if run.rows.num_rows() < SMALL_RUN {
                         small.push(run.rows.clone());
@@ -278,13 +290,24 @@ impl<C: SlotColumns> StateTable for PaneTable<C> {
         Ok(())
     }
 
-    fn load(&mut self, from: SnapshotReader) -> Result<()> {
-        for batch in from.rows {
+    fn load(&mut self, rows: &mut dyn Iterator<Item = Result<RecordBatch>>) -> Result<()> {
+        // The rows of a slice come in many pieces: each key group has some.
+        let mut pieces = BTreeMap::<Slice, (usize, Vec<RecordBatch>)>::new();
+        for batch in rows {
+            let batch = batch?;
             let batch = batch_of(&self.schema, batch.columns().to_vec(), batch.num_rows())?;
             for (slice, rows) in cut_slices(&batch, 0, 1)? {
-                let runs = self.slices.entry(slice).or_insert_with(|| Runs { live: None, sealed: Vec::new() });
-                runs.sealed.push(Run { rows, saved: true });
+                let (count, pieces) = pieces.entry(slice).or_default();
+                *count += rows.num_rows();
+                pieces.push(rows);
+                if *count >= LOAD_ROWS {
+                    self.load_run(slice, &std::mem::take(pieces))?;
+                    *count = 0;
+                }
             }
+        }
+        for (slice, (_, pieces)) in pieces {
+            self.load_run(slice, &pieces)?;
         }
         self.untidy = self.slices.keys().copied().collect();
         Ok(())

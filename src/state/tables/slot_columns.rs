@@ -11,6 +11,8 @@ pub trait SlotColumns: Send {
     fn fields(&self) -> Vec<Field>;
     /// Makes room for `slots` slots.
     fn resize(&mut self, slots: usize);
+    /// Replaces the state of slot `slots[i]` by that in row `i` of `columns`; each slot is named once.
+    fn set(&mut self, slots: &[u32], columns: &[ArrayRef]) -> Result<()>;
     /// Adds the state in row `i` of `columns` to slot `slots[i]`.
     fn merge(&mut self, slots: &[u32], columns: &[ArrayRef]) -> Result<()>;
     /// The state of `slots`, in that order.

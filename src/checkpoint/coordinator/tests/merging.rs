@@ -2,19 +2,20 @@
 
 use super::*;
 use crate::checkpoint::{OperatorPart, TablePart};
-use crate::state::{NodeState, OperatorState, SplitState, TableKind, TableState};
+use crate::state::{NodeState, OperatorState, Retired, SplitState, TableKind, TableState};
 use crate::stream::{Counter, Counters, FileState};
 
 fn file(name: &str, epoch: u64) -> FileState {
-    FileState { path: name.to_owned(), epoch: Epoch(epoch), rows: 1, length: 1, digest: String::new() }
+    FileState { path: name.to_owned(), epoch: Epoch(epoch), groups: (0, 0), rows: 1, length: 1, digest: String::new() }
 }
 
-fn part(files: Vec<FileState>, retired_before: Option<i64>, rows_in: u64) -> TaskPart {
+fn part(files: Vec<FileState>, retired: Option<i64>, rows_in: u64) -> TaskPart {
     let table = TablePart {
         name: "panes".to_owned(),
         schema: vec!["n int64".to_owned()],
         kind: TableKind::Append,
-        retired_before,
+        key: vec![0],
+        retired: retired.map(|before| Retired { groups: (64, 127), before }),
         files,
     };
     let mut counters = Counters::default();
@@ -38,7 +39,8 @@ fn windows(inherited: Vec<FileState>) -> Coordinator {
         name: "panes".to_owned(),
         schema: vec!["n int64".to_owned()],
         kind: TableKind::Append,
-        retired_before: Some(5),
+        key: vec![0],
+        retired: vec![Retired { groups: (0, 127), before: 5 }],
         files: inherited,
     };
     let operator = OperatorState {
@@ -64,12 +66,13 @@ fn merged(coordinator: &mut Coordinator, first: TaskPart, second: TaskPart) -> V
     actions
 }
 
-fn panes(actions: &[Action]) -> (bool, Vec<String>, Option<i64>, u64) {
-    let [Action::Inject(barrier), Action::WriteManifest(manifest)] = actions else { panic!("{actions:?}") };
+fn panes(actions: &[Action]) -> (Vec<String>, Vec<(u16, u16, i64)>, u64) {
+    let [Action::Inject(_), Action::WriteManifest(manifest)] = actions else { panic!("{actions:?}") };
     let node = &manifest.nodes["window"];
     let table = &node.operators[0].tables[0];
     let names = table.files.iter().map(|file| file.path.clone()).collect();
-    (barrier.full, names, table.retired_before, node.counters["window"].get(Counter::NumRecordsIn))
+    let retired = table.retired.iter().map(|retired| (retired.groups.0, retired.groups.1, retired.before));
+    (names, retired.collect(), node.counters["window"].get(Counter::NumRecordsIn))
 }
 
 #[test]
@@ -77,14 +80,7 @@ fn parts_of_a_node_are_put_behind_what_is_inherited() {
     let mut coordinator = windows(vec![file("a", 1), file("b", 3)]);
     let actions = merged(&mut coordinator, part(vec![file("c0", 4)], None, 10), part(vec![file("c1", 4)], Some(9), 5));
     let names = ["a", "b", "c0", "c1"].map(str::to_owned).to_vec();
-    assert_eq!(panes(&actions), (false, names, Some(9), 15));
-}
-
-#[test]
-fn too_many_inherited_files_make_a_full_checkpoint() {
-    let mut coordinator = windows((0..4).map(|number| file(&number.to_string(), 3)).collect());
-    let actions = merged(&mut coordinator, part(vec![file("c0", 4)], None, 1), part(vec![], None, 1));
-    assert_eq!(panes(&actions), (true, vec!["c0".to_owned()], Some(5), 2));
+    assert_eq!(panes(&actions), (names, vec![(0, 63, 5), (64, 127, 9)], 15), "each for its own key groups");
 }
 
 /// Two tasks that hear of idle inputs in another order have met different watermarks; nobody behind them more than the

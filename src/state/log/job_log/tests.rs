@@ -3,8 +3,8 @@
 use super::*;
 use crate::error::Blame;
 use crate::state::{
-    Collected, FileName, HASH_ID, NodeState, OperatorState, SnapshotWriter, TableKind, TableSpec, TableState,
-    read_table, schema_text, write_table,
+    Collected, FileName, HASH_ID, NodeState, OperatorState, RestoreProgress, SnapshotWriter, TableKind, TableSpec,
+    TableState, Writer, read_table, schema_text, write_table,
 };
 use crate::storage::{Access, FakeStore, Fault, LocalStore};
 use crate::stream::{Committable, FileState};
@@ -13,11 +13,16 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use expect_test::expect;
 
+const WRITER: Writer = Writer::Task { task: 0, attempt: 0 };
 const DIRECTORY: &str = "/state";
 const LINEAGE: &str = "0123456789abcdef0123456789abcdef";
 
 fn open(store: &FakeStore) -> Result<JobLog> {
     JobLog::open(Arc::new(store.clone()), Path::new(DIRECTORY), "counts")
+}
+
+fn collect(log: &mut JobLog, retained: usize) -> Result<Collected> {
+    log.find_garbage(retained)?.remove()
 }
 
 fn claim(log: &mut JobLog) -> Result<Generation> {
@@ -41,7 +46,8 @@ fn manifest(epoch: u64, generation: Generation, files: Vec<FileState>) -> Manife
         name: "groups".to_owned(),
         schema: schema_text(&spec().schema),
         kind: spec().kind,
-        retired_before: None,
+        key: spec().key,
+        retired: Vec::new(),
         files,
     };
     let operator = OperatorState {
@@ -89,9 +95,9 @@ fn spec() -> TableSpec {
 /// A checkpoint with one more state file than `before`.
 fn full_checkpoint(store: &FakeStore, log: &mut JobLog, epoch: u64, before: &[FileState]) -> Result<Vec<FileState>> {
     let generation = log.owner.expect("claimed");
-    let name = FileName { epoch: Epoch(epoch), generation, node: "group", operator: 0, table: "groups", task: 0 };
+    let name = FileName { epoch: Epoch(epoch), generation, operator: "group", table: "groups", writer: WRITER };
     let rows = Arc::new(Int64Array::from(vec![epoch as i64])) as ArrayRef;
-    let mut snapshot = SnapshotWriter::new(false);
+    let mut snapshot = SnapshotWriter::default();
     snapshot.put(RecordBatch::try_new(spec().schema, vec![rows]).unwrap());
     let file = write_table(store, log.directory(), &name, &spec(), &snapshot, 128)?;
     let files = [before, &file.into_iter().collect::<Vec<_>>()].concat();
@@ -120,7 +126,7 @@ fn entries_read_well_and_can_be_checked_by_hand() {
     expect![[r#"
         {
           "entry": "claim",
-          "format": 1,
+          "format": 2,
           "job": "counts",
           "lineage": "0123456789abcdef0123456789abcdef",
           "generation": 1,
@@ -128,7 +134,7 @@ fn entries_read_well_and_can_be_checked_by_hand() {
           "sinks": [
             "hours"
           ],
-          "digest": "4a9175debe77163e1418fd2de5b3e01b8f04a0209e8b122aa364eb2b0c0d8208"
+          "digest": "815f35d11ff4740389d97b185527dd28dcde5f32548aee621d6387cb831eb54b"
         }
     "#]]
     .assert_eq(&text);
@@ -179,7 +185,7 @@ fn an_older_process_loses_its_next_write() {
     let mut new = open(&store).unwrap();
     assert_eq!(claim(&mut new).unwrap(), Generation(2));
     checkpoint(&mut new, 2, Generation(2)).unwrap();
-    new.collect_garbage(1).unwrap();
+    collect(&mut new, 1).unwrap();
     let error = checkpoint(&mut old, 2, Generation(1)).unwrap_err();
     assert_eq!((error.blame(), error.id()), (Blame::Fenced, Some("BL-JOB-FENCED")));
     let error = old.append(LogEntry::Confirm { epoch: Epoch(1) }).unwrap_err();
@@ -238,7 +244,7 @@ fn a_fault_at_any_operation_of_a_write_leaves_the_log_in_order() {
             let first = checkpoint(&mut log, 1, generation);
             let epoch = if first.is_ok() { 2 } else { 3 };
             checkpoint(&mut log, epoch, generation).or_else(|_| checkpoint(&mut log, 4, generation)).unwrap();
-            log.collect_garbage(1).or_else(|_| log.collect_garbage(1)).unwrap();
+            collect(&mut log, 1).or_else(|_| collect(&mut log, 1)).unwrap();
             let in_memory = log.entries().len();
             store.restart();
             let log = open(&store).unwrap();
@@ -278,7 +284,7 @@ fn cycle(store: &FakeStore, reported: &mut u64) -> Result<()> {
         epoch += 1;
         if number == 1 {
             // Given up: its files are never named.
-            let name = FileName { epoch: Epoch(epoch), generation, node: "x", operator: 0, table: "t", task: 0 };
+            let name = FileName { epoch: Epoch(epoch), generation, operator: "x", table: "t", writer: WRITER };
             let mut file = store.create(&log.directory().join(name.path()), Access::Owner)?;
             file.write(b"left over")?;
             file.finish()?;
@@ -286,7 +292,7 @@ fn cycle(store: &FakeStore, reported: &mut u64) -> Result<()> {
         }
         files = full_checkpoint(store, &mut log, epoch, &files[files.len().saturating_sub(1)..])?;
         *reported = epoch;
-        log.collect_garbage(2)?;
+        collect(&mut log, 2)?;
     }
     Ok(())
 }
@@ -308,7 +314,9 @@ fn check_named(store: &FakeStore, log: &JobLog) -> std::collections::BTreeSet<Pa
     for entry in log.entries() {
         if let LogEntry::Checkpoint(manifest) = entry {
             let table = &manifest.nodes["group"].operators[0].tables[0];
-            read_table(store, log.directory(), table, &(0..128), &spec()).unwrap();
+            let progress = RestoreProgress::default();
+            let rows = read_table(store, log.directory(), table, &(0..128), &spec(), &progress).unwrap();
+            rows.for_each(|rows| drop(rows.unwrap()));
             named.extend(table.files.iter().map(|file| log.directory().join(&file.path)));
         }
     }
@@ -335,7 +343,7 @@ fn a_crash_at_any_operation_loses_no_checkpoint_and_leaves_no_file_behind() {
             let found = newest(&log).map_or(0, |manifest| manifest.epoch.0);
             assert!(found >= reported, "epoch {reported} was reported and {found} found after a crash at {operation}");
             claim(&mut log).unwrap();
-            log.collect_garbage(2).unwrap();
+            collect(&mut log, 2).unwrap();
             check_files(&store, &log);
             drop(log);
             // A power loss now must not undo what the crashed process had not come to make durable.
@@ -345,7 +353,7 @@ fn a_crash_at_any_operation_loses_no_checkpoint_and_leaves_no_file_behind() {
             let mut log = open(&store).unwrap();
             assert_eq!(newest(&log).unwrap().epoch.0, reported);
             claim(&mut log).unwrap();
-            log.collect_garbage(2).unwrap();
+            collect(&mut log, 2).unwrap();
             check_files(&store, &log);
             if done {
                 assert!(operation > 100, "nothing was counted");
@@ -364,12 +372,12 @@ fn retention_counts_checkpoints_of_this_lineage() {
     for epoch in 1..=5 {
         files = full_checkpoint(&store, &mut log, epoch, &files).unwrap();
     }
-    assert_eq!(log.collect_garbage(2).unwrap(), Collected { checkpoints: 3, files: 0 }, "the last inherits all files");
+    assert_eq!(collect(&mut log, 2).unwrap(), Collected { checkpoints: 3, files: 0 }, "the last inherits all files");
     drop(log);
     let mut log = open(&store).unwrap();
     log.claim(|_, generation| Ok(Some(claim_of(generation, &"f".repeat(32))))).unwrap();
-    assert_eq!(log.collect_garbage(2).unwrap(), Collected { checkpoints: 2, files: 5 }, "no way back");
-    assert_eq!(open(&FakeStore::new()).unwrap().collect_garbage(1).unwrap_err().blame(), Blame::Bug);
+    assert_eq!(collect(&mut log, 2).unwrap(), Collected { checkpoints: 2, files: 5 }, "no way back");
+    assert_eq!(open(&FakeStore::new()).unwrap().find_garbage(1).unwrap_err().blame(), Blame::Bug);
 }
 
 #[test]
@@ -382,7 +390,7 @@ fn savepoints_are_kept_beyond_retention_until_their_lineage_is_given_up() {
         log.append(LogEntry::Checkpoint(Box::new(Manifest { pinned, ..manifest(epoch, generation, Vec::new()) })))
             .unwrap();
     }
-    assert_eq!(log.collect_garbage(1).unwrap(), Collected { checkpoints: 2, files: 0 });
+    assert_eq!(collect(&mut log, 1).unwrap(), Collected { checkpoints: 2, files: 0 });
     let left: Vec<u64> = log
         .entries()
         .iter()
@@ -395,7 +403,7 @@ fn savepoints_are_kept_beyond_retention_until_their_lineage_is_given_up() {
     drop(log);
     let mut log = open(&store).unwrap();
     log.claim(|_, generation| Ok(Some(claim_of(generation, &"f".repeat(32))))).unwrap();
-    assert_eq!(log.collect_garbage(1).unwrap(), Collected { checkpoints: 3, files: 0 });
+    assert_eq!(collect(&mut log, 1).unwrap(), Collected { checkpoints: 3, files: 0 });
 }
 
 #[test]
@@ -405,20 +413,20 @@ fn a_checkpoint_under_way_is_left_alone() {
     let generation = claim(&mut log).unwrap();
     let first = log.directory().join("data/1-1/first");
     store.create(&first, Access::Owner).unwrap().finish().unwrap();
-    assert_eq!(log.collect_garbage(1).unwrap(), Collected::default());
+    assert_eq!(collect(&mut log, 1).unwrap(), Collected::default());
     store.remove(&first).unwrap();
     full_checkpoint(&store, &mut log, 1, &[]).unwrap();
     let under_way = [(2, generation), (9, Generation(7))].map(|(epoch, generation)| {
-        let name = FileName { epoch: Epoch(epoch), generation, node: "x", operator: 0, table: "t", task: 0 };
+        let name = FileName { epoch: Epoch(epoch), generation, operator: "x", table: "t", writer: WRITER };
         log.directory().join(name.path())
     });
     let foreign = log.directory().join("data/notes/mine.txt");
     for path in under_way.iter().chain([&foreign]) {
         store.create(path, Access::Owner).unwrap().finish().unwrap();
     }
-    assert_eq!(log.collect_garbage(1).unwrap(), Collected::default());
+    assert_eq!(collect(&mut log, 1).unwrap(), Collected::default());
     full_checkpoint(&store, &mut log, 3, &[]).unwrap();
-    assert_eq!(log.collect_garbage(1).unwrap(), Collected { checkpoints: 1, files: 2 });
+    assert_eq!(collect(&mut log, 1).unwrap(), Collected { checkpoints: 1, files: 2 });
     assert!(store.files().contains_key(&under_way[1]) && store.files().contains_key(&foreign));
 }
 
@@ -427,14 +435,56 @@ fn files_of_prepared_commits_stay_as_long_as_their_checkpoint() {
     let store = FakeStore::new();
     let mut log = open(&store).unwrap();
     let generation = claim(&mut log).unwrap();
-    let path = format!("data/1-{generation}/rows.parquet");
+    let path = FileName { epoch: Epoch(1), generation, operator: "sink", table: "rows", writer: WRITER }.path();
     store.create(&log.directory().join(&path), Access::Owner).unwrap().finish().unwrap();
-    let file = FileState { path, epoch: Epoch(1), rows: 3, length: 0, digest: String::new() };
+    let file = FileState { path, epoch: Epoch(1), groups: (0, 0), rows: 3, length: 0, digest: String::new() };
     let prepared = Manifest { pending: vec![committable(1, vec![file])], ..manifest(1, generation, Vec::new()) };
     log.append(LogEntry::Checkpoint(Box::new(prepared))).unwrap();
-    assert_eq!(log.collect_garbage(1).unwrap(), Collected::default());
+    assert_eq!(collect(&mut log, 1).unwrap(), Collected::default());
     checkpoint(&mut log, 2, generation).unwrap();
-    assert_eq!(log.collect_garbage(1).unwrap(), Collected { checkpoints: 1, files: 1 });
+    assert_eq!(collect(&mut log, 1).unwrap(), Collected { checkpoints: 1, files: 1 });
+}
+
+/// What bears no name of ours stays, with the directory that it stands in; so does what is held.
+#[test]
+fn what_is_not_ours_or_is_held_stays() {
+    let store = FakeStore::new();
+    let mut log = open(&store).unwrap();
+    let generation = claim(&mut log).unwrap();
+    let name = FileName { epoch: Epoch(1), generation, operator: "x", table: "t", writer: WRITER };
+    let merged = FileName { writer: Writer::Compaction { number: 3, part: 0 }, ..name };
+    let directory = log.directory().join(format!("data/1-{generation}"));
+    let foreign = [directory.join(".nfs0001"), directory.join("notes.parquet"), directory.join("x.t.0.0.parquet/deep")];
+    let ours = [&merged, &FileName { table: "u", ..name }].map(|name| log.directory().join(name.path()));
+    for path in foreign.iter().chain(&ours) {
+        store.create(path, Access::Owner).unwrap().finish().unwrap();
+    }
+    full_checkpoint(&store, &mut log, 2, &[]).unwrap();
+    log.hold("data/1-1/x.t.c3.");
+    assert_eq!(collect(&mut log, 1).unwrap(), Collected { checkpoints: 0, files: 1 });
+    log.let_go("data/1-1/x.t.c3.");
+    assert_eq!(collect(&mut log, 1).unwrap(), Collected { checkpoints: 0, files: 1 });
+    let files = store.files();
+    assert!(foreign.iter().all(|path| files.contains_key(path)), "{files:?}");
+}
+
+/// One file that cannot be removed holds up no other, and goes with the next collection.
+#[test]
+fn a_collection_that_fails_is_made_up_for_by_the_next() {
+    let store = FakeStore::new();
+    let mut log = open(&store).unwrap();
+    let generation = claim(&mut log).unwrap();
+    for table in ["t", "u", "v"] {
+        let name = FileName { epoch: Epoch(1), generation, operator: "x", table, writer: WRITER };
+        store.create(&log.directory().join(name.path()), Access::Owner).unwrap().finish().unwrap();
+    }
+    full_checkpoint(&store, &mut log, 2, &[]).unwrap();
+    let garbage = log.find_garbage(1).unwrap();
+    store.plant(store.operations(), Fault::Fail);
+    assert!(garbage.remove().is_err());
+    assert_eq!(store.files().keys().filter(|path| path.to_string_lossy().contains("/x.")).count(), 1);
+    assert_eq!(collect(&mut log, 1).unwrap(), Collected { checkpoints: 0, files: 1 });
+    check_files(&store, &log);
 }
 
 /// A stopped job with two checkpoints.
@@ -444,7 +494,7 @@ fn stopped() -> FakeStore {
     let generation = claim(&mut log).unwrap();
     checkpoint(&mut log, 1, generation).unwrap();
     checkpoint(&mut log, 2, generation).unwrap();
-    log.collect_garbage(2).unwrap();
+    collect(&mut log, 2).unwrap();
     store
 }
 
@@ -533,9 +583,9 @@ fn entries_of_a_newer_version_are_refused_as_such() {
         store.put_if_absent(&in_log("0000000004.json"), text.as_bytes()).unwrap();
         open(&store).unwrap_err()
     };
-    let error = newer("{\n  \"entry\": \"checkpoint\",\n  \"format\": 2,\n  ");
+    let error = newer("{\n  \"entry\": \"checkpoint\",\n  \"format\": 3,\n  ");
     assert_eq!(error.id(), Some("BL-STATE-VERSION"));
-    assert!(error.message().contains("it has format 2, and this version reads up to 1"), "{error}");
+    assert!(error.message().contains("it has format 3, and this version reads up to 2"), "{error}");
     assert_eq!(newer("{\n  \"entry\": \"something\",\n  ").id(), Some("BL-STATE-VERSION"));
 }
 
@@ -546,7 +596,7 @@ fn a_damaged_log_does_not_stop_a_start_that_begins_anew() {
     let mut old = open(&store).unwrap();
     let generation = claim(&mut old).unwrap();
     checkpoint(&mut old, 1, generation).unwrap();
-    old.collect_garbage(1).unwrap();
+    collect(&mut old, 1).unwrap();
     store.release_locks();
     let entry = Path::new(DIRECTORY).join("counts/log/0000000002.json");
     let whole = store.files()[&entry].clone();
