@@ -1,7 +1,7 @@
 //! A table of ours as DataFusion reads it: splits dealt out to partitions, chunks decoded by several tasks at once,
 //! bad rows judged as in a stream.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,10 +17,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use tokio::sync::Mutex;
 
 use super::{BatchOptions, Tally};
-use crate::connectors::{Polled, Source, Split, SplitReader, World};
+use crate::connectors::{Polled, Source, SourceContext, Split, SplitReader, World};
 use crate::error::{Error, Result};
 use crate::formats::Decoder;
 use crate::plan::{Payload, Preparation, Prepared, SourceNode};
@@ -50,8 +49,9 @@ impl BatchTable {
 
     /// Finds the splits and deals them out.
     async fn partitions(&self) -> Result<Vec<Arc<dyn PartitionStream>>> {
-        let mut source = self.node.factory.open(&self.node.projection, self.options.batch_rows, &self.world)?;
-        let splits = source.discover().await?;
+        let context = SourceContext::new(&self.node.projection, self.options.batch_rows, &self.world);
+        let source = self.node.factory.open(&context)?;
+        let splits = source.discover(&BTreeSet::new()).await?;
         self.tally.table_holds(splits.iter().map(|split| split.bytes).sum());
         let parallelism = self.options.parallelism.max(1);
         let count = splits.len().clamp(1, parallelism);
@@ -60,7 +60,7 @@ impl BatchTable {
             dealt[index % count].push_back(split);
         }
         let shared = Arc::new(Shared {
-            source: Mutex::new(source),
+            source,
             preparation: Arc::new(Preparation::new(self.node.clone(), &self.schema)),
             // One that is being decoded, and one that waits until those before it are done.
             ahead: parallelism.div_ceil(count) + 1,
@@ -102,7 +102,7 @@ impl TableProvider for BatchTable {
 
 /// What the partitions of a table share.
 struct Shared {
-    source: Mutex<Box<dyn Source>>,
+    source: Arc<dyn Source>,
     preparation: Arc<Preparation>,
     /// How many chunks of a partition are on their way at once.
     ahead: usize,
@@ -115,7 +115,7 @@ impl Shared {
             Payload::Rows(_) => None,
             Payload::Chunk(_) => match self.preparation.idle_decoder() {
                 Some(decoder) => Some(decoder),
-                None => self.source.lock().await.decoder(),
+                None => self.source.decoder(),
             },
         }
     }
@@ -187,8 +187,7 @@ impl Reading {
         loop {
             let Some(reader) = &mut self.reader else {
                 let Some(split) = self.splits.pop_front() else { return Ok(None) };
-                let source = self.shared.source.lock().await;
-                self.reader = Some(source.open(&split.id, &split.start).await?);
+                self.reader = Some(self.shared.source.open(&split.id, &split.start).await?);
                 continue;
             };
             match Payload::of(reader.next().await?) {

@@ -17,8 +17,10 @@ mod values;
 
 pub use values::values;
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -31,7 +33,7 @@ pub use crate::formats::Decoder;
 use crate::options::{OptionSpec, Options};
 use crate::storage::Store;
 pub use crate::stream::Committable;
-use crate::stream::{Blocking, Changes, Clock, Epoch, EventTime, Generation};
+use crate::stream::{Blocking, Changes, Clock, Epoch, EventTime, Generation, MemoryHolder, MemoryPool};
 
 /// All connectors there are.
 pub fn all() -> &'static [&'static dyn Connector] {
@@ -95,9 +97,8 @@ pub trait Connector: Debug + Send + Sync {
 pub trait SourceFactory: Debug + Send + Sync {
     /// Whether the input ends by itself.
     fn is_bounded(&self) -> bool;
-    /// Starts reading the columns `projection` (indices into the table's physical columns, in that order), in
-    /// batches of at most `batch_rows` rows.
-    fn open(&self, projection: &[usize], batch_rows: usize, world: &World) -> Result<Box<dyn Source>>;
+    /// Starts reading.
+    fn open(&self, context: &SourceContext) -> Result<Arc<dyn Source>>;
     /// The same over several nodes of one plan must not be shared when reading consumes (a queue): true for those.
     fn reads_once(&self) -> bool {
         false
@@ -109,6 +110,32 @@ pub trait SourceFactory: Debug + Send + Sync {
     /// Whether a job can go on from a position after a restart.
     fn can_resume(&self) -> bool {
         true
+    }
+    /// How often a running job looks for splits that came since; `None`: never. Only unbounded input has more to come.
+    fn discovery_interval(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// What a source is opened with.
+#[derive(Debug, Clone)]
+pub struct SourceContext {
+    /// Whose input it is; `None` for a query that is no job.
+    pub job: Option<JobIdentity>,
+    /// The columns to read: indices into the table's physical columns, in that order.
+    pub projection: Vec<usize>,
+    /// Rows of a batch at most.
+    pub batch_rows: usize,
+    /// What the source holds besides the rows that it hands out counts here.
+    pub memory: MemoryHolder,
+    pub world: World,
+}
+
+impl SourceContext {
+    /// To read without a job, and without a limit to memory.
+    pub fn new(projection: &[usize], batch_rows: usize, world: &World) -> Self {
+        let memory = MemoryPool::new(None).holder("a source");
+        Self { job: None, projection: projection.to_vec(), batch_rows: batch_rows.max(1), memory, world: world.clone() }
     }
 }
 
@@ -134,13 +161,19 @@ pub struct Split {
     pub bytes: Option<u64>,
 }
 
-/// What a table reads: which splits there are, and how to open one.
+/// What a table reads: which splits there are, and how to open one. Splits may be looked for while others are read.
 #[async_trait]
-pub trait Source: Send {
-    /// All splits there are now, in a stable order. Called once for a bounded source.
-    async fn discover(&mut self) -> Result<Vec<Split>>;
+pub trait Source: Send + Sync {
+    /// All splits there are now, in a stable order; those that are `known` already may be left out. Called once for a
+    /// bounded source, and for another at each start and then as often as its factory says.
+    async fn discover(&self, known: &BTreeSet<SplitId>) -> Result<Vec<Split>>;
     /// A reader from `from`; refuses a position of another file (or a file that changed since).
     async fn open(&self, split: &SplitId, from: &Position) -> Result<Box<dyn SplitReader>>;
+    /// Everything before these positions is part of a completed checkpoint: a queue may forget it. Readers may be
+    /// waiting for rows meanwhile; a source that has to tell them shares something with them.
+    async fn acknowledge(&self, _durable: &[(SplitId, Position)]) -> Result<()> {
+        Ok(())
+    }
     /// Makes a decoder for chunks; each decoding worker has one. `None` if readers return rows.
     fn decoder(&self) -> Option<Box<dyn Decoder>>;
 }
@@ -174,8 +207,6 @@ pub struct Chunk {
 pub trait SplitReader: Send {
     /// What comes next; waits while there is nothing.
     async fn next(&mut self) -> Result<Polled>;
-    /// Everything before `durable` is part of a completed checkpoint (a queue may forget it).
-    async fn acknowledge(&mut self, durable: &Position) -> Result<()>;
 }
 
 // -------------------------------------------------------------------------------------------------- sinks

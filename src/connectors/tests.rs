@@ -194,8 +194,13 @@ async fn generate(
     let clock = ManualClock::default();
     clock.advance(Duration::from_millis(1_357_016_400_000));
     let world = World { clock: Arc::new(clock.clone()), ..world() };
-    let mut source = find("datagen").unwrap().source(table).unwrap().open(projection, batch_rows, &world).unwrap();
-    let mut split = source.discover().await.unwrap().remove(0);
+    let source = find("datagen")
+        .unwrap()
+        .source(table)
+        .unwrap()
+        .open(&SourceContext::new(projection, batch_rows, &world))
+        .unwrap();
+    let mut split = source.discover(&BTreeSet::new()).await.unwrap().remove(0);
     if let Some(next) = from {
         split.start.0["next"] = serde_json::json!(next);
     }
@@ -269,8 +274,8 @@ async fn rows_come_at_the_rate() {
     let table = table(&[("n", DataType::Int64)], &[("rows-per-second", "1000")], &[]);
     let factory = find("datagen").unwrap().source(&table).unwrap();
     assert!(!factory.is_bounded());
-    let mut source = factory.open(&[0], 8192, &world).unwrap();
-    let split = source.discover().await.unwrap().remove(0);
+    let source = factory.open(&SourceContext::new(&[0], 8192, &world)).unwrap();
+    let split = source.discover(&BTreeSet::new()).await.unwrap().remove(0);
     let mut reader = source.open(&split.id, &split.start).await.unwrap();
     let (mut rows, mut chunks) = (0, 0);
     while rows < 5_000 {
@@ -323,8 +328,8 @@ async fn rows_in_memory_are_read_in_splits_and_resumed_anywhere() {
     let splits = vec![vec![numbers(0..5), empty.clone(), numbers(5..6)], vec![], vec![numbers(6..16)]];
     let table = MemorySource::bounded(empty.schema(), splits).unwrap();
     assert!(table.is_bounded() && !table.reads_once());
-    let mut source = table.open(&[0], 4, &world()).unwrap();
-    let splits = source.discover().await.unwrap();
+    let source = table.open(&SourceContext::new(&[0], 4, &world())).unwrap();
+    let splits = source.discover(&BTreeSet::new()).await.unwrap();
     let mut all = Vec::new();
     for split in &splits {
         let mut reader = source.open(&split.id, &split.start).await.unwrap();
@@ -352,8 +357,8 @@ async fn pushed_rows_arrive_and_counted_ones_are_skipped() {
         pusher.finish();
     };
     let read = async {
-        let mut source = table.open(&[0], 3, &world()).unwrap();
-        let split = source.discover().await.unwrap().remove(0);
+        let source = table.open(&SourceContext::new(&[0], 3, &world())).unwrap();
+        let split = source.discover(&BTreeSet::new()).await.unwrap().remove(0);
         // The job had counted five rows before it was started again.
         let from = Position(serde_json::json!({ "rows": 5 }));
         let mut reader = source.open(&split.id, &from).await.unwrap();

@@ -1,11 +1,12 @@
 //! Rows that are part of the query: VALUES. One split, read once from the start; a position is a number of rows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 
-use super::{Polled, Position, Source, SourceFactory, Split, SplitId, SplitReader, World};
+use super::{Polled, Position, Source, SourceContext, SourceFactory, Split, SplitId, SplitReader};
 use crate::error::{Error, Result};
 use crate::formats::Decoder;
 use crate::stream::Changes;
@@ -28,8 +29,8 @@ impl SourceFactory for ValuesSource {
         true
     }
 
-    fn open(&self, projection: &[usize], batch_rows: usize, _world: &World) -> Result<Box<dyn Source>> {
-        Ok(Box::new(Opened { rows: self.rows.project(projection)?, batch_rows }))
+    fn open(&self, context: &SourceContext) -> Result<Arc<dyn Source>> {
+        Ok(Arc::new(Opened { rows: self.rows.project(&context.projection)?, batch_rows: context.batch_rows }))
     }
 }
 
@@ -40,7 +41,7 @@ struct Opened {
 
 #[async_trait]
 impl Source for Opened {
-    async fn discover(&mut self) -> Result<Vec<Split>> {
+    async fn discover(&self, _known: &BTreeSet<SplitId>) -> Result<Vec<Split>> {
         Ok(vec![Split { id: SplitId("values".to_owned()), start: Position(0.into()), bytes: None }])
     }
 
@@ -72,10 +73,6 @@ impl SplitReader for Reader {
         let rows = self.rows.slice(self.next, count);
         self.next += count;
         Ok(Polled::Rows(Changes::inserts(rows), Position(self.next.into())))
-    }
-
-    async fn acknowledge(&mut self, _durable: &Position) -> Result<()> {
-        Ok(())
     }
 }
 

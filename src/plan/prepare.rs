@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, PrimitiveArray, RecordBatchOptions};
 use arrow::compute::{is_not_null, not};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
@@ -31,6 +31,8 @@ pub struct Prepared {
     /// What each row leaves behind as watermark, if the table has a watermark.
     watermarks: Option<ArrayRef>,
     bad: Vec<Rejected>,
+    /// The first row whose rowtime no calendar holds, and that time; the rows have none instead.
+    far: Option<(usize, i64)>,
     /// Bytes that were decoded.
     pub bytes: usize,
     origin: Arc<str>,
@@ -99,8 +101,11 @@ impl Preparation {
         origin: Arc<str>,
         first_line: u64,
     ) -> Result<Prepared> {
-        let columns: Vec<ArrayRef> =
+        let mut columns: Vec<ArrayRef> =
             self.node.columns.iter().map(|column| column.evaluate(rows.batch())).collect::<Result<_>>()?;
+        // Before anything is computed from them, which may not be possible.
+        let rowtime = self.node.watermark.as_ref().map(|watermark| &mut columns[watermark.rowtime]);
+        let far = rowtime.and_then(take_far_times);
         // NULL rowtimes are judged when the rows have their place; until then the schema must allow them.
         let batch = nullable_batch(&self.schema, columns, rows.len())?;
         let watermarks =
@@ -108,14 +113,14 @@ impl Preparation {
         let watermarks = watermarks
             .map(|values| arrow::compute::cast(&values, &DataType::Timestamp(TimeUnit::Millisecond, None)))
             .transpose()?;
-        Ok(Prepared { rows: rows.with_batch(batch), watermarks, bad, bytes, origin, first_line })
+        Ok(Prepared { rows: rows.with_batch(batch), watermarks, bad, far, bytes, origin, first_line })
     }
 
     /// Gives prepared rows their place behind everything that moved the split's watermark to `before`: bad rows go by
     /// the table's policy, each row gets the watermark that it meets, and the maximum moves on.
     pub fn place(&self, prepared: Prepared, before: EventTime) -> Result<Placed> {
         let skipped = self.judge(&prepared.bad, &prepared.origin)?;
-        let Prepared { mut rows, mut watermarks, origin, first_line, .. } = prepared;
+        let Prepared { mut rows, mut watermarks, far, origin, first_line, .. } = prepared;
         let mut nulls = 0;
         if let Some(watermark) = &self.node.watermark
             && rows.column(watermark.rowtime).null_count() > 0
@@ -125,7 +130,8 @@ impl Preparation {
             nulls = times.null_count();
             if self.node.on_error == OnError::Fail {
                 let row = not(&known)?.values().set_indices().next().unwrap_or(0);
-                return Err(self.null_rowtime(watermark.rowtime, &origin, first_line, row));
+                let far = far.filter(|(far, _)| *far == row).map(|(_, time)| time);
+                return Err(self.no_rowtime(watermark.rowtime, &origin, first_line, row, far));
             }
             rows = rows.filter(&known)?;
             watermarks = watermarks.map(|values| arrow::compute::filter(&values, &known)).transpose()?;
@@ -173,14 +179,19 @@ impl Preparation {
         .with_help("to count such rows and go on: SET 'beadline.on-error' = 'skip' before CREATE TABLE")
     }
 
-    fn null_rowtime(&self, column: usize, origin: &str, first_line: u64, row: usize) -> Error {
+    /// The error about a row without a time, or with one that is `far` from every calendar, in milliseconds.
+    fn no_rowtime(&self, column: usize, origin: &str, first_line: u64, row: usize, far: Option<i64>) -> Error {
         let name = self.schema.field(column).name();
         let place = if origin.is_empty() {
             String::new()
         } else {
             format!(", {origin}, row {} from line {first_line}", row + 1)
         };
-        Error::data(format!("table {}{place}: the rowtime column `{name}` is NULL", self.node.table))
+        let what = match far {
+            None => "NULL".to_owned(),
+            Some(time) => format!("{time} milliseconds from 1970, a time that no calendar holds"),
+        };
+        Error::data(format!("table {}{place}: the rowtime column `{name}` is {what}", self.node.table))
             .with_help("to count such rows and go on: SET 'beadline.on-error' = 'skip' before CREATE TABLE")
     }
 }
@@ -200,6 +211,22 @@ impl Payload {
             other => Err(other),
         }
     }
+}
+
+/// Puts NULL in the place of times that no calendar holds, the ends of 64 bits among them, which mean "none yet" and
+/// "no more rows" as watermarks; returns the first such row and its time.
+fn take_far_times(column: &mut ArrayRef) -> Option<(usize, i64)> {
+    let times = column.as_primitive_opt::<TimestampMillisecondType>()?;
+    let is_far = |time: i64| chrono::DateTime::from_timestamp_millis(time).is_none();
+    let ends = [arrow::compute::min(times), arrow::compute::max(times)];
+    if !ends.into_iter().flatten().any(is_far) {
+        return None;
+    }
+    let first = times.iter().enumerate().find_map(|(row, time)| Some((row, time.filter(|time| is_far(*time))?)));
+    let near = times.iter().map(|time| time.filter(|time| !is_far(*time)));
+    let near = near.collect::<PrimitiveArray<TimestampMillisecondType>>().with_data_type(times.data_type().clone());
+    *column = Arc::new(near);
+    first
 }
 
 fn nullable_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
@@ -238,6 +265,20 @@ fn running_maximum(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::TimestampMillisecondArray;
+
+    #[test]
+    fn times_that_no_calendar_holds_are_taken_out() {
+        let times = |times: Vec<Option<i64>>| -> ArrayRef { Arc::new(TimestampMillisecondArray::from(times)) };
+        let mut column = times(vec![Some(1), None, Some(-8_000_000_000_000_000)]);
+        assert_eq!(take_far_times(&mut column), None);
+        assert_eq!(column.null_count(), 1);
+        for far in [i64::MIN, i64::MIN + 1, i64::MAX, 1 << 60] {
+            let mut column = times(vec![Some(1), None, Some(far), Some(2), Some(far)]);
+            assert_eq!(take_far_times(&mut column), Some((2, far)));
+            assert_eq!(&column, &times(vec![Some(1), None, None, Some(2), None]));
+        }
+    }
 
     #[test]
     fn a_row_meets_the_maximum_of_the_rows_before_it() {

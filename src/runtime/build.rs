@@ -21,7 +21,7 @@ use super::source_control::{ControlReceiver, ControlSender, source_control};
 use super::status::{JobFigures, TaskStatus};
 use super::task::ChainTask;
 use crate::checkpoint::{Aligner, CheckpointMode, OperatorDescription, OperatorPart, TaskId};
-use crate::connectors::{JobIdentity, SinkTask as SinkTaskContext, World};
+use crate::connectors::{JobIdentity, SinkTask as SinkTaskContext, SourceContext, World};
 use crate::error::{Error, Result};
 use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
 use crate::state::{Manifest, NodeState, OperatorState, RestoreProgress, key_range, read_table};
@@ -184,18 +184,28 @@ fn source_task(
         .then(|| std::time::Duration::from_millis(source.idle_timeout_ms));
     let counters = state.and_then(|state| state.counters.get("source")).cloned().unwrap_or_default();
     status.restore_source(&counters);
+    let memory = environment.memory.holder(format!("rows read of table {}", source.table));
+    let context = SourceContext {
+        job: Some(environment.identity.clone()),
+        projection: source.projection.clone(),
+        batch_rows,
+        memory: memory.clone(),
+        world: environment.world.clone(),
+    };
     Ok(SourceTask {
         operator: described(node),
-        source: source.factory.open(&source.projection, batch_rows, environment.world)?,
+        source: source.factory.open(&context)?,
         preparation: Arc::new(Preparation::new(source.clone(), &node.schema)),
         restored: state.map(|state| state.splits.clone()),
         counters,
         is_bounded: source.factory.is_bounded(),
         is_live: source.factory.is_live(),
         idle_timeout,
+        discovery_interval: source.factory.discovery_interval().filter(|_| !source.factory.is_bounded()),
         workers: config.parallelism,
         every_rows: config.checkpoint_every_rows,
         outputs,
+        memory,
         control,
         events: environment.events.clone(),
         clock: Arc::clone(&environment.world.clock),

@@ -16,6 +16,7 @@ mod sink;
 mod snapshots;
 mod source;
 mod source_control;
+mod splits;
 mod start;
 mod status;
 mod supervisor;

@@ -1,4 +1,5 @@
-//! The one loop of all sources: which split is read next, decoding in order on several workers, watermarks, barriers.
+//! The one loop of all sources: which split is read next, decoding in order on several workers, watermarks, barriers,
+//! and splits that are found while it runs.
 //!
 //! ```text
 //!   split a ─ chunk chunk ┐                    ┌ decode ┐
@@ -10,37 +11,38 @@
 //! was read or decoded ahead is simply read again after a restart. When all splits have ended the source sends the
 //! final watermark and End, and goes on passing barriers through until the last one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::task::JoinHandle;
 
 use super::config::Notices;
 use super::events::Events;
 use super::exchange::Outputs;
 use super::source_control::{ControlReceiver, SourceControl};
+use super::splits::{Decoding, Reader, SplitRun, Step, Turn, let_go, poll_splits};
 use super::status::TaskStatus;
 use crate::checkpoint::{Event, OperatorPart, TaskId, TaskPart};
-use crate::connectors::{Polled, Position, Source, Split, SplitId, SplitReader};
+use crate::connectors::{Polled, Position, Source, Split, SplitId};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::plan::{Output, Payload, Placed, Preparation, Prepared};
 use crate::state::SplitState;
-use crate::stream::{Barrier, Clock, Counter, Counters, Epoch, EventTime, Message};
+use crate::stream::{Barrier, Clock, Counter, Counters, Epoch, EventTime, MemoryHolder, Message};
 
-/// Readers that stay open at once; the others are opened again at their position when their turn comes.
-const OPEN_READERS: usize = 64;
+/// Bytes that the splits of a source hold at most, but for what the one that is read now cannot do without.
+const HELD_BYTES: u64 = 64 << 20;
+/// Undecoded bytes and the rows decoded from them, against the undecoded ones alone: an estimate.
+const DECODED_FACTOR: usize = 2;
 
 /// A source as the runtime has built it.
 pub struct SourceTask {
     pub id: TaskId,
     /// What the checkpoint says of it.
     pub operator: OperatorPart,
-    pub source: Box<dyn Source>,
+    pub source: Arc<dyn Source>,
     pub preparation: Arc<Preparation>,
     /// Where a restored job goes on; `None` in a fresh one.
     pub restored: Option<BTreeMap<String, SplitState>>,
@@ -49,11 +51,15 @@ pub struct SourceTask {
     /// Whether rows come as they happen: none is held back while the next one is waited for.
     pub is_live: bool,
     pub idle_timeout: Option<Duration>,
+    /// How often it looks for splits that came since.
+    pub discovery_interval: Option<Duration>,
     /// Chunks that are decoded at once.
     pub workers: usize,
     /// A checkpoint is asked for behind each so many rows.
     pub every_rows: Option<u64>,
     pub outputs: Outputs,
+    /// For what it has read and not sent.
+    pub memory: MemoryHolder,
     pub control: ControlReceiver,
     pub events: Events,
     pub clock: Arc<dyn Clock>,
@@ -74,54 +80,46 @@ struct Running {
     turn: u64,
     /// For how long the source has waited for others to take its rows. A split is not idle because nobody looked.
     held_up: Duration,
+    /// What a chunk takes until it is sent, on average.
+    chunk_bytes: u64,
+    /// Looking for splits that came since the last look.
+    looking: Option<BoxFuture<'static, Result<Vec<Split>>>>,
+    /// When the last look began, by the monotonic clock.
+    looked: Duration,
 }
 
-struct SplitRun {
-    id: SplitId,
-    /// Behind the last row sent.
-    position: Position,
-    /// Behind the last chunk read.
-    read_position: Position,
-    watermark: EventTime,
-    ended: bool,
-    idle: bool,
-    reader: Reader,
-    /// Being decoded, in order.
-    decoding: VecDeque<(JoinHandle<Result<Prepared>>, Position)>,
-    last_turn: u64,
-    /// When its last rows came, by the source's own time.
-    last_rows: Duration,
-}
-
-enum Reader {
-    Closed,
-    Open(Box<dyn SplitReader>),
-    Reading(BoxFuture<'static, (Box<dyn SplitReader>, Result<Polled>)>),
-    /// All of the split has been read, though perhaps not sent.
-    Exhausted,
-}
-
-/// What a split had next.
-enum Step {
-    Read(usize, Box<dyn SplitReader>, Result<Polled>),
-    Prepared(usize, Result<Prepared>, Position),
+/// What the loop has to deal with next.
+enum Next {
+    Control(Option<SourceControl>),
+    Step(Step),
+    Found(Vec<Split>),
+    /// Time has passed: splits may have become idle, or it is time to look for others.
+    Time,
 }
 
 impl SourceTask {
     /// Runs until the last barrier.
     pub async fn run(mut self) -> Result<()> {
         let now = self.clock.elapsed();
-        let splits: Vec<SplitRun> = match self.restored.take() {
-            Some(states) => {
+        let mut splits: Vec<SplitRun> = Vec::new();
+        match self.restored.take() {
+            Some(states) if self.is_bounded => {
                 self.meet_again(&states).await;
-                states.into_iter().map(|(id, state)| SplitRun::restored(id, state, now)).collect()
+                splits.extend(states.into_iter().map(|(id, state)| SplitRun::restored(id, state, now)));
             }
-            None => {
-                let found = self.source.discover().await?;
-                self.status.bytes_total(found.iter().map(|split| split.bytes).sum());
-                found.into_iter().map(|split| SplitRun::new(split.id, split.start, now)).collect()
+            restored => {
+                let is_fresh = restored.is_none();
+                let known = restored.into_iter().flatten();
+                splits.extend(known.map(|(id, state)| SplitRun::restored(id, state, now)));
+                let known: BTreeSet<SplitId> = splits.iter().map(|split| split.id.clone()).collect();
+                let found = self.source.discover(&known).await?;
+                if is_fresh {
+                    self.status.bytes_total(found.iter().map(|split| split.bytes).sum());
+                }
+                let found = found.into_iter().filter(|split| !known.contains(&split.id));
+                splits.extend(found.map(|split| SplitRun::new(split.id, split.start, now)));
             }
-        };
+        }
         let running = Running {
             task: self,
             splits,
@@ -131,6 +129,9 @@ impl SourceTask {
             unacknowledged: BTreeMap::new(),
             turn: 0,
             held_up: Duration::ZERO,
+            chunk_bytes: 0,
+            looking: None,
+            looked: now,
         };
         running.run().await
     }
@@ -141,7 +142,7 @@ impl SourceTask {
             return;
         }
         // What cannot be found any more is said when it is opened.
-        let found = self.source.discover().await.unwrap_or_default();
+        let found = self.source.discover(&BTreeSet::new()).await.unwrap_or_default();
         let (known, newcomers): (Vec<&Split>, Vec<&Split>) =
             found.iter().partition(|split| states.contains_key(&split.id.0));
         let all_known = (known.len() == states.len()).then_some(&known);
@@ -157,45 +158,6 @@ impl SourceTask {
     }
 }
 
-impl SplitRun {
-    fn new(id: SplitId, start: Position, now: Duration) -> Self {
-        Self {
-            id,
-            read_position: start.clone(),
-            position: start,
-            watermark: EventTime::NONE,
-            ended: false,
-            idle: false,
-            reader: Reader::Closed,
-            decoding: VecDeque::new(),
-            last_turn: 0,
-            last_rows: now,
-        }
-    }
-
-    fn restored(id: String, state: SplitState, now: Duration) -> Self {
-        let mut split = Self::new(SplitId(id), Position(state.position), now);
-        split.watermark = state.watermark.map_or(EventTime::NONE, EventTime);
-        split.ended = state.ended;
-        split.idle = state.idle;
-        split
-    }
-
-    /// Whether it is waited for: no row of it is here already.
-    fn may_fall_idle(&self) -> bool {
-        !self.idle && self.decoding.is_empty()
-    }
-
-    fn state(&self) -> SplitState {
-        SplitState {
-            position: self.position.0.clone(),
-            watermark: self.watermark.is_some().then_some(self.watermark.0),
-            ended: self.ended,
-            idle: self.idle,
-        }
-    }
-}
-
 impl Running {
     async fn run(mut self) -> Result<()> {
         self.advance().await?;
@@ -206,35 +168,27 @@ impl Running {
                     return Ok(());
                 }
             }
-            let candidates = self.candidates();
-            if candidates.is_empty() {
+            let turn = self.next_turn();
+            if turn.splits.is_empty() && self.task.discovery_interval.is_none() {
                 break;
             }
-            for index in &candidates {
+            self.look_for_splits();
+            let_go(&mut self.splits, &turn.splits, HELD_BYTES);
+            for index in &turn.splits {
                 self.open(*index).await?;
             }
-            let idle_wait = self.idle_wait(&candidates);
-            let limit = self.task.workers + 1;
-            let come = self.come(&candidates, limit).await?;
-            let (splits, control) = (&mut self.splits, &mut self.task.control);
-            let step = tokio::select! {
-                biased;
-                () = std::future::ready(()), if come.is_some() => Ok(come),
-                control = control.recv() => Err(control),
-                step = std::future::poll_fn(|context| poll_splits(splits, &candidates, limit, context)) => Ok(Some(step)),
-                () = tokio::time::sleep(idle_wait.unwrap_or_default()), if idle_wait.is_some() => Ok(None),
-            };
-            match step {
-                Err(Some(control)) => {
+            match self.next(&turn).await? {
+                Next::Control(Some(control)) => {
                     if self.control(control).await? {
                         return Ok(());
                     }
                 }
-                Err(None) => return Err(driver_gone()),
-                Ok(None) => self.mark_idle(&candidates).await?,
-                Ok(Some(Step::Read(index, reader, polled))) => self.read(index, reader, polled?).await?,
-                Ok(Some(Step::Prepared(index, prepared, position))) => {
-                    if self.send(index, prepared?, position).await? {
+                Next::Control(None) => return Err(driver_gone()),
+                Next::Time => self.mark_idle(&turn.splits).await?,
+                Next::Found(found) => self.found(found),
+                Next::Step(Step::Read(index, polled)) => self.read(index, polled).await?,
+                Next::Step(Step::Prepared(index, prepared, position)) => {
+                    if self.send(index, prepared, position).await? {
                         return Ok(());
                     }
                 }
@@ -243,68 +197,117 @@ impl Running {
         self.end().await
     }
 
+    /// What has come already of a live source, else whatever comes first.
+    async fn next(&mut self, turn: &Turn) -> Result<Next> {
+        if let Some(step) = self.arrived(turn).await? {
+            return Ok(Next::Step(step));
+        }
+        let wait = [self.idle_wait(&turn.splits), self.look_wait()].into_iter().flatten().min();
+        let (splits, control, looking) = (&mut self.splits, &mut self.task.control, &mut self.looking);
+        tokio::select! {
+            biased;
+            control = control.recv() => Ok(Next::Control(control)),
+            found = std::future::poll_fn(|context| poll_looking(looking, context)) => found.map(Next::Found),
+            step = std::future::poll_fn(|context| poll_splits(splits, turn, context)) => step.map(Next::Step),
+            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => Ok(Next::Time),
+        }
+    }
+
     /// What has come already of a live source. If nothing has, rows that wait for more are sent before the wait.
-    async fn come(&mut self, candidates: &[usize], limit: usize) -> Result<Option<Step>> {
+    async fn arrived(&mut self, turn: &Turn) -> Result<Option<Step>> {
         if !self.task.is_live {
             return Ok(None);
         }
         let polled = {
             // Wakes nobody: whoever gets nothing here polls again at once.
-            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-            poll_splits(&mut self.splits, candidates, limit, &mut context)
+            let mut context = Context::from_waker(Waker::noop());
+            poll_splits(&mut self.splits, turn, &mut context)
         };
         if let Poll::Ready(step) = polled {
-            return Ok(Some(step));
+            return step.map(Some);
         }
-        if candidates.iter().all(|index| self.splits[*index].decoding.is_empty()) {
+        if turn.splits.iter().all(|index| self.splits[*index].decoding.is_empty()) {
             self.task.outputs.flush().await?;
         }
         Ok(None)
     }
 
-    /// The splits that may be read now: of bounded input the one furthest behind, else all that go on.
-    fn candidates(&self) -> Vec<usize> {
-        let going_on = (0..self.splits.len()).filter(|index| !self.splits[*index].ended);
+    /// The splits that may be read now. Of bounded input the one furthest behind is sent; where many splits share the
+    /// memory, each is read only a little ahead, and so are those whose turn comes next. Of other input all are sent.
+    fn next_turn(&self) -> Turn {
+        let mut splits: Vec<usize> = (0..self.splits.len()).filter(|index| !self.splits[*index].ended).collect();
+        let most = self.task.workers + 1;
+        let share = HELD_BYTES / (splits.len().max(1) as u64 * self.chunk_bytes.max(1));
+        let ahead = usize::try_from(share).unwrap_or(most).clamp(1, most);
+        let is_short = self.task.memory.is_short();
         if self.task.is_bounded {
-            going_on.min_by_key(|index| self.splits[*index].watermark).into_iter().collect()
-        } else {
-            going_on.collect()
+            let width = if is_short { 1 } else { most / ahead };
+            let by_time = |index: &usize| (self.splits[*index].watermark, *index);
+            if splits.len() > width {
+                splits.select_nth_unstable_by_key(width, by_time);
+                splits.truncate(width);
+            }
+            splits.sort_unstable_by_key(by_time);
         }
+        let sending = if self.task.is_bounded { 1 } else { splits.len() };
+        Turn { splits, sending, ahead, is_short }
     }
 
     /// Makes sure that a split can be polled.
     async fn open(&mut self, index: usize) -> Result<()> {
         self.turn += 1;
-        self.splits[index].last_turn = self.turn;
-        if !matches!(self.splits[index].reader, Reader::Closed) {
-            return Ok(());
-        }
-        let open = (0..self.splits.len()).filter(|other| matches!(self.splits[*other].reader, Reader::Open(_)));
-        let open: Vec<usize> = open.collect();
-        if open.len() >= OPEN_READERS
-            && let Some(rested) = open.into_iter().min_by_key(|other| self.splits[*other].last_turn)
-        {
-            self.splits[rested].reader = Reader::Closed;
-        }
         let split = &mut self.splits[index];
-        split.reader = Reader::Open(self.task.source.open(&split.id, &split.read_position).await?);
+        split.last_turn = self.turn;
+        if matches!(split.reader, Reader::Closed) {
+            let reader = self.task.source.open(&split.id, &split.read_position).await?;
+            split.open(reader, &self.task.memory);
+        }
         Ok(())
     }
 
+    /// Begins to look for splits that came since, if it is time.
+    fn look_for_splits(&mut self) {
+        if self.look_wait() == Some(Duration::ZERO) {
+            self.looked = self.task.clock.elapsed();
+            let known: BTreeSet<SplitId> = self.splits.iter().map(|split| split.id.clone()).collect();
+            let source = Arc::clone(&self.task.source);
+            self.looking = Some(Box::pin(async move { source.discover(&known).await }));
+        }
+    }
+
+    /// How long until the next look for splits; `None` while one is under way, or if there is never another.
+    fn look_wait(&self) -> Option<Duration> {
+        let interval = self.task.discovery_interval.filter(|_| self.looking.is_none())?;
+        Some((self.looked + interval).saturating_sub(self.task.clock.elapsed()))
+    }
+
+    /// Splits that came since are read from their start. Their rows may find windows closed, and are late then.
+    fn found(&mut self, found: Vec<Split>) {
+        let now = self.own_time();
+        for split in found {
+            if self.splits.iter().all(|known| known.id != split.id) {
+                self.splits.push(SplitRun::new(split.id, split.start, now));
+            }
+        }
+    }
+
     /// A reader has answered: rows go to a worker.
-    async fn read(&mut self, index: usize, reader: Box<dyn SplitReader>, polled: Polled) -> Result<()> {
+    async fn read(&mut self, index: usize, polled: Polled) -> Result<()> {
         let split = &mut self.splits[index];
-        split.reader = Reader::Open(reader);
         match Payload::of(polled) {
             Ok((payload, position)) => {
                 let preparation = Arc::clone(&self.task.preparation);
-                let decoder = match payload {
-                    Payload::Chunk(_) => preparation.idle_decoder().or_else(|| self.task.source.decoder()),
-                    Payload::Rows(_) => None,
+                let (bytes, decoder) = match &payload {
+                    Payload::Chunk(chunk) => {
+                        let decoder = preparation.idle_decoder().or_else(|| self.task.source.decoder());
+                        (chunk.bytes.len() * DECODED_FACTOR, decoder)
+                    }
+                    Payload::Rows(rows) => (rows.bytes(), None),
                 };
+                self.chunk_bytes = (self.chunk_bytes * 7 + bytes as u64).div_ceil(8);
                 split.read_position = position.clone();
                 let work = tokio::spawn(async move { preparation.prepare(payload, decoder) });
-                split.decoding.push_back((work, position));
+                split.decoding.push_back(Decoding { work, position, memory: self.task.memory.hold(bytes) });
                 Ok(())
             }
             Err(Polled::End) => {
@@ -347,7 +350,7 @@ impl Running {
 
     async fn end_if_sent(&mut self, index: usize) -> Result<()> {
         let split = &mut self.splits[index];
-        if matches!(split.reader, Reader::Exhausted) && split.decoding.is_empty() {
+        if split.is_sent() {
             split.ended = true;
             self.advance().await?;
             self.rest_if_idle().await?;
@@ -392,11 +395,8 @@ impl Running {
             SourceControl::Completed(epoch) => {
                 let done = self.unacknowledged.remove(&epoch);
                 self.unacknowledged.retain(|earlier, _| *earlier > epoch);
-                for (id, position) in done.into_iter().flatten() {
-                    let split = self.splits.iter_mut().find(|split| split.id == id);
-                    if let Some(Reader::Open(reader)) = split.map(|split| &mut split.reader) {
-                        reader.acknowledge(&position).await?;
-                    }
+                if let Some(durable) = done {
+                    self.task.source.acknowledge(&durable).await?;
                 }
                 Ok(false)
             }
@@ -477,43 +477,20 @@ impl Running {
     }
 }
 
-/// Polls the splits in turn: decoded rows first, then the reader if not too much is being decoded already.
-fn poll_splits(
-    splits: &mut [SplitRun],
-    candidates: &[usize],
-    limit: usize,
-    context: &mut std::task::Context<'_>,
-) -> Poll<Step> {
-    for index in candidates {
-        let split = &mut splits[*index];
-        if let Some((work, _)) = split.decoding.front_mut()
-            && let Poll::Ready(prepared) = work.poll_unpin(context)
-        {
-            let position = split.decoding.pop_front().map(|(_, position)| position);
-            let prepared =
-                prepared.unwrap_or_else(|error| Err(Error::bug(format!("a decoding worker failed: {error}"))));
-            return Poll::Ready(Step::Prepared(*index, prepared, position.unwrap_or_else(|| split.position.clone())));
-        }
-        if split.decoding.len() >= limit {
-            continue;
-        }
-        if matches!(split.reader, Reader::Open(_))
-            && let Reader::Open(mut reader) = std::mem::replace(&mut split.reader, Reader::Closed)
-        {
-            split.reader = Reader::Reading(Box::pin(async move {
-                let polled = reader.next().await;
-                (reader, polled)
-            }));
-        }
-        if let Reader::Reading(reading) = &mut split.reader
-            && let Poll::Ready((reader, polled)) = reading.poll_unpin(context)
-        {
-            return Poll::Ready(Step::Read(*index, reader, polled));
-        }
-    }
-    Poll::Pending
+/// Polls the look for splits, if one is under way.
+fn poll_looking(
+    looking: &mut Option<BoxFuture<'static, Result<Vec<Split>>>>,
+    context: &mut Context<'_>,
+) -> Poll<Result<Vec<Split>>> {
+    let Some(look) = looking else { return Poll::Pending };
+    let found = std::task::ready!(look.as_mut().poll(context));
+    *looking = None;
+    Poll::Ready(found)
 }
 
 fn driver_gone() -> Error {
     Error::bug("the job's driver is gone").with_id(super::channel::RECEIVER_GONE)
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,6 +119,19 @@ impl MemoryHolder {
         }
     }
 
+    /// Counts what is there already, limit or no limit: whoever asks has to go without more until it is gone.
+    pub fn hold(&self, bytes: usize) -> Grant {
+        let bytes = bytes as u64;
+        self.holding.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.account.used.fetch_add(bytes, Ordering::SeqCst);
+        Grant { holder: self.clone(), bytes }
+    }
+
+    /// Whether what can wait should.
+    pub fn is_short(&self) -> bool {
+        self.account.used.load(Ordering::Relaxed) > self.account.limit / 4 * 3
+    }
+
     /// A grant of nothing, to grow.
     pub fn nothing(&self) -> Grant {
         Grant { holder: self.clone(), bytes: 0 }

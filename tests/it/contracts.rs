@@ -14,7 +14,9 @@ use arrow::util::display::array_value_to_string;
 use async_trait::async_trait;
 use beadline::checkpoint::CheckpointMode;
 use beadline::connectors::memory::{MemorySink, MemorySource, Unreliable};
-use beadline::connectors::{Polled, Position, SinkMode, Source, SourceFactory, Split, SplitId, SplitReader, World};
+use beadline::connectors::{
+    Polled, Position, SinkMode, Source, SourceContext, SourceFactory, Split, SplitId, SplitReader,
+};
 use beadline::error::{Error, Result};
 use beadline::expressions::Scalar;
 use beadline::formats::Decoder;
@@ -100,14 +102,14 @@ impl SourceFactory for Paced {
         true
     }
 
-    fn open(&self, _: &[usize], _: usize, _: &World) -> Result<Box<dyn Source>> {
-        Ok(Box::new(self.clone()))
+    fn open(&self, _: &SourceContext) -> Result<Arc<dyn Source>> {
+        Ok(Arc::new(self.clone()))
     }
 }
 
 #[async_trait]
 impl Source for Paced {
-    async fn discover(&mut self) -> Result<Vec<Split>> {
+    async fn discover(&self, _known: &BTreeSet<SplitId>) -> Result<Vec<Split>> {
         Ok(vec![Split { id: SplitId("all".to_owned()), start: Position(0.into()), bytes: None }])
     }
 
@@ -136,10 +138,6 @@ impl SplitReader for PacedReader {
         let batch = RecordBatch::try_new(ids(), vec![Arc::new(Int64Array::from(vec![self.next]))])?;
         self.next += 1;
         Ok(Polled::Rows(Changes::inserts(batch), Position(self.next.into())))
-    }
-
-    async fn acknowledge(&mut self, _: &Position) -> Result<()> {
-        Ok(())
     }
 }
 

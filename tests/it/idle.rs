@@ -1,7 +1,7 @@
 //! Sources that pause for longer than the idle timeout and come back: every row is counted or stands in the late
 //! table, whatever the order of tasks, the parallelism, and the moment of a kill.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,9 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use beadline::checkpoint::CheckpointMode;
 use beadline::connectors::memory::MemorySink;
-use beadline::connectors::{Polled, Position, SinkMode, Source, SourceFactory, Split, SplitId, SplitReader, World};
+use beadline::connectors::{
+    Polled, Position, SinkMode, Source, SourceContext, SourceFactory, Split, SplitId, SplitReader,
+};
 use beadline::error::{Error, Result};
 use beadline::formats::Decoder;
 use beadline::plan::{PlanSettings, StreamPlan, plan_inserts};
@@ -51,14 +53,14 @@ impl SourceFactory for Pausing {
         false
     }
 
-    fn open(&self, projection: &[usize], _: usize, _: &World) -> Result<Box<dyn Source>> {
-        Ok(Box::new(Self { projection: projection.to_vec(), ..self.clone() }))
+    fn open(&self, context: &SourceContext) -> Result<Arc<dyn Source>> {
+        Ok(Arc::new(Self { projection: context.projection.clone(), ..self.clone() }))
     }
 }
 
 #[async_trait]
 impl Source for Pausing {
-    async fn discover(&mut self) -> Result<Vec<Split>> {
+    async fn discover(&self, _known: &BTreeSet<SplitId>) -> Result<Vec<Split>> {
         let split = |split: usize| Split { id: SplitId(split.to_string()), start: Position(0.into()), bytes: None };
         Ok((0..self.splits.len()).map(split).collect())
     }
@@ -94,10 +96,6 @@ impl SplitReader for PausingReader {
         let batch = RecordBatch::try_new(columns(), own)?.project(&self.source.projection)?;
         self.next += 1;
         Ok(Polled::Rows(Changes::inserts(batch), Position(self.next.into())))
-    }
-
-    async fn acknowledge(&mut self, _: &Position) -> Result<()> {
-        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod generate;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use self::generate::{Column, Generator, Span, Task};
 use super::one_phase::only_a_source;
 use super::{
-    Chunk, Connector, Polled, Position, SinkFactory, Source, SourceFactory, Split, SplitId, SplitReader, TableContext,
-    World,
+    Chunk, Connector, Polled, Position, SinkFactory, Source, SourceContext, SourceFactory, Split, SplitId, SplitReader,
+    TableContext,
 };
 use crate::error::{Error, Result};
 use crate::formats::Decoder;
@@ -343,14 +344,14 @@ impl SourceFactory for DataGenFactory {
         self.rows.is_some()
     }
 
-    fn open(&self, projection: &[usize], batch_rows: usize, world: &World) -> Result<Box<dyn Source>> {
-        Ok(Box::new(DataGenSource {
-            generator: Arc::new(self.generator.project(projection)?),
+    fn open(&self, context: &SourceContext) -> Result<Arc<dyn Source>> {
+        Ok(Arc::new(DataGenSource {
+            generator: Arc::new(self.generator.project(&context.projection)?),
             rate: self.rate,
             rows: self.rows,
             seed: self.seed,
-            batch_rows: batch_rows.max(1) as u64,
-            clock: Arc::clone(&world.clock),
+            batch_rows: context.batch_rows as u64,
+            clock: Arc::clone(&context.world.clock),
         }))
     }
 }
@@ -382,7 +383,7 @@ impl Place {
 
 #[async_trait]
 impl Source for DataGenSource {
-    async fn discover(&mut self) -> Result<Vec<Split>> {
+    async fn discover(&self, _known: &BTreeSet<SplitId>) -> Result<Vec<Split>> {
         let started_ms = self.clock.now().0;
         let start = Place { next: 0, seed: self.seed.unwrap_or(started_ms.cast_unsigned()), started_ms };
         Ok(vec![Split { id: SplitId("datagen".to_owned()), start: start.write()?, bytes: None }])
@@ -443,9 +444,5 @@ impl SplitReader for DataGenReader {
         let chunk = Chunk { bytes: Bytes::from(task), origin: "datagen".into(), first_line: self.place.next + 1 };
         self.place.next += rows;
         Ok(Polled::Chunk(chunk, self.place.write()?))
-    }
-
-    async fn acknowledge(&mut self, _durable: &Position) -> Result<()> {
-        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! A position says what identifies the file and digests what has been read of it, so that a job never resumes in the
 //! middle of other bytes than those it has counted.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use tokio::sync::oneshot;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::super::row_buffer::{Cutting, RowBuffer};
-use super::super::{Polled, Position, Source, SourceFactory, Split, SplitId, SplitReader, World};
+use super::super::{Polled, Position, Source, SourceContext, SourceFactory, Split, SplitId, SplitReader, World};
 use super::paths::{find_files, not_regular};
 use crate::error::{Error, Result};
 use crate::formats::{Decoder, RowReader};
@@ -40,16 +41,16 @@ impl SourceFactory for FileSourceFactory {
         true
     }
 
-    fn open(&self, projection: &[usize], batch_rows: usize, world: &World) -> Result<Box<dyn Source>> {
+    fn open(&self, context: &SourceContext) -> Result<Arc<dyn Source>> {
         // Made here once so that what cannot be decoded is said here.
-        self.rows.decoder(projection)?;
-        Ok(Box::new(FileSource {
+        self.rows.decoder(&context.projection)?;
+        Ok(Arc::new(FileSource {
             table: self.table.clone(),
             path: self.path.clone(),
             rows: Arc::clone(&self.rows),
-            projection: projection.to_vec(),
-            batch_rows: batch_rows.max(1),
-            world: world.clone(),
+            projection: context.projection.clone(),
+            batch_rows: context.batch_rows,
+            world: context.world.clone(),
         }))
     }
 }
@@ -65,7 +66,7 @@ struct FileSource {
 
 #[async_trait]
 impl Source for FileSource {
-    async fn discover(&mut self) -> Result<Vec<Split>> {
+    async fn discover(&self, _known: &BTreeSet<SplitId>) -> Result<Vec<Split>> {
         let store = Arc::clone(&self.world.store);
         let path = self.path.clone();
         let splits = self.world.blocking.call(move || find_splits(store.as_ref(), &path)).await?;
@@ -340,10 +341,6 @@ impl SplitReader for FileReader {
                 Cutting::More => self.read_more().await?,
             }
         }
-    }
-
-    async fn acknowledge(&mut self, _durable: &Position) -> Result<()> {
-        Ok(())
     }
 }
 

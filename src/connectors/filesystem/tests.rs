@@ -1,6 +1,6 @@
 //! Reading and publishing files on the fake store, crashes and strangers included.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,9 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
 use super::*;
-use crate::connectors::{Committable, JobIdentity, Polled, Position, SinkTask, SinkWriter, Split, World};
+use crate::connectors::{
+    Committable, JobIdentity, Polled, Position, SinkTask, SinkWriter, SourceContext, Split, World,
+};
 use crate::options::Options;
 use crate::storage::{Access, FakeStore, Fault, Store};
 use crate::stream::{Changes, Epoch, Generation, InlineBlocking, ManualClock};
@@ -38,9 +40,9 @@ fn table(pairs: &[(&str, &str)], settings: &[(&str, &str)]) -> TableContext {
     TableContext { name: "t".to_owned(), schema: schema(), options: options(pairs), settings: options(settings) }
 }
 
-async fn discover(store: &FakeStore, table: &TableContext) -> Result<(Box<dyn crate::connectors::Source>, Vec<Split>)> {
-    let mut source = FileSystem.source(table)?.open(&[0], 3, &world(store))?;
-    let splits = source.discover().await?;
+async fn discover(store: &FakeStore, table: &TableContext) -> Result<(Arc<dyn crate::connectors::Source>, Vec<Split>)> {
+    let source = FileSystem.source(table)?.open(&SourceContext::new(&[0], 3, &world(store)))?;
+    let splits = source.discover(&BTreeSet::new()).await?;
     Ok((source, splits))
 }
 
@@ -118,8 +120,8 @@ async fn files_larger_than_a_block_are_read_whole_and_resumed_anywhere() {
     assert!(content.len() > 2 << 20);
     put(&store, "in.csv", &content);
     let table = table(&[("path", "in.csv"), ("format", "csv")], &[]);
-    let mut source = FileSystem.source(&table).unwrap().open(&[0], 8192, &world(&store)).unwrap();
-    let split = source.discover().await.unwrap().remove(0);
+    let source = FileSystem.source(&table).unwrap().open(&SourceContext::new(&[0], 8192, &world(&store))).unwrap();
+    let split = source.discover(&BTreeSet::new()).await.unwrap().remove(0);
     let mut reader = source.open(&split.id, &split.start).await.unwrap();
     let mut decoder = source.decoder().unwrap();
     let (mut expected, mut positions) = (0, Vec::new());
@@ -153,8 +155,8 @@ async fn a_changed_file_is_refused() {
     let table = table(&[("path", "in.csv"), ("format", "csv")], &[]);
     let long: String = (0..100_000).map(|n| format!("{n:09}\n")).collect();
     put(&store, "in.csv", &long);
-    let mut source = FileSystem.source(&table).unwrap().open(&[0], 8192, &world(&store)).unwrap();
-    let split = source.discover().await.unwrap().remove(0);
+    let source = FileSystem.source(&table).unwrap().open(&SourceContext::new(&[0], 8192, &world(&store))).unwrap();
+    let split = source.discover(&BTreeSet::new()).await.unwrap().remove(0);
     let mut reader = source.open(&split.id, &split.start).await.unwrap();
     let mut position = split.start.clone();
     for _ in 0..10 {
@@ -186,13 +188,13 @@ async fn a_changed_file_is_refused() {
 /// A file of `rows` rows that is larger than what a reader takes in at once, and a reader that has begun.
 async fn half_read(
     rows: i64,
-) -> (FakeStore, Box<dyn crate::connectors::Source>, Box<dyn crate::connectors::SplitReader>) {
+) -> (FakeStore, Arc<dyn crate::connectors::Source>, Box<dyn crate::connectors::SplitReader>) {
     let store = FakeStore::new();
     let content: String = (0..rows).map(|n| format!("{n:09}\n")).collect();
     put(&store, "in.csv", &content);
     let table = table(&[("path", "in.csv"), ("format", "csv")], &[]);
-    let mut source = FileSystem.source(&table).unwrap().open(&[0], 8192, &world(&store)).unwrap();
-    let split = source.discover().await.unwrap().remove(0);
+    let source = FileSystem.source(&table).unwrap().open(&SourceContext::new(&[0], 8192, &world(&store))).unwrap();
+    let split = source.discover(&BTreeSet::new()).await.unwrap().remove(0);
     let mut reader = source.open(&split.id, &split.start).await.unwrap();
     assert!(matches!(reader.next().await.unwrap(), Polled::Chunk(..)));
     (store, source, reader)
@@ -296,8 +298,8 @@ async fn empty_files_end_at_once() {
 async fn a_file_that_hides_its_length_is_refused() {
     let world = World { store: Arc::new(crate::storage::LocalStore), ..world(&FakeStore::new()) };
     let table = table(&[("path", "/proc/cpuinfo"), ("format", "csv")], &[]);
-    let mut source = FileSystem.source(&table).unwrap().open(&[0], 3, &world).unwrap();
-    let error = source.discover().await.unwrap_err().to_string();
+    let source = FileSystem.source(&table).unwrap().open(&SourceContext::new(&[0], 3, &world)).unwrap();
+    let error = source.discover(&BTreeSet::new()).await.unwrap_err().to_string();
     assert!(error.contains("'/proc/cpuinfo' is no regular file") && error.contains("`stdin`"), "{error}");
 }
 
@@ -336,9 +338,9 @@ async fn real_files_are_read_ahead_by_other_threads_and_written_durably() {
         committer.commit(&staged).await.unwrap();
     }
     let source_table = table(&[("path", &path("out")), ("format", "json")], &[]);
-    let mut source = FileSystem.source(&source_table).unwrap().open(&[0], 8192, &world).unwrap();
+    let source = FileSystem.source(&source_table).unwrap().open(&SourceContext::new(&[0], 8192, &world)).unwrap();
     let mut numbers = Vec::new();
-    for split in source.discover().await.unwrap() {
+    for split in source.discover(&BTreeSet::new()).await.unwrap() {
         let mut reader = source.open(&split.id, &split.start).await.unwrap();
         let mut decoder = source.decoder().unwrap();
         while let Polled::Chunk(chunk, _) = reader.next().await.unwrap() {

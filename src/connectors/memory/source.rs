@@ -1,5 +1,6 @@
 //! Sources in memory: batches that are there from the start, or pushed as the job runs.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
@@ -7,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use super::super::{Polled, Position, Source, SourceFactory, Split, SplitId, SplitReader, World};
+use super::super::{Polled, Position, Source, SourceContext, SourceFactory, Split, SplitId, SplitReader};
 use crate::error::{Error, Result};
 use crate::formats::Decoder;
 use crate::stream::Changes;
@@ -95,9 +96,9 @@ impl SourceFactory for MemorySource {
         matches!(self.content, Content::Given(_))
     }
 
-    fn open(&self, projection: &[usize], batch_rows: usize, _world: &World) -> Result<Box<dyn Source>> {
-        let view = View { projection: projection.to_vec(), batch_rows: batch_rows.max(1) };
-        Ok(Box::new(OpenSource { content: self.content.clone(), view }))
+    fn open(&self, context: &SourceContext) -> Result<Arc<dyn Source>> {
+        let view = View { projection: context.projection.clone(), batch_rows: context.batch_rows };
+        Ok(Arc::new(OpenSource { content: self.content.clone(), view }))
     }
 
     fn reads_once(&self) -> bool {
@@ -128,7 +129,7 @@ impl View {
 
 #[async_trait]
 impl Source for OpenSource {
-    async fn discover(&mut self) -> Result<Vec<Split>> {
+    async fn discover(&self, _known: &BTreeSet<SplitId>) -> Result<Vec<Split>> {
         let splits = match &self.content {
             Content::Given(splits) => splits.len(),
             Content::Pushed(_) => 1,
@@ -199,10 +200,6 @@ impl SplitReader for GivenReader {
         }
         Ok(Polled::End)
     }
-
-    async fn acknowledge(&mut self, _durable: &Position) -> Result<()> {
-        Ok(())
-    }
 }
 
 struct PushedReader {
@@ -256,10 +253,6 @@ impl SplitReader for PushedReader {
             self.taken += rows.len() as u64;
             return Ok(Polled::Rows(rows, position(self.taken)));
         }
-    }
-
-    async fn acknowledge(&mut self, _durable: &Position) -> Result<()> {
-        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ mod tests;
 pub use infer::{Inferred, infer};
 pub use pipe::{Input, Pipe};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -22,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use super::common::format;
 use super::row_buffer::{Cutting, RowBuffer};
 use super::{
-    Connector, Polled, Position, SinkFactory, Source, SourceFactory, Split, SplitId, SplitReader, TableContext, World,
+    Connector, Polled, Position, SinkFactory, Source, SourceContext, SourceFactory, Split, SplitId, SplitReader,
+    TableContext, World,
 };
 use crate::error::{Error, Result};
 use crate::formats::{Decoder, RowReader};
@@ -81,11 +83,11 @@ impl SourceFactory for StdinFactory {
         true
     }
 
-    fn open(&self, projection: &[usize], batch_rows: usize, world: &World) -> Result<Box<dyn Source>> {
+    fn open(&self, context: &SourceContext) -> Result<Arc<dyn Source>> {
         // Made here once so that what cannot be decoded is said here.
-        self.rows.decoder(projection)?;
-        let (rows, projection, world) = (Arc::clone(&self.rows), projection.to_vec(), world.clone());
-        Ok(Box::new(StdinSource { rows, projection, batch_rows, world }))
+        self.rows.decoder(&context.projection)?;
+        let SourceContext { projection, batch_rows, world, .. } = context.clone();
+        Ok(Arc::new(StdinSource { rows: Arc::clone(&self.rows), projection, batch_rows, world }))
     }
 
     fn reads_once(&self) -> bool {
@@ -125,7 +127,7 @@ impl Place {
 
 #[async_trait]
 impl Source for StdinSource {
-    async fn discover(&mut self) -> Result<Vec<Split>> {
+    async fn discover(&self, _known: &BTreeSet<SplitId>) -> Result<Vec<Split>> {
         Ok(vec![Split { id: SplitId(ORIGIN.to_owned()), start: Place::START.position(), bytes: None }])
     }
 
@@ -192,10 +194,6 @@ impl SplitReader for StdinReader {
                 Cutting::More => self.wait().await?,
             }
         }
-    }
-
-    async fn acknowledge(&mut self, _durable: &Position) -> Result<()> {
-        Ok(())
     }
 }
 

@@ -61,8 +61,8 @@ fn table(settings: &[(&str, &str)]) -> TableContext {
 }
 
 async fn open(world: &World, settings: &[(&str, &str)], from: Option<Position>) -> Result<Box<dyn SplitReader>> {
-    let mut source = Stdin.source(&table(settings)).unwrap().open(&[0], 3, world).unwrap();
-    let splits = source.discover().await.unwrap();
+    let source = Stdin.source(&table(settings)).unwrap().open(&SourceContext::new(&[0], 3, world)).unwrap();
+    let splits = source.discover(&BTreeSet::new()).await.unwrap();
     source.open(&splits[0].id, &from.unwrap_or_else(|| splits[0].start.clone())).await
 }
 
