@@ -2,18 +2,21 @@
 //!
 //! `cargo bench --bench operators` prints rows a second for window aggregation by number of keys (TUMBLE 10 s and
 //! HOP 10 s / 2 s), for the updating GROUP BY with all changes, the time that a barrier takes
-//! at a million keys, what a file of state costs, and what the machine itself asks for a copy, a hash and a random read.
+//! at a million keys and may have to wait while a window of as many fires, what a file of state costs, and what the machine itself asks for a copy, a hash and a random read.
+
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures with the machine's clock")]
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use beadline::operators::{
-    AggregateCall, AggregateFunction, Context, Flush, GroupAggregateSpec, GroupLocalSpec, Operator, OperatorSpec,
-    WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
+    AggregateCall, AggregateFunction, BuildContext, Chain, Emitted, Flush, GroupAggregateSpec, GroupLocalSpec,
+    OperatorSpec, Progress, WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
 };
-use beadline::state::{TableKind, TableSpec, digest, encode, key_hashes, snapshot};
+use beadline::state::{TableKind, TableSpec, digest, encode, key_hashes};
 use beadline::stream::{Changes, EventTime, ProcTime, WATERMARK_COLUMN};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -21,9 +24,6 @@ const BATCH_ROWS: usize = 8192;
 const BATCHES: usize = 128;
 /// Event time moves on by a millisecond every ten rows, as the public Nexmark generator does.
 const ROWS_PER_MS: usize = 10;
-
-/// A chain of operators in one task.
-type Chain = Vec<Box<dyn Operator>>;
 
 /// Which keys the rows have.
 #[derive(Clone, Copy)]
@@ -103,7 +103,7 @@ fn windowed(window: WindowKind) -> Chain {
         query: String::new(),
         output: Arc::new(Schema::new(output)),
     };
-    [&assign as &dyn OperatorSpec, &local, &global].map(|spec| spec.build().expect("a valid spec")).into()
+    Chain::new(&[&assign, &local, &global], &BuildContext::only_task()).expect("valid specs")
 }
 
 fn grouped() -> Chain {
@@ -118,27 +118,46 @@ fn grouped() -> Chain {
         query: String::new(),
         output: Arc::new(Schema::new(output)),
     };
-    [&local as &dyn OperatorSpec, &global].map(|spec| spec.build().expect("a valid spec")).into()
+    Chain::new(&[&local, &global], &BuildContext::only_task()).expect("valid specs")
+}
+
+/// Lets the chain work until nothing is left to do; returns the rows that left.
+fn work(chain: &mut Chain) -> usize {
+    let mut left = 0;
+    loop {
+        let mut emitted = Emitted::default();
+        let progress = chain.work(ProcTime(0), &mut emitted).expect("rows of the schema");
+        left += emitted.main.iter().map(Changes::len).sum::<usize>();
+        if progress == Progress::Done {
+            return left;
+        }
+    }
+}
+
+/// Lets what is held back leave.
+fn flush(chain: &mut Chain, why: Flush) -> usize {
+    let mut left = 0;
+    loop {
+        let mut emitted = Emitted::default();
+        let progress = chain.flush(why, ProcTime(0), &mut emitted).expect("a flush");
+        left += emitted.main.iter().map(Changes::len).sum::<usize>();
+        if progress == Progress::Done {
+            return left;
+        }
+    }
 }
 
 /// Runs the batches through the chain; returns the rows that left.
 fn run(chain: &mut Chain, input: &[(Changes, EventTime)], flush_each: bool) -> usize {
     let mut left = 0;
     for (index, (rows, watermark)) in input.iter().enumerate() {
-        let mut flow = vec![rows.clone()];
         let last = index + 1 == input.len();
-        for operator in chain.iter_mut() {
-            let mut cx = Context::new(ProcTime(0));
-            for rows in flow {
-                operator.on_rows(0, rows, &mut cx).expect("rows of the schema");
-            }
-            operator.on_watermark(if last { EventTime::END } else { *watermark }, &mut cx).expect("a watermark");
-            if flush_each || last {
-                operator.flush(Flush::Waiting, &mut cx).expect("a flush");
-            }
-            flow = cx.take_out();
+        chain.rows(0, rows.clone());
+        chain.watermark(if last { EventTime::END } else { *watermark });
+        left += work(chain);
+        if flush_each || last {
+            left += flush(chain, Flush::Waiting);
         }
-        left += flow.iter().map(Changes::len).sum::<usize>();
     }
     left
 }
@@ -189,15 +208,8 @@ fn barrier(criterion: &mut Criterion) {
     group.sample_size(10);
     let filled = |mut chain: Chain| {
         for (rows, _) in &input {
-            let mut flow = vec![rows.clone()];
-            for operator in &mut chain {
-                let mut cx = Context::new(ProcTime(0));
-                for rows in flow {
-                    operator.on_rows(0, rows, &mut cx).expect("rows of the schema");
-                }
-                operator.flush(Flush::All, &mut cx).expect("a flush");
-                flow = cx.take_out();
-            }
+            chain.rows(0, rows.clone());
+            flush(&mut chain, Flush::All);
         }
         chain
     };
@@ -205,14 +217,45 @@ fn barrier(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter_batched_ref(
                 || filled(build(window)),
-                |chain| {
-                    let last = chain.last_mut().expect("a chain has operators");
-                    black_box(snapshot(last.state()).expect("a snapshot"))
-                },
+                |chain| black_box(chain.snapshot().expect("a snapshot")),
                 BatchSize::PerIteration,
             );
         });
     }
+}
+
+/// A window of a million keys fires. What is measured is one look at the inputs to the next, the longest of the fire: what a
+/// barrier that comes in the middle has to wait for besides its way through the channels.
+fn fire(criterion: &mut Criterion) {
+    let window = WindowKind::Tumble { size_ms: 86_400_000, offset_ms: 0 };
+    let input = input(Keys::Uniform(1_000_000));
+    let mut group = criterion.benchmark_group("fire of a million keys");
+    group.sample_size(10);
+    group.bench_function("longest step", |bencher| {
+        bencher.iter_custom(|times| {
+            let mut total = Duration::ZERO;
+            for _ in 0..times {
+                let mut chain = windowed(window);
+                for (rows, _) in &input {
+                    chain.rows(0, rows.clone());
+                    flush(&mut chain, Flush::All);
+                }
+                chain.watermark(EventTime::END);
+                let mut longest = Duration::ZERO;
+                loop {
+                    let mut emitted = Emitted::default();
+                    let start = Instant::now();
+                    let progress = chain.work(ProcTime(0), &mut emitted).expect("a step");
+                    longest = longest.max(start.elapsed());
+                    if progress == Progress::Done {
+                        break;
+                    }
+                }
+                total += longest;
+            }
+            total
+        });
+    });
 }
 
 /// What the encoding of 200,000 changed groups costs beside the running task.
@@ -270,6 +313,6 @@ fn key_counts() -> [(Keys, &'static str); 5] {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = machine, window_aggregation, group_aggregation, barrier, encoding
+    targets = machine, window_aggregation, group_aggregation, barrier, fire, encoding
 }
 criterion_main!(benches);

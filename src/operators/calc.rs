@@ -4,7 +4,7 @@ use std::fmt;
 
 use arrow::datatypes::SchemaRef;
 
-use super::{Context, Operator, OperatorSpec};
+use super::{BuildContext, Context, Operator, OperatorSpec, Progress};
 use crate::error::Result;
 use crate::expressions::Scalar;
 use crate::state::{StateTable, batch_of};
@@ -36,9 +36,9 @@ impl OperatorSpec for CalcSpec {
         SchemaRef::clone(&self.output)
     }
 
-    fn build(&self) -> Result<Box<dyn Operator>> {
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
         let columns: Option<Vec<usize>> = self.columns.iter().map(Scalar::as_column).collect();
-        Ok(Box::new(Calc { spec: self.clone(), columns }))
+        Ok(Box::new(Calc { spec: self.clone(), columns, watermark: EventTime::NONE }))
     }
 }
 
@@ -62,14 +62,15 @@ struct Calc {
     spec: CalcSpec,
     /// The input columns that leave, where nothing is computed.
     columns: Option<Vec<usize>>,
+    watermark: EventTime,
 }
 
 impl Operator for Calc {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
         let Some(condition) = &self.spec.condition else {
             let rows = self.project(rows)?;
             cx.emit(rows);
-            return Ok(());
+            return Ok(Progress::Done);
         };
         let keep = condition.evaluate_condition(rows.batch())?;
         let kept = keep.true_count();
@@ -85,11 +86,16 @@ impl Operator for Calc {
             };
             cx.emit(rows);
         }
-        Ok(())
+        Ok(Progress::Done)
     }
 
-    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
-        Ok(time)
+    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
+        self.watermark = self.watermark.max(time);
+        Ok(Progress::Done)
+    }
+
+    fn watermark(&self) -> EventTime {
+        self.watermark
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {

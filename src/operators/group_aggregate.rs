@@ -13,14 +13,16 @@ use arrow::compute::{interleave, take_arrays};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
 use super::aggregate::readable;
-use super::batches::BATCH_ROWS;
 use super::group_local::split;
 use super::retracted_extreme::RetractedExtreme;
 use super::window_aggregate::{global_texts, types_text};
-use super::{AggregateCall, Aggregates, Context, Operator, OperatorSpec};
+use super::{AggregateCall, Aggregates, BuildContext, Context, Operator, OperatorSpec, Progress};
 use crate::error::{Error, Result};
 use crate::state::{KeyedTable, StateTable, batch_of, integers};
 use crate::stream::{ChangeKind, Changes, EventTime};
+
+/// Rows that are worked on together.
+const PIECE_ROWS: usize = 4096;
 
 /// An updating GROUP BY.
 #[derive(Debug, Clone)]
@@ -56,7 +58,7 @@ impl OperatorSpec for GroupAggregateSpec {
         SchemaRef::clone(&self.output)
     }
 
-    fn build(&self) -> Result<Box<dyn Operator>> {
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
         let keys: Vec<Field> = self.input.fields().iter().take(self.keys).map(|key| key.as_ref().clone()).collect();
         // The columns of a partial that are summed up, and those that hold the values of MIN and MAX.
         let (summed, extremes) = if self.retract { split(&self.calls) } else { (self.calls.clone(), Vec::new()) };
@@ -91,6 +93,7 @@ impl OperatorSpec for GroupAggregateSpec {
             touched: Vec::new(),
             marks: Vec::new(),
             turn: 0,
+            watermark: EventTime::NONE,
         }))
     }
 }
@@ -121,6 +124,7 @@ struct GroupAggregate {
     /// By slot: the last turn that touched it.
     marks: Vec<u32>,
     turn: u32,
+    watermark: EventTime,
 }
 
 /// The results of the touched keys at one moment.
@@ -131,19 +135,24 @@ struct Results {
 }
 
 impl Operator for GroupAggregate {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
-        // Every key makes up to two rows.
-        for piece in rows.pieces(BATCH_ROWS / 2) {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
+        // Every key makes up to two rows, so what comes in bounds what goes out.
+        for piece in rows.pieces(PIECE_ROWS) {
             let changes = self.advance(&piece)?;
             if let Some(changes) = changes {
                 cx.emit(changes);
             }
         }
-        Ok(())
+        Ok(Progress::Done)
     }
 
-    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
-        Ok(time)
+    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
+        self.watermark = self.watermark.max(time);
+        Ok(Progress::Done)
+    }
+
+    fn watermark(&self) -> EventTime {
+        self.watermark
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {

@@ -13,7 +13,9 @@ use super::aggregate::counted;
 use super::batches::Batches;
 use super::combining::Combining;
 use super::window_local::{choose, local_texts};
-use super::{AggregateCall, AggregateFunction, Aggregates, Context, Flush, Operator, OperatorSpec};
+use super::{
+    AggregateCall, AggregateFunction, Aggregates, BuildContext, Context, Flush, Operator, OperatorSpec, Progress,
+};
 use crate::error::{Error, Result};
 use crate::state::{SlotTable, StateTable, batch_of};
 use crate::stream::{Changes, EventTime};
@@ -66,7 +68,7 @@ impl OperatorSpec for GroupLocalSpec {
         self.partial_schema().unwrap_or_else(|_| Arc::new(Schema::empty()))
     }
 
-    fn build(&self) -> Result<Box<dyn Operator>> {
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {
         let schema = self.partial_schema()?;
         let (chosen, calls) = choose(&self.keys, &self.calls, &[]);
         let (summed, extremes) = if self.retract { split(&calls) } else { (calls.clone(), Vec::new()) };
@@ -78,7 +80,8 @@ impl OperatorSpec for GroupLocalSpec {
             keys: self.keys.len(),
             retract: self.retract,
             order: self.order()?,
-            out: Batches::new(Arc::clone(&schema)),
+            out: Batches::new(Arc::clone(&schema), cx.batch_rows),
+            watermark: EventTime::NONE,
             schema,
             chosen,
             summed,
@@ -158,10 +161,11 @@ struct GroupLocal {
     held: usize,
     combining: Combining,
     signs: Vec<i64>,
+    watermark: EventTime,
 }
 
 impl Operator for GroupLocal {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
         let batch = rows.batch().project(&self.chosen)?;
         let signs = match rows.kinds() {
             None => None,
@@ -181,33 +185,42 @@ impl Operator for GroupLocal {
         if self.combining.lets_through(batch.num_rows()) {
             keys.extend(Aggregates::each(&self.summed, &batch, signs)?);
             cx.emit(Changes::inserts(self.partials(&keys, batch.num_rows())?));
-            return Ok(());
+            return Ok(Progress::Done);
         }
         let before = self.table.len();
         let (slots, states) = self.table.assign(&keys, batch.num_rows())?;
         states.update(slots, &batch, signs)?;
         self.combining.note(batch.num_rows(), self.table.len() - before);
         self.held += batch.num_rows();
-        if self.held >= MOST_ROWS { self.flush(Flush::All, cx) } else { Ok(()) }
+        if self.held >= MOST_ROWS { self.flush(Flush::All, cx) } else { Ok(Progress::Done) }
     }
 
-    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
-        Ok(time)
+    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
+        self.watermark = self.watermark.max(time);
+        Ok(Progress::Done)
     }
 
-    fn on_end(&mut self, _: usize, cx: &mut Context) -> Result<()> {
+    fn resume(&mut self, cx: &mut Context) -> Result<Progress> {
+        self.out.finish(cx)
+    }
+
+    fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    fn on_end(&mut self, _: usize, cx: &mut Context) -> Result<Progress> {
         self.flush(Flush::All, cx)
     }
 
-    fn flush(&mut self, _: Flush, cx: &mut Context) -> Result<()> {
+    fn flush(&mut self, _: Flush, cx: &mut Context) -> Result<Progress> {
         if self.table.is_empty() {
-            return Ok(());
+            return self.out.finish(cx);
         }
         self.held = 0;
         let rows = self.table.len();
         let columns = self.table.take()?;
         let partials = self.partials(&columns, rows)?;
-        self.out.push(partials, cx)?;
+        let _ = self.out.push(partials, cx)?;
         self.out.finish(cx)
     }
 

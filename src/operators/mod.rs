@@ -4,9 +4,13 @@
 mod aggregate;
 mod batches;
 mod calc;
+mod chain;
 mod combining;
+mod context;
+mod fire_progress;
 mod group_aggregate;
 mod group_local;
+mod large_window;
 mod late;
 mod retracted_extreme;
 mod running_window;
@@ -22,6 +26,8 @@ mod window_local;
 
 pub use aggregate::{AggregateCall, AggregateFunction, Aggregates};
 pub use calc::CalcSpec;
+pub use chain::{Chain, Emitted};
+pub use context::{BuildContext, Context, OutputBudget, StateBackend};
 pub use group_aggregate::GroupAggregateSpec;
 pub use group_local::{GroupLocalSpec, ROWS_COLUMN};
 pub use late::{LATE_COLUMNS, late_columns};
@@ -31,11 +37,9 @@ pub use window_aggregate::WindowAggregateSpec;
 pub use window_assign::{OPEN_FROM_COLUMN, PANE_COLUMN, WindowAssignSpec};
 pub use window_local::WindowLocalSpec;
 
-use arrow::record_batch::RecordBatch;
-
 use crate::error::Result;
 use crate::state::StateTable;
-use crate::stream::{Changes, Counter, Counters, EventTime, ProcTime};
+use crate::stream::{Changes, EventTime, ProcTime};
 
 /// Why rows that were held back leave now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,72 +50,60 @@ pub enum Flush {
     Waiting,
 }
 
+/// How far a call has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Progress {
+    /// All that the call asks for has been done.
+    Done,
+    /// The output is full, or what is left would take long. Goes on when called again.
+    More,
+}
+
 /// One step of a running query: rows in, rows out. Synchronous.
+///
+/// A call stops with [`Progress::More`] when [`Context::is_full`], or before it takes longer than some milliseconds, and
+/// [`resume`](Self::resume) goes on with it. **As long as it is unfinished anything may come in between**: rows, a later
+/// watermark (which only moves the aim), a tick, a flush, and [`state`](Self::state) for a snapshot. So at every `More`
+/// the state tables describe exactly what is left to be done, but for rows that [`flush`](Self::flush) lets go. What
+/// cannot be worked on meanwhile is kept in a state table of the operator's own.
+///
+/// ```text
+///   on_watermark(T) ─▶ More    rows ─▶ Done    flush(All) ─▶ Done    state() saved    resume ─▶ More … resume ─▶ Done
+///     watermark() = earlier                                                                          watermark() = T
+/// ```
+///
+/// After a restore the first call of `on_watermark` brings the watermark that the task had met, before any rows (also
+/// when it is [`EventTime::NONE`]). What had been emitted for it does not leave again; what was left over does.
 pub trait Operator: Send {
     /// Rows came in on `port`.
-    fn on_rows(&mut self, port: usize, rows: Changes, cx: &mut Context) -> Result<()>;
-    /// No row at or before `time` will come on any input. Returns the time to pass on.
-    fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<EventTime>;
-    /// Processing time reached what was asked for, or rows came that may ask for a time. Returns when to be called next,
-    /// if ever.
-    fn on_tick(&mut self, _cx: &mut Context) -> Result<Option<ProcTime>> {
-        Ok(None)
+    fn on_rows(&mut self, port: usize, rows: Changes, cx: &mut Context) -> Result<Progress>;
+    /// No row at or before `time` will come on any input.
+    fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<Progress>;
+    /// Goes on with what stopped with `More`, but for a flush.
+    fn resume(&mut self, _cx: &mut Context) -> Result<Progress> {
+        Ok(Progress::Done)
     }
-    /// The input `port` is complete; the others go on. The last one is preceded by the final watermark.
-    fn on_end(&mut self, _port: usize, _cx: &mut Context) -> Result<()> {
-        Ok(())
+    /// The time up to which watermarks have been worked off: what follows from them has been emitted. It is passed on when
+    /// it has moved.
+    fn watermark(&self) -> EventTime;
+    /// Processing time reached [`next_tick`](Self::next_tick).
+    fn on_tick(&mut self, _cx: &mut Context) -> Result<Progress> {
+        Ok(Progress::Done)
     }
-    /// Rows held back only for throughput leave (see [`Flush`]). An operator that holds none back has nothing to do.
-    fn flush(&mut self, _why: Flush, _cx: &mut Context) -> Result<()> {
-        Ok(())
+    /// When `on_tick` should be called next, if ever; asked after every other call.
+    fn next_tick(&self) -> Option<ProcTime> {
+        None
+    }
+    /// The input `port` is complete; the others go on. The last one is preceded by the final watermark, worked off.
+    fn on_end(&mut self, _port: usize, _cx: &mut Context) -> Result<Progress> {
+        Ok(Progress::Done)
+    }
+    /// Rows held back only for throughput leave (see [`Flush`]); after `More` it is called again. An operator that holds
+    /// none back has nothing to do.
+    fn flush(&mut self, _why: Flush, _cx: &mut Context) -> Result<Progress> {
+        Ok(Progress::Done)
     }
     /// The state tables that must survive a restart; an empty list says on purpose that nothing must.
     fn state(&mut self) -> Vec<&mut dyn StateTable>;
-}
-
-/// What an operator may do besides its own work: read the time, emit, divert late rows, count.
-#[derive(Debug)]
-pub struct Context {
-    /// The task's clock at the call.
-    pub now: ProcTime,
-    /// What this operator has counted since the context was made or drained.
-    pub counters: Counters,
-    out: Vec<Changes>,
-    late: Vec<RecordBatch>,
-}
-
-impl Context {
-    /// A context at `now` with nothing emitted.
-    pub fn new(now: ProcTime) -> Self {
-        Self { now, counters: Counters::default(), out: Vec::new(), late: Vec::new() }
-    }
-
-    /// Passes rows on; an empty batch is not sent.
-    pub fn emit(&mut self, changes: Changes) {
-        if !changes.is_empty() {
-            self.out.push(changes);
-        }
-    }
-
-    /// Diverts late rows; the columns are those of the operator's late schema.
-    pub fn late(&mut self, rows: RecordBatch) {
-        if rows.num_rows() > 0 {
-            self.late.push(rows);
-        }
-    }
-
-    /// Counts.
-    pub fn count(&mut self, counter: Counter, by: usize) {
-        self.counters.add(counter, by as u64);
-    }
-
-    /// Takes what was emitted since the last call.
-    pub fn take_out(&mut self) -> Vec<Changes> {
-        std::mem::take(&mut self.out)
-    }
-
-    /// Takes the late rows since the last call.
-    pub fn take_late(&mut self) -> Vec<RecordBatch> {
-        std::mem::take(&mut self.late)
-    }
 }

@@ -33,6 +33,14 @@ enum Content {
     Blocks { calls: Vec<AggregateCall>, levels: Vec<BTreeMap<i64, Vec<RecordBatch>>> },
 }
 
+/// The rows of a window.
+pub(super) enum Selection {
+    /// Keys and states from column `first` on.
+    Runs { batches: Vec<RecordBatch>, first: usize },
+    /// Slots of the running window's table.
+    Slots(Vec<u32>),
+}
+
 struct Merged {
     table: SlotTable<Aggregates>,
     /// How many rows were merged into each slot and not taken away.
@@ -96,39 +104,72 @@ impl RunningWindow {
         Ok(left.into_keys().map(start).collect())
     }
 
+    /// How many rows the present window has at most, and in how many bytes.
+    pub(super) fn size(&self) -> (usize, usize) {
+        match &self.content {
+            Content::Merged(Merged { table, .. }) => (table.len(), table.bytes()),
+            Content::Blocks { .. } => {
+                let batches = || self.panes.values().flatten();
+                (batches().map(RecordBatch::num_rows).sum(), batches().map(batch_bytes).sum())
+            }
+        }
+    }
+
+    /// What the window that ends at `end` consists of; nothing may enter or leave as long as it is used.
+    pub(super) fn select(&mut self, end: i64) -> Result<Selection> {
+        match &self.content {
+            Content::Merged(merged) => Ok(Selection::Slots(merged.used_slots())),
+            Content::Blocks { .. } => Ok(Selection::Runs { batches: self.blocks(end)?, first: 0 }),
+        }
+    }
+
+    /// The table that the slots of a [`Selection`] belong to.
+    pub(super) fn table(&self) -> Option<&SlotTable<Aggregates>> {
+        match &self.content {
+            Content::Merged(merged) => Some(&merged.table),
+            Content::Blocks { .. } => None,
+        }
+    }
+
     /// Keys and results of the window that ends at `end`, and their number.
     pub(super) fn evaluate(&mut self, end: i64) -> Result<(Vec<ArrayRef>, Vec<ArrayRef>, usize)> {
-        let last = self.number(end) - 1;
-        let first = last + 1 - self.window.windows_per_pane();
-        let keys = self.types.len();
         match &mut self.content {
             Content::Merged(Merged { table, .. }) if table.index.free_slots().is_empty() => {
                 // All slots are in use, in order.
                 let slots: Vec<u32> = (0..table.index.slots() as u32).collect();
                 Ok((table.index.gather(&slots)?, table.columns.evaluate(None)?, slots.len()))
             }
-            Content::Merged(Merged { table, parts }) => {
-                let slots: Vec<u32> = (0..parts.len() as u32).filter(|slot| parts[*slot as usize] > 0).collect();
+            Content::Merged(merged) => {
+                let (slots, table) = (merged.used_slots(), &merged.table);
                 Ok((table.index.gather(&slots)?, table.columns.evaluate(Some(&slots))?, slots.len()))
             }
-            Content::Blocks { calls, levels } => {
+            Content::Blocks { calls, .. } => {
                 let mut table = SlotTable::new(&self.types, Aggregates::new(calls)?)?;
-                let mut at = first;
-                while at <= last {
-                    // The largest block that starts here and ends within the window.
-                    let mut level = 0;
-                    while at & (1 << level) == 0 && at + (2 << level) - 1 <= last {
-                        level += 1;
-                    }
-                    for batch in block(&self.panes, levels, &self.types, calls, level, at >> level)? {
-                        table.merge(&batch, 0, keys)?;
-                    }
-                    at += 1 << level;
+                for batch in self.blocks(end)? {
+                    table.merge(&batch, 0, self.types.len())?;
                 }
                 let rows = table.len();
                 Ok((table.index.take()?, table.columns.evaluate(None)?, rows))
             }
         }
+    }
+
+    /// Keys and states of the window that ends at `end`: the few largest blocks that it holds.
+    fn blocks(&mut self, end: i64) -> Result<Vec<RecordBatch>> {
+        let last = self.number(end) - 1;
+        let Content::Blocks { calls, levels } = &mut self.content else { return Ok(Vec::new()) };
+        let mut batches = Vec::new();
+        let mut at = last + 1 - self.window.windows_per_pane();
+        while at <= last {
+            // The largest block that starts here and ends within the window.
+            let mut level = 0;
+            while at & (1 << level) == 0 && at + (2 << level) - 1 <= last {
+                level += 1;
+            }
+            batches.extend(block(&self.panes, levels, &self.types, calls, level, at >> level)?);
+            at += 1 << level;
+        }
+        Ok(batches)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -177,6 +218,10 @@ fn block(
 }
 
 impl Merged {
+    fn used_slots(&self) -> Vec<u32> {
+        (0..self.parts.len() as u32).filter(|slot| self.parts[*slot as usize] > 0).collect()
+    }
+
     fn enter(&mut self, batch: &RecordBatch, keys: usize) -> Result<()> {
         self.table.merge(batch, 0, keys)?;
         self.parts.resize(self.table.index.slots(), 0);

@@ -4,7 +4,7 @@ use std::fmt::{Debug, Display};
 
 use arrow::datatypes::SchemaRef;
 
-use super::Operator;
+use super::{BuildContext, Operator};
 use crate::error::Result;
 
 /// A step of the plan. Its `Display` is the line in EXPLAIN, in Flink's order of things:
@@ -23,5 +23,5 @@ pub trait OperatorSpec: Debug + Display + Send + Sync {
         None
     }
     /// A fresh running operator.
-    fn build(&self) -> Result<Box<dyn Operator>>;
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>>;
 }

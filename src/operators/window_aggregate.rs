@@ -3,8 +3,9 @@
 //! A window fires when the watermark reaches its last millisecond; windows fire in the order of their ends, and those
 //! without rows are silent. A slice counts in a window that holds its pane and ends at its `$open_from` or later.
 //!
-//! After a restore the first call of `on_watermark` brings the watermark that the task had met: it must come before
-//! any rows (also when it is [`EventTime::NONE`]), and it emits nothing, for what it fires had been emitted.
+//! A window whose rows fit into the output leaves in one go. One that is larger leaves in the order of its keys' hash
+//! ([`LargeWindow`]), and how far it has come stands in a state table of its own ([`FireProgress`]): a barrier may pass at
+//! any time, and exactly the rows that had not been emitted follow after a restore, at any parallelism.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,10 +16,14 @@ use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 
 use super::aggregate::readable;
 use super::batches::Batches;
-use super::running_window::RunningWindow;
-use super::{AggregateCall, Aggregates, Context, Operator, OperatorSpec, WindowKind};
+use super::fire_progress::{FireProgress, Position};
+use super::large_window::{Content, LargeWindow};
+use super::running_window::{RunningWindow, Selection};
+use super::{
+    AggregateCall, Aggregates, BuildContext, Context, Flush, Operator, OperatorSpec, OutputBudget, Progress, WindowKind,
+};
 use crate::error::{Error, Result};
-use crate::state::{PaneTable, Slice, SnapshotWriter, StateTable, TableSpec, batch_of, cut_slices};
+use crate::state::{PaneTable, Slice, SlotTable, SnapshotWriter, StateTable, TableSpec, batch_of, cut_slices};
 use crate::stream::{Changes, EventTime};
 
 /// Window aggregation over partials.
@@ -52,7 +57,7 @@ impl OperatorSpec for WindowAggregateSpec {
         SchemaRef::clone(&self.output)
     }
 
-    fn build(&self) -> Result<Box<dyn Operator>> {
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {
         self.window.check()?;
         let fields = self.input.fields();
         let (keys, rest) = fields.split_at_checked(self.keys).ok_or_else(|| Error::bug("more keys than columns"))?;
@@ -69,14 +74,21 @@ impl OperatorSpec for WindowAggregateSpec {
             _ => Some(RunningWindow::new(self.window, &types, &self.calls)?),
         };
         Ok(Box::new(WindowAggregate {
-            keys: self.keys,
             window: self.window,
-            state: State { panes, loaded: false, running_bytes: 0 },
+            calls: self.calls.clone(),
+            state: State { panes, loaded: false, other_bytes: 0 },
+            progress: FireProgress::new(cx.key_groups.clone(), cx.max_parallelism, self.keys > 0),
             running,
             counted: BTreeMap::new(),
-            time: i64::MIN,
-            out: Batches::new(Arc::clone(&self.output)),
+            large: None,
+            met: i64::MIN,
+            fired: i64::MIN,
+            done: i64::MIN,
+            out: Batches::new(Arc::clone(&self.output), cx.batch_rows),
             output: Arc::clone(&self.output),
+            budget: cx.output,
+            batch_rows: cx.batch_rows,
+            types,
         }))
     }
 }
@@ -91,6 +103,9 @@ impl fmt::Display for WindowAggregateSpec {
         write!(out, "window=[{}], select=[{}])", self.window, global_texts(&self.calls))
     }
 }
+
+/// Columns of a slice's batch before its keys.
+const LEADING: usize = 2;
 
 /// A slice in the files of the state table: where its pane starts, and the end of the first window that counts it.
 const SLICE_NAMES: [&str; 2] = ["pane_start", "counted_from"];
@@ -110,24 +125,47 @@ pub(super) fn types_text(partial: &Schema, keys: usize, calls: &[AggregateCall])
 }
 
 struct WindowAggregate {
-    keys: usize,
     window: WindowKind,
+    types: Vec<DataType>,
+    calls: Vec<AggregateCall>,
     state: State,
+    progress: FireProgress,
     /// The content of the window that moves on, for HOP.
     running: Option<RunningWindow>,
     /// The slices that the moving window counts, by pane.
     counted: BTreeMap<i64, Vec<Slice>>,
-    /// The watermark that was met.
-    time: i64,
+    /// The window that leaves piece by piece.
+    large: Option<Large>,
+    /// The watermark that was met: the aim.
+    met: i64,
+    /// The windows that this watermark fires have been put out.
+    fired: i64,
+    /// And these have been emitted.
+    done: i64,
     out: Batches,
     output: SchemaRef,
+    budget: OutputBudget,
+    batch_rows: usize,
+}
+
+/// A window with more rows than fit into one output.
+struct Large {
+    end: i64,
+    /// What TUMBLE lets go when all has been emitted.
+    slice: Option<Slice>,
+    rows: Selection,
+    window: LargeWindow,
+    is_prepared: bool,
+    /// The hash of the last key that was put out.
+    through: Option<u64>,
 }
 
 /// The state table, and whether it was loaded and has not been told its watermark since.
 struct State {
     panes: PaneTable<Aggregates>,
     loaded: bool,
-    running_bytes: usize,
+    /// Of the window that moves on, and of the one that leaves.
+    other_bytes: usize,
 }
 
 impl StateTable for State {
@@ -145,116 +183,277 @@ impl StateTable for State {
     }
 
     fn bytes(&self) -> usize {
-        self.panes.bytes() + self.running_bytes
+        self.panes.bytes() + self.other_bytes
     }
 }
 
 impl Operator for WindowAggregate {
-    fn on_rows(&mut self, _: usize, rows: Changes, _: &mut Context) -> Result<()> {
+    fn on_rows(&mut self, _: usize, rows: Changes, _: &mut Context) -> Result<Progress> {
         self.state.loaded = false;
         let batch = rows.batch();
-        for (slice, piece) in cut_slices(batch, self.keys, self.keys + 1)? {
+        let keys = self.types.len();
+        for (slice, piece) in cut_slices(batch, keys, keys + 1)? {
             // Rows were judged by a watermark that is not behind this operator's, and leave the task that judged them
             // before the watermark that closes their window.
-            if slice.open_from.saturating_sub(1) <= self.time {
+            if slice.open_from.saturating_sub(1) <= self.met {
                 return Err(Error::bug(format!(
                     "rows for the window that ends at {} came behind its watermark {}",
                     EventTime(slice.open_from),
-                    EventTime(self.time)
+                    EventTime(self.met)
                 )));
             }
-            let (keys, states) = (&piece.columns()[..self.keys], &piece.columns()[self.keys + 2..]);
+            let (keys, states) = (&piece.columns()[..keys], &piece.columns()[keys + 2..]);
             self.state.panes.add(slice, keys, states, piece.num_rows())?;
         }
-        self.state.panes.tidy()
+        self.state.panes.tidy()?;
+        Ok(Progress::Done)
     }
 
-    fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<EventTime> {
-        let restored = std::mem::take(&mut self.state.loaded);
-        if time.0 <= self.time {
-            return Ok(time);
+    fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<Progress> {
+        if std::mem::take(&mut self.state.loaded) {
+            self.restore(time.0)?;
         }
-        match self.running {
-            None => self.fire_tumbling(time.0, restored, cx)?,
-            Some(_) => self.fire_hopping(time.0, restored, cx)?,
+        self.met = self.met.max(time.0);
+        self.resume(cx)
+    }
+
+    fn resume(&mut self, cx: &mut Context) -> Result<Progress> {
+        if self.done >= self.met {
+            return Ok(Progress::Done);
         }
-        self.time = time.0;
-        self.state.running_bytes = self.running.as_ref().map_or(0, RunningWindow::bytes);
-        self.state.panes.retire(EventTime(self.window.first_open_pane(time.0)));
-        self.out.finish(cx)?;
-        Ok(time)
+        let progress = self.fire(cx)?;
+        self.note_progress();
+        Ok(progress)
+    }
+
+    fn watermark(&self) -> EventTime {
+        EventTime(self.done)
+    }
+
+    fn flush(&mut self, _: Flush, cx: &mut Context) -> Result<Progress> {
+        if self.done >= self.met {
+            return Ok(Progress::Done);
+        }
+        // What was put out counts as emitted in the state tables.
+        let progress = self.out.finish(cx)?;
+        self.note_progress();
+        Ok(progress)
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
-        vec![&mut self.state]
+        vec![&mut self.state, &mut self.progress]
     }
 }
 
 impl WindowAggregate {
-    /// Each slice is a window.
-    fn fire_tumbling(&mut self, time: i64, restored: bool, cx: &mut Context) -> Result<()> {
-        while let Some(slice) = self.state.panes.first_from(i64::MIN).filter(|slice| slice.open_from - 1 <= time) {
-            let Some(mut table) = self.state.panes.take(slice)? else { break };
-            if !restored {
-                let rows = table.len();
-                let results = table.columns.evaluate(None)?;
-                let keys = table.index.take()?;
-                self.emit(slice.open_from, keys, results, rows, cx)?;
-                crate::state::SlotColumns::take(&mut table.columns)?;
+    /// Passes over what had been emitted before the restart, when the task had met the watermark `met`.
+    fn restore(&mut self, met: i64) -> Result<()> {
+        let (fired, done) = match self.progress.restore(met) {
+            None => (met, met),
+            // The first window that is left over fires at its last millisecond.
+            Some((end, passed_on)) => (end - 2, passed_on),
+        };
+        self.met = met;
+        while let Some(end) = self.next_window(fired)? {
+            match self.running {
+                None => self.leave_tumbling(end),
+                Some(_) => self.leave_hopping(end)?,
             }
-            self.state.panes.recycle(table)?;
         }
+        (self.fired, self.done) = (fired, done);
+        self.measure();
         Ok(())
     }
 
-    /// The window moves on from end to end.
-    fn fire_hopping(&mut self, time: i64, restored: bool, cx: &mut Context) -> Result<()> {
-        let Some(mut running) = self.running.take() else { return Ok(()) };
-        let slide = self.window.slide_ms();
-        let mut next = self.window.first_open_end(self.time);
+    /// Fires windows as far as there is room in the output.
+    fn fire(&mut self, cx: &mut Context) -> Result<Progress> {
+        if self.out.drain(cx) == Progress::More {
+            return Ok(Progress::More);
+        }
         loop {
-            if running.is_empty() {
-                // Windows without rows are passed over.
-                match self.state.panes.first_from(next) {
-                    Some(slice) => next = slice.open_from,
+            let progress = match self.large.take() {
+                Some(large) => self.fire_large(large, cx)?,
+                None => match self.next_window(self.met)? {
+                    Some(end) => self.fire_window(end, cx)?,
                     None => break,
-                }
-            }
-            if next - 1 > time {
-                break;
-            }
-            for slice in self.state.panes.range(next, next) {
-                running.enter(slice.pane, self.state.panes.sealed(slice)?)?;
-                self.counted.entry(slice.pane).or_default().push(slice);
-            }
-            if !restored {
-                let (keys, results, rows) = running.evaluate(next)?;
-                self.emit(next, keys, results, rows, cx)?;
-            }
-            next += slide;
-            for pane in running.leave_before(next - self.window.size_ms())? {
-                for slice in self.counted.remove(&pane).into_iter().flatten() {
-                    self.state.panes.drop_slice(slice);
-                }
+                },
+            };
+            if progress == Progress::More || cx.is_full() {
+                return Ok(Progress::More);
             }
         }
-        self.running = Some(running);
-        Ok(())
+        self.fired = self.met;
+        self.out.finish(cx)
     }
 
-    fn emit(
+    /// The end of the next window with rows that fires at `time`; its slices are counted from now on.
+    fn next_window(&mut self, time: i64) -> Result<Option<i64>> {
+        let first_from = |panes: &PaneTable<Aggregates>, end| panes.first_from(end).map(|slice| slice.open_from);
+        let Some(running) = &mut self.running else {
+            return Ok(first_from(&self.state.panes, i64::MIN).filter(|end| end - 1 <= time));
+        };
+        let mut next = Some(self.window.first_open_end(self.fired));
+        if running.is_empty() {
+            // Windows without rows are passed over.
+            next = next.and_then(|next| first_from(&self.state.panes, next));
+        }
+        let Some(next) = next.filter(|end| end - 1 <= time) else { return Ok(None) };
+        for slice in self.state.panes.range(next, next) {
+            running.enter(slice.pane, self.state.panes.sealed(slice)?)?;
+            self.counted.entry(slice.pane).or_default().push(slice);
+        }
+        Ok(Some(next))
+    }
+
+    /// A window leaves in one go if it fits into the output, else piece by piece.
+    fn fire_window(&mut self, end: i64, cx: &mut Context) -> Result<Progress> {
+        let slice = self.state.panes.first_from(i64::MIN).filter(|_| self.running.is_none());
+        let (rows, bytes) = match (&self.running, slice) {
+            (Some(running), _) => running.size(),
+            (None, slice) => slice.map_or((0, 0), |slice| self.state.panes.size(slice)),
+        };
+        let has_keys = !self.types.is_empty();
+        if has_keys && (self.budget.is_used_up(rows, bytes) || self.progress.is_restored(end)) {
+            let rows = match (&mut self.running, slice) {
+                (Some(running), _) => running.select(end)?,
+                (None, Some(slice)) => Selection::Runs { batches: self.state.panes.sealed(slice)?, first: LEADING },
+                (None, None) => return Err(Error::bug("a window without a slice fires")),
+            };
+            let window = LargeWindow::new(&content(&rows, self.running.as_ref())?, &self.types, &self.calls);
+            self.large = Some(Large { end, slice, rows, window, is_prepared: false, through: None });
+            return Ok(Progress::Done);
+        }
+        let is_new = has_keys || !self.progress.was_emitted_without_key(end);
+        let progress = match (&mut self.running, slice) {
+            (Some(running), _) => {
+                let (keys, results, rows) = running.evaluate(end)?;
+                if is_new { self.put_out(end, keys, results, rows, cx)? } else { Progress::Done }
+            }
+            (None, Some(slice)) => match self.state.panes.take(slice)? {
+                Some(table) => self.put_out_table(end, table, is_new, cx)?,
+                None => Progress::Done,
+            },
+            (None, None) => Progress::Done,
+        };
+        self.leave(end, None)?;
+        Ok(progress)
+    }
+
+    fn fire_large(&mut self, mut large: Large, cx: &mut Context) -> Result<Progress> {
+        loop {
+            let content = content(&large.rows, self.running.as_ref())?;
+            if !large.is_prepared {
+                large.is_prepared = large.window.prepare(&content)? == Progress::Done;
+                self.large = Some(large);
+                return Ok(Progress::More);
+            }
+            let was_emitted = |hash| self.progress.was_emitted(large.end, hash);
+            let Some(piece) = large.window.next(&content, self.batch_rows, was_emitted)? else {
+                self.leave(large.end, large.slice)?;
+                return Ok(Progress::Done);
+            };
+            large.through = Some(piece.through);
+            let progress = self.put_out(large.end, piece.keys, piece.results, piece.rows, cx)?;
+            if progress == Progress::More || cx.is_full() {
+                self.large = Some(large);
+                return Ok(Progress::More);
+            }
+        }
+    }
+
+    fn put_out_table(
+        &mut self,
+        end: i64,
+        mut table: SlotTable<Aggregates>,
+        is_new: bool,
+        cx: &mut Context,
+    ) -> Result<Progress> {
+        let mut progress = Progress::Done;
+        if is_new {
+            let rows = table.len();
+            let results = table.columns.evaluate(None)?;
+            let keys = table.index.take()?;
+            progress = self.put_out(end, keys, results, rows, cx)?;
+            crate::state::SlotColumns::take(&mut table.columns)?;
+        }
+        self.state.panes.recycle(table)?;
+        Ok(progress)
+    }
+
+    fn put_out(
         &mut self,
         end: i64,
         mut columns: Vec<ArrayRef>,
         results: Vec<ArrayRef>,
         rows: usize,
         cx: &mut Context,
-    ) -> Result<()> {
+    ) -> Result<Progress> {
         for (index, time) in [end - self.window.size_ms(), end, end - 1].into_iter().enumerate() {
-            let data_type = self.output.field(self.keys + index).data_type().clone();
+            let data_type = self.output.field(self.types.len() + index).data_type().clone();
             columns.push(Arc::new(TimestampMillisecondArray::from_value(time, rows).with_data_type(data_type)));
         }
         columns.extend(results);
         self.out.push(batch_of(&self.output, columns, rows)?, cx)
+    }
+
+    /// The window that ends at `end` has been put out: what no later one counts is let go.
+    fn leave(&mut self, end: i64, slice: Option<Slice>) -> Result<()> {
+        match (&self.running, slice) {
+            (Some(_), _) => self.leave_hopping(end)?,
+            (None, Some(slice)) => self.state.panes.drop_slice(slice),
+            (None, None) => {}
+        }
+        self.fired = end - 1;
+        Ok(())
+    }
+
+    /// Each slice is a window.
+    fn leave_tumbling(&mut self, end: i64) {
+        for slice in self.state.panes.range(end, end) {
+            self.state.panes.drop_slice(slice);
+        }
+        self.fired = end - 1;
+    }
+
+    /// The window moves on from end to end.
+    fn leave_hopping(&mut self, end: i64) -> Result<()> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        for pane in running.leave_before(end + self.window.slide_ms() - self.window.size_ms())? {
+            for slice in self.counted.remove(&pane).into_iter().flatten() {
+                self.state.panes.drop_slice(slice);
+            }
+        }
+        self.fired = end - 1;
+        Ok(())
+    }
+
+    /// Brings the state tables and the watermark up to what has been emitted.
+    fn note_progress(&mut self) {
+        if self.out.is_empty() {
+            self.done = self.fired;
+        }
+        if self.done >= self.met {
+            self.progress.finish();
+        } else {
+            let between = Position { end: self.fired.saturating_add(2), through: None };
+            let position = |large: &Large| Position { end: large.end, through: large.through };
+            self.progress.reach(self.large.as_ref().map_or(between, position), self.done);
+        }
+        self.state.panes.retire(EventTime(self.window.first_open_pane(self.done)));
+        self.measure();
+    }
+
+    fn measure(&mut self) {
+        let running = self.running.as_ref().map_or(0, RunningWindow::bytes);
+        self.state.other_bytes = running + self.large.as_ref().map_or(0, |large| large.window.bytes());
+    }
+}
+
+/// What a window on its way out consists of.
+fn content<'a>(rows: &'a Selection, running: Option<&'a RunningWindow>) -> Result<Content<'a>> {
+    match (rows, running.and_then(RunningWindow::table)) {
+        (Selection::Runs { batches, first }, _) => Ok(Content::Runs { batches, first: *first }),
+        (Selection::Slots(slots), Some(table)) => Ok(Content::Table { table, slots }),
+        (Selection::Slots(_), None) => Err(Error::bug("slots of a window without a table")),
     }
 }

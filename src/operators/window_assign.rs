@@ -12,7 +12,7 @@ use arrow::compute::take_arrays;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::late::{SPLIT_IDLE, WINDOW_FIRED};
-use super::{Context, Operator, OperatorSpec, WindowKind, late_columns};
+use super::{BuildContext, Context, Operator, OperatorSpec, Progress, WindowKind, late_columns};
 use crate::error::{Error, Result};
 use crate::state::{StateTable, batch_of, integers};
 use crate::stream::{Changes, Counter, EventTime};
@@ -65,7 +65,7 @@ impl OperatorSpec for WindowAssignSpec {
         Some(self.late_schema())
     }
 
-    fn build(&self) -> Result<Box<dyn Operator>> {
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
         self.window.check()?;
         Ok(Box::new(WindowAssign {
             output: self.output(),
@@ -95,7 +95,7 @@ struct WindowAssign {
 }
 
 impl Operator for WindowAssign {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
         let times = timestamps(rows.column(self.spec.time), self.spec.input.field(self.spec.time))?;
         let met = integers(rows.column(self.spec.watermark))?;
         self.check(times)?;
@@ -121,12 +121,16 @@ impl Operator for WindowAssign {
         columns.push(Arc::new(Int64Array::from(open_from)));
         let assigned = rows.with_batch(batch_of(&self.output, columns, rows.len())?);
         cx.emit(if self.late_rows.is_empty() { assigned } else { assigned.filter(&self.on_time(rows.len()))? });
-        Ok(())
+        Ok(Progress::Done)
     }
 
-    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
+    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
         self.met = self.met.max(time.0);
-        Ok(time)
+        Ok(Progress::Done)
+    }
+
+    fn watermark(&self) -> EventTime {
+        EventTime(self.met)
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {

@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::batches::Batches;
 use super::combining::Combining;
 use super::window_assign::{OPEN_FROM_COLUMN, PANE_COLUMN};
-use super::{AggregateCall, Aggregates, Context, Flush, Operator, OperatorSpec, WindowKind};
+use super::{AggregateCall, Aggregates, BuildContext, Context, Flush, Operator, OperatorSpec, Progress, WindowKind};
 use crate::error::{Error, Result};
 use crate::state::{Slice, SlotTable, StateTable, batch_of, cut_slices};
 use crate::stream::{Changes, EventTime};
@@ -67,13 +67,16 @@ impl OperatorSpec for WindowLocalSpec {
         self.partial_schema().unwrap_or_else(|_| Arc::new(Schema::empty()))
     }
 
-    fn build(&self) -> Result<Box<dyn Operator>> {
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {
         self.window.check()?;
         let schema = self.partial_schema()?;
         let (chosen, calls) = choose(&self.keys, &self.calls, &[self.pane, self.open_from]);
         Ok(Box::new(WindowLocal {
             types: self.keys.iter().map(|index| self.input.field(*index).data_type().clone()).collect(),
-            out: Batches::new(Arc::clone(&schema)),
+            out: Batches::new(Arc::clone(&schema), cx.batch_rows),
+            met: EventTime::NONE,
+            done: EventTime::NONE,
+            overfull: false,
             schema,
             chosen,
             calls,
@@ -138,10 +141,15 @@ struct WindowLocal {
     /// Groups in all slices.
     held: usize,
     combining: Combining,
+    /// The watermark that was met, and up to which the slices that it closes have left.
+    met: EventTime,
+    done: EventTime,
+    /// Whether all slices are leaving to make room.
+    overfull: bool,
 }
 
 impl Operator for WindowLocal {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
         if rows.kinds().is_some() {
             return Err(Error::bug("a window aggregation met rows that are taken back"));
         }
@@ -150,7 +158,7 @@ impl Operator for WindowLocal {
             let states = Aggregates::each(&self.calls, &batch, None)?;
             let columns = batch.columns()[..self.types.len() + 2].iter().cloned().chain(states).collect();
             cx.emit(Changes::inserts(batch_of(&self.schema, columns, batch.num_rows())?));
-            return Ok(());
+            return Ok(Progress::Done);
         }
         let before = self.held;
         let keys = self.types.len();
@@ -158,23 +166,42 @@ impl Operator for WindowLocal {
             self.add(slice, &piece)?;
         }
         self.combining.note(batch.num_rows(), self.held - before);
-        if self.held >= MOST_GROUPS { self.flush_through(None, cx) } else { Ok(()) }
+        if self.held < MOST_GROUPS {
+            return Ok(Progress::Done);
+        }
+        self.overfull = true;
+        self.resume(cx)
     }
 
-    fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<EventTime> {
-        self.flush_through(Some(time), cx)?;
-        Ok(time)
+    fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<Progress> {
+        self.met = self.met.max(time);
+        self.resume(cx)
     }
 
-    fn on_end(&mut self, _: usize, cx: &mut Context) -> Result<()> {
-        self.flush_through(None, cx)
+    fn resume(&mut self, cx: &mut Context) -> Result<Progress> {
+        let through = if self.overfull { EventTime::END } else { self.met };
+        if self.flush_through(through, cx)? == Progress::More {
+            return Ok(Progress::More);
+        }
+        self.overfull = false;
+        self.done = self.met;
+        Ok(Progress::Done)
     }
 
-    fn flush(&mut self, why: Flush, cx: &mut Context) -> Result<()> {
+    fn watermark(&self) -> EventTime {
+        self.done
+    }
+
+    fn on_end(&mut self, _: usize, cx: &mut Context) -> Result<Progress> {
+        self.overfull = true;
+        self.resume(cx)
+    }
+
+    fn flush(&mut self, why: Flush, cx: &mut Context) -> Result<Progress> {
         match why {
-            Flush::All => self.flush_through(None, cx),
+            Flush::All => self.flush_through(EventTime::END, cx),
             // Nobody can use a partial before a watermark fires its window.
-            Flush::Waiting => Ok(()),
+            Flush::Waiting => Ok(Progress::Done),
         }
     }
 
@@ -199,12 +226,15 @@ impl WindowLocal {
         Ok(())
     }
 
-    /// Emits the slices of which some window fires at `time`, or all of them. No further row comes for those: it
-    /// would have met a watermark at or behind `time`, and be counted from a later window on.
-    fn flush_through(&mut self, time: Option<EventTime>, cx: &mut Context) -> Result<()> {
+    /// Emits the slices of which some window fires at `time`. No further row comes for those: it would have met a
+    /// watermark at or behind `time`, and be counted from a later window on.
+    fn flush_through(&mut self, time: EventTime, cx: &mut Context) -> Result<Progress> {
+        if self.out.drain(cx) == Progress::More {
+            return Ok(Progress::More);
+        }
         while let Some(entry) = self.slices.first_entry() {
             let slice = *entry.key();
-            if time.is_some_and(|time| slice.open_from - 1 > time.0) {
+            if slice.open_from - 1 > time.0 {
                 break;
             }
             let mut table = entry.remove();
@@ -213,9 +243,12 @@ impl WindowLocal {
             let constant = |value| Arc::new(Int64Array::from_value(value, rows)) as ArrayRef;
             let mut columns = table.take()?;
             columns.splice(self.types.len()..self.types.len(), [constant(slice.pane), constant(slice.open_from)]);
-            self.out.push(batch_of(&self.schema, columns, rows)?, cx)?;
+            let progress = self.out.push(batch_of(&self.schema, columns, rows)?, cx)?;
             if self.spare.len() < SPARE_TABLES {
                 self.spare.push(table);
+            }
+            if progress == Progress::More {
+                return Ok(Progress::More);
             }
         }
         self.out.finish(cx)

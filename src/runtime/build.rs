@@ -7,7 +7,6 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 
-use super::chain::Chain;
 use super::channel::{Receiver, Sender, channel};
 use super::config::{JobConfig, Notices};
 use super::description::operators_of;
@@ -23,6 +22,7 @@ use super::task::ChainTask;
 use crate::checkpoint::{Aligner, CheckpointMode, OperatorDescription, OperatorPart, TaskId};
 use crate::connectors::{JobIdentity, SinkTask as SinkTaskContext, SourceContext, World};
 use crate::error::{Error, Result};
+use crate::operators::{BuildContext, Chain, OutputBudget, StateBackend};
 use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
 use crate::state::{Manifest, NodeState, OperatorState, RestoreProgress, key_range, read_table};
 use crate::stream::{Counter, Counters, EventTime, MemoryPool};
@@ -225,7 +225,22 @@ async fn chain_task(
     status: Arc<TaskStatus>,
 ) -> Result<ChainTask> {
     let NodeKind::Chain(specs) = &node.kind else { return Err(Error::bug("a chain task needs a chain")) };
-    let mut chain = Chain::new(specs)?;
+    let config = environment.config;
+    let tasks = tasks_of(node, config);
+    let mut chain = Chain::new(
+        &specs.iter().map(AsRef::as_ref).collect::<Vec<_>>(),
+        &BuildContext {
+            task: id.task,
+            tasks,
+            key_groups: key_range(id.task, tasks, config.max_parallelism),
+            max_parallelism: config.max_parallelism,
+            batch_rows: config.batch_rows,
+            output: OutputBudget::of_batches(config.batch_rows),
+            memory: environment.memory.holder(format!("operators of {}", node.name)),
+            ttl: None,
+            backend: StateBackend::Memory,
+        },
+    )?;
     if let Some(state) = state {
         chain = restore(environment, node, id.task, state, chain).await?;
         if id.task == 0 {

@@ -1,7 +1,6 @@
 //! Stream plans as running tasks: channels, the three loops (source, chain, sink), the driver and the supervisor.
 
 mod build;
-mod chain;
 mod channel;
 mod commits;
 mod config;

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use super::chain::{Chain, Emitted};
 use super::exchange::Outputs;
 use super::inputs::{InputEvent, Inputs};
 use super::snapshots::{KeptIncrements, SnapshotTarget, TaskFacts, upload};
 use crate::checkpoint::TaskId;
 use crate::error::Result;
 use crate::failpoint;
-use crate::operators::Flush;
+use crate::operators::{Chain, Emitted, Flush, Progress};
 use crate::plan::Output;
 use crate::runtime::status::TaskStatus;
-use crate::stream::{Barrier, Changes, Clock, Counter, EventTime, Grant, Message, ProcTime};
+use crate::stream::{Barrier, BarrierKind, Changes, Clock, Counter, EventTime, Grant, Message, ProcTime};
 
 /// One running copy of a chain.
 pub struct ChainTask {
@@ -84,10 +83,14 @@ impl ChainTask {
             // Tells operators with restored state how far time had come; nothing fires from it again.
             self.watermark(self.inputs.watermark()).await?;
         }
-        self.chain.tick(self.now(), &mut self.emitted)?;
+        self.tick().await?;
         loop {
             let event = match self.inputs.try_next() {
                 Some(event) => event?,
+                None if self.chain.is_busy() => {
+                    self.advance().await?;
+                    continue;
+                }
                 None => {
                     self.rest().await?;
                     match self.wait().await? {
@@ -98,13 +101,12 @@ impl ChainTask {
             };
             match event {
                 InputEvent::Rows { port, rows } => {
-                    self.chain.rows(port, rows, self.now(), &mut self.emitted)?;
-                    self.chain.tick(self.now(), &mut self.emitted)?;
+                    self.chain.rows(port, rows);
+                    self.tick().await?;
                     self.batches += 1;
                     if self.batches >= MEASURE_BATCHES {
                         self.measure()?;
                     }
-                    self.send().await?;
                 }
                 InputEvent::Watermark(time) => self.watermark(time).await?,
                 InputEvent::Ended { port } => self.end(port).await?,
@@ -127,18 +129,35 @@ impl ChainTask {
     }
 
     async fn watermark(&mut self, time: EventTime) -> Result<()> {
-        let passed_on = self.chain.watermark(time, self.now(), &mut self.emitted)?;
+        self.chain.watermark(time);
         self.status.watermark(time);
+        self.advance().await
+    }
+
+    /// Lets the operators work for a while and sends what has left. Between two of these the inputs are looked at, so that a
+    /// barrier passes however much there is still to do.
+    async fn advance(&mut self) -> Result<()> {
+        let progress = self.chain.work(self.now(), &mut self.emitted)?;
         self.send().await?;
-        if passed_on.is_some() { self.outputs.control(Message::Watermark(passed_on)).await } else { Ok(()) }
+        if progress == Progress::More {
+            // Whoever sends the barrier may need this thread.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// The same, behind which the operators are called whose time has come.
+    async fn tick(&mut self) -> Result<()> {
+        self.advance().await?;
+        self.chain.tick(self.now(), &mut self.emitted)?;
+        self.advance().await
     }
 
     async fn end(&mut self, port: usize) -> Result<()> {
         self.ended_ports += 1;
         let is_last = self.ended_ports == self.ports;
-        self.chain.end(port, is_last, self.now(), &mut self.emitted)?;
-        self.send().await?;
-        if is_last { self.outputs.control(Message::End).await } else { Ok(()) }
+        self.chain.end(port, is_last);
+        self.advance().await
     }
 
     /// State is handed over between the last row before the barrier and the first behind it; the barrier goes on
@@ -146,8 +165,10 @@ impl ChainTask {
     async fn barrier(&mut self, barrier: Barrier) -> Result<()> {
         self.measure()?;
         failpoint::hit("barrier.align.last");
-        self.chain.flush(Flush::All, self.now(), &mut self.emitted)?;
-        self.send().await?;
+        while barrier.kind == BarrierKind::Drain && self.chain.is_busy() {
+            self.advance().await?;
+        }
+        self.flush(Flush::All).await?;
         let before = self.clock.elapsed();
         let snapshots = self.chain.snapshot()?;
         self.status.paused(self.clock.elapsed().saturating_sub(before));
@@ -175,9 +196,18 @@ impl ChainTask {
 
     /// The inputs ran dry: whoever waits for rows that are held back for throughput gets them.
     async fn rest(&mut self) -> Result<()> {
-        self.chain.flush(Flush::Waiting, self.now(), &mut self.emitted)?;
-        self.send().await?;
+        self.flush(Flush::Waiting).await?;
         self.outputs.flush().await
+    }
+
+    async fn flush(&mut self, why: Flush) -> Result<()> {
+        loop {
+            let progress = self.chain.flush(why, self.now(), &mut self.emitted)?;
+            self.send().await?;
+            if progress == Progress::Done {
+                return Ok(());
+            }
+        }
     }
 
     /// Waits for input, or for the time that an operator asked for (`None`).
@@ -190,21 +220,24 @@ impl ChainTask {
             biased;
             event = self.inputs.next() => event.map(Some),
             () = tokio::time::sleep(std::time::Duration::from_millis(wait_ms)) => {
-                self.chain.tick(self.now(), &mut self.emitted)?;
-                self.send().await?;
+                self.tick().await?;
                 Ok(None)
             }
         }
     }
 
     async fn send(&mut self) -> Result<()> {
-        for rows in std::mem::take(&mut self.emitted.main) {
+        let Emitted { main, late, watermark, is_ended, .. } = self.emitted.take();
+        for rows in main {
             self.outputs.rows(Output::Main, rows).await?;
         }
-        for (operator, rows) in std::mem::take(&mut self.emitted.late) {
+        for (operator, rows) in late {
             self.status.late(rows.num_rows() as u64);
             self.outputs.rows(Output::Late(operator), Changes::inserts(rows)).await?;
         }
-        Ok(())
+        if let Some(time) = watermark.filter(|time| time.is_some()) {
+            self.outputs.control(Message::Watermark(time)).await?;
+        }
+        if is_ended { self.outputs.control(Message::End).await } else { Ok(()) }
     }
 }

@@ -35,7 +35,7 @@ pub struct TableSpec {
     /// Columns of a row, keys first. `key_group` is not among them: files carry it as a column of its own.
     pub schema: SchemaRef,
     /// The columns, by index and in key order, that the key group is computed from. Empty where the rows belong to
-    /// no key; they then go to key group 0.
+    /// no key; they then go to key group 0. A single key of type `UInt16`, which no type of SQL is, is the group.
     pub key: Vec<usize>,
     /// What later rows do to earlier ones.
     pub kind: TableKind,

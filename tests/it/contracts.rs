@@ -20,7 +20,7 @@ use beadline::connectors::{
 use beadline::error::{Error, Result};
 use beadline::expressions::Scalar;
 use beadline::formats::Decoder;
-use beadline::operators::{Context, Operator, OperatorSpec};
+use beadline::operators::{BuildContext, Context, Operator, OperatorSpec, Progress};
 use beadline::plan::{
     ChangelogMode, Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, PlanSettings, SinkNode, SourceNode,
     StreamPlan, plan_inserts,
@@ -147,6 +147,7 @@ struct KeepBackSpec;
 
 struct KeepBack {
     table: KeyedTable<Due>,
+    watermark: EventTime,
 }
 
 /// By slot: when the row goes; 0 in a slot without a row.
@@ -172,10 +173,13 @@ impl OperatorSpec for KeepBackSpec {
         ids()
     }
 
-    fn build(&self) -> Result<Box<dyn Operator>> {
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
         let due = Field::new("due", DataType::Int64, false);
         let schema = Arc::new(Schema::new(vec![ids().field(0).clone(), due]));
-        Ok(Box::new(KeepBack { table: KeyedTable::new("kept", schema, 1, 1, Due::default())? }))
+        Ok(Box::new(KeepBack {
+            table: KeyedTable::new("kept", schema, 1, 1, Due::default())?,
+            watermark: EventTime::NONE,
+        }))
     }
 }
 
@@ -194,26 +198,36 @@ impl KeepBack {
 }
 
 impl Operator for KeepBack {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
         let mut slots = Vec::new();
         self.table.assign(rows.batch().columns(), rows.len(), &mut slots)?;
         let due = Int64Array::from_value(cx.now.after(DELAY).0, rows.len());
         self.table.merge(&slots, &[Arc::new(due)])?;
         self.table.touch(&slots);
-        Ok(())
+        Ok(Progress::Done)
     }
 
-    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
-        Ok(time)
+    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
+        self.watermark = time;
+        Ok(Progress::Done)
     }
 
-    fn on_tick(&mut self, cx: &mut Context) -> Result<Option<ProcTime>> {
+    fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    fn on_tick(&mut self, cx: &mut Context) -> Result<Progress> {
         self.release(cx.now.0, cx)?;
-        Ok(self.table.table().columns.0.iter().copied().filter(|due| *due > 0).min().map(ProcTime))
+        Ok(Progress::Done)
     }
 
-    fn on_end(&mut self, _: usize, cx: &mut Context) -> Result<()> {
-        self.release(i64::MAX, cx)
+    fn next_tick(&self) -> Option<ProcTime> {
+        self.table.table().columns.0.iter().copied().filter(|due| *due > 0).min().map(ProcTime)
+    }
+
+    fn on_end(&mut self, _: usize, cx: &mut Context) -> Result<Progress> {
+        self.release(i64::MAX, cx)?;
+        Ok(Progress::Done)
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {

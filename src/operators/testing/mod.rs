@@ -19,9 +19,9 @@ use arrow::datatypes::SchemaRef;
 use arrow::util::display::array_value_to_string;
 use expect_test::Expect;
 
-use super::{Context, Flush, Operator, OperatorSpec};
-use crate::state::snapshot;
-use crate::stream::{ChangeKind, Changes, Counters, EventTime, ProcTime};
+use super::{BuildContext, Chain, Emitted, Flush, OperatorSpec, OutputBudget, Progress};
+use crate::state::StateTable;
+use crate::stream::{ChangeKind, Changes, Counter, Counters, EventTime, ProcTime};
 use store::Stored;
 
 /// How the output of two runs is compared.
@@ -47,8 +47,32 @@ enum Checkpoints {
     OneRestart,
 }
 
-/// Runs the script plainly against `expected`, then with restarts, aborted checkpoints and other batch sizes against
-/// the plain run. `chain` is one operator, or several that call each other. Returns what was counted.
+/// One way to run a script.
+#[derive(Debug, Clone, Copy)]
+struct Variant {
+    /// Rows that come in together.
+    batch_rows: usize,
+    checkpoints: Checkpoints,
+    /// Whether a call has room for one row, so that it is resumed between any two. A barrier then passes inside every
+    /// unfinished call, and is followed by a restart where some are.
+    is_narrow: bool,
+}
+
+impl Variant {
+    const PLAIN: Self = Self { batch_rows: 8192, checkpoints: Checkpoints::Never, is_narrow: false };
+
+    fn build_context(self) -> BuildContext {
+        let plain = BuildContext::only_task();
+        match self.is_narrow {
+            false => plain,
+            true => BuildContext { batch_rows: 1, output: OutputBudget { rows: 1, bytes: usize::MAX }, ..plain },
+        }
+    }
+}
+
+/// Runs the script plainly against `expected`, then with restarts, aborted checkpoints, other batch sizes and room for
+/// one row at a time against the plain run. `chain` is one operator, or several that call each other. Returns what was
+/// counted.
 pub(crate) fn check_operator(
     chain: &[&dyn OperatorSpec],
     input: &SchemaRef,
@@ -57,7 +81,7 @@ pub(crate) fn check_operator(
     expected: Expect,
 ) -> Counters {
     let steps = parse(script, input);
-    let plain = run(chain, input, &steps, 8192, Checkpoints::Never);
+    let plain = run(chain, input, &steps, Variant::PLAIN);
     expected.assert_eq(&plain.transcript(&steps));
     compare_all_ways(chain, input, compare, &steps, &plain);
     plain.counters
@@ -71,21 +95,20 @@ pub(crate) fn run_all_ways(
     script: &str,
 ) -> Vec<Vec<String>> {
     let steps = parse(script, input);
-    let plain = run(chain, input, &steps, 8192, Checkpoints::Never);
+    let plain = run(chain, input, &steps, Variant::PLAIN);
     compare_all_ways(chain, input, compare, &steps, &plain);
     plain.compared(compare)
 }
 
 fn compare_all_ways(chain: &[&dyn OperatorSpec], input: &SchemaRef, compare: Compare, steps: &[Step], plain: &Run) {
-    for batch_rows in [8192, 7, 1] {
-        for checkpoints in
-            [Checkpoints::Never, Checkpoints::Restart, Checkpoints::EverySecondAborted, Checkpoints::OneRestart]
-        {
-            let other = run(chain, input, steps, batch_rows, checkpoints);
-            let what = format!("batches of {batch_rows}, checkpoints: {checkpoints:?}");
-            assert_eq!(other.compared(compare), plain.compared(compare), "{what}");
-            assert_eq!(other.late_rows(), plain.late_rows(), "late rows, {what}");
-            assert_eq!(other.counters, plain.counters, "counters, {what}");
+    use Checkpoints::*;
+    for (batch_rows, is_narrow) in [(8192, false), (7, false), (1, false), (8192, true)] {
+        for checkpoints in [Never, Restart, EverySecondAborted, OneRestart] {
+            let variant = Variant { batch_rows, checkpoints, is_narrow };
+            let other = run(chain, input, steps, variant);
+            assert_eq!(other.compared(compare), plain.compared(compare), "{variant:?}");
+            assert_eq!(other.late_rows(), plain.late_rows(), "late rows, {variant:?}");
+            assert_eq!(other.counters, plain.counters, "counters, {variant:?}");
         }
     }
 }
@@ -141,152 +164,169 @@ fn parse(script: &str, input: &SchemaRef) -> Vec<Step> {
     steps
 }
 
-/// Operators that call each other, with the time that they have met.
-struct Chain {
-    operators: Vec<Box<dyn Operator>>,
+/// A run under way.
+struct Runner<'a> {
+    specs: &'a [&'a dyn OperatorSpec],
+    variant: Variant,
+    chain: Chain,
     watermark: EventTime,
-    /// When each operator wants to be called.
-    timers: Vec<Option<ProcTime>>,
-    contexts: Vec<Context>,
     now: ProcTime,
+    stored: Vec<Stored>,
+    /// Rows that have left since the last restart: a restart behind none would only repeat itself.
+    left: usize,
+    run: Run,
 }
 
-impl Chain {
-    fn new(specs: &[&dyn OperatorSpec]) -> Self {
-        let operators: Vec<_> = specs.iter().map(|spec| spec.build().unwrap()).collect();
-        let contexts = specs.iter().map(|_| Context::new(ProcTime(0))).collect();
-        let timers = specs.iter().map(|_| None).collect();
-        Self { operators, watermark: EventTime::NONE, timers, contexts, now: ProcTime(0) }
+impl<'a> Runner<'a> {
+    fn new(specs: &'a [&'a dyn OperatorSpec], variant: Variant) -> Self {
+        let chain = Chain::new(specs, &variant.build_context()).unwrap();
+        let stored = specs.iter().map(|_| Stored::default()).collect();
+        let (watermark, now, run) = (EventTime::NONE, ProcTime(0), Run::default());
+        Self { specs, variant, chain, watermark, now, stored, left: 0, run }
     }
 
-    /// Rows for operator `index`; what it emits goes on.
-    fn rows(&mut self, index: usize, rows: Changes, run: &mut Run) {
-        if index == self.operators.len() {
-            let out = run.out.last_mut().unwrap();
+    /// Lets the operators work until nothing is left to do. True if they were restarted in the middle of it.
+    fn work(&mut self) -> bool {
+        let mut is_restarted = false;
+        loop {
+            let mut emitted = Emitted::default();
+            let progress = self.chain.work(self.now, &mut emitted).unwrap();
+            self.collect(emitted);
+            if progress == Progress::Done {
+                return is_restarted;
+            }
+            if self.variant.checkpoints != Checkpoints::Never && self.variant.is_narrow {
+                self.checkpoint();
+                if self.variant.checkpoints != Checkpoints::OneRestart && self.left > 0 {
+                    self.restart();
+                    is_restarted = true;
+                }
+            }
+        }
+    }
+
+    fn collect(&mut self, emitted: Emitted) {
+        for rows in emitted.main {
+            self.left += rows.len();
+            let out = self.run.out.last_mut().unwrap();
             out.extend((0..rows.len()).map(|row| (rows.kind(row), texts(rows.batch(), row))));
-            return;
         }
-        let cx = &mut self.contexts[index];
-        cx.now = self.now;
-        self.operators[index].on_rows(0, rows, cx).unwrap();
-        self.drain(index, run);
-    }
-
-    fn drain(&mut self, index: usize, run: &mut Run) {
-        for late in self.contexts[index].take_late() {
+        for (_, late) in emitted.late {
             let late = (0..late.num_rows()).map(|row| texts(&late, row).join(", "));
-            run.late.last_mut().unwrap().extend(late);
-        }
-        for out in self.contexts[index].take_out() {
-            self.rows(index + 1, out, run);
+            self.run.late.last_mut().unwrap().extend(late);
         }
     }
 
-    fn each(&mut self, run: &mut Run, mut call: impl FnMut(&mut Box<dyn Operator>, &mut Context, usize)) {
-        for index in 0..self.operators.len() {
-            self.contexts[index].now = self.now;
-            call(&mut self.operators[index], &mut self.contexts[index], index);
-            self.drain(index, run);
-        }
-    }
-
-    fn watermark(&mut self, time: EventTime, run: &mut Run) {
-        self.watermark = time;
-        let mut time = time;
-        self.each(run, |operator, cx, _| time = operator.on_watermark(time, cx).unwrap());
-    }
-
-    /// Calls those whose timer has run out, or everybody after rows, so that new timers are known.
-    fn tick(&mut self, all: bool, run: &mut Run) {
-        let (now, mut timers) = (self.now, self.timers.clone());
-        self.each(run, |operator, cx, index| {
-            if all || timers[index].is_some_and(|timer| timer <= now) {
-                timers[index] = operator.on_tick(cx).unwrap();
-            }
-        });
-        self.timers = timers;
-    }
-
-    fn flush(&mut self, why: Flush, run: &mut Run) {
-        self.each(run, |operator, cx, _| operator.flush(why, cx).unwrap());
-    }
-
-    fn end(&mut self, run: &mut Run) {
-        self.each(run, |operator, cx, _| operator.on_end(0, cx).unwrap());
-    }
-
-    /// A fresh chain with the state of the stored checkpoint.
-    fn restored(specs: &[&dyn OperatorSpec], stored: &[Stored], watermark: EventTime, now: ProcTime) -> Self {
-        let mut chain = Self::new(specs);
-        chain.now = now;
-        for (operator, stored) in chain.operators.iter_mut().zip(stored) {
-            for table in operator.state() {
-                table.load(&mut stored.read(&table.spec()).into_iter().map(Ok)).unwrap();
-            }
-        }
-        let mut nothing = Run { out: vec![Vec::new()], late: vec![Vec::new()], ..Run::default() };
-        chain.watermark(watermark, &mut nothing);
-        chain.tick(true, &mut nothing);
-        assert!(nothing.out.concat().is_empty(), "the restored watermark emits nothing: {:?}", nothing.out);
-        chain
-    }
-}
-
-fn run(
-    specs: &[&dyn OperatorSpec],
-    input: &SchemaRef,
-    steps: &[Step],
-    batch_rows: usize,
-    checkpoints: Checkpoints,
-) -> Run {
-    let mut run = Run::default();
-    let mut chain = Chain::new(specs);
-    let mut stored: Vec<Stored> = specs.iter().map(|_| Stored::default()).collect();
-    for (number, step) in steps.iter().enumerate() {
-        run.out.push(Vec::new());
-        run.late.push(Vec::new());
+    fn step(&mut self, step: &Step, input: &SchemaRef) {
+        self.run.out.push(Vec::new());
+        self.run.late.push(Vec::new());
         match step {
             Step::Rows(rows) => {
-                for rows in rows.chunks(batch_rows) {
-                    chain.rows(0, batch(rows, input), &mut run);
+                for rows in rows.chunks(self.variant.batch_rows) {
+                    self.chain.rows(0, batch(rows, input));
+                    self.work();
                 }
-                chain.tick(true, &mut run);
+                self.tick();
             }
-            Step::Watermark(time) => chain.watermark(*time, &mut run),
+            Step::Watermark(time) => self.watermark(*time),
             Step::Tick(time) => {
-                chain.now = *time;
-                chain.tick(false, &mut run);
+                self.now = *time;
+                self.tick();
             }
             Step::End => {
-                chain.watermark(EventTime::END, &mut run);
-                chain.end(&mut run);
+                self.watermark(EventTime::END);
+                self.chain.end(0, true);
+                while self.work() {
+                    self.chain.end(0, true);
+                }
             }
         }
-        chain.flush(Flush::Waiting, &mut run);
-        if checkpoints == Checkpoints::Never {
+        self.flush(Flush::Waiting);
+    }
+
+    fn watermark(&mut self, time: EventTime) {
+        self.watermark = time;
+        self.chain.watermark(time);
+        self.work();
+    }
+
+    fn tick(&mut self) {
+        let mut emitted = Emitted::default();
+        self.chain.tick(self.now, &mut emitted).unwrap();
+        self.collect(emitted);
+        self.work();
+    }
+
+    fn flush(&mut self, why: Flush) {
+        loop {
+            let mut emitted = Emitted::default();
+            let progress = self.chain.flush(why, self.now, &mut emitted).unwrap();
+            self.collect(emitted);
+            if progress == Progress::Done {
+                return;
+            }
+        }
+    }
+
+    /// A barrier passes.
+    fn checkpoint(&mut self) {
+        self.flush(Flush::All);
+        for (snapshot, stored) in self.chain.snapshot().unwrap().into_iter().zip(&mut self.stored) {
+            stored.add(snapshot);
+        }
+        assert!(self.chain.state_bytes() < 1 << 30);
+    }
+
+    /// A fresh chain with the state of the stored checkpoint. What it does next shows what had been left over.
+    fn restart(&mut self) {
+        self.count();
+        self.left = 0;
+        self.chain = Chain::new(self.specs, &self.variant.build_context()).unwrap();
+        let stored = &self.stored;
+        let load = |operator: usize, table: &mut dyn StateTable| {
+            table.load(&mut stored[operator].read(&table.spec()).into_iter().map(Ok))
+        };
+        self.chain.load(load).unwrap();
+        self.chain.watermark(self.watermark);
+    }
+
+    /// Adds up what was counted, but for the rows between operators, of which there may be more or fewer.
+    fn count(&mut self) {
+        for counters in self.chain.counters().values() {
+            for (counter, value) in counters.iter() {
+                if !matches!(counter, Counter::NumRecordsIn | Counter::NumRecordsOut) {
+                    self.run.counters.add(counter, value);
+                }
+            }
+        }
+    }
+}
+
+fn run(specs: &[&dyn OperatorSpec], input: &SchemaRef, steps: &[Step], variant: Variant) -> Run {
+    let mut runner = Runner::new(specs, variant);
+    for (number, step) in steps.iter().enumerate() {
+        runner.step(step, input);
+        if variant.checkpoints == Checkpoints::Never {
             continue;
         }
-        chain.flush(Flush::All, &mut run);
-        for (operator, stored) in chain.operators.iter_mut().zip(&mut stored) {
-            stored.add(snapshot(operator.state()).unwrap());
-            assert!(operator.state().iter().all(|table| table.bytes() < 1 << 30));
-        }
-        let restart = match checkpoints {
+        runner.checkpoint();
+        let is_restart = match variant.checkpoints {
             Checkpoints::Never => false,
             Checkpoints::Restart => true,
             // An aborted checkpoint's increments wait for the next, which is what `stored` does with all of them.
             Checkpoints::EverySecondAborted => number % 2 == 1,
             Checkpoints::OneRestart => number + 2 == steps.len(),
         };
-        if restart {
-            for cx in &mut chain.contexts {
-                run.counters.merge(&std::mem::take(&mut cx.counters));
-            }
-            chain = Chain::restored(specs, &stored, chain.watermark, chain.now);
+        if is_restart {
+            let before = runner.run.out.concat().len();
+            runner.restart();
+            runner.work();
+            runner.tick();
+            assert_eq!(runner.run.out.concat().len(), before, "the restored watermark emits nothing");
         }
     }
-    chain.contexts.iter().for_each(|cx| run.counters.merge(&cx.counters));
-    run
+    runner.count();
+    runner.run
 }
 
 fn batch(rows: &[(ChangeKind, Vec<Option<String>>)], input: &SchemaRef) -> Changes {

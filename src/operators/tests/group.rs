@@ -209,14 +209,15 @@ fn the_largest_table_is_gathered_in_order_and_only_what_changed() {
 
     let input = schema("k BIGINT");
     let (local, global) = grouped(&input, &[0], &["COUNT(*) n"], false);
-    let (mut local, mut global) = (local.build().unwrap(), global.build().unwrap());
+    let (mut local, mut global) =
+        (local.build(&BuildContext::only_task()).unwrap(), global.build(&BuildContext::only_task()).unwrap());
     let mut push = |keys: Vec<i64>, global: &mut Box<dyn Operator>| {
         let mut cx = Context::new(ProcTime(0));
         let batch = RecordBatch::try_new(Arc::clone(&input), vec![Arc::new(Int64Array::from(keys))]).unwrap();
-        local.on_rows(0, Changes::inserts(batch), &mut cx).unwrap();
-        local.flush(Flush::All, &mut cx).unwrap();
+        assert_eq!(local.on_rows(0, Changes::inserts(batch), &mut cx).unwrap(), Progress::Done);
+        assert_eq!(local.flush(Flush::All, &mut cx).unwrap(), Progress::Done);
         for partials in cx.take_out() {
-            global.on_rows(0, partials, &mut Context::new(ProcTime(0))).unwrap();
+            assert_eq!(global.on_rows(0, partials, &mut Context::new(ProcTime(0))).unwrap(), Progress::Done);
         }
     };
     let save = |global: &mut Box<dyn Operator>| {

@@ -28,6 +28,7 @@ struct Ends(Vec<i64>);
 struct Expire {
     schema: SchemaRef,
     table: KeyedTable<Ends>,
+    watermark: EventTime,
 }
 
 impl OperatorSpec for ExpireSpec {
@@ -43,10 +44,10 @@ impl OperatorSpec for ExpireSpec {
         Arc::clone(&self.input)
     }
 
-    fn build(&self) -> Result<Box<dyn Operator>> {
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
         let schema = schema("k STRING, end BIGINT");
         let table = KeyedTable::new("ends", schema, 1, 1, Ends::default())?;
-        Ok(Box::new(Expire { schema: Arc::clone(&self.input), table }))
+        Ok(Box::new(Expire { schema: Arc::clone(&self.input), table, watermark: EventTime::NONE }))
     }
 }
 
@@ -104,7 +105,7 @@ impl Expire {
 }
 
 impl Operator for Expire {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<()> {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
         let mut slots = Vec::new();
         self.table.assign(rows.batch().columns(), rows.len(), &mut slots)?;
         let mut new: Vec<u32> = Vec::new();
@@ -116,20 +117,30 @@ impl Operator for Expire {
         let ends = arrow::array::Int64Array::from_value(cx.now.after(LIFE).0, rows.len());
         self.table.merge(&slots, &[Arc::new(ends)])?;
         self.table.touch(&slots);
-        self.emit(&new, ChangeKind::Insert, cx)
+        self.emit(&new, ChangeKind::Insert, cx)?;
+        Ok(Progress::Done)
     }
 
-    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<EventTime> {
-        Ok(time)
+    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
+        self.watermark = time;
+        Ok(Progress::Done)
     }
 
-    fn on_tick(&mut self, cx: &mut Context) -> Result<Option<ProcTime>> {
+    fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    fn on_tick(&mut self, cx: &mut Context) -> Result<Progress> {
         let ends = &self.table.table().columns.0;
         let gone = |(_, end): &(usize, &i64)| **end != 0 && **end <= cx.now.0;
         let gone: Vec<u32> = ends.iter().enumerate().filter(gone).map(|(slot, _)| slot as u32).collect();
         self.emit(&gone, ChangeKind::Delete, cx)?;
         self.table.remove(&gone);
-        Ok(self.table.table().columns.0.iter().copied().filter(|end| *end != 0).min().map(ProcTime))
+        Ok(Progress::Done)
+    }
+
+    fn next_tick(&self) -> Option<ProcTime> {
+        self.table.table().columns.0.iter().copied().filter(|end| *end != 0).min().map(ProcTime)
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {

@@ -205,7 +205,7 @@ fn times_too_far_away_and_null_are_the_datas_fault() {
         ];
         let batch = arrow::array::RecordBatch::try_new(Arc::clone(&input), columns).unwrap();
         let mut cx = Context::new(ProcTime(0));
-        assign.build().unwrap().on_rows(0, Changes::inserts(batch), &mut cx)
+        assign.build(&BuildContext::only_task()).unwrap().on_rows(0, Changes::inserts(batch), &mut cx)
     };
     for time in [Some(i64::MIN), Some(i64::MAX), Some(i64::MAX - 5), None] {
         let error = refuse(time).unwrap_err();
@@ -220,7 +220,11 @@ fn keys_that_hardly_repeat_pass_and_merge_to_the_same() {
     let input = schema("ts TIME, k BIGINT, $watermark BIGINT");
     let window = WindowKind::Tumble { size_ms: 1000, offset_ms: 0 };
     let (assign, local, global) = windowed(&input, window, &[1], &["COUNT(*) n"]);
-    let mut operators = [assign.build().unwrap(), local.build().unwrap(), global.build().unwrap()];
+    let mut operators = [
+        assign.build(&BuildContext::only_task()).unwrap(),
+        local.build(&BuildContext::only_task()).unwrap(),
+        global.build(&BuildContext::only_task()).unwrap(),
+    ];
     let (mut emitted, mut partials) = (std::collections::BTreeMap::new(), 0);
     for turn in 0..=40_i64 {
         let rows = 5000;
@@ -235,10 +239,10 @@ fn keys_that_hardly_repeat_pass_and_merge_to_the_same() {
             let mut cx = Context::new(ProcTime(0));
             for rows in flow {
                 partials += if index == 2 { rows.len() } else { 0 };
-                operator.on_rows(0, rows, &mut cx).unwrap();
+                operator.on_rows(0, rows, &mut cx).map(drop).unwrap();
             }
             if turn == 40 {
-                operator.on_watermark(crate::stream::EventTime::END, &mut cx).unwrap();
+                assert_eq!(operator.on_watermark(crate::stream::EventTime::END, &mut cx).unwrap(), Progress::Done);
             }
             flow = cx.take_out();
         }
@@ -261,7 +265,11 @@ fn a_long_window_under_many_barriers_holds_a_few_runs() {
     let input = schema("ts TIME, k BIGINT, $watermark BIGINT");
     let window = WindowKind::Tumble { size_ms: 60 * MINUTE, offset_ms: 0 };
     let (assign, local, global) = windowed(&input, window, &[1], &["COUNT(*) n"]);
-    let mut operators = [assign.build().unwrap(), local.build().unwrap(), global.build().unwrap()];
+    let mut operators = [
+        assign.build(&BuildContext::only_task()).unwrap(),
+        local.build(&BuildContext::only_task()).unwrap(),
+        global.build(&BuildContext::only_task()).unwrap(),
+    ];
     let (mut saved, mut counts) = (0, Vec::new());
     for turn in 0..=200_i64 {
         let column = |value: &dyn Fn(i64) -> i64| (0..1000).map(value).collect::<Vec<i64>>();
@@ -273,11 +281,11 @@ fn a_long_window_under_many_barriers_holds_a_few_runs() {
         let mut flow = vec![Changes::inserts(arrow::array::RecordBatch::try_new(Arc::clone(&input), columns).unwrap())];
         for operator in &mut operators {
             let mut cx = Context::new(ProcTime(0));
-            flow.drain(..).for_each(|rows| operator.on_rows(0, rows, &mut cx).unwrap());
+            flow.drain(..).for_each(|rows| operator.on_rows(0, rows, &mut cx).map(drop).unwrap());
             if turn == 200 {
-                operator.on_watermark(crate::stream::EventTime::END, &mut cx).unwrap();
+                assert_eq!(operator.on_watermark(crate::stream::EventTime::END, &mut cx).unwrap(), Progress::Done);
             }
-            operator.flush(Flush::All, &mut cx).unwrap();
+            assert_eq!(operator.flush(Flush::All, &mut cx).unwrap(), Progress::Done);
             flow = cx.take_out();
         }
         counts.extend(flow.iter().flat_map(|out| crate::state::integers(out.column(4)).unwrap().to_vec()));
@@ -297,13 +305,14 @@ fn columns_of_state_files_have_names() {
     let input = schema("ts TIME, count BIGINT, v INT, $watermark BIGINT");
     let window = WindowKind::Hop { slide_ms: 2, size_ms: 10, offset_ms: 0 };
     let names = |spec: &dyn OperatorSpec| {
-        let mut operator = spec.build().unwrap();
+        let mut operator = spec.build(&BuildContext::only_task()).unwrap();
         let specs: Vec<_> = operator.state().iter().map(|table| table.spec()).collect();
         let fields = specs.iter().flat_map(|spec| spec.schema.fields().iter());
         fields.map(|field| field.name().as_str()).collect::<Vec<_>>().join(" ")
     };
     let (.., global) = windowed(&input, window, &[1], &["COUNT(*) COUNT(*)", "AVG(v) AVG(v)"]);
-    assert_eq!(names(&global), "pane_start counted_from count count_ sum_v count_v");
+    let firing = "of_group window_end through_hash passed_on";
+    assert_eq!(names(&global), format!("pane_start counted_from count count_ sum_v count_v {firing}"));
     let (_, global) = grouped(&schema("k STRING, v INT"), &[0], &["SUM(v) s", "MAX(v) hi"], true);
     assert_eq!(names(&global), "k rows sum_s count_s k value weight");
 }

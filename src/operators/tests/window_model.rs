@@ -53,7 +53,11 @@ fn operators(
 ) -> (Windows, usize, Counters) {
     let input = schema("ts TIME, k BIGINT, v BIGINT, $watermark BIGINT");
     let (assign, local, global) = windowed(&input, window, &[1], calls);
-    let mut chain = [assign.build().unwrap(), local.build().unwrap(), global.build().unwrap()];
+    let mut chain = [
+        assign.build(&BuildContext::only_task()).unwrap(),
+        local.build(&BuildContext::only_task()).unwrap(),
+        global.build(&BuildContext::only_task()).unwrap(),
+    ];
     let mut cx = [0; 3].map(|_| Context::new(ProcTime(0)));
     let (mut windows, mut late) = (Windows::new(), 0);
 
@@ -86,12 +90,12 @@ fn operators(
             let watermark = EventTime(active.map(|split| met[split]).min().unwrap_or(i64::MAX));
             let mut flow = vec![rows];
             for (operator, cx) in chain.iter_mut().zip(&mut cx) {
-                flow.drain(..).for_each(|rows| operator.on_rows(0, rows, cx).unwrap());
+                flow.drain(..).for_each(|rows| operator.on_rows(0, rows, cx).map(drop).unwrap());
                 if event % 8 == 0 || ended {
-                    operator.on_watermark(watermark, cx).unwrap();
+                    assert_eq!(operator.on_watermark(watermark, cx).unwrap(), Progress::Done);
                 }
                 if event % 16 == 0 {
-                    operator.flush(Flush::All, cx).unwrap();
+                    assert_eq!(operator.flush(Flush::All, cx).unwrap(), Progress::Done);
                     snapshot(operator.state()).unwrap();
                 }
                 late += cx.take_late().iter().map(|late| late.num_rows()).sum::<usize>();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, new_null_array};
 use arrow::compute::interleave_record_batch;
-use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, UInt16Type};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
@@ -188,9 +188,12 @@ fn file_rows(
         return Err(Error::bug(format!("table {}: {} columns where {wanted} belong", spec.name, batch.num_columns())));
     }
     let key: Vec<ArrayRef> = spec.key.iter().map(|index| batch.column(*index).clone()).collect();
-    let groups = match key.is_empty() {
-        true => Int32Array::from(vec![0; rows]),
-        false => key_groups(&key, max_parallelism)?.into_iter().map(i32::from).collect(),
+    let groups: Int32Array = match &key[..] {
+        [] => Int32Array::from(vec![0; rows]),
+        [group] if *group.data_type() == DataType::UInt16 => {
+            group.as_primitive::<UInt16Type>().values().iter().map(|group| i32::from(*group)).collect()
+        }
+        _ => key_groups(&key, max_parallelism)?.into_iter().map(i32::from).collect(),
     };
     let mut columns: Vec<ArrayRef> = vec![Arc::new(groups)];
     if matches!(spec.kind, TableKind::Keyed { .. }) {

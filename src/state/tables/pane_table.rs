@@ -115,6 +115,14 @@ impl<C: SlotColumns> PaneTable<C> {
         self.slices.range(range).map(|(slice, _)| *slice).collect()
     }
 
+    /// How many rows a slice holds, those of the same key counted as often as they stand in it, and in how many bytes.
+    pub fn size(&self, slice: Slice) -> (usize, usize) {
+        let Some(Runs { live, sealed }) = self.slices.get(&slice) else { return (0, 0) };
+        let (rows, bytes) = live.as_ref().map_or((0, 0), |live| (live.len(), live.bytes()));
+        let sealed_rows: usize = sealed.iter().map(|run| run.rows.num_rows()).sum();
+        (rows + sealed_rows, bytes + sealed.iter().map(|run| batch_bytes(&run.rows)).sum::<usize>())
+    }
+
     /// Removes a slice and gives out all that it holds, merged.
     pub fn take(&mut self, slice: Slice) -> Result<Option<SlotTable<C>>> {
         let Some(Runs { live, sealed }) = self.slices.remove(&slice) else { return Ok(None) };
