@@ -21,7 +21,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::watch;
 
 use self::engine::Engine;
-use crate::connectors::{Committable, JobIdentity, SinkTask, World};
+use crate::connectors::{Committable, History, JobIdentity, SinkContext, World};
 use crate::error::{Error, Result};
 use crate::expressions::scalar_error;
 use crate::plan::{LogicalQuery, SinkTarget};
@@ -37,6 +37,9 @@ pub struct BatchOptions {
     /// `table.exec.sink.not-null-enforcer` = DROP: an INSERT leaves out rows with NULL in a NOT NULL column.
     pub drop_nulls: bool,
 }
+
+/// Rows become public once, at the end.
+const EPOCH: Epoch = Epoch(1);
 
 /// The rows of a query as they are found.
 pub type Rows = BoxStream<'static, Result<Changes>>;
@@ -71,6 +74,17 @@ pub struct BatchInsert {
     pub late: Option<SinkTarget>,
 }
 
+/// Removes what earlier runs have left in the tables that are written: those whose lineages begin with these digits.
+pub async fn clear(inserts: &[BatchInsert], lineages: &str, world: &World) -> Result<()> {
+    for insert in inserts {
+        for target in [Some(&insert.target), insert.late.as_ref()].into_iter().flatten() {
+            let (factory, lineages, lent) = (Arc::clone(&target.factory), lineages.to_owned(), world.clone());
+            world.blocking.call(move || factory.remove_published(&lineages, &lent)).await??;
+        }
+    }
+    Ok(())
+}
+
 /// Runs INSERTs one after the other; the rows of each become public together at its end. False if it was stopped
 /// before that, and the rest left undone.
 pub async fn insert(
@@ -82,33 +96,35 @@ pub async fn insert(
     mut stop: watch::Receiver<bool>,
 ) -> Result<bool> {
     for (index, BatchInsert { query, target, late }) in inserts.into_iter().enumerate() {
-        if let Some(late) = late {
-            late.factory.committer(identity, world)?.recover(&[]).await?;
-        }
-        let mut committer = target.factory.committer(identity, world)?;
-        committer.recover(&[]).await?;
-        let task = SinkTask {
+        let context = |target: &SinkTarget| SinkContext {
             identity: identity.clone(),
             sink: format!("batch-{index}-{}", target.table),
-            task: 0,
+            is_durable: false,
             parallelism: 1,
             schema: SchemaRef::clone(&target.schema),
         };
+        let nothing_before = History::default();
+        if let Some(late) = late {
+            late.factory.committer(&context(&late), world)?.recover(&nothing_before, &[]).await?;
+        }
+        let context = context(&target);
+        let mut committer = target.factory.committer(&context, world)?;
+        committer.recover(&nothing_before, &[]).await?;
         let written = tokio::select! {
             biased;
             () = stopped(&mut stop) => Ok(None),
-            written = write(query, &target, &task, world, options, tally) => written.map(Some),
+            written = write(query, &target, &context, world, options, tally) => written.map(Some),
         };
         match written {
-            Ok(Some(Some(committable))) => committer.commit(&committable).await?,
+            Ok(Some(Some(committable))) => committer.commit(EPOCH, &[committable]).await?,
             Ok(Some(None)) => {}
             Ok(None) => {
-                committer.recover(&[]).await?;
+                committer.recover(&nothing_before, &[]).await?;
                 return Ok(false);
             }
             Err(error) => {
                 // What was staged must not stay behind; the error that counts is the one that came first.
-                drop(committer.recover(&[]).await);
+                drop(committer.recover(&nothing_before, &[]).await);
                 return Err(error);
             }
         }
@@ -127,21 +143,21 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 async fn write(
     query: LogicalQuery,
     target: &SinkTarget,
-    task: &SinkTask,
+    context: &SinkContext,
     world: &World,
     options: BatchOptions,
     tally: &Arc<Tally>,
 ) -> Result<Option<Committable>> {
     let mut rows = rows(query, world, options, tally).await?;
     let node = target.node(options.drop_nulls);
-    let mut writer = target.factory.writer(task, world)?;
+    let mut writer = target.factory.writer(0, context, world)?;
     while let Some(next) = rows.next().await {
         let (kept, _) = node.without_nulls(next?)?;
         writer.write(&kept).await?;
         tally.wrote(kept.len());
     }
     writer.flush().await?;
-    writer.prepare(Epoch::ZERO.next()).await
+    writer.prepare(EPOCH).await
 }
 
 async fn rows(query: LogicalQuery, world: &World, options: BatchOptions, tally: &Arc<Tally>) -> Result<Rows> {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 
-use super::one_phase::{NothingToCommit, only_a_sink};
+use super::one_phase::{NothingToCommit, nothing_to_prepare, only_a_sink};
 use super::{
-    Committable, Committer, Connector, Delivery, JobIdentity, SinkFactory, SinkMode, SinkTask, SinkWriter,
-    SourceFactory, TableContext, World,
+    Committable, Committer, Connector, Delivery, SinkContext, SinkFactory, SinkMode, SinkWriter, SourceFactory,
+    TableContext, World,
 };
 use crate::error::Result;
 use crate::options::OptionSpec;
@@ -56,15 +57,15 @@ impl SinkFactory for Forget {
         Delivery::ExactlyOnce
     }
 
-    fn writer(&self, _task: &SinkTask, _world: &World) -> Result<Box<dyn SinkWriter>> {
+    fn writer(&self, _task: usize, _context: &SinkContext, _world: &World) -> Result<Box<dyn SinkWriter>> {
         Ok(Box::new(*self))
     }
 
-    fn committer(&self, _job: &JobIdentity, _world: &World) -> Result<Box<dyn Committer>> {
+    fn committer(&self, _context: &SinkContext, _world: &World) -> Result<Box<dyn Committer>> {
         Ok(Box::new(NothingToCommit))
     }
 
-    fn remove_published(&self, _job: &JobIdentity, _world: &World) -> Result<usize> {
+    fn remove_published(&self, _lineages: &str, _world: &World) -> Result<usize> {
         Ok(0)
     }
 }
@@ -75,8 +76,8 @@ impl SinkWriter for Forget {
         Ok(())
     }
 
-    async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Committable>> {
-        Ok(None)
+    fn prepare(&mut self, _epoch: Epoch) -> BoxFuture<'static, Result<Option<Committable>>> {
+        nothing_to_prepare()
     }
 
     async fn flush(&mut self) -> Result<()> {

@@ -26,6 +26,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -237,16 +238,17 @@ pub trait SinkFactory: Debug + Send + Sync {
     fn mode(&self) -> SinkMode;
     /// What it promises.
     fn delivery(&self) -> Delivery;
-    /// A writer for one sink task.
-    fn writer(&self, task: &SinkTask, world: &World) -> Result<Box<dyn SinkWriter>>;
+    /// A writer for one of the sink's tasks, which are numbered from 0.
+    fn writer(&self, task: usize, context: &SinkContext, world: &World) -> Result<Box<dyn SinkWriter>>;
     /// The one committer of this sink; needs no writer, so that any process can finish the work.
-    fn committer(&self, job: &JobIdentity, world: &World) -> Result<Box<dyn Committer>>;
+    fn committer(&self, context: &SinkContext, world: &World) -> Result<Box<dyn Committer>>;
     /// Says what stands here already and is not of this job: nobody touches it, but readers will see both.
-    fn strangers(&self, _job: &JobIdentity, _world: &World) -> Result<Option<String>> {
+    fn foreign_files(&self, _job: &JobIdentity, _world: &World) -> Result<Option<String>> {
         Ok(None)
     }
-    /// Removes what the given lineage made public here, and says how much; for `--fresh`.
-    fn remove_published(&self, job: &JobIdentity, world: &World) -> Result<usize>;
+    /// Removes what the lineages that begin with these digits made public or left half done here, whatever sink of
+    /// theirs it was, and says how much was public; for `--fresh`.
+    fn remove_published(&self, lineages: &str, world: &World) -> Result<usize>;
 }
 
 /// Whose output it is.
@@ -260,19 +262,29 @@ pub struct JobIdentity {
     pub generation: Generation,
 }
 
-/// Which copy of a sink a writer serves.
+/// What a sink's writers and its committer are told. Several sinks of a job may write to one place: each touches only
+/// what bears its own name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SinkTask {
+pub struct SinkContext {
     /// Whose output it is.
     pub identity: JobIdentity,
     /// The sink's name within the plan, stable over restarts.
     pub sink: String,
-    /// This copy, from 0.
-    pub task: usize,
-    /// How many copies there are.
+    /// Whether there are checkpoints that a later start goes on from.
+    pub is_durable: bool,
+    /// How many tasks it has.
     pub parallelism: usize,
     /// The columns that will be written: those of the table.
     pub schema: SchemaRef,
+}
+
+/// What a start knows of a sink from the checkpoint that it goes on from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct History {
+    /// The checkpoint; `None` for the first start of a lineage.
+    pub restored: Option<Epoch>,
+    /// Rows of the sink that were public by then: all but those that are pending.
+    pub public_rows: u64,
 }
 
 /// Writes the rows of one sink task.
@@ -281,7 +293,9 @@ pub trait SinkWriter: Send {
     /// Takes rows. A row that the outside would refuse later is refused here, before the barrier.
     async fn write(&mut self, rows: &Changes) -> Result<()>;
     /// Makes the rows since the last call durable but not visible; `None` if there were none.
-    async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Committable>>;
+    /// The rows are sealed by the call and durable when the future is through: rows of the next epoch may be written
+    /// meanwhile.
+    fn prepare(&mut self, epoch: Epoch) -> BoxFuture<'static, Result<Option<Committable>>>;
     /// The inputs ran dry: a sink without two phases shows what it has.
     async fn flush(&mut self) -> Result<()>;
 }
@@ -290,10 +304,13 @@ pub trait SinkWriter: Send {
 #[async_trait]
 pub trait Committer: Send {
     /// Called once at a start, before any writer works: fences older processes, then finishes `pending` (in order of
-    /// epochs) and clears away what was prepared but belongs to no completed checkpoint. Idempotent.
-    async fn recover(&mut self, pending: &[Committable]) -> Result<()>;
-    /// Makes the rows visible. Idempotent: a second call with the same committable changes nothing.
-    async fn commit(&mut self, staged: &Committable) -> Result<()>;
+    /// epochs) and clears away what was prepared but belongs to no completed checkpoint. Idempotent. Where the outside
+    /// does not fit `history` (rows are lost, or public that the checkpoint knows nothing of), it fails and changes
+    /// nothing.
+    async fn recover(&mut self, history: &History, pending: &[Committable]) -> Result<()>;
+    /// Makes visible what the sink's tasks have prepared by this checkpoint, in order of epochs (some may stem from
+    /// earlier checkpoints that were given up). Idempotent: a second call with the same changes nothing.
+    async fn commit(&mut self, epoch: Epoch, staged: &[Committable]) -> Result<()>;
 }
 
 /// Rows that a table's policy skipped or that failed it, as the source loop counts and reports them.

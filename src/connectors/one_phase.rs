@@ -1,9 +1,12 @@
 //! What sinks without a second phase share: a committer with nothing to commit, and the refusal to be read.
 
 use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 
-use super::{Committable, Committer};
+use super::{Committable, Committer, History};
 use crate::error::{Error, Result};
+use crate::stream::Epoch;
 
 /// Commits nothing: the rows have been shown as they came.
 #[derive(Debug)]
@@ -11,13 +14,18 @@ pub(super) struct NothingToCommit;
 
 #[async_trait]
 impl Committer for NothingToCommit {
-    async fn recover(&mut self, _pending: &[Committable]) -> Result<()> {
+    async fn recover(&mut self, _history: &History, _pending: &[Committable]) -> Result<()> {
         Ok(())
     }
 
-    async fn commit(&mut self, _staged: &Committable) -> Result<()> {
+    async fn commit(&mut self, _epoch: Epoch, _staged: &[Committable]) -> Result<()> {
         Ok(())
     }
+}
+
+/// What a writer without two phases prepares.
+pub(super) fn nothing_to_prepare() -> BoxFuture<'static, Result<Option<Committable>>> {
+    ready(Ok(None)).boxed()
 }
 
 /// The error about reading a table that can only be written.

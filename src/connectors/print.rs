@@ -5,11 +5,12 @@ use std::io::{ErrorKind, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 
-use super::one_phase::{NothingToCommit, only_a_sink};
+use super::one_phase::{NothingToCommit, nothing_to_prepare, only_a_sink};
 use super::{
-    Committable, Committer, Connector, Delivery, JobIdentity, SinkFactory, SinkMode, SinkTask, SinkWriter,
-    SourceFactory, TableContext, World,
+    Committable, Committer, Connector, Delivery, SinkContext, SinkFactory, SinkMode, SinkWriter, SourceFactory,
+    TableContext, World,
 };
 use crate::error::{Error, Result};
 use crate::formats::java::Java;
@@ -93,11 +94,11 @@ impl SinkFactory for PrintSink {
         Delivery::AtLeastOnce
     }
 
-    fn writer(&self, task: &SinkTask, world: &World) -> Result<Box<dyn SinkWriter>> {
+    fn writer(&self, task: usize, context: &SinkContext, world: &World) -> Result<Box<dyn SinkWriter>> {
         let mut prefix = self.identifier.clone();
-        if task.parallelism > 1 {
+        if context.parallelism > 1 {
             prefix.push_str(if prefix.is_empty() { "" } else { ":" });
-            prefix.push_str(&(task.task + 1).to_string());
+            prefix.push_str(&(task + 1).to_string());
         }
         if !prefix.is_empty() {
             prefix.push_str("> ");
@@ -105,11 +106,11 @@ impl SinkFactory for PrintSink {
         Ok(Box::new(PrintWriter { prefix, output: self.output.clone(), world: world.clone() }))
     }
 
-    fn committer(&self, _job: &JobIdentity, _world: &World) -> Result<Box<dyn Committer>> {
+    fn committer(&self, _context: &SinkContext, _world: &World) -> Result<Box<dyn Committer>> {
         Ok(Box::new(NothingToCommit))
     }
 
-    fn remove_published(&self, _job: &JobIdentity, _world: &World) -> Result<usize> {
+    fn remove_published(&self, _lineages: &str, _world: &World) -> Result<usize> {
         Ok(0)
     }
 }
@@ -161,8 +162,8 @@ impl SinkWriter for PrintWriter {
         }
     }
 
-    async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Committable>> {
-        Ok(None)
+    fn prepare(&mut self, _epoch: Epoch) -> BoxFuture<'static, Result<Option<Committable>>> {
+        nothing_to_prepare()
     }
 
     async fn flush(&mut self) -> Result<()> {

@@ -36,12 +36,9 @@ fn table(columns: &[(&str, DataType)], options: &[(&str, &str)], settings: &[(&s
     }
 }
 
-fn task(task: usize, parallelism: usize) -> SinkTask {
-    SinkTask { identity: job("a", 1), sink: "s".to_owned(), task, parallelism, schema: numbers(0..0).schema() }
-}
-
-fn job(lineage: &str, generation: u64) -> JobIdentity {
-    JobIdentity { job: "j".to_owned(), lineage: lineage.to_owned(), generation: Generation(generation) }
+fn context(sink: &str, generation: u64, parallelism: usize) -> SinkContext {
+    let identity = JobIdentity { job: "j".to_owned(), lineage: "a".to_owned(), generation: Generation(generation) };
+    SinkContext { identity, sink: sink.to_owned(), is_durable: true, parallelism, schema: numbers(0..0).schema() }
 }
 
 fn numbers(values: std::ops::Range<i64>) -> RecordBatch {
@@ -133,19 +130,19 @@ async fn printed_rows_look_like_flinks() {
         let shown = Shown::default();
         let output = Output(Arc::new(Mutex::new(shown.clone())));
         let sink = PrintSink { identifier: identifier.to_owned(), output };
-        let mut writer = sink.writer(&task(2, parallelism), &world()).unwrap();
+        let mut writer = sink.writer(2, &context("s", 1, parallelism), &world()).unwrap();
         writer.write(&rows).await.unwrap();
         assert_eq!(writer.prepare(Epoch(1)).await.unwrap(), None);
         assert_eq!(String::from_utf8(shown.0.lock().unwrap().clone()).unwrap(), expected);
     }
     let sink = PrintSink { identifier: String::new(), output: Output(Arc::new(Mutex::new(Closed))) };
-    sink.writer(&task(0, 1), &world()).unwrap().write(&rows).await.unwrap();
+    sink.writer(0, &context("s", 1, 1), &world()).unwrap().write(&rows).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_black_hole_takes_everything() {
     let sink = find("blackhole").unwrap().sink(&table(&[], &[], &[])).unwrap();
-    let mut writer = sink.writer(&task(0, 1), &world()).unwrap();
+    let mut writer = sink.writer(0, &context("s", 1, 1), &world()).unwrap();
     writer.write(&Changes::inserts(numbers(0..9))).await.unwrap();
     assert_eq!(writer.prepare(Epoch(1)).await.unwrap(), None);
 }
@@ -378,38 +375,56 @@ async fn pushed_rows_arrive_and_counted_ones_are_skipped() {
 #[tokio::test]
 async fn collected_rows_are_visible_once_and_with_their_commit() {
     let sink = MemorySink::new(SinkMode::Retract);
-    let mut writer = sink.writer(&task(0, 1), &world()).unwrap();
-    let mut committer = sink.committer(&job("a", 1), &world()).unwrap();
+    let mut writer = sink.writer(0, &context("s", 1, 1), &world()).unwrap();
+    let mut committer = sink.committer(&context("s", 1, 1), &world()).unwrap();
     writer.write(&Changes::inserts(numbers(0..3))).await.unwrap();
     let first = writer.prepare(Epoch(1)).await.unwrap().unwrap();
     assert_eq!(writer.prepare(Epoch(2)).await.unwrap(), None);
     assert!(sink.rows().is_empty());
-    committer.commit(&first).await.unwrap();
-    committer.commit(&first).await.unwrap();
+    for _ in 0..2 {
+        committer.commit(Epoch(1), std::slice::from_ref(&first)).await.unwrap();
+    }
     assert_eq!(sink.rows().len(), 1);
     writer.write(&Changes::inserts(numbers(3..4))).await.unwrap();
     let covered = writer.prepare(Epoch(3)).await.unwrap().unwrap();
     writer.write(&Changes::inserts(numbers(4..5))).await.unwrap();
     let lost = writer.prepare(Epoch(4)).await.unwrap().unwrap();
     // The job starts again; the last epoch is in no checkpoint.
-    let mut committer = sink.committer(&job("a", 2), &world()).unwrap();
-    committer.recover(std::slice::from_ref(&covered)).await.unwrap();
+    let mut committer = sink.committer(&context("s", 2, 1), &world()).unwrap();
+    committer.recover(&History::default(), std::slice::from_ref(&covered)).await.unwrap();
     assert_eq!(sink.epochs().keys().copied().collect::<Vec<_>>(), [Epoch(1), Epoch(3)]);
-    assert!(committer.commit(&lost).await.is_err());
-    assert_eq!(sink.remove_published(&job("b", 1), &world()).unwrap(), 0);
-    assert_eq!(sink.remove_published(&job("a", 2), &world()).unwrap(), 2);
+    assert!(committer.commit(Epoch(4), &[lost]).await.is_err());
+    assert_eq!(sink.remove_published("b", &world()).unwrap(), 0);
+    assert_eq!(sink.remove_published("a", &world()).unwrap(), 2);
+}
+
+/// Clones may serve several sinks of a job: a restart of one leaves alone what another has prepared.
+#[tokio::test]
+async fn a_restart_clears_only_what_is_its_own() {
+    let sink = MemorySink::new(SinkMode::Append);
+    let mut staged = Vec::new();
+    for name in ["one", "two"] {
+        let mut writer = sink.writer(0, &context(name, 1, 1), &world()).unwrap();
+        writer.write(&Changes::inserts(numbers(0..3))).await.unwrap();
+        staged.push(writer.prepare(Epoch(1)).await.unwrap().unwrap());
+    }
+    for (name, staged) in ["one", "two"].into_iter().zip(&staged) {
+        let mut committer = sink.committer(&context(name, 2, 1), &world()).unwrap();
+        committer.recover(&History::default(), std::slice::from_ref(staged)).await.unwrap();
+    }
+    assert_eq!(sink.rows().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn unreliable_commits_succeed_when_repeated() {
     let unreliable = Unreliable { seed: 3, failures_in_100: 60, delay: Duration::from_secs(1) };
     let sink = MemorySink::new(SinkMode::Append).unreliable(unreliable);
-    let mut writer = sink.writer(&task(0, 1), &world()).unwrap();
-    let mut committer = sink.committer(&job("a", 1), &world()).unwrap();
+    let mut writer = sink.writer(0, &context("s", 1, 1), &world()).unwrap();
+    let mut committer = sink.committer(&context("s", 1, 1), &world()).unwrap();
     for epoch in 1..20 {
         writer.write(&Changes::inserts(numbers(0..1))).await.unwrap();
         let staged = writer.prepare(Epoch(epoch)).await.unwrap().unwrap();
-        while let Err(error) = committer.commit(&staged).await {
+        while let Err(error) = committer.commit(Epoch(epoch), std::slice::from_ref(&staged)).await {
             assert!(error.is_retryable());
         }
     }
@@ -420,7 +435,7 @@ async fn unreliable_commits_succeed_when_repeated() {
 #[tokio::test]
 async fn a_channel_hands_rows_on_and_notices_that_nobody_reads() {
     let (sink, mut rows) = ChannelSink::new(SinkMode::Retract, 2);
-    let mut writer = sink.writer(&task(0, 1), &world()).unwrap();
+    let mut writer = sink.writer(0, &context("s", 1, 1), &world()).unwrap();
     writer.write(&Changes::inserts(numbers(0..3))).await.unwrap();
     assert_eq!(rows.recv().await.unwrap().len(), 3);
     drop(rows);

@@ -13,14 +13,14 @@ use super::description::operators_of;
 use super::events::Events;
 use super::exchange::{OutputEdge, Outputs};
 use super::inputs::{Inputs, Origin};
-use super::sink::SinkTask;
+use super::sink::{Preparing, SinkTask};
 use super::snapshots::SnapshotTarget;
 use super::source::SourceTask;
 use super::source_control::{ControlReceiver, ControlSender, source_control};
 use super::status::{JobFigures, TaskStatus};
 use super::task::ChainTask;
 use crate::checkpoint::{Aligner, CheckpointMode, OperatorDescription, OperatorPart, TaskId};
-use crate::connectors::{JobIdentity, SinkTask as SinkTaskContext, SourceContext, World};
+use crate::connectors::{JobIdentity, SinkContext, SourceContext, World};
 use crate::error::{Error, Result};
 use crate::operators::{BuildContext, Chain, OutputBudget, StateBackend};
 use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
@@ -313,13 +313,7 @@ fn sink_task(
     status: Arc<TaskStatus>,
 ) -> Result<SinkTask> {
     let NodeKind::Sink(sink) = &node.kind else { return Err(Error::bug("a sink task needs a sink node")) };
-    let context = SinkTaskContext {
-        identity: environment.identity.clone(),
-        sink: node.name.clone(),
-        task: id.task,
-        parallelism: tasks_of(node, environment.config),
-        schema: Arc::clone(&node.schema),
-    };
+    let context = sink_context(environment.identity, node, environment.config);
     let counters = match state {
         Some(state) if id.task == 0 => state.counters.get("sink").cloned().unwrap_or_default(),
         _ => Counters::default(),
@@ -330,11 +324,12 @@ fn sink_task(
     }
     Ok(SinkTask {
         operator: described(node),
-        writer: sink.factory.writer(&context, environment.world)?,
+        writer: sink.factory.writer(id.task, &context, environment.world)?,
         node: sink.clone(),
         inputs: inputs(environment, receivers, restored_watermark(state)),
         counters,
         events: environment.events.clone(),
+        preparing: Preparing::new(),
         status,
         is_late,
         id,
@@ -345,6 +340,17 @@ fn inputs(environment: &Environment<'_>, receivers: Vec<(Origin, Receiver)>, res
     let config = environment.config;
     let aligner = Aligner::new(receivers.len(), config.checkpoint_mode, config.max_concurrent_checkpoints);
     Inputs::new(receivers, aligner, restored)
+}
+
+/// What the writers and the committer of a sink are told.
+pub fn sink_context(identity: &JobIdentity, node: &Node, config: &JobConfig) -> SinkContext {
+    SinkContext {
+        identity: identity.clone(),
+        sink: node.name.clone(),
+        is_durable: config.directory.is_some(),
+        parallelism: tasks_of(node, config),
+        schema: Arc::clone(&node.schema),
+    }
 }
 
 /// Whether a node's rows come from a late output, directly or through a projection.

@@ -18,6 +18,9 @@ pub struct JobConfig {
     pub fresh: bool,
     /// 32 hexadecimal digits for a new lineage, drawn by the caller: the engine itself draws nothing.
     pub new_lineage: String,
+    /// The digits with which the lineages of this job's runs without checkpoints begin: no log remembers those, so that
+    /// this is how a fresh start knows what they have left.
+    pub ephemeral_lineages: String,
     pub parallelism: usize,
     pub max_parallelism: u32,
     /// Rows of a batch at most.

@@ -22,7 +22,7 @@ use super::commits::{Committers, commit};
 use super::log_slot::LogSlot;
 use super::requests::Requests;
 use super::source_control::{ControlSender, SourceControl};
-use super::start::{Attempt, Start};
+use super::start::{Attempt, Start, or_fenced};
 use crate::checkpoint::{Action, Coordinator, CoordinatorConfig, Event, TaskId};
 use crate::connectors::Committer;
 use crate::error::{Blame, Error, Result};
@@ -159,6 +159,7 @@ impl<'a> Driver<'a> {
             Err(error) => {
                 self.tasks.abort_all();
                 while error.id() != Some(STOP_TIMEOUT) && self.background.next().await.is_some() {}
+                let error = or_fenced(error, self.log.as_ref(), self.attempt.world).await;
                 Err(self.with_next_step(error))
             }
         }
@@ -345,7 +346,7 @@ impl<'a> Driver<'a> {
         let committer = self.committers.remove(&sink);
         let mut committer = committer.ok_or_else(|| Error::bug(format!("nobody can commit to sink {sink} now")))?;
         self.committing.push(Box::pin(async move {
-            let result = commit(committer.as_mut(), &committables).await;
+            let result = commit(committer.as_mut(), &sink, epoch, &committables).await;
             Answer::Committed { sink, epoch, committer, result }
         }));
         Ok(())

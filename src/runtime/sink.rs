@@ -1,7 +1,14 @@
 //! The one loop of all sink tasks: check, write, prepare at the barrier. Committing is the driver's.
+//!
+//! At a barrier the writer seals its rows; they become durable while the loop goes on with those of the next epoch.
+//! The acknowledgement goes out when they are, epoch after epoch.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesOrdered, StreamExt};
 
 use super::events::Events;
 use super::inputs::{InputEvent, Inputs};
@@ -13,6 +20,12 @@ use crate::failpoint;
 use crate::plan::SinkNode;
 use crate::stream::{Barrier, Changes, Counter, Counters};
 
+/// Epochs that may be on their way to the disk at once. Beyond that the task waits for the oldest.
+const MOST_PREPARING: usize = 4;
+
+/// Epochs whose rows are not durable yet, in order; each ends with its acknowledgement.
+pub type Preparing = FuturesOrdered<BoxFuture<'static, Result<Event>>>;
+
 /// One writer of a sink.
 pub struct SinkTask {
     pub id: TaskId,
@@ -23,6 +36,7 @@ pub struct SinkTask {
     pub writer: Box<dyn SinkWriter>,
     pub counters: Counters,
     pub events: Events,
+    pub preparing: Preparing,
     pub status: Arc<TaskStatus>,
     /// Whether it writes a late table, whose rows the footer counts apart.
     pub is_late: bool,
@@ -40,11 +54,21 @@ impl SinkTask {
 
     async fn work(mut self) -> Result<()> {
         loop {
+            while let Some(Some(prepared)) = self.preparing.next().now_or_never() {
+                self.events.send(prepared?).await;
+            }
             let event = match self.inputs.try_next() {
                 Some(event) => event?,
                 None => {
                     self.writer.flush().await?;
-                    self.inputs.next().await?
+                    tokio::select! {
+                        biased;
+                        Some(prepared) = self.preparing.next(), if !self.preparing.is_empty() => {
+                            self.events.send(prepared?).await;
+                            continue;
+                        }
+                        event = self.inputs.next() => event?,
+                    }
                 }
             };
             match event {
@@ -73,19 +97,27 @@ impl SinkTask {
         self.writer.write(&rows).await
     }
 
+    /// Seals the rows before the barrier. Behind the last one nothing is left to do but to wait.
     async fn barrier(&mut self, barrier: Barrier) -> Result<()> {
-        let epoch = barrier.epoch;
-        let committable = self.writer.prepare(epoch).await?;
-        failpoint::hit("sink.prepared");
+        let most = if barrier.kind.is_last() { 0 } else { MOST_PREPARING };
+        let prepared = self.writer.prepare(barrier.epoch);
         let part = TaskPart {
             operators: vec![self.operator.clone()],
             watermark: Some(self.inputs.watermark().0),
             counters: BTreeMap::from([("sink".to_owned(), self.counters.clone())]),
-            committable,
             ..TaskPart::default()
         };
-        let event = Event::Acknowledged { epoch, task: self.id.clone(), part: Box::new(part) };
-        self.events.send(event).await;
+        let (epoch, task) = (barrier.epoch, self.id.clone());
+        self.preparing.push_back(Box::pin(async move {
+            let committable = prepared.await?;
+            failpoint::hit("sink.prepared");
+            Ok(Event::Acknowledged { epoch, task, part: Box::new(TaskPart { committable, ..part }) })
+        }));
+        while self.preparing.len() > most
+            && let Some(prepared) = self.preparing.next().await
+        {
+            self.events.send(prepared?).await;
+        }
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::build::{Environment, build};
+use super::build::{Environment, build, sink_context};
 use super::commits::Committers;
 use super::config::{JobConfig, Notices};
 use super::description::{describe, sinks};
@@ -16,11 +16,11 @@ use super::log_slot::LogSlot;
 use super::requests::Requests;
 use super::status::JobFigures;
 use crate::checkpoint::{Recovery, base_manifest, current_lineage, former_lineages, recover};
-use crate::connectors::{Committable, JobIdentity, World};
+use crate::connectors::{Committable, History, JobIdentity, World};
 use crate::error::{Blame, Error, Result};
-use crate::plan::StreamPlan;
+use crate::plan::{NodeKind, StreamPlan};
 use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest, RestoreProgress};
-use crate::stream::{Generation, MemoryPool};
+use crate::stream::{Counter, Generation, MemoryPool};
 
 /// Events that may wait for the driver.
 const EVENTS: usize = 1024;
@@ -51,7 +51,10 @@ impl Attempt<'_> {
             },
             None => {
                 let start = self.ephemeral();
-                self.mention_strangers(&start.base).await?;
+                if self.fresh.load(Ordering::Relaxed) {
+                    self.clear(std::slice::from_ref(&self.config.ephemeral_lineages)).await?;
+                }
+                self.mention_foreign_files(&start.base).await?;
                 start
             }
         };
@@ -64,7 +67,10 @@ impl Attempt<'_> {
             lineage: start.base.lineage.clone(),
             generation: start.base.generation,
         };
-        let committers = self.recover_sinks(&identity, &start).await?;
+        let committers = match self.recover_sinks(&identity, &start).await {
+            Ok(committers) => committers,
+            Err(error) => return Err(or_fenced(error, start.log.as_ref(), self.world).await),
+        };
         crate::failpoint::hit("restore.sink.fenced");
         let (sender, events) = tokio::sync::mpsc::channel(EVENTS);
         let environment = Environment {
@@ -106,6 +112,7 @@ impl Attempt<'_> {
         let fresh = self.fresh.load(Ordering::Relaxed);
         let (parallelism, new_lineage) = (self.config.parallelism, self.config.new_lineage.clone());
         let slot = Arc::clone(self.log);
+        let ephemeral = self.config.ephemeral_lineages.clone();
         let claim = move || -> Result<(Option<JobLog>, TakenOver)> {
             let (mut log, damaged) = match fresh {
                 true => JobLog::open_anew(store, &path, &job),
@@ -137,9 +144,9 @@ impl Attempt<'_> {
                 Ok(Some(Claim { format: FORMAT_VERSION, job, lineage, generation, parallelism, sinks }))
             })?;
             let Some(claim) = claimed else { return Ok((None, TakenOver { start: None, changed })) };
-            let mut former = former_lineages(&log.entries(), &claim.lineage);
-            let lost = damaged.iter().flat_map(|damaged| &damaged.lineages);
-            former.extend(lost.map(|lineage| Claim { lineage: lineage.clone(), ..claim.clone() }));
+            let former = former_lineages(&log.entries(), &claim.lineage).into_iter().map(|claim| claim.lineage);
+            let lost = damaged.iter().flat_map(|damaged| damaged.lineages.iter().cloned());
+            let former = former.chain(lost).chain(fresh.then_some(ephemeral)).collect();
             let is_resumed = resumed.is_some();
             let pending = resumed.as_ref().map_or_else(Vec::new, |manifest| manifest.pending.clone());
             let base = base_manifest(&claim, plan.max_parallelism, resumed);
@@ -164,20 +171,18 @@ impl Attempt<'_> {
         // From here on the job is this start's, and whatever fails goes on from what it has left.
         self.fresh.store(false, Ordering::Relaxed);
         if !start.resumed {
-            self.mention_strangers(&start.base).await?;
+            self.mention_foreign_files(&start.base).await?;
         }
         Ok(Some(start))
     }
 
     /// Removes what lineages that were given up made public in the plan's sinks.
-    async fn clear(&self, former: &[Claim]) -> Result<()> {
+    async fn clear(&self, former: &[String]) -> Result<()> {
         let mut removed = 0;
-        for claim in former {
-            let identity =
-                JobIdentity { job: claim.job.clone(), lineage: claim.lineage.clone(), generation: claim.generation };
+        for lineages in former {
             for (_, factory) in sinks(self.plan) {
-                let (factory, identity, world) = (Arc::clone(factory), identity.clone(), self.world.clone());
-                removed += self.world.blocking.call(move || factory.remove_published(&identity, &world)).await??;
+                let (factory, lineages, world) = (Arc::clone(factory), lineages.clone(), self.world.clone());
+                removed += self.world.blocking.call(move || factory.remove_published(&lineages, &world)).await??;
             }
         }
         if removed > 0 {
@@ -187,16 +192,16 @@ impl Attempt<'_> {
     }
 
     /// Says what stands where the job is about to write for the first time, and is not its own: it is never touched.
-    async fn mention_strangers(&self, base: &Manifest) -> Result<()> {
+    async fn mention_foreign_files(&self, base: &Manifest) -> Result<()> {
         let (job, lineage, generation) = (base.job.clone(), base.lineage.clone(), base.generation);
         let identity = JobIdentity { job, lineage, generation };
         let mut mentioned = BTreeSet::new();
         for (_, factory) in sinks(self.plan) {
             let (factory, identity, world) = (Arc::clone(factory), identity.clone(), self.world.clone());
-            mentioned.extend(self.world.blocking.call(move || factory.strangers(&identity, &world)).await??);
+            mentioned.extend(self.world.blocking.call(move || factory.foreign_files(&identity, &world)).await??);
         }
-        for strangers in mentioned {
-            (self.notices)(strangers);
+        for foreign in mentioned {
+            (self.notices)(foreign);
         }
         Ok(())
     }
@@ -217,20 +222,15 @@ impl Attempt<'_> {
 
     /// Opens the committers; each finishes what the restored checkpoint lists as pending.
     async fn recover_sinks(&self, identity: &JobIdentity, start: &Start) -> Result<Committers> {
-        let pending = &start.pending;
         let mut committers = Committers::new();
-        for (name, factory) in sinks(self.plan) {
-            let mut committer = factory.committer(identity, self.world)?;
-            let own: Vec<Committable> = pending.iter().filter(|staged| staged.sink == name).cloned().collect();
-            committer.recover(&own).await?;
-            committers.insert(name.to_owned(), committer);
-        }
-        if let Some(lost) = pending.iter().find(|staged| !committers.contains_key(&staged.sink)) {
-            return Err(Error::query(format!(
-                "checkpoint {} holds {} rows for sink {}, which this query does not have",
-                start.base.epoch, lost.rows, lost.sink
-            ))
-            .with_help("run the query that wrote the checkpoint once more, or start over with --fresh"));
+        for node in &self.plan.nodes {
+            let NodeKind::Sink(sink) = &node.kind else { continue };
+            let context = sink_context(identity, node, self.config);
+            let mut committer = sink.factory.committer(&context, self.world)?;
+            let pending: Vec<Committable> =
+                start.pending.iter().filter(|staged| staged.sink == node.name).cloned().collect();
+            committer.recover(&start.history(&node.name), &pending).await?;
+            committers.insert(node.name.clone(), committer);
         }
         Ok(committers)
     }
@@ -247,12 +247,35 @@ pub(super) struct Start {
     pub resumed: bool,
 }
 
+impl Start {
+    /// What the checkpoint that is gone on from says of a sink.
+    fn history(&self, sink: &str) -> History {
+        if !self.resumed {
+            return History::default();
+        }
+        let counters = self.base.nodes.get(sink).and_then(|node| node.counters.get("sink"));
+        let written = counters.map_or(0, |counters| counters.get(Counter::NumRecordsOut));
+        let pending: u64 = self.pending.iter().filter(|staged| staged.sink == sink).map(|staged| staged.rows).sum();
+        History { restored: Some(self.base.epoch), public_rows: written.saturating_sub(pending) }
+    }
+}
+
 /// What came of reading the log.
 struct TakenOver {
     /// A start, unless the job has finished, with the lineages and what of the log it has to clear away.
-    start: Option<(Start, Vec<Claim>, Option<DamagedLog>)>,
+    start: Option<(Start, Vec<String>, Option<DamagedLog>)>,
     /// The sinks whose query is another by now.
     changed: Vec<String>,
+}
+
+/// What a failure means that may only follow from another start having taken the job over.
+pub(super) async fn or_fenced(error: Error, log: Option<&Arc<LogSlot>>, world: &World) -> Error {
+    let Some(log) = log.filter(|_| error.id().is_some_and(|id| id.starts_with("BL-SINK"))) else { return error };
+    let log = Arc::clone(log);
+    match world.blocking.call(move || log.with(|log| log.check_owner())).await {
+        Ok(Err(fenced)) if fenced.id() == Some("BL-JOB-FENCED") => fenced,
+        _ => error,
+    }
 }
 
 /// Says what a directory is for that cannot be used.

@@ -42,17 +42,23 @@ pub async fn select(query: LogicalQuery, world: &World, options: BatchOptions) -
     Ok(RowStream { schema, is_updating: false, is_bounded: true, is_live: false, rows, job: Arc::new(job) })
 }
 
-/// INSERTs, started on the tokio runtime of the caller.
+/// INSERTs, started on the tokio runtime of the caller; what lineages with the digits `former` have left goes first.
 pub fn insert(
     inserts: Vec<BatchInsert>,
     identity: JobIdentity,
+    former: Option<String>,
     world: &World,
     options: BatchOptions,
 ) -> Result<JobHandle> {
     batch::check_read_once(inserts.iter().map(|insert| &insert.query))?;
     let mut job = BatchJob::new(identity.job.clone(), world);
     let (world, tally, stop) = (world.clone(), Arc::clone(&job.tally), job.stop.subscribe());
-    let running = tokio::spawn(async move { batch::insert(inserts, &identity, &world, options, &tally, stop).await });
+    let running = tokio::spawn(async move {
+        if let Some(former) = former {
+            batch::clear(&inserts, &former, &world).await?;
+        }
+        batch::insert(inserts, &identity, &world, options, &tally, stop).await
+    });
     let end =
         async move { running.await.unwrap_or_else(|error| Err(Error::bug(format!("the batch job failed: {error}")))) };
     job.end = Some(end.boxed().shared());

@@ -1,7 +1,7 @@
 //! A session: settings, tables, and the statements that are executed in it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
@@ -307,12 +307,12 @@ impl Session {
             }
             batch.push(BatchInsert { query, target, late });
         }
-        let identity = crate::connectors::JobIdentity {
-            job: self.job_name(settings.name.as_deref().or(job)),
-            lineage: (self.new_lineage)(),
-            generation: crate::stream::Generation(1),
-        };
-        Ok(Outcome::Job(batch_job::insert(batch, identity, &self.world, self.batch_options(settings))?))
+        let job = self.job_name(settings.name.as_deref().or(job));
+        let ephemeral_lineages = ephemeral_lineages(&job, settings);
+        let lineage = ephemeral_lineage(&ephemeral_lineages, &(self.new_lineage)());
+        let identity = crate::connectors::JobIdentity { job, lineage, generation: crate::stream::Generation(1) };
+        let former = self.fresh.then_some(ephemeral_lineages);
+        Ok(Outcome::Job(batch_job::insert(batch, identity, former, &self.world, self.batch_options(settings))?))
     }
 
     fn batch_options(&self, settings: &JobSettings) -> crate::batch::BatchOptions {
@@ -430,11 +430,14 @@ impl Session {
                 PathBuf::from(CHECKPOINT_DIRECTORY)
             }
         });
+        let ephemeral_lineages = ephemeral_lineages(&job, settings);
+        let random = (self.new_lineage)();
         JobConfig {
             job,
+            new_lineage: if is_durable { random } else { ephemeral_lineage(&ephemeral_lineages, &random) },
+            ephemeral_lineages,
             directory,
             fresh: self.fresh,
-            new_lineage: (self.new_lineage)(),
             parallelism: parallelism(settings),
             max_parallelism: settings.max_parallelism,
             batch_rows: settings.batch_rows,
@@ -511,6 +514,19 @@ fn random_lineage() -> String {
     use std::hash::{BuildHasher, RandomState};
     let bits = || RandomState::new().hash_one(0_u8);
     format!("{:016x}{:016x}", bits(), bits())
+}
+
+/// How the lineages of a job's runs without checkpoints begin. A job is known by its name and the place where its
+/// checkpoints would be.
+fn ephemeral_lineages(job: &str, settings: &JobSettings) -> String {
+    let place = settings.checkpoints.directory.as_deref().unwrap_or(Path::new(CHECKPOINT_DIRECTORY));
+    let place = std::path::absolute(place).unwrap_or_else(|_| place.to_owned()).join(job);
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(place.as_os_str().as_encoded_bytes()))
+}
+
+/// One of them: the rest is drawn.
+fn ephemeral_lineage(beginning: &str, random: &str) -> String {
+    format!("{beginning}{}", random.get(beginning.len()..).unwrap_or_default())
 }
 
 /// A small table of texts.

@@ -41,6 +41,7 @@ fn config(seed: u64) -> JobConfig {
         directory: Some(PathBuf::from("/checkpoints")),
         fresh: false,
         new_lineage: format!("{seed:032x}"),
+        ephemeral_lineages: "e".repeat(16),
         parallelism: 1 + seed as usize % 4,
         max_parallelism: 128,
         batch_rows: 1 + seed as usize % 7,

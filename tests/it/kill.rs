@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::{Scratch, Variant, checkout, full};
 
 /// Places in the life of a checkpoint, a commit and a restart, one for each group.
-const PLACES: [&str; 22] = [
+const PLACES: [&str; 24] = [
     "barrier.inject",
     "barrier.align.last",
     "snapshot.capture",
@@ -23,6 +23,8 @@ const PLACES: [&str; 22] = [
     "file.publish.before",
     "file.publish.mid",
     "file.publish.after",
+    "file.marker.before",
+    "file.marker.after",
     "confirm.before",
     "confirm.after",
     "gc.marked",
@@ -77,10 +79,12 @@ fn kills_at_named_places_lose_and_double_nothing() {
         ("file.publish.before", 3, false),
         ("file.publish.mid", 1, false),
         ("file.publish.after", 2, false),
+        ("file.marker.before", 1, false),
+        ("file.marker.after", 2, false),
         ("confirm.before", 1, false),
     ];
     let killed = chosen.iter().filter(|(place, visit, twice)| kill_and_resume(place, *visit, *twice)).count();
-    assert!(killed >= 8, "only {killed} of {} places were met", chosen.len());
+    assert!(killed >= 10, "only {killed} of {} places were met", chosen.len());
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod damage;
 mod docs;
 mod idle;
 mod kill;
+mod output;
 mod plans;
 mod queries;
 mod simulated;

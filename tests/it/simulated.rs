@@ -109,6 +109,11 @@ pub async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(NOTHING_CAN_RUN, what).await.expect("no task can run: the job hangs")
 }
 
+/// Lets a moment of the paused time pass, and whatever waits for it run.
+pub async fn let_time_pass() {
+    let _ = tokio::time::timeout(Duration::from_millis(1), std::future::pending::<()>()).await;
+}
+
 /// How one start of the main job is made.
 #[derive(Debug, Clone)]
 pub struct Start {
@@ -254,10 +259,11 @@ pub fn damaged(store: &FakeStore, damaged: &Path, content: Option<&[u8]>) -> Fak
     copy
 }
 
-/// The files of a disk that belong to nobody once the job has finished: pending output and halves of writes.
+/// The files of a disk that belong to nobody once the job has finished: pending output and halves of writes, but not
+/// the markers of what is public.
 pub fn leftovers(store: &FakeStore) -> Vec<String> {
     let names = store.files().into_keys().map(|path| path.display().to_string());
-    names.filter(|name| name.contains("/.")).collect()
+    names.filter(|name| name.contains("/.") && !name.contains("/.committed-")).collect()
 }
 
 /// Names what is missing and what is too much.

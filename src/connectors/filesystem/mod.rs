@@ -1,5 +1,7 @@
 //! `filesystem`: files of rows. A source of one split a file, and an exactly-once sink of part files.
 
+mod committer;
+mod names;
 mod paths;
 mod sink;
 mod source;

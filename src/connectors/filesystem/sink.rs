@@ -1,29 +1,27 @@
 //! Writing: part files that are durable under a hidden name at the barrier and public with the checkpoint.
-//!
-//! A pending name that is there means "not published", one that is absent means "published", even when somebody has
-//! taken the published file away since. So publishing again, by whatever process, changes nothing.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 use sha2::{Digest, Sha256};
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::{Committable, Committer, Delivery, JobIdentity, SinkFactory, SinkMode, SinkTask, SinkWriter, World};
+use super::super::{
+    Committable, Committer, Delivery, JobIdentity, SinkContext, SinkFactory, SinkMode, SinkWriter, World,
+};
+use super::committer::{FileCommitter, Staged, StagedFile, absolute, hexadecimal};
+use super::names::{self, Kind};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::formats::RowWriter;
-use crate::storage::{Access, NewFile, Put, Store};
-use crate::stream::{Changes, Clock, Epoch};
+use crate::storage::{Access, NewFile, Store};
+use crate::stream::{Changes, Clock, Epoch, Generation};
 
 /// Encoded bytes that are handed to the store at once.
 const WRITE_BYTES: usize = 1 << 20;
-/// Bytes that are read at once to digest a file.
-const READ_BYTES: usize = 1 << 20;
 
 /// A configured directory of part files.
 #[derive(Debug)]
@@ -36,6 +34,7 @@ pub(super) struct FileSinkFactory {
 /// When a part file is closed before its epoch ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rolling {
+    /// Bytes.
     pub size: u64,
     pub age: Duration,
     pub idle: Duration,
@@ -50,12 +49,16 @@ impl SinkFactory for FileSinkFactory {
         Delivery::ExactlyOnce
     }
 
-    fn writer(&self, task: &SinkTask, world: &World) -> Result<Box<dyn SinkWriter>> {
-        let identity = &task.identity;
-        let output = Output {
+    fn writer(&self, task: usize, context: &SinkContext, world: &World) -> Result<Box<dyn SinkWriter>> {
+        let place = Place {
             directory: self.directory.clone(),
-            pending: format!("{}{}-{}", names::pending(identity, &task.sink), identity.generation, task.task),
-            part: format!("{}{}", names::part(identity, &task.sink), task.task),
+            lineage: context.identity.lineage.clone(),
+            sink: names::digits_of(&context.sink),
+            generation: context.identity.generation,
+            task,
+        };
+        let output = Output {
+            place,
             writer: Arc::clone(&self.writer),
             rolling: self.rolling,
             store: Arc::clone(&world.store),
@@ -66,25 +69,26 @@ impl SinkFactory for FileSinkFactory {
             files: 0,
         };
         Ok(Box::new(FileWriter {
-            sink: task.sink.clone(),
-            task: task.task,
+            sink: context.sink.clone(),
+            task,
             output: Some(Box::new(output)),
             world: world.clone(),
         }))
     }
 
-    fn committer(&self, job: &JobIdentity, world: &World) -> Result<Box<dyn Committer>> {
-        Ok(Box::new(FileCommitter { directory: self.directory.clone(), job: job.clone(), world: world.clone() }))
+    fn committer(&self, context: &SinkContext, world: &World) -> Result<Box<dyn Committer>> {
+        Ok(Box::new(FileCommitter::new(&self.directory, context, world)))
     }
 
-    fn strangers(&self, job: &JobIdentity, world: &World) -> Result<Option<String>> {
+    fn foreign_files(&self, job: &JobIdentity, world: &World) -> Result<Option<String>> {
         if world.store.info(&self.directory)?.is_none_or(|info| !info.is_directory()) {
             return Ok(None);
         }
         let entries = world.store.list(&self.directory)?;
         let names = entries.iter().filter(|entry| !entry.is_directory()).filter_map(|entry| entry.path.file_name());
         let names = names.map(|name| name.to_string_lossy()).filter(|name| !name.starts_with(['.', '_']));
-        Ok(match names.filter(|name| !names::is_part_of(job, name)).count() {
+        let is_own = |name: &str| names::parse(name).is_some_and(|parsed| parsed.lineage == job.lineage);
+        Ok(match names.filter(|name| !is_own(name)).count() {
             0 => None,
             count => Some(format!(
                 "{} holds {count} file{} that {} not of this job; they stay, beside what it writes",
@@ -95,66 +99,17 @@ impl SinkFactory for FileSinkFactory {
         })
     }
 
-    fn remove_published(&self, job: &JobIdentity, world: &World) -> Result<usize> {
+    fn remove_published(&self, lineages: &str, world: &World) -> Result<usize> {
         let mut removed = 0;
         for entry in world.store.list(&self.directory)? {
             let name = entry.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if entry.is_directory() {
-                continue;
-            }
-            if names::is_part_of(job, name) {
+            let Some(parsed) = names::parse(name).filter(|_| !entry.is_directory()) else { continue };
+            if parsed.lineage.starts_with(lineages) {
                 world.store.remove(&entry.path)?;
-                removed += 1;
-            } else if names::pending_generation(job, name).is_some() {
-                world.store.remove(&entry.path)?;
+                removed += usize::from(matches!(parsed.kind, Kind::Part { .. }));
             }
         }
         Ok(removed)
-    }
-}
-
-/// What the names of files say: `part-<lineage>-<sink>-<task>-<epoch>[-<n>]` and
-/// `.pending-<lineage>-<sink>-<generation>-<task>-<n>`.
-mod names {
-    use super::{JobIdentity, xxh3_64};
-
-    /// The start of the name of a part file of this sink.
-    pub fn part(job: &JobIdentity, sink: &str) -> String {
-        format!("part-{}-{}-", job.lineage, digest(sink))
-    }
-
-    /// The start of the name of a pending file of this sink.
-    pub fn pending(job: &JobIdentity, sink: &str) -> String {
-        format!(".pending-{}-{}-", job.lineage, digest(sink))
-    }
-
-    /// Whether this is a part file of the job's lineage.
-    pub fn is_part_of(job: &JobIdentity, name: &str) -> bool {
-        let numbers = name.strip_prefix("part-").and_then(|rest| numbers(job, rest));
-        numbers.is_some_and(|numbers| numbers.len() == 2 || numbers.len() == 3)
-    }
-
-    /// The generation that wrote this pending file, if it is one of the job's lineage.
-    pub fn pending_generation(job: &JobIdentity, name: &str) -> Option<u64> {
-        match numbers(job, name.strip_prefix(".pending-")?)?[..] {
-            [generation, _, _] => Some(generation),
-            _ => None,
-        }
-    }
-
-    /// The numbers behind lineage and sink, if all the rest is numbers.
-    fn numbers(job: &JobIdentity, rest: &str) -> Option<Vec<u64>> {
-        let rest = rest.strip_prefix(&job.lineage)?.strip_prefix('-')?;
-        let (sink, rest) = rest.split_once('-')?;
-        if sink.len() != 8 || !sink.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return None;
-        }
-        rest.split('-').map(|number| number.parse().ok()).collect()
-    }
-
-    /// Two sinks of one job may share a directory.
-    fn digest(sink: &str) -> String {
-        format!("{:08x}", xxh3_64(sink.as_bytes()) >> 32)
     }
 }
 
@@ -197,16 +152,20 @@ impl SinkWriter for FileWriter {
         self.with_output(move |output| output.write(&rows)).await
     }
 
-    async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Committable>> {
-        let files = self.with_output(move |output| output.prepare(epoch)).await?;
-        if files.is_empty() {
-            return Ok(None);
+    fn prepare(&mut self, epoch: Epoch) -> BoxFuture<'static, Result<Option<Committable>>> {
+        let Some(output) = &mut self.output else {
+            return ready(Err(Error::bug("a write to a file sink was given up half way"))).boxed();
+        };
+        let Some(sealed) = output.seal(epoch) else { return ready(Ok(None)).boxed() };
+        let (sink, task, blocking) = (self.sink.clone(), self.task, Arc::clone(&self.world.blocking));
+        async move {
+            let staged = blocking.call(move || sealed.finish()).await??;
+            let rows = staged.files.iter().map(|file| file.rows).sum();
+            let payload = serde_json::to_value(staged).map_err(|error| Error::bug(format!("no JSON: {error}")))?;
+            failpoint::hit("file.prepare.done");
+            Ok(Some(Committable { sink, task, epoch, rows, files: Vec::new(), payload }))
         }
-        let rows = files.iter().map(|file| file.rows).sum();
-        let payload =
-            serde_json::to_value(Staged { files }).map_err(|error| Error::bug(format!("no JSON: {error}")))?;
-        failpoint::hit("file.prepare.done");
-        Ok(Some(Committable { sink: self.sink.clone(), task: self.task, epoch, rows, files: Vec::new(), payload }))
+        .boxed()
     }
 
     async fn flush(&mut self) -> Result<()> {
@@ -215,30 +174,20 @@ impl SinkWriter for FileWriter {
     }
 }
 
-/// The payload of a committable.
-#[derive(Debug, Serialize, Deserialize)]
-struct Staged {
-    files: Vec<StagedFile>,
-}
-
-/// A file that is durable and waits for its name.
-#[derive(Debug, Serialize, Deserialize)]
-struct StagedFile {
-    pending: String,
-    #[serde(rename = "final")]
-    published: String,
-    length: u64,
-    sha256: String,
-    rows: u64,
+/// Which files a writer makes.
+#[derive(Debug, Clone)]
+struct Place {
+    directory: PathBuf,
+    lineage: String,
+    /// The sink in names of files.
+    sink: String,
+    generation: Generation,
+    task: usize,
 }
 
 /// The rows of one task on their way to files.
 struct Output {
-    directory: PathBuf,
-    /// The start of the names of pending files.
-    pending: String,
-    /// The start of the names of part files.
-    part: String,
+    place: Place,
     writer: Arc<dyn RowWriter>,
     rolling: Rolling,
     store: Arc<dyn Store>,
@@ -294,9 +243,10 @@ impl Output {
     }
 
     fn begin(&mut self, now: Duration) -> Result<()> {
-        let name = format!("{}-{}", self.pending, self.files);
+        let Place { directory, lineage, sink, generation, task } = &self.place;
+        let name = names::pending(lineage, sink, *generation, *task, self.files);
         self.files += 1;
-        let file = self.store.create(&self.directory.join(&name), Access::Everyone)?;
+        let file = self.store.create(&directory.join(&name), Access::Everyone)?;
         self.buffer = self.writer.header();
         self.open =
             Some(OpenFile { name, file, digest: Sha256::new(), length: 0, rows: 0, opened: now, last_rows: now });
@@ -306,9 +256,7 @@ impl Output {
     /// Gives the buffer to the store.
     fn drain(&mut self) -> Result<()> {
         if let Some(open) = &mut self.open {
-            open.file.write(&self.buffer)?;
-            open.digest.update(&self.buffer);
-            open.length += self.buffer.len() as u64;
+            open.write(&self.buffer)?;
             self.buffer.clear();
         }
         Ok(())
@@ -318,152 +266,62 @@ impl Output {
     fn close(&mut self) -> Result<()> {
         self.drain()?;
         if let Some(open) = self.open.take() {
-            open.file.finish()?;
-            self.closed.push(StagedFile {
-                pending: open.name,
-                published: String::new(),
-                length: open.length,
-                sha256: hexadecimal(&open.digest.finalize()),
-                rows: open.rows,
-            });
+            self.closed.push(open.finish()?);
         }
         Ok(())
     }
 
-    fn prepare(&mut self, epoch: Epoch) -> Result<Vec<StagedFile>> {
-        self.close()?;
-        let mut files = std::mem::take(&mut self.closed);
+    /// Takes the rows since the last call out; those that come now go to new files. `None` if there are none.
+    fn seal(&mut self, epoch: Epoch) -> Option<Sealed> {
+        let (closed, open) = (std::mem::take(&mut self.closed), self.open.take());
+        let buffer = std::mem::take(&mut self.buffer);
+        let has_rows = open.is_some() || !closed.is_empty();
+        has_rows.then(|| Sealed { place: self.place.clone(), epoch, closed, open, buffer })
+    }
+}
+
+impl OpenFile {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write(bytes)?;
+        self.digest.update(bytes);
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<StagedFile> {
+        self.file.finish()?;
+        Ok(StagedFile {
+            pending: self.name,
+            published: String::new(),
+            length: self.length,
+            sha256: hexadecimal(&self.digest.finalize()),
+            rows: self.rows,
+        })
+    }
+}
+
+/// The rows of an epoch, not all of them durable yet.
+struct Sealed {
+    place: Place,
+    epoch: Epoch,
+    closed: Vec<StagedFile>,
+    open: Option<OpenFile>,
+    /// Encoded bytes of the open file that the store has not got yet.
+    buffer: Vec<u8>,
+}
+
+impl Sealed {
+    /// Makes all of it durable, and says what it will be called.
+    fn finish(self) -> Result<Staged> {
+        let Place { directory, lineage, sink, task, .. } = &self.place;
+        let mut files = self.closed;
+        if let Some(mut open) = self.open {
+            open.write(&self.buffer)?;
+            files.push(open.finish()?);
+        }
         for (number, file) in files.iter_mut().enumerate() {
-            file.published = match number {
-                0 => format!("{}-{epoch}", self.part),
-                _ => format!("{}-{epoch}-{number}", self.part),
-            };
+            file.published = names::part(lineage, sink, *task, self.epoch, number);
         }
-        Ok(files)
+        Ok(Staged { directory: absolute(directory), files })
     }
-}
-
-// ---------------------------------------------------------------------------------------------- committer
-
-struct FileCommitter {
-    directory: PathBuf,
-    job: JobIdentity,
-    world: World,
-}
-
-#[async_trait]
-impl Committer for FileCommitter {
-    async fn recover(&mut self, pending: &[Committable]) -> Result<()> {
-        let mut staged = Vec::with_capacity(pending.len());
-        for committable in pending {
-            staged.push(read(committable)?);
-        }
-        let (store, directory, job) = (Arc::clone(&self.world.store), self.directory.clone(), self.job.clone());
-        let recovered = move || {
-            if store.info(&directory)?.is_some_and(|info| !info.is_directory()) {
-                return Err(Error::query(format!("'path' = '{}' is a file.", directory.display()))
-                    .with_help("a sink needs a directory"));
-            }
-            // Also without any row: an empty table can be read.
-            store.settle(&directory)?;
-            for staged in &staged {
-                publish(store.as_ref(), &directory, staged)?;
-            }
-            remove_leftovers(store.as_ref(), &directory, &job, &staged)
-        };
-        self.world.blocking.call(recovered).await?
-    }
-
-    async fn commit(&mut self, staged: &Committable) -> Result<()> {
-        let staged = read(staged)?;
-        let (store, directory) = (Arc::clone(&self.world.store), self.directory.clone());
-        self.world.blocking.call(move || publish(store.as_ref(), &directory, &staged)).await?
-    }
-}
-
-fn read(committable: &Committable) -> Result<Staged> {
-    serde_json::from_value(committable.payload.clone())
-        .map_err(|error| Error::bug(format!("what the file sink staged cannot be read: {error}")))
-}
-
-/// Gives the files of one committable their public names.
-fn publish(store: &dyn Store, directory: &Path, staged: &Staged) -> Result<()> {
-    failpoint::hit("file.publish.before");
-    for (number, file) in staged.files.iter().enumerate() {
-        if number > 0 {
-            failpoint::hit("file.publish.mid");
-        }
-        publish_file(store, directory, file)?;
-    }
-    failpoint::hit("file.publish.after");
-    Ok(())
-}
-
-fn publish_file(store: &dyn Store, directory: &Path, file: &StagedFile) -> Result<()> {
-    let pending = directory.join(&file.pending);
-    let published = directory.join(&file.published);
-    match store.rename_if_absent(&pending, &published) {
-        Ok(Put::Created) => Ok(()),
-        // The name is taken: by this very file, when a power loss left it under both names, or by a stranger.
-        Ok(Put::Exists) if is_same(store, &published, file)? => store.remove(&pending),
-        Ok(Put::Exists) => Err(Error::world(format!(
-            "cannot publish '{}': the name is taken by a file with another content; the rows stand in '{}'",
-            published.display(),
-            pending.display()
-        ))
-        .with_help("move the other file away and run the job again")),
-        Err(error) => {
-            if store.info(&pending)?.is_some() {
-                return Err(error);
-            }
-            // Published before, perhaps by a process that died before it could make the name durable. A file that
-            // "moves" to its own name changes nothing and makes it so. If somebody has taken it away, that is fine.
-            if store.info(&published)?.is_some() {
-                store.rename_if_absent(&published, &published)?;
-            }
-            Ok(())
-        }
-    }
-}
-
-fn is_same(store: &dyn Store, path: &Path, file: &StagedFile) -> Result<bool> {
-    if store.info(path)?.is_none_or(|info| info.length != file.length) {
-        return Ok(false);
-    }
-    let open = store.open(path)?;
-    let mut digest = Sha256::new();
-    let mut at = 0;
-    while at < file.length {
-        let bytes = open.read(at, READ_BYTES)?;
-        if bytes.is_empty() {
-            return Ok(false);
-        }
-        digest.update(&bytes);
-        at += bytes.len() as u64;
-    }
-    Ok(hexadecimal(&digest.finalize()) == file.sha256)
-}
-
-/// Removes pending files of this job that belong to no completed checkpoint. Those of a later start are not ours to
-/// touch: this process may have been overtaken without knowing.
-fn remove_leftovers(store: &dyn Store, directory: &Path, job: &JobIdentity, staged: &[Staged]) -> Result<()> {
-    let known: HashSet<&str> =
-        staged.iter().flat_map(|staged| &staged.files).map(|file| file.pending.as_str()).collect();
-    for entry in store.list(directory)? {
-        let name = entry.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let ours = names::pending_generation(job, name).is_some_and(|generation| generation <= job.generation.0);
-        if ours && !entry.is_directory() && !known.contains(name) {
-            store.remove(&entry.path)?;
-        }
-    }
-    Ok(())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -1,4 +1,6 @@
-//! Reading and publishing files on the fake store, crashes and strangers included.
+//! Reading and publishing files on the fake store, crashes and foreign files included.
+
+mod recovery;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 
 use super::*;
 use crate::connectors::{
-    Committable, JobIdentity, Polled, Position, SinkTask, SinkWriter, SourceContext, Split, World,
+    Committable, History, JobIdentity, Polled, Position, SinkContext, SinkWriter, SourceContext, Split, World,
 };
 use crate::options::Options;
 use crate::storage::{Access, FakeStore, Fault, Store};
@@ -328,14 +330,13 @@ async fn real_files_are_read_ahead_by_other_threads_and_written_durably() {
     };
     let sink_table = table(&[("path", &path("out")), ("format", "json")], &[]);
     let sink = FileSystem.sink(&sink_table).unwrap();
-    let task = SinkTask { identity: job(1), sink: "s".to_owned(), task: 0, parallelism: 1, schema: schema() };
-    let mut writer = sink.writer(&task, &world).unwrap();
-    let mut committer = sink.committer(&job(1), &world).unwrap();
-    committer.recover(&[]).await.unwrap();
-    for epoch in 0..3 {
-        writer.write(&rows(epoch * 100_000..epoch * 100_000 + 100_000)).await.unwrap();
+    let mut writer = sink.writer(0, &context(1), &world).unwrap();
+    let mut committer = sink.committer(&context(1), &world).unwrap();
+    committer.recover(&History::default(), &[]).await.unwrap();
+    for epoch in 1..4 {
+        writer.write(&rows((epoch - 1) * 100_000..epoch * 100_000)).await.unwrap();
         let staged = writer.prepare(Epoch(epoch as u64)).await.unwrap().unwrap();
-        committer.commit(&staged).await.unwrap();
+        committer.commit(staged.epoch, &[staged]).await.unwrap();
     }
     let source_table = table(&[("path", &path("out")), ("format", "json")], &[]);
     let source = FileSystem.source(&source_table).unwrap().open(&SourceContext::new(&[0], 8192, &world)).unwrap();
@@ -349,7 +350,7 @@ async fn real_files_are_read_ahead_by_other_threads_and_written_durably() {
         }
     }
     assert_eq!(numbers, (0..300_000).collect::<Vec<_>>());
-    assert_eq!(sink.remove_published(&job(1), &world).unwrap(), 3);
+    assert_eq!(sink.remove_published(LINEAGE, &world).unwrap(), 3);
     assert_eq!(std::fs::read_dir(path("out")).unwrap().count(), 0);
 }
 
@@ -368,13 +369,36 @@ fn out(pairs: &[(&str, &str)]) -> TableContext {
 }
 
 fn writer(table: &TableContext, store: &FakeStore, generation: u64, task: usize) -> Box<dyn SinkWriter> {
-    let sink = "sink-1".to_owned();
-    let task = SinkTask { identity: job(generation), sink, task, parallelism: 2, schema: schema() };
-    FileSystem.sink(table).unwrap().writer(&task, &world(store)).unwrap()
+    FileSystem.sink(table).unwrap().writer(task, &context(generation), &world(store)).unwrap()
+}
+
+fn context(generation: u64) -> SinkContext {
+    let (identity, sink) = (job(generation), "sink-1".to_owned());
+    SinkContext { identity, sink, is_durable: true, parallelism: 2, schema: schema() }
 }
 
 fn committer(store: &FakeStore, generation: u64) -> Box<dyn crate::connectors::Committer> {
-    FileSystem.sink(&out(&[])).unwrap().committer(&job(generation), &world(store)).unwrap()
+    FileSystem.sink(&out(&[])).unwrap().committer(&context(generation), &world(store)).unwrap()
+}
+
+/// A start that goes on from this checkpoint, by which so many rows were public.
+fn from(epoch: u64, public_rows: u64) -> History {
+    History { restored: Some(Epoch(epoch)), public_rows }
+}
+
+/// The digits of the sink in the names of its files.
+fn sink_digits() -> String {
+    super::names::digits_of("sink-1")
+}
+
+/// The hidden files, by name.
+fn hidden(store: &FakeStore) -> Vec<String> {
+    let names = store.files().into_keys().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    names.filter(|name| name.starts_with('.')).collect()
+}
+
+fn marker(epoch: u64) -> String {
+    super::names::marker(LINEAGE, &sink_digits(), Epoch(epoch))
 }
 
 fn rows(numbers: std::ops::Range<i64>) -> Changes {
@@ -409,18 +433,17 @@ async fn rows_are_public_with_the_commit_and_once() {
     assert!(visible(&store).is_empty());
     let mut committer = committer(&store, 1);
     for committable in [&second, &third, &second] {
-        committer.commit(committable).await.unwrap();
+        committer.commit(committable.epoch, std::slice::from_ref(committable)).await.unwrap();
     }
-    let sink = format!("{:08x}", xxhash_rust::xxh3::xxh3_64(b"sink-1") >> 32);
+    let sink = sink_digits();
     let expected = [("1-2", "0\n1\n2\n"), ("1-3", "3\n")]
         .map(|(numbers, text)| (format!("part-{LINEAGE}-{sink}-{numbers}"), text.to_owned()));
     assert_eq!(visible(&store), BTreeMap::from(expected));
     // A consumer takes a file away; committing again does not bring it back.
-    let taken = store.files().into_keys().next().unwrap();
-    store.remove(&taken).unwrap();
-    committer.commit(&second).await.unwrap();
+    store.remove(Path::new(&format!("out/part-{LINEAGE}-{sink}-1-2"))).unwrap();
+    committer.commit(Epoch(2), &[second]).await.unwrap();
     assert_eq!(visible(&store).len(), 1);
-    assert_eq!(store.files().len(), 1);
+    assert_eq!(hidden(&store), [marker(3)]);
 }
 
 #[tokio::test]
@@ -433,7 +456,7 @@ async fn large_and_old_files_are_rolled() {
     }
     let committable = by_size.prepare(Epoch(7)).await.unwrap().unwrap();
     assert_eq!(committable.rows, 12);
-    committer(&store, 1).commit(&committable).await.unwrap();
+    committer(&store, 1).commit(Epoch(7), &[committable]).await.unwrap();
     let names: Vec<String> = visible(&store).into_keys().collect();
     assert_eq!(names.len(), 3);
     assert!(names[0].ends_with("-0-7") && names[1].ends_with("-0-7-1") && names[2].ends_with("-0-7-2"));
@@ -442,8 +465,7 @@ async fn large_and_old_files_are_rolled() {
 
     let clock = ManualClock::default();
     let world = World { clock: Arc::new(clock.clone()), ..world(&store) };
-    let task = SinkTask { identity: job(1), sink: "s".to_owned(), task: 0, parallelism: 1, schema: schema() };
-    let mut by_time = FileSystem.sink(&out(&[])).unwrap().writer(&task, &world).unwrap();
+    let mut by_time = FileSystem.sink(&out(&[])).unwrap().writer(1, &context(1), &world).unwrap();
     for _ in 0..3 {
         by_time.write(&rows(0..1)).await.unwrap();
         clock.advance(Duration::from_secs(31 * 60));
@@ -460,7 +482,7 @@ async fn each_file_begins_with_the_header() {
     for epoch in 1..3 {
         writer.write(&rows(0..1)).await.unwrap();
         let committable = writer.prepare(Epoch(epoch)).await.unwrap().unwrap();
-        committer(&store, 1).commit(&committable).await.unwrap();
+        committer(&store, 1).commit(Epoch(epoch), &[committable]).await.unwrap();
     }
     assert_eq!(visible(&store).into_values().collect::<Vec<_>>(), ["n\n0\n", "n\n0\n"]);
 }
@@ -476,31 +498,32 @@ async fn a_start_publishes_what_is_pending_and_clears_what_no_checkpoint_holds()
     let mut unfinished = writer(&out(&[]), &store, 2, 1);
     unfinished.write(&rows(0..1)).await.unwrap();
     let mut third = committer(&store, 3);
-    third.recover(std::slice::from_ref(&covered)).await.unwrap();
-    third.recover(std::slice::from_ref(&covered)).await.unwrap();
+    third.recover(&from(4, 0), std::slice::from_ref(&covered)).await.unwrap();
+    third.recover(&from(4, 0), std::slice::from_ref(&covered)).await.unwrap();
     let names: Vec<String> = visible(&store).into_keys().collect();
     assert_eq!(names.len(), 2);
     assert!(names[0].ends_with("-0-4") && names[1] == "part-of-somebody-else");
-    let hidden: Vec<_> = store.files().into_keys().filter(|path| path.to_str().unwrap().contains("/.")).collect();
-    // What is left: another lineage's, and that of a later start, which this one has no right to.
-    assert_eq!(hidden.len(), 2);
+    // What is left: the marker, another lineage's, and that of a later start, which this one has no right to.
+    assert_eq!(hidden(&store).len(), 3);
+    assert!(hidden(&store).contains(&marker(4)));
     drop((uncovered, later, unfinished));
 }
 
 #[tokio::test]
-async fn a_name_taken_by_a_stranger_stops_the_job_and_costs_nothing() {
+async fn a_name_taken_by_a_foreign_file_stops_the_job_and_costs_nothing() {
     let store = FakeStore::new();
     let committable = staged(&store, 1, 4, 0..2).await;
     let name = committable.payload["files"][0]["final"].as_str().unwrap().to_owned();
-    put(&store, &format!("out/{name}"), "a stranger's\n");
-    let error = committer(&store, 1).commit(&committable).await.unwrap_err();
+    put(&store, &format!("out/{name}"), "somebody else's\n");
+    let staged = std::slice::from_ref(&committable);
+    let error = committer(&store, 1).commit(Epoch(4), staged).await.unwrap_err();
     assert!(error.message().contains("the name is taken by a file with another content"));
     assert_eq!(store.files().len(), 2);
     // The very same content under both names is what a power loss in the middle of a rename may leave.
     store.remove(Path::new(&format!("out/{name}"))).unwrap();
     put(&store, &format!("out/{name}"), "0\n1\n");
-    committer(&store, 1).commit(&committable).await.unwrap();
-    assert_eq!(store.files().len(), 1);
+    committer(&store, 1).commit(Epoch(4), staged).await.unwrap();
+    assert_eq!((visible(&store).len(), hidden(&store)), (1, vec![marker(4)]));
 }
 
 #[tokio::test]
@@ -517,21 +540,22 @@ async fn a_crash_at_any_store_operation_loses_and_doubles_nothing() {
             let committable = first.prepare(Epoch(1)).await.unwrap().unwrap();
             let (before, mut committer_one) = (store.operations(), committer(&store, 1));
             store.plant(before + operation, fault);
-            let undisturbed = committer_one.commit(&committable).await.is_ok();
+            let staged = std::slice::from_ref(&committable);
+            let undisturbed = committer_one.commit(Epoch(1), staged).await.is_ok();
             let done = undisturbed && store.operations() <= before + operation;
             if fault == Fault::Crash {
                 store.crash();
             }
             store.restart();
             let mut committer_two = committer(&store, 2);
-            committer_two.recover(std::slice::from_ref(&committable)).await.unwrap();
+            committer_two.recover(&from(1, 0), staged).await.unwrap();
             // What was confirmed stays, even through a power loss right behind it.
             store.crash();
             store.restart();
-            committer_two.recover(&[]).await.unwrap();
+            committer_two.recover(&from(1, 4), &[]).await.unwrap();
             let all: String = visible(&store).into_values().collect();
             assert_eq!(all, "0\n1\n2\n3\n", "{fault:?} at operation {operation}");
-            assert_eq!(store.files().len(), visible(&store).len());
+            assert_eq!(hidden(&store), [marker(1)]);
             if done {
                 break;
             }
@@ -545,16 +569,16 @@ async fn a_crash_at_any_store_operation_loses_and_doubles_nothing() {
 async fn starting_over_removes_the_lineages_own_files_and_no_other() {
     let store = FakeStore::new();
     let committable = staged(&store, 1, 1, 0..2).await;
-    committer(&store, 1).commit(&committable).await.unwrap();
+    committer(&store, 1).commit(Epoch(1), &[committable]).await.unwrap();
     let _pending = staged(&store, 1, 2, 2..3).await;
-    for stranger in ["notes.txt", "part-0", &format!("part-{LINEAGE}"), &format!("part-{LINEAGE}-zzzzzzzz-0-1")] {
-        put(&store, &format!("out/{stranger}"), "x");
+    for foreign in ["notes.txt", "part-0", &format!("part-{LINEAGE}"), &format!("part-{LINEAGE}-zzzzzzzz-0-1")] {
+        put(&store, &format!("out/{foreign}"), "x");
     }
     put(&store, "out/part-ffffffffffffffffffffffffffffffff-00000000-0-1", "x");
     let sink = FileSystem.sink(&out(&[])).unwrap();
-    assert_eq!(sink.remove_published(&job(1), &world(&store)).unwrap(), 1);
+    assert_eq!(sink.remove_published(&LINEAGE[..16], &world(&store)).unwrap(), 1);
     assert_eq!(store.files().len(), 5);
-    assert_eq!(sink.remove_published(&job(1), &world(&store)).unwrap(), 0);
+    assert_eq!(sink.remove_published(LINEAGE, &world(&store)).unwrap(), 0);
 }
 
 #[tokio::test]
@@ -564,6 +588,6 @@ async fn what_the_sink_cannot_take_is_refused() {
     let update = Changes::new(rows(0..1).into_batch(), vec![crate::stream::ChangeKind::Delete]);
     assert!(writer.write(&update).await.is_err());
     put(&store, "out", "a file");
-    let error = committer(&store, 1).recover(&[]).await.unwrap_err();
+    let error = committer(&store, 1).recover(&History::default(), &[]).await.unwrap_err();
     assert!(error.to_string().contains("'path' = 'out' is a file."));
 }

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 use tokio::sync::mpsc;
 
-use super::super::one_phase::NothingToCommit;
-use super::super::{Committable, Committer, Delivery, JobIdentity, SinkFactory, SinkMode, SinkTask, SinkWriter, World};
+use super::super::one_phase::{NothingToCommit, nothing_to_prepare};
+use super::super::{Committable, Committer, Delivery, History, SinkContext, SinkFactory, SinkMode, SinkWriter, World};
 use crate::error::{Error, Result};
 use crate::stream::{Changes, Epoch};
 
@@ -98,6 +100,11 @@ impl MemorySink {
     }
 }
 
+/// The start of the names of what this sink of this lineage stages: clones may serve several sinks of a job.
+fn own_names(context: &SinkContext) -> String {
+    format!("{}/{}/", context.identity.lineage, context.sink)
+}
+
 fn name_of(committable: &Committable) -> Result<&str> {
     committable.payload.as_str().ok_or_else(|| Error::bug("not a committable of a sink in memory"))
 }
@@ -111,26 +118,20 @@ impl SinkFactory for MemorySink {
         Delivery::ExactlyOnce
     }
 
-    fn writer(&self, task: &SinkTask, _world: &World) -> Result<Box<dyn SinkWriter>> {
-        let identity = &task.identity;
-        let prefix = format!("{}/{}/{}/{:06}", identity.lineage, task.sink, identity.generation, task.task);
-        Ok(Box::new(MemoryWriter {
-            sink: self.clone(),
-            prefix,
-            name: task.sink.clone(),
-            task: task.task,
-            rows: Vec::new(),
-        }))
+    fn writer(&self, task: usize, context: &SinkContext, _world: &World) -> Result<Box<dyn SinkWriter>> {
+        let identity = &context.identity;
+        let prefix = format!("{}{}/{task:06}", own_names(context), identity.generation);
+        Ok(Box::new(MemoryWriter { sink: self.clone(), prefix, name: context.sink.clone(), task, rows: Vec::new() }))
     }
 
-    fn committer(&self, job: &JobIdentity, _world: &World) -> Result<Box<dyn Committer>> {
-        Ok(Box::new(MemoryCommitter { sink: self.clone(), lineage: job.lineage.clone() }))
+    fn committer(&self, context: &SinkContext, _world: &World) -> Result<Box<dyn Committer>> {
+        Ok(Box::new(MemoryCommitter { sink: self.clone(), own: own_names(context) }))
     }
 
-    fn remove_published(&self, job: &JobIdentity, _world: &World) -> Result<usize> {
+    fn remove_published(&self, lineages: &str, _world: &World) -> Result<usize> {
         let mut held = self.held();
         let before = held.committed.len();
-        held.committed.retain(|_, committed| committed.lineage != job.lineage);
+        held.committed.retain(|_, committed| !committed.lineage.starts_with(lineages));
         Ok(before - held.committed.len())
     }
 }
@@ -153,9 +154,9 @@ impl SinkWriter for MemoryWriter {
         Ok(())
     }
 
-    async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Committable>> {
+    fn prepare(&mut self, epoch: Epoch) -> BoxFuture<'static, Result<Option<Committable>>> {
         if self.rows.is_empty() {
-            return Ok(None);
+            return nothing_to_prepare();
         }
         let rows = std::mem::take(&mut self.rows);
         let count = rows.iter().map(|rows| rows.len() as u64).sum();
@@ -163,7 +164,7 @@ impl SinkWriter for MemoryWriter {
         self.sink.held().staged.insert(name.clone(), rows);
         let payload = serde_json::Value::String(name);
         let (sink, files) = (self.name.clone(), Vec::new());
-        Ok(Some(Committable { sink, task: self.task, epoch, rows: count, files, payload }))
+        ready(Ok(Some(Committable { sink, task: self.task, epoch, rows: count, files, payload }))).boxed()
     }
 
     async fn flush(&mut self) -> Result<()> {
@@ -173,22 +174,31 @@ impl SinkWriter for MemoryWriter {
 
 struct MemoryCommitter {
     sink: MemorySink,
-    lineage: String,
+    /// The start of the names of what is this sink's.
+    own: String,
 }
 
 #[async_trait]
 impl Committer for MemoryCommitter {
-    async fn recover(&mut self, pending: &[Committable]) -> Result<()> {
+    async fn recover(&mut self, _history: &History, pending: &[Committable]) -> Result<()> {
         for committable in pending {
             self.sink.commit(committable)?;
         }
         let known: HashSet<&str> = pending.iter().map(name_of).collect::<Result<_>>()?;
-        let own = format!("{}/", self.lineage);
-        self.sink.held().staged.retain(|name, _| !name.starts_with(&own) || known.contains(name.as_str()));
+        self.sink.held().staged.retain(|name, _| !name.starts_with(&self.own) || known.contains(name.as_str()));
         Ok(())
     }
 
-    async fn commit(&mut self, staged: &Committable) -> Result<()> {
+    async fn commit(&mut self, _epoch: Epoch, staged: &[Committable]) -> Result<()> {
+        for staged in staged {
+            self.commit_one(staged).await?;
+        }
+        Ok(())
+    }
+}
+
+impl MemoryCommitter {
+    async fn commit_one(&self, staged: &Committable) -> Result<()> {
         let attempt = {
             let mut held = self.sink.held();
             held.attempts += 1;
@@ -238,15 +248,15 @@ impl SinkFactory for ChannelSink {
         Delivery::AtLeastOnce
     }
 
-    fn writer(&self, _task: &SinkTask, _world: &World) -> Result<Box<dyn SinkWriter>> {
+    fn writer(&self, _task: usize, _context: &SinkContext, _world: &World) -> Result<Box<dyn SinkWriter>> {
         Ok(Box::new(ChannelWriter { rows: self.rows.clone() }))
     }
 
-    fn committer(&self, _job: &JobIdentity, _world: &World) -> Result<Box<dyn Committer>> {
+    fn committer(&self, _context: &SinkContext, _world: &World) -> Result<Box<dyn Committer>> {
         Ok(Box::new(NothingToCommit))
     }
 
-    fn remove_published(&self, _job: &JobIdentity, _world: &World) -> Result<usize> {
+    fn remove_published(&self, _lineages: &str, _world: &World) -> Result<usize> {
         Ok(0)
     }
 }
@@ -265,8 +275,8 @@ impl SinkWriter for ChannelWriter {
         self.rows.send(rows.clone()).await.map_err(gone)
     }
 
-    async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Committable>> {
-        Ok(None)
+    fn prepare(&mut self, _epoch: Epoch) -> BoxFuture<'static, Result<Option<Committable>>> {
+        nothing_to_prepare()
     }
 
     async fn flush(&mut self) -> Result<()> {

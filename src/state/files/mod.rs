@@ -26,7 +26,7 @@ use crate::error::Error;
 /// Damage: never passed over, never repaired.
 pub(super) fn corrupt(what: impl Into<String>) -> Error {
     Error::world(what).with_id("BL-STATE-CORRUPT").with_help(
-        "the checkpoint is damaged; restore its directory from a copy, or start over with --fresh, \
-         which reads all input again",
+        "the checkpoint is damaged; start over with --fresh, which removes what the job has written and reads all \
+         input again, or put back a copy of the directory that was made since the job last ran",
     )
 }

@@ -115,6 +115,19 @@ impl JobLog {
         }
     }
 
+    /// `BL-JOB-FENCED` when another start owns the job by now.
+    pub fn check_owner(&self) -> Result<()> {
+        let Some(owner) = self.owner else { return Err(Error::bug("an owner was asked for without a claim")) };
+        let mut number = self.next_number();
+        while let Some(stored) = self.read_entry(number)? {
+            if let Some(rival) = rival(&stored.entry, owner, false) {
+                return Err(self.overtaken(number, &rival, owner));
+            }
+            number += 1;
+        }
+        Ok(())
+    }
+
     /// Writes the next entry durably and returns its digest. `BL-JOB-FENCED` when another start owns the job by now.
     pub fn append(&mut self, entry: LogEntry) -> Result<String> {
         let Some(owner) = self.owner else { return Err(Error::bug("an entry was written without a claim")) };
@@ -139,11 +152,7 @@ impl JobLog {
             };
             let found = stored.digest.clone();
             if let Some(rival) = rival(&stored.entry, owner, found == digest) {
-                return Err(Error::fenced(format!(
-                    "job '{}' belongs to another start by now: {} is {rival}, and this start is generation {owner}",
-                    self.job,
-                    self.entry_path(number).display()
-                )));
+                return Err(self.overtaken(number, &rival, owner));
             }
             // Ours: the reply was lost, now or at an earlier attempt.
             self.accept(number, stored)?;
@@ -152,6 +161,14 @@ impl JobLog {
                 return Ok(digest);
             }
         }
+    }
+
+    fn overtaken(&self, number: u64, rival: &str, owner: Generation) -> Error {
+        Error::fenced(format!(
+            "job '{}' belongs to another start by now: {} is {rival}, and this start is generation {owner}",
+            self.job,
+            self.entry_path(number).display()
+        ))
     }
 
     pub(super) fn read_all(&mut self) -> Result<()> {
