@@ -13,7 +13,7 @@ const NO_LIMIT: u64 = 1 << 60;
 /// The default of `beadline.memory.limit` in bytes; `None` where the machine does not say what it has.
 pub(super) fn default_memory_limit(store: &dyn Store) -> Option<u64> {
     let groups = read(store, Path::new("/proc/self/cgroup")).unwrap_or_default();
-    let limits = groups.lines().flat_map(|line| group_files(line)).filter_map(|file| number(store, &file));
+    let limits = groups.lines().flat_map(group_files).filter_map(|file| number(store, &file));
     limits.chain(total_memory(store)).min().map(|bytes| bytes / 100 * SHARE_PERCENT)
 }
 

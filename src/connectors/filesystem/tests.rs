@@ -226,7 +226,8 @@ async fn a_file_that_is_replaced_or_written_to_while_it_is_read_is_an_error() {
         store.remove(Path::new("in.csv")).unwrap();
         put(store, "in.csv", content);
     };
-    let cases: [(&str, &dyn Fn(&FakeStore)); 5] = [
+    type Change<'a> = &'a dyn Fn(&FakeStore);
+    let cases: [(&str, Change<'_>); 5] = [
         ("another has come in its place", &|store| replaced(store, &changed(ROWS - 1))),
         ("another has come in its place, or none", &|store| store.remove(Path::new("in.csv")).unwrap()),
         ("it was written to", &|store| store.overwrite(Path::new("in.csv"), changed(5).as_bytes())),
