@@ -194,7 +194,7 @@ impl Coordinator {
     pub fn new(mut config: CoordinatorConfig, now: Duration) -> Self {
         let last = config.base.clone();
         // From here on the base only lends its names to new manifests.
-        config.base.nodes.clear();
+        config.base.operators.clear();
         if !config.min_pause.is_zero() {
             config.max_concurrent = 1;
         }
@@ -402,7 +402,7 @@ impl Coordinator {
             build: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: barrier.epoch,
             parent: self.last.digest.clone(),
-            nodes: merge::nodes(&self.last, &in_flight.parts)?,
+            operators: merge::operators(&self.last, &in_flight.parts)?,
             pending,
             pinned: covered.any(|(_, covered)| covered.is_pinned),
             digest: String::new(),

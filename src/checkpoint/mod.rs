@@ -3,6 +3,7 @@
 mod alignment;
 mod commit_queue;
 mod coordinator;
+mod identity;
 mod merge;
 mod part;
 mod recovery;
@@ -10,9 +11,10 @@ mod request;
 
 pub use alignment::{Aligned, Aligner, CheckpointMode};
 pub use coordinator::{AckAnswer, Action, Coordinator, CoordinatorConfig, Event};
+pub use identity::identify;
 pub use part::{OperatorPart, TablePart, TaskId, TaskPart};
 pub use recovery::{
-    NodeDescription, OperatorDescription, PlanDescription, Recovery, base_manifest, current_lineage, former_lineages,
+    NewOperator, OperatorDescription, PlanDescription, Recovery, base_manifest, current_lineage, former_lineages,
     recover,
 };
 pub use request::{Request, Wanted};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::state::{Retired, SplitState, TableKind};
+use crate::state::{OperatorId, Retired, SplitState, TableKind};
 use crate::stream::{Committable, Counters, Epoch, FileState};
 
 /// One task of the plan: its node's name and its number.
@@ -15,17 +15,14 @@ pub struct TaskId {
 /// What one task contributes to a checkpoint, durable by the time it is acknowledged.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskPart {
-    /// Per operator of the chain: name, signature, and its tables.
+    /// The operators of the chain; a source or a sink is one.
     pub operators: Vec<OperatorPart>,
-    /// The watermark that the task has met; `None` for sources.
-    pub watermark: Option<i64>,
-    /// Whether all tasks of the node must have met the same one: those behind a hash exchange, who hear the same from
-    /// everybody. Others may have heard in another order that an input fell idle.
+    /// First and last key group that the task's watermarks are for: its own behind a hash exchange, else all. `None` for
+    /// sources, which have positions instead.
+    pub groups: Option<(u16, u16)>,
+    /// Whether all tasks of the node must have met the same watermarks: those behind a hash exchange, who hear the same
+    /// from everybody. Others may have heard in another order that an input fell idle.
     pub shares_watermark: bool,
-    /// A source's splits.
-    pub splits: BTreeMap<String, SplitState>,
-    /// Counted since the job's first start, by operator name: totals of this task, including what it was restored with.
-    pub counters: BTreeMap<String, Counters>,
     /// A sink's prepared commit.
     pub committable: Option<Committable>,
 }
@@ -33,10 +30,19 @@ pub struct TaskPart {
 /// One operator's part.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OperatorPart {
+    pub id: OperatorId,
     pub name: String,
     pub signature: String,
-    /// As in [`OperatorState`](crate::state::OperatorState).
+    /// This and the two below as in [`OperatorState`](crate::state::OperatorState).
     pub query: String,
+    pub reaches: Vec<String>,
+    pub surroundings: String,
+    /// The watermark that the operator had been told.
+    pub watermark: Option<i64>,
+    /// A source's splits.
+    pub splits: BTreeMap<String, SplitState>,
+    /// Counted since the job's first start: totals of this task, including what it was restored with.
+    pub counters: Counters,
     pub tables: Vec<TablePart>,
 }
 

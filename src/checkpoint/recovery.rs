@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use super::identity::identify;
 use crate::error::{Error, Result};
-use crate::state::{Claim, FORMAT_VERSION, HASH_ID, LogEntry, Manifest, NodeState};
+use crate::state::{Claim, FORMAT_VERSION, HASH_ID, LogEntry, Manifest, OperatorId, OperatorState};
 use crate::stream::Epoch;
 
 /// The plan of this start, as far as a checkpoint has to fit it.
@@ -14,30 +15,45 @@ use crate::stream::Epoch;
 pub struct PlanDescription {
     /// The number of key groups.
     pub max_parallelism: u32,
-    /// All nodes that take part in checkpoints, sources and sinks among them.
-    pub nodes: Vec<NodeDescription>,
-    /// The names of the sinks, as committables bear them.
-    pub sinks: Vec<String>,
-}
-
-/// One node of the plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeDescription {
-    /// Its name, the same in every start of the same query.
-    pub name: String,
-    /// Its operators in chain order.
+    /// All operators that take part in checkpoints, sources and sinks among them, from the sources on.
     pub operators: Vec<OperatorDescription>,
 }
 
 /// One operator of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorDescription {
+    /// What its id would be if none were like it.
+    pub first_id: OperatorId,
     /// Its kind.
     pub name: String,
     /// What it does, in words that change when its state means something else; empty without state.
     pub signature: String,
     /// Of a sink whose rows only add: the query that makes them.
     pub query: String,
+    /// The tables that its rows reach, sorted.
+    pub reaches: Vec<String>,
+    /// Digest of all that lies before and behind it.
+    pub surroundings: String,
+    /// The sources that its rows come from, by index into the plan's operators.
+    pub sources: Vec<usize>,
+}
+
+impl OperatorDescription {
+    /// Whether a restore compares it.
+    fn is_signed(&self) -> bool {
+        !self.signature.is_empty()
+    }
+}
+
+/// An operator that a checkpoint does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOperator {
+    /// Its kind.
+    pub name: String,
+    /// The tables that its rows reach.
+    pub reaches: Vec<String>,
+    /// Whether a source that its rows come from has been read in part, so that it sees only what comes from here on.
+    pub sees_the_rest: bool,
 }
 
 /// What a start does.
@@ -49,15 +65,19 @@ pub enum Recovery {
     Finished {
         /// The last checkpoint.
         epoch: Epoch,
-        /// The sinks whose query is another by now.
+        /// The tables that are written by another query by now.
         changed: Vec<String>,
     },
     /// Go on from this checkpoint, whose pending commits come first.
     Resume {
         /// As it stands in the log.
         manifest: Box<Manifest>,
-        /// The sinks that get rows of another query from here on.
+        /// The id of each operator of the plan.
+        ids: Vec<OperatorId>,
+        /// The tables that get rows of another query from here on.
         changed: Vec<String>,
+        /// Operators that start empty.
+        new: Vec<NewOperator>,
     },
     /// Do not start.
     Refuse(Error),
@@ -71,7 +91,8 @@ pub fn recover(entries: &[&LogEntry], plan: &PlanDescription, fresh: bool) -> Re
         _ => None,
     });
     let Some((index, manifest)) = manifests.next_back() else { return Recovery::Fresh };
-    if let Err(error) = check_plan(manifest, plan) {
+    let ids = identify(plan, &manifest.operators);
+    if let Err(error) = check_plan(manifest, plan, &ids) {
         return Recovery::Refuse(
             error
                 .context(format_args!("job '{}' cannot go on from checkpoint {}", manifest.job, manifest.epoch))
@@ -79,7 +100,8 @@ pub fn recover(entries: &[&LogEntry], plan: &PlanDescription, fresh: bool) -> Re
                 .with_help("or keep both: give the changed query another 'pipeline.name'"),
         );
     }
-    let changed = changed_sinks(manifest, plan);
+    let changed = changed_tables(manifest, plan, &ids);
+    let new = new_operators(manifest, plan, &ids);
     let mut manifest = manifest.clone();
     for entry in &entries[index..] {
         match entry {
@@ -88,7 +110,7 @@ pub fn recover(entries: &[&LogEntry], plan: &PlanDescription, fresh: bool) -> Re
             _ => {}
         }
     }
-    Recovery::Resume { manifest, changed }
+    Recovery::Resume { manifest, ids, changed, new }
 }
 
 /// The lineage of the last claim.
@@ -132,7 +154,8 @@ pub fn base_manifest(claim: &Claim, max_parallelism: u32, resumed: Option<Manife
         hash_id: HASH_ID.to_owned(),
         max_parallelism,
         parallelism: claim.parallelism,
-        nodes: BTreeMap::new(),
+        operators: BTreeMap::new(),
+        sinks: BTreeMap::new(),
         pending: Vec::new(),
         pinned: false,
         digest: String::new(),
@@ -141,7 +164,7 @@ pub fn base_manifest(claim: &Claim, max_parallelism: u32, resumed: Option<Manife
     Manifest { generation: claim.generation, parallelism: claim.parallelism, pending: Vec::new(), ..base }
 }
 
-fn check_plan(manifest: &Manifest, plan: &PlanDescription) -> Result<()> {
+fn check_plan(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -> Result<()> {
     if manifest.hash_id != HASH_ID {
         return Err(Error::world(format!(
             "its keys are hashed by '{}', and this version has '{HASH_ID}'",
@@ -155,82 +178,66 @@ fn check_plan(manifest: &Manifest, plan: &PlanDescription) -> Result<()> {
             manifest.max_parallelism, plan.max_parallelism
         )));
     }
-    for node in &plan.nodes {
-        match manifest.nodes.get(&node.name) {
-            Some(stored) => check_node(stored, node)?,
-            None if node.signed().next().is_none() => {}
-            None => return Err(Error::query(format!("{} is new", describe(&node.name, node.signed().map(name_of))))),
-        }
-    }
-    for (name, stored) in &manifest.nodes {
-        if stored.signed().next().is_some() && !plan.nodes.iter().any(|node| node.name == *name) {
-            let operators = stored.signed().map(|operator| operator.name.as_str());
-            return Err(Error::query(format!("{} is gone", describe(name, operators))));
+    let gone: Vec<(&OperatorId, &OperatorState)> =
+        manifest.operators.iter().filter(|(id, state)| !state.signature.is_empty() && !ids.contains(id)).collect();
+    for (operator, id) in plan.operators.iter().zip(ids).filter(|(operator, _)| operator.is_signed()) {
+        let was = match manifest.operators.get(id) {
+            Some(stored) => (stored.signature != operator.signature).then_some(stored),
+            None => {
+                let of_kind = || gone.iter().map(|(_, state)| *state).filter(|state| state.name == operator.name);
+                of_kind().find(|state| state.reaches == operator.reaches).or_else(|| of_kind().next())
+            }
+        };
+        if let Some(was) = was {
+            return Err(Error::query(format!(
+                "{} has changed\n  it was: {}\n  it is:  {}",
+                describe(&operator.name, &operator.reaches),
+                was.signature,
+                operator.signature
+            )));
         }
     }
     for pending in &manifest.pending {
-        if !plan.sinks.contains(&pending.sink) {
-            return Err(Error::query(format!("sink '{}' is gone, and rows of it are not public yet", pending.sink)));
+        if !ids.iter().any(|id| id.as_str() == pending.sink) {
+            return Err(Error::query(format!("sink {} is gone, and rows of it are not public yet", pending.sink)));
         }
     }
-    Ok(())
-}
-
-fn check_node(stored: &NodeState, node: &NodeDescription) -> Result<()> {
-    let (mut stored, mut planned) = (stored.signed(), node.signed());
-    loop {
-        match (stored.next(), planned.next()) {
-            (None, None) => return Ok(()),
-            (Some(was), None) => {
-                return Err(Error::query(format!("operator '{}' of node '{}' is gone", was.name, node.name)));
-            }
-            (None, Some(is)) => {
-                return Err(Error::query(format!("operator '{}' of node '{}' is new", is.name, node.name)));
-            }
-            (Some(was), Some(is)) if was.name != is.name => {
-                return Err(Error::query(format!(
-                    "an operator of node '{}' was '{}' and is '{}'",
-                    node.name, was.name, is.name
-                )));
-            }
-            (Some(was), Some(is)) if was.signature != is.signature => {
-                return Err(Error::query(format!(
-                    "operator '{}' of node '{}' has changed\n  it was: {}\n  it is:  {}",
-                    is.name, node.name, was.signature, is.signature
-                )));
-            }
-            _ => {}
+    match gone.first() {
+        None => Ok(()),
+        Some((_, was)) => {
+            let name = describe(&was.name, &was.reaches);
+            Err(Error::query(format!("{name} is gone\n  it was: {}", was.signature)))
         }
     }
 }
 
-/// Sinks that the checkpoint fits and that get other rows from now on.
-fn changed_sinks(manifest: &Manifest, plan: &PlanDescription) -> Vec<String> {
-    let is_other = |node: &&NodeDescription| {
-        let stored = manifest.nodes.get(&node.name).into_iter().flat_map(NodeState::signed);
-        stored.zip(node.signed()).any(|(was, is)| was.query != is.query)
+/// Tables whose sinks the checkpoint fits and that get other rows from now on.
+fn changed_tables(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -> Vec<String> {
+    let is_other = |(operator, id): &(&OperatorDescription, &OperatorId)| {
+        operator.is_signed() && manifest.operators.get(id).is_some_and(|was| was.query != operator.query)
     };
-    plan.nodes.iter().filter(is_other).map(|node| node.name.clone()).collect()
+    let changed = plan.operators.iter().zip(ids).filter(is_other);
+    changed.flat_map(|(operator, _)| operator.reaches.iter().cloned()).collect()
 }
 
-impl NodeDescription {
-    fn signed(&self) -> impl Iterator<Item = &OperatorDescription> {
-        self.operators.iter().filter(|operator| !operator.signature.is_empty())
-    }
+fn new_operators(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -> Vec<NewOperator> {
+    let is_known = |index: &usize| manifest.operators.contains_key(&ids[*index]);
+    let new = plan.operators.iter().enumerate().filter(|(index, operator)| operator.is_signed() && !is_known(index));
+    new.map(|(_, operator)| NewOperator {
+        name: operator.name.clone(),
+        reaches: operator.reaches.clone(),
+        sees_the_rest: operator.sources.iter().any(is_known),
+    })
+    .collect()
 }
 
-fn name_of(operator: &OperatorDescription) -> &str {
-    &operator.name
-}
-
-fn describe<'a>(node: &str, operators: impl Iterator<Item = &'a str>) -> String {
-    format!("node '{node}' (operators: {})", operators.collect::<Vec<_>>().join(", "))
+fn describe(name: &str, reaches: &[String]) -> String {
+    format!("operator '{name}' of the query into {}", reaches.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::OperatorState;
     use crate::stream::{Committable, Generation};
     use serde_json::json;
 
@@ -247,18 +254,21 @@ mod tests {
 
     fn manifest(epoch: u64, lineage: &str) -> Manifest {
         let LogEntry::Claim(claim) = claim(1, lineage, &[]) else { unreachable!() };
-        let operators = [("window", "hour of a"), ("filter", "n > 1")].map(|(name, signature)| OperatorState {
-            name: name.to_owned(),
-            signature: signature.to_owned(),
-            query: format!("{name} of a table"),
-            tables: Vec::new(),
-        });
-        let node = NodeState { operators: operators.to_vec(), ..NodeState::default() };
+        let plan = plan();
+        let state = |operator: OperatorDescription| OperatorState {
+            name: operator.name,
+            signature: operator.signature,
+            query: operator.query,
+            reaches: operator.reaches,
+            surroundings: operator.surroundings,
+            ..OperatorState::default()
+        };
+        let operators = identify(&plan, &BTreeMap::new()).into_iter().zip(plan.operators.into_iter().map(state));
         Manifest {
             epoch: Epoch(epoch),
-            nodes: BTreeMap::from([("count".to_owned(), node)]),
+            operators: operators.collect(),
             pending: vec![Committable {
-                sink: "hours".to_owned(),
+                sink: "Sink-hours".to_owned(),
                 task: 0,
                 epoch: Epoch(epoch),
                 rows: 1,
@@ -273,21 +283,30 @@ mod tests {
         LogEntry::Checkpoint(Box::new(manifest(epoch, lineage)))
     }
 
-    fn plan() -> PlanDescription {
-        let operator = |(name, signature): (&str, &str)| OperatorDescription {
+    fn operator(name: &str, signature: &str, reaches: &str, sources: &[usize]) -> OperatorDescription {
+        let first_id = match name {
+            "Source" | "Sink" => OperatorId::of_table(name, reaches),
+            _ => OperatorId::of(name, signature),
+        };
+        OperatorDescription {
+            first_id,
             name: name.to_owned(),
             signature: signature.to_owned(),
-            query: format!("{name} of a table"),
-        };
-        let operators = [("window", "hour of a"), ("filter", "n > 1")].map(operator).to_vec();
-        PlanDescription {
-            max_parallelism: 128,
-            nodes: vec![
-                NodeDescription { name: "source".to_owned(), operators: vec![] },
-                NodeDescription { name: "count".to_owned(), operators },
-            ],
-            sinks: vec!["hours".to_owned()],
+            query: format!("{signature} of a table"),
+            reaches: vec![reaches.to_owned()],
+            surroundings: String::new(),
+            sources: sources.to_vec(),
         }
+    }
+
+    fn plan() -> PlanDescription {
+        let operators = vec![
+            operator("Source", "a", "hours", &[]),
+            operator("window", "hour of a", "hours", &[0]),
+            operator("filter", "n > 1", "hours", &[0]),
+            operator("Sink", "hours", "hours", &[0]),
+        ];
+        PlanDescription { max_parallelism: 128, operators }
     }
 
     fn decide(entries: &[LogEntry], fresh: bool) -> String {
@@ -342,52 +361,74 @@ mod tests {
             }
         };
         check(
-            &|plan| plan.nodes[1].operators[0].signature = "day of a".to_owned(),
-            "operator 'window' of node 'count' has changed\n  it was: hour of a\n  it is:  day of a",
+            &|plan| plan.operators[1] = operator("window", "day of a", "hours", &[0]),
+            "operator 'window' of the query into hours has changed\n  it was: hour of a\n  it is:  day of a",
         );
         check(
-            &|plan| plan.nodes[1].operators[1].name = "having".to_owned(),
-            "an operator of node 'count' was 'filter' and is 'having'",
+            &|plan| plan.operators[0].signature = "b".to_owned(),
+            "operator 'Source' of the query into hours has changed\n  it was: a\n  it is:  b",
         );
-        check(&|plan| drop(plan.nodes[1].operators.pop()), "operator 'filter' of node 'count' is gone");
         check(
-            &|plan| {
-                let operator =
-                    OperatorDescription { name: "rank".to_owned(), signature: "best".to_owned(), query: String::new() };
-                plan.nodes[1].operators.push(operator);
-            },
-            "operator 'rank' of node 'count' is new",
+            &|plan| plan.operators[2] = operator("having", "n > 1", "hours", &[0]),
+            "operator 'filter' of the query into hours is gone\n  it was: n > 1",
         );
-        check(&|plan| drop(plan.nodes.pop()), "node 'count' (operators: window, filter) is gone");
         check(
-            &|plan| {
-                let operators = plan.nodes[1].operators.clone();
-                plan.nodes.push(NodeDescription { name: "join".to_owned(), operators });
-            },
-            "node 'join' (operators: window, filter) is new",
+            &|plan| drop(plan.operators.remove(2)),
+            "operator 'filter' of the query into hours is gone\n  it was: n > 1",
         );
         check(
             &|plan| plan.max_parallelism = 256,
             "'pipeline.max-parallelism' was 128 and is 256; it is fixed for the life of the state",
         );
-        check(&|plan| plan.sinks.clear(), "sink 'hours' is gone, and rows of it are not public yet");
+        check(&|plan| plan.operators.truncate(3), "sink Sink-hours is gone, and rows of it are not public yet");
+    }
+
+    fn resumed(plan: &PlanDescription) -> (Vec<OperatorId>, Vec<String>, Vec<NewOperator>) {
+        let entries = [claim(1, "a", &[]), checkpoint(7, "a")];
+        match recover(&entries.iter().collect::<Vec<_>>(), plan, false) {
+            Recovery::Resume { ids, changed, new, .. } => (ids, changed, new),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
     fn what_has_no_state_may_come_and_go() {
         let mut plan = plan();
-        let calc =
-            OperatorDescription { name: "calc".to_owned(), signature: String::new(), query: "renamed".to_owned() };
-        plan.nodes[1].operators.insert(1, calc.clone());
-        plan.nodes.push(NodeDescription { name: "chain".to_owned(), operators: vec![calc] });
-        let entries = [claim(1, "a", &[]), checkpoint(7, "a")];
-        let changed = |plan: &PlanDescription| match recover(&entries.iter().collect::<Vec<_>>(), plan, false) {
-            Recovery::Resume { changed, .. } => changed,
-            other => panic!("{other:?}"),
-        };
-        assert!(changed(&plan).is_empty());
-        plan.nodes[1].operators[2].query = "filter of another table".to_owned();
-        assert_eq!(changed(&plan), ["count"]);
+        plan.operators.insert(1, operator("calc", "", "hours", &[0]));
+        let (_, changed, new) = resumed(&plan);
+        assert!(changed.is_empty() && new.is_empty(), "{changed:?} {new:?}");
+        plan.operators[3].query = "filter of another table".to_owned();
+        assert_eq!(resumed(&plan).1, ["hours"]);
+    }
+
+    #[test]
+    fn every_state_is_found_behind_an_insert_that_was_put_in_front() {
+        let mut after = plan();
+        let front = [
+            OperatorDescription {
+                first_id: plan().operators[0].first_id.clone(),
+                ..operator("Source", "a", "days", &[])
+            },
+            operator("window", "hour of a", "days", &[0]),
+            operator("Sink", "days", "days", &[0]),
+        ];
+        after.operators.iter_mut().flat_map(|operator| &mut operator.sources).for_each(|source| *source += front.len());
+        after.operators.splice(0..0, front);
+        let (ids, changed, new) = resumed(&after);
+        assert_eq!(ids[3..], resumed(&plan()).0);
+        assert_eq!(ids[0], ids[3].nth(2), "it has the table's positions of its own");
+        assert!(changed.is_empty(), "{changed:?}");
+        let new: Vec<_> = new.iter().map(|new| (new.name.as_str(), new.sees_the_rest)).collect();
+        assert_eq!(new, [("Source", false), ("window", false), ("Sink", false)]);
+    }
+
+    #[test]
+    fn a_new_operator_behind_a_source_that_was_read_in_part_sees_only_the_rest() {
+        let mut after = plan();
+        after.operators.push(operator("rank", "best", "hours", &[0]));
+        let new = resumed(&after).2;
+        let expected = NewOperator { name: "rank".to_owned(), reaches: vec!["hours".to_owned()], sees_the_rest: true };
+        assert_eq!(new, [expected]);
     }
 
     #[test]

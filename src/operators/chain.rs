@@ -8,7 +8,7 @@
 //!                                                                   goes on first if it was stopped in a call
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use arrow::record_batch::RecordBatch;
 
@@ -26,16 +26,15 @@ pub struct Chain {
 }
 
 struct Link {
-    /// `0.WindowAssign`: place in the chain and kind.
-    name: String,
     kind: &'static str,
-    signature: String,
     operator: Box<dyn Operator>,
     counters: Counters,
     /// What waits for the operator, in order.
     waiting: VecDeque<Item>,
     /// A call stopped before its end.
     is_unfinished: bool,
+    /// The watermark that it has been told; `None` before the first.
+    met: Option<EventTime>,
     /// The watermark that has been passed on; `None` before the first.
     passed_on: Option<EventTime>,
     /// Its end is to be passed on once the call is done.
@@ -73,15 +72,14 @@ impl Emitted {
 impl Chain {
     /// Fresh operators.
     pub fn new(specs: &[&dyn OperatorSpec], cx: &BuildContext) -> Result<Self> {
-        let links = specs.iter().enumerate().map(|(index, spec)| {
+        let links = specs.iter().map(|spec| {
             Ok(Link {
-                name: format!("{index}.{}", spec.name()),
                 kind: spec.name(),
-                signature: spec.signature(),
                 operator: spec.build(cx)?,
                 counters: Counters::default(),
                 waiting: VecDeque::new(),
                 is_unfinished: false,
+                met: None,
                 passed_on: None,
                 is_ending: false,
             })
@@ -97,20 +95,18 @@ impl Chain {
         Ok(())
     }
 
-    /// Goes on from counts of an earlier run. Operators are found by their kind and not by their place, where some
-    /// without state may have come or gone before them.
-    pub fn load_counters(&mut self, counters: &BTreeMap<String, Counters>) {
-        let mut saved: Vec<(usize, &str, &Counters)> = Vec::new();
-        for (name, counters) in counters {
-            if let Some((place, kind)) = name.split_once('.') {
-                saved.push((place.parse().unwrap_or(usize::MAX), kind, counters));
-            }
+    /// Goes on from counts of an earlier run, by operator.
+    pub fn load_counters<'a>(&mut self, counters: impl IntoIterator<Item = Option<&'a Counters>>) {
+        for (link, counters) in self.links.iter_mut().zip(counters) {
+            counters.into_iter().for_each(|counters| link.counters.merge(counters));
         }
-        saved.sort_by_key(|(place, ..)| *place);
-        for link in &mut self.links {
-            if let Some(found) = saved.iter().position(|(_, kind, _)| *kind == link.kind) {
-                link.counters.merge(saved.remove(found).2);
-            }
+    }
+
+    /// Tells operators with restored state how far time had come, each its own; also where none had come yet, as with this
+    /// call an operator knows its state for restored.
+    pub fn go_on_from(&mut self, times: &[EventTime]) {
+        for (index, time) in times.iter().enumerate() {
+            self.come(index, Item::Watermark(*time));
         }
     }
 
@@ -119,14 +115,19 @@ impl Chain {
         self.links.iter().map(|link| link.counters.get(counter)).sum()
     }
 
-    /// Counts by operator.
-    pub fn counters(&self) -> BTreeMap<String, Counters> {
-        self.links.iter().map(|link| (link.name.clone(), link.counters.clone())).collect()
+    /// Counts of each operator.
+    pub fn counters(&self) -> impl Iterator<Item = &Counters> {
+        self.links.iter().map(|link| &link.counters)
     }
 
-    /// Kinds and signatures, in order.
-    pub fn signatures(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.links.iter().map(|link| (link.kind, link.signature.as_str()))
+    /// The watermark that each operator has been told; what it does behind that is in its state.
+    pub fn watermarks(&self) -> impl Iterator<Item = EventTime> {
+        self.links.iter().map(|link| link.met.unwrap_or(EventTime::NONE))
+    }
+
+    /// The kinds of the operators, in order.
+    pub fn kinds(&self) -> Vec<&'static str> {
+        self.links.iter().map(|link| link.kind).collect()
     }
 
     /// Bytes of state held in memory.
@@ -236,7 +237,10 @@ impl Chain {
                 link.counters.add(Counter::NumRecordsIn, rows.len() as u64);
                 self.call(index, now, emitted, |operator, context| operator.on_rows(port, rows, context))?
             }
+            // One that was restored may have come further than those that are new before it.
+            Item::Watermark(time) if Some(time) < link.met => Progress::Done,
             Item::Watermark(time) => {
+                link.met = Some(time);
                 self.call(index, now, emitted, |operator, context| operator.on_watermark(time, context))?
             }
             Item::End { port, is_last } => {

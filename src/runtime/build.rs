@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::channel::{Receiver, Sender, channel};
 use super::config::{JobConfig, Notices};
-use super::description::operators_of;
+use super::description::{PlanIds, describe, parts_of};
 use super::events::Events;
 use super::exchange::{OutputEdge, Outputs};
 use super::inputs::{Inputs, Origin};
@@ -19,12 +19,12 @@ use super::source::SourceTask;
 use super::source_control::{ControlReceiver, ControlSender, source_control};
 use super::status::{JobFigures, TaskStatus};
 use super::task::ChainTask;
-use crate::checkpoint::{Aligner, CheckpointMode, OperatorDescription, OperatorPart, TaskId};
+use crate::checkpoint::{Aligner, CheckpointMode, OperatorPart, TaskId};
 use crate::connectors::{JobIdentity, SinkContext, SourceContext, World};
 use crate::error::{Error, Result};
 use crate::operators::{BuildContext, Chain, OutputBudget, StateBackend};
 use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
-use crate::state::{Manifest, NodeState, OperatorState, RestoreProgress, key_range, read_table};
+use crate::state::{Manifest, OperatorId, OperatorState, RestoreProgress, key_range, read_table};
 use crate::stream::{Counter, Counters, EventTime, MemoryPool};
 
 /// A running job's parts before they run.
@@ -46,6 +46,8 @@ pub struct Environment<'a> {
     pub events: Events,
     pub figures: Arc<JobFigures>,
     pub notices: &'a Notices,
+    /// The ids of the plan's operators.
+    pub ids: &'a PlanIds,
     /// What the tasks go on from.
     pub base: Option<&'a Manifest>,
     /// How far that has come.
@@ -66,8 +68,9 @@ pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
     let mut wiring = Wiring::new(environment)?;
     let mut job = BuiltJob { tasks: Vec::new(), sources: Vec::new() };
     let mut tasks: Vec<BuiltTask<'_>> = Vec::new();
+    let description = describe(environment.plan, environment.config.max_parallelism);
     for (index, node) in environment.plan.nodes.iter().enumerate() {
-        let state = environment.base.and_then(|manifest| manifest.nodes.get(&node.name));
+        let parts = parts_of(&description, environment.ids, index);
         for task in 0..tasks_of(node, environment.config) {
             let id = TaskId { node: node.name.clone(), task };
             let status =
@@ -78,19 +81,20 @@ pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
                 NodeKind::Source(_) => {
                     let (control, receiver) = source_control(environment.config.max_concurrent_checkpoints);
                     job.sources.push(control);
-                    let source = source_task(environment, node, id.clone(), state, outputs, receiver, status)?;
+                    let operator = only(parts.clone())?;
+                    let source = source_task(environment, node, id.clone(), operator, outputs, receiver, status)?;
                     let task: BoxFuture<'static, Result<()>> = Box::pin(source.run());
                     Box::pin(async { Ok((id, task)) })
                 }
                 NodeKind::Chain(_) => {
-                    let chain = chain_task(environment, node, id.clone(), state, receivers, outputs, status);
+                    let chain = chain_task(environment, node, id.clone(), parts.clone(), receivers, outputs, status);
                     Box::pin(async {
                         let task: BoxFuture<'static, Result<()>> = Box::pin(chain.await?.run());
                         Ok((id, task))
                     })
                 }
                 NodeKind::Sink(_) => {
-                    let sink = sink_task(environment, node, id.clone(), state, receivers, status)?;
+                    let sink = sink_task(environment, node, id.clone(), only(parts.clone())?, receivers, status)?;
                     let task: BoxFuture<'static, Result<()>> = Box::pin(sink.run());
                     Box::pin(async { Ok((id, task)) })
                 }
@@ -167,7 +171,7 @@ fn source_task(
     environment: &Environment<'_>,
     node: &Node,
     id: TaskId,
-    state: Option<&NodeState>,
+    operator: OperatorPart,
     outputs: Outputs,
     control: ControlReceiver,
     status: Arc<TaskStatus>,
@@ -182,7 +186,8 @@ fn source_task(
     // rows.
     let idle_timeout = (source.idle_timeout_ms > 0 && source.factory.is_live())
         .then(|| std::time::Duration::from_millis(source.idle_timeout_ms));
-    let counters = state.and_then(|state| state.counters.get("source")).cloned().unwrap_or_default();
+    let state = environment.state_of(&operator.id);
+    let counters = state.map(|state| state.counters.clone()).unwrap_or_default();
     status.restore_source(&counters);
     let memory = environment.memory.holder(format!("rows read of table {}", source.table));
     let context = SourceContext {
@@ -193,7 +198,7 @@ fn source_task(
         world: environment.world.clone(),
     };
     Ok(SourceTask {
-        operator: described(node),
+        operator,
         source: source.factory.open(&context)?,
         preparation: Arc::new(Preparation::new(source.clone(), &node.schema)),
         restored: state.map(|state| state.splits.clone()),
@@ -219,7 +224,7 @@ async fn chain_task(
     environment: &Environment<'_>,
     node: &Node,
     id: TaskId,
-    state: Option<&NodeState>,
+    parts: Vec<OperatorPart>,
     receivers: Vec<(Origin, Receiver)>,
     outputs: Outputs,
     status: Arc<TaskStatus>,
@@ -227,6 +232,11 @@ async fn chain_task(
     let NodeKind::Chain(specs) = &node.kind else { return Err(Error::bug("a chain task needs a chain")) };
     let config = environment.config;
     let tasks = tasks_of(node, config);
+    // Behind a hash exchange a task hears the same as all others of its node, and what it has met is said of its own
+    // keys; elsewhere rows of any key come to any task.
+    let is_keyed = matches!(node.inputs.as_slice(), [edge] if matches!(edge.exchange, Exchange::Hash(_)));
+    let groups = if is_keyed { own_groups(environment, node, id.task) } else { all_groups(environment) };
+    let ids: Vec<OperatorId> = parts.iter().map(|part| part.id.clone()).collect();
     let mut chain = Chain::new(
         &specs.iter().map(AsRef::as_ref).collect::<Vec<_>>(),
         &BuildContext {
@@ -241,14 +251,17 @@ async fn chain_task(
             backend: StateBackend::Memory,
         },
     )?;
-    if let Some(state) = state {
-        chain = restore(environment, node, id.task, state, chain).await?;
+    let mut watermark = EventTime::NONE;
+    if let Some(base) = environment.base {
+        chain = restore(environment, node, id.task, &ids, chain).await?;
         if id.task == 0 {
-            chain.load_counters(&state.counters);
+            chain.load_counters(ids.iter().map(|id| base.operators.get(id).map(|state| &state.counters)));
             status.late(chain.count_of(Counter::NumLateRecordsDropped));
         }
+        let times: Vec<EventTime> = ids.iter().map(|id| environment.watermark_of(id, groups)).collect();
+        watermark = times.first().copied().unwrap_or(EventTime::NONE);
+        chain.go_on_from(&times);
     }
-    let watermark = restored_watermark(state);
     let ports = node.inputs.iter().map(|edge| edge.port).max().map_or(0, |most| most + 1);
     let range = key_range(id.task, tasks_of(node, environment.config), environment.config.max_parallelism);
     let target = SnapshotTarget {
@@ -261,11 +274,10 @@ async fn chain_task(
     };
     let clock = Arc::clone(&environment.world.clock);
     let inputs = inputs(environment, receivers, watermark);
-    let operators: Vec<&str> = chain.signatures().map(|(name, _)| name).collect();
-    let memory = environment.memory.holder(format!("state of {} ({})", node.name, operators.join(", "))).nothing();
+    let memory = environment.memory.holder(format!("state of {} ({})", node.name, chain.kinds().join(", "))).nothing();
     let is_exact = environment.config.checkpoint_mode == CheckpointMode::ExactlyOnce;
-    let shares = is_exact && matches!(node.inputs.as_slice(), [edge] if matches!(edge.exchange, Exchange::Hash(_)));
-    Ok(ChainTask::new(id, inputs, chain, ports, state.is_some(), shares, outputs, target, clock, status, memory))
+    let shares = is_exact && is_keyed;
+    Ok(ChainTask::new(id, inputs, chain, parts, ports, groups, shares, outputs, target, clock, status, memory))
 }
 
 /// Puts the rows of one task's key groups back, table by table.
@@ -273,7 +285,7 @@ async fn restore(
     environment: &Environment<'_>,
     node: &Node,
     task: usize,
-    state: &NodeState,
+    ids: &[OperatorId],
     mut chain: Chain,
 ) -> Result<Chain> {
     let config = environment.config;
@@ -281,23 +293,16 @@ async fn restore(
     let directory = environment.directory.clone().unwrap_or_default();
     let store = Arc::clone(&environment.world.store);
     let progress = Arc::clone(&environment.progress);
-    // Operators without a signature may have come and gone; the others are the same, in the same order.
-    let mut signed = state.signed().cloned();
-    let stored: Vec<Option<OperatorState>> = operators_of(&node.kind)
-        .iter()
-        .map(|operator| if operator.signature.is_empty() { None } else { signed.next() })
-        .collect();
-    let name = node.name.clone();
+    let stored: Vec<(OperatorId, Option<OperatorState>)> =
+        ids.iter().map(|id| (id.clone(), environment.state_of(id).cloned())).collect();
     let load = move || {
         chain.load(|operator, table| {
             let spec = table.spec();
-            let saved = stored.get(operator).and_then(Option::as_ref);
-            let Some(saved) = saved.and_then(|saved| saved.tables.iter().find(|saved| saved.name == spec.name)) else {
-                return Ok(());
-            };
+            let Some((id, Some(saved))) = stored.get(operator) else { return Ok(()) };
+            let Some(saved) = saved.tables.iter().find(|saved| saved.name == spec.name) else { return Ok(()) };
             read_table(store.as_ref(), &directory, saved, &range, &spec, &progress)
                 .and_then(|mut rows| table.load(&mut rows))
-                .map_err(|error| error.context(format!("state of {name}, table {}", spec.name)))
+                .map_err(|error| error.context(format!("state of {id}, table {}", spec.name)))
         })?;
         Ok(chain)
     };
@@ -308,25 +313,28 @@ fn sink_task(
     environment: &Environment<'_>,
     node: &Node,
     id: TaskId,
-    state: Option<&NodeState>,
+    operator: OperatorPart,
     receivers: Vec<(Origin, Receiver)>,
     status: Arc<TaskStatus>,
 ) -> Result<SinkTask> {
     let NodeKind::Sink(sink) = &node.kind else { return Err(Error::bug("a sink task needs a sink node")) };
-    let context = sink_context(environment.identity, node, environment.config);
-    let counters = match state {
-        Some(state) if id.task == 0 => state.counters.get("sink").cloned().unwrap_or_default(),
+    let context = sink_context(environment.identity, node, &operator.id, environment.config);
+    let counters = match environment.state_of(&operator.id) {
+        Some(state) if id.task == 0 => state.counters.clone(),
         _ => Counters::default(),
     };
+    let groups = all_groups(environment);
+    let watermark = environment.watermark_of(&operator.id, groups);
     let is_late = reads_late_output(environment.plan, node);
     if !is_late {
         status.restore_sink(&counters);
     }
     Ok(SinkTask {
-        operator: described(node),
+        operator,
+        groups,
         writer: sink.factory.writer(id.task, &context, environment.world)?,
         node: sink.clone(),
-        inputs: inputs(environment, receivers, restored_watermark(state)),
+        inputs: inputs(environment, receivers, watermark),
         counters,
         events: environment.events.clone(),
         preparing: Preparing::new(),
@@ -343,10 +351,10 @@ fn inputs(environment: &Environment<'_>, receivers: Vec<(Origin, Receiver)>, res
 }
 
 /// What the writers and the committer of a sink are told.
-pub fn sink_context(identity: &JobIdentity, node: &Node, config: &JobConfig) -> SinkContext {
+pub fn sink_context(identity: &JobIdentity, node: &Node, id: &OperatorId, config: &JobConfig) -> SinkContext {
     SinkContext {
         identity: identity.clone(),
-        sink: node.name.clone(),
+        sink: id.to_string(),
         is_durable: config.directory.is_some(),
         parallelism: tasks_of(node, config),
         schema: Arc::clone(&node.schema),
@@ -361,17 +369,31 @@ fn reads_late_output(plan: &StreamPlan, node: &Node) -> bool {
         && node.inputs.len() == 1
 }
 
-/// What a checkpoint says of a source or sink.
-fn described(node: &Node) -> OperatorPart {
-    let described = operators_of(&node.kind).into_iter().next();
-    described.map_or_else(OperatorPart::default, |OperatorDescription { name, signature, query }| OperatorPart {
-        name,
-        signature,
-        query,
-        tables: Vec::new(),
-    })
+/// A source or a sink is one operator.
+fn only(parts: Vec<OperatorPart>) -> Result<OperatorPart> {
+    parts.into_iter().next().ok_or_else(|| Error::bug("a source or sink is no operator"))
 }
 
-fn restored_watermark(state: Option<&NodeState>) -> EventTime {
-    state.and_then(|state| state.watermark).map_or(EventTime::NONE, EventTime)
+/// First and last key group of a task.
+fn own_groups(environment: &Environment<'_>, node: &Node, task: usize) -> (u16, u16) {
+    let config = environment.config;
+    let range = key_range(task, tasks_of(node, config), config.max_parallelism);
+    (range.start, range.end.saturating_sub(1))
+}
+
+fn all_groups(environment: &Environment<'_>) -> (u16, u16) {
+    let range = key_range(0, 1, environment.config.max_parallelism);
+    (range.start, range.end.saturating_sub(1))
+}
+
+impl Environment<'_> {
+    /// What an operator goes on from.
+    fn state_of(&self, id: &OperatorId) -> Option<&OperatorState> {
+        self.base.and_then(|manifest| manifest.operators.get(id))
+    }
+
+    /// What an operator had worked off for these key groups.
+    fn watermark_of(&self, id: &OperatorId, groups: (u16, u16)) -> EventTime {
+        self.state_of(id).and_then(|state| state.watermark_of(groups)).map_or(EventTime::NONE, EventTime)
+    }
 }

@@ -27,7 +27,7 @@ use crate::checkpoint::{Action, Coordinator, CoordinatorConfig, Event, TaskId};
 use crate::connectors::Committer;
 use crate::error::{Blame, Error, Result};
 use crate::plan::NodeKind;
-use crate::state::{LogEntry, Manifest};
+use crate::state::{LogEntry, Manifest, OperatorId};
 use crate::stream::{Committable, Counters, Epoch};
 
 /// What is said of a job with a source that cannot be read again.
@@ -47,11 +47,11 @@ pub enum Ending {
     Stopped { epoch: Epoch, resumable: bool },
 }
 
-/// A job's end and what it had counted, by node and operator, since its first start.
+/// A job's end and what it had counted, by operator, since its first start.
 #[derive(Debug, Clone)]
 pub struct JobSummary {
     pub ending: Ending,
-    pub counters: BTreeMap<String, BTreeMap<String, Counters>>,
+    pub counters: BTreeMap<OperatorId, Counters>,
 }
 
 /// Answers of background work.
@@ -82,7 +82,7 @@ pub(super) struct Driver<'a> {
     /// Of the sinks for which none runs.
     committers: Committers,
     /// The newest counters of each task.
-    counters: BTreeMap<TaskId, BTreeMap<String, Counters>>,
+    counters: BTreeMap<TaskId, Vec<(OperatorId, Counters)>>,
     last_completed: Epoch,
     finished: bool,
     /// When a stop that was asked for must be over.
@@ -205,7 +205,8 @@ impl<'a> Driver<'a> {
             };
             let Some(event) = event else { continue };
             if let Event::Acknowledged { task, part, .. } = &event {
-                self.counters.insert(task.clone(), part.counters.clone());
+                let counters = part.operators.iter().map(|operator| (operator.id.clone(), operator.counters.clone()));
+                self.counters.insert(task.clone(), counters.collect());
             }
             let is_stopping = self.coordinator.is_stopping();
             let actions = self.coordinator.step(self.attempt.world.clock.elapsed(), event);
@@ -375,12 +376,9 @@ impl<'a> Driver<'a> {
         while let Some(ended) = self.tasks.join_next().await {
             self.task_ended(ended)?;
         }
-        let mut counters: BTreeMap<String, BTreeMap<String, Counters>> = BTreeMap::new();
-        for (task, of_task) in &self.counters {
-            let node = counters.entry(task.node.clone()).or_default();
-            for (operator, counts) in of_task {
-                node.entry(operator.clone()).or_default().merge(counts);
-            }
+        let mut counters = BTreeMap::<OperatorId, Counters>::new();
+        for (operator, counts) in self.counters.values().flatten() {
+            counters.entry(operator.clone()).or_default().merge(counts);
         }
         let ending = if self.finished || !stopping {
             Ending::Finished

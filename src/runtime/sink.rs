@@ -3,7 +3,6 @@
 //! At a barrier the writer seals its rows; they become durable while the loop goes on with those of the next epoch.
 //! The acknowledgement goes out when they are, epoch after epoch.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -31,6 +30,8 @@ pub struct SinkTask {
     pub id: TaskId,
     /// What the checkpoint says of it.
     pub operator: OperatorPart,
+    /// The key groups that its watermark is for: all.
+    pub groups: (u16, u16),
     pub node: SinkNode,
     pub inputs: Inputs,
     pub writer: Box<dyn SinkWriter>,
@@ -101,12 +102,12 @@ impl SinkTask {
     async fn barrier(&mut self, barrier: Barrier) -> Result<()> {
         let most = if barrier.kind.is_last() { 0 } else { MOST_PREPARING };
         let prepared = self.writer.prepare(barrier.epoch);
-        let part = TaskPart {
-            operators: vec![self.operator.clone()],
-            watermark: Some(self.inputs.watermark().0),
-            counters: BTreeMap::from([("sink".to_owned(), self.counters.clone())]),
-            ..TaskPart::default()
+        let operator = OperatorPart {
+            watermark: self.inputs.watermark().millis(),
+            counters: self.counters.clone(),
+            ..self.operator.clone()
         };
+        let part = TaskPart { operators: vec![operator], groups: Some(self.groups), ..TaskPart::default() };
         let (epoch, task) = (barrier.epoch, self.id.clone());
         self.preparing.push_back(Box::pin(async move {
             let committable = prepared.await?;

@@ -9,7 +9,6 @@
 //!   barrier 2 ──▶ increment 2 ──▶ being written ──────▶ file ─────────────┘
 //! ```
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,8 +20,10 @@ use crate::checkpoint::{Event, OperatorPart, TablePart, TaskId, TaskPart};
 use crate::connectors::World;
 use crate::error::Result;
 use crate::failpoint;
-use crate::state::{FileName, OperatorSnapshot, Retired, SnapshotWriter, TableSpec, Writer, schema_text, write_table};
-use crate::stream::{Barrier, Counters, Epoch, EventTime, FileState, Generation};
+use crate::state::{
+    FileName, OperatorId, OperatorSnapshot, Retired, SnapshotWriter, TableSpec, Writer, schema_text, write_table,
+};
+use crate::stream::{Barrier, Epoch, EventTime, FileState, Generation};
 
 /// Where state files go.
 #[derive(Debug, Clone)]
@@ -82,7 +83,8 @@ impl KeptIncrements {
         &mut self,
         barrier: Barrier,
         snapshots: Vec<OperatorSnapshot>,
-        task: &TaskId,
+        task: usize,
+        ids: &[OperatorId],
         directory: &Path,
         target: &SnapshotTarget,
     ) -> Vec<Vec<TableWrites>> {
@@ -90,7 +92,7 @@ impl KeptIncrements {
         self.settle();
         let write = |epoch, operator: usize, table: &mut KeptTable| {
             if let Some(rows) = &table.rows {
-                let place = Place { task: task.clone(), epoch, operator, attempt: table.attempt };
+                let place = Place { task, epoch, operator: ids[operator].clone(), attempt: table.attempt };
                 table.file = write(place, table.spec.clone(), Arc::clone(rows), directory.to_owned(), target.clone());
             }
         };
@@ -146,9 +148,9 @@ fn no_file() -> WrittenFile {
 
 /// Whose rows they are.
 struct Place {
-    task: TaskId,
+    task: usize,
     epoch: Epoch,
-    operator: usize,
+    operator: OperatorId,
     attempt: u32,
 }
 
@@ -162,13 +164,12 @@ fn write(
 ) -> WrittenFile {
     let blocking = Arc::clone(&target.world.blocking);
     let job = move || {
-        let operator = format!("{}-{}", place.task.node, place.operator);
         let name = FileName {
             epoch: place.epoch,
             generation: target.generation,
-            operator: &operator,
+            operator: place.operator.as_str(),
             table: &spec.name,
-            writer: Writer::Task { task: place.task.task, attempt: place.attempt },
+            writer: Writer::Task { task: place.task, attempt: place.attempt },
         };
         write_table(target.world.store.as_ref(), &directory, &name, &spec, &rows, target.max_parallelism)
     };
@@ -178,11 +179,11 @@ fn write(
 /// What a task says of itself besides its tables.
 pub struct TaskFacts {
     pub task: TaskId,
-    /// Kind and signature of each operator of the chain.
-    pub operators: Vec<(String, String)>,
-    pub watermark: Option<i64>,
+    /// Each operator of the chain, without its tables.
+    pub operators: Vec<OperatorPart>,
+    /// The key groups of their watermarks.
+    pub groups: (u16, u16),
     pub shares_watermark: bool,
-    pub counters: BTreeMap<String, Counters>,
 }
 
 /// Takes the handed-over state of a task and lets it be written and acknowledged while the task goes on.
@@ -194,29 +195,23 @@ pub fn upload(
     target: &SnapshotTarget,
 ) {
     failpoint::hit("snapshot.capture");
+    let TaskFacts { task, operators, groups, shares_watermark } = facts;
     let tables = match &target.directory {
-        Some(directory) => kept.add(barrier, snapshots, &facts.task, directory, target),
+        Some(directory) => {
+            let ids: Vec<OperatorId> = operators.iter().map(|operator| operator.id.clone()).collect();
+            kept.add(barrier, snapshots, task.task, &ids, directory, target)
+        }
         None => Vec::new(),
     };
-    let (events, groups) = (target.events.clone(), target.groups);
-    let operators = facts.operators;
-    let mut part = TaskPart {
-        watermark: facts.watermark,
-        shares_watermark: facts.shares_watermark,
-        counters: facts.counters,
-        ..TaskPart::default()
-    };
-    let task = facts.task;
+    let (events, own_groups) = (target.events.clone(), target.groups);
     tokio::spawn(async move {
         let epoch = barrier.epoch;
-        let event = match written(tables, groups).await {
+        let event = match written(tables, own_groups).await {
             Ok(tables) => {
                 let tables = tables.into_iter().chain(std::iter::repeat_with(Vec::new));
-                part.operators = operators
-                    .into_iter()
-                    .zip(tables)
-                    .map(|((name, signature), tables)| OperatorPart { name, signature, query: String::new(), tables })
-                    .collect();
+                let operators = operators.into_iter().zip(tables);
+                let operators = operators.map(|(operator, tables)| OperatorPart { tables, ..operator }).collect();
+                let part = TaskPart { operators, groups: Some(groups), shares_watermark, committable: None };
                 failpoint::hit("snapshot.ack");
                 Event::Acknowledged { epoch, task, part: Box::new(part) }
             }

@@ -408,12 +408,12 @@ impl Running {
         self.rows_since_barrier = 0;
         let positions = self.splits.iter().map(|split| (split.id.clone(), split.position.clone())).collect();
         self.unacknowledged.insert(barrier.epoch, positions);
-        let part = TaskPart {
-            operators: vec![self.task.operator.clone()],
+        let operator = OperatorPart {
             splits: self.splits.iter().map(|split| (split.id.0.clone(), split.state())).collect(),
-            counters: BTreeMap::from([("source".to_owned(), self.task.counters.clone())]),
-            ..TaskPart::default()
+            counters: self.task.counters.clone(),
+            ..self.task.operator.clone()
         };
+        let part = TaskPart { operators: vec![operator], ..TaskPart::default() };
         self.task.outputs.control(Message::Barrier(barrier)).await?;
         let event = Event::Acknowledged { epoch: barrier.epoch, task: self.task.id.clone(), part: Box::new(part) };
         self.task.events.send(event).await;

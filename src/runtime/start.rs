@@ -9,17 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::build::{Environment, build, sink_context};
 use super::commits::Committers;
 use super::config::{JobConfig, Notices};
-use super::description::{describe, sinks};
+use super::description::{PlanIds, describe, sinks};
 use super::driver::{Driver, Ending, JobSummary};
 use super::events::Events;
 use super::log_slot::LogSlot;
 use super::requests::Requests;
 use super::status::JobFigures;
-use crate::checkpoint::{Recovery, base_manifest, current_lineage, former_lineages, recover};
+use crate::checkpoint::{NewOperator, Recovery, base_manifest, current_lineage, former_lineages, identify, recover};
 use crate::connectors::{Committable, History, JobIdentity, World};
 use crate::error::{Blame, Error, Result};
 use crate::plan::{NodeKind, StreamPlan};
-use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest, RestoreProgress};
+use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest, OperatorId, RestoreProgress};
 use crate::stream::{Counter, Generation, MemoryPool};
 
 /// Events that may wait for the driver.
@@ -83,6 +83,7 @@ impl Attempt<'_> {
             events: Events::new(sender),
             figures: Arc::clone(&self.figures),
             notices: self.notices,
+            ids: &start.ids,
             base: start.resumed.then_some(&start.base),
             progress: Arc::new(RestoreProgress::default()),
         };
@@ -108,7 +109,7 @@ impl Attempt<'_> {
     /// Reads the log, decides where to go on from, and claims the job; `None` when it has finished already.
     async fn take_over(&self, directory: &Path) -> Result<Option<Start>> {
         let (store, path, job) = (Arc::clone(&self.world.store), directory.to_owned(), self.config.job.clone());
-        let plan = describe(self.plan, self.config.max_parallelism);
+        let (stream, plan) = (self.plan.clone(), describe(self.plan, self.config.max_parallelism));
         let fresh = self.fresh.load(Ordering::Relaxed);
         let (parallelism, new_lineage) = (self.config.parallelism, self.config.new_lineage.clone());
         let slot = Arc::clone(self.log);
@@ -119,7 +120,8 @@ impl Attempt<'_> {
                 false => JobLog::open(store, &path, &job).map(|log| (log, None)),
             }
             .map_err(in_checkpoints)?;
-            let (mut resumed, mut changed) = (None, Vec::new());
+            let (mut resumed, mut changed, mut new) = (None, Vec::new(), Vec::new());
+            let mut ids = identify(&plan, &BTreeMap::new());
             let claimed = log.claim(|entries, generation| {
                 let lineage = match recover(entries, &plan, fresh) {
                     Recovery::Finished { changed: sinks, .. } => {
@@ -127,8 +129,8 @@ impl Attempt<'_> {
                         return Ok(None);
                     }
                     Recovery::Refuse(error) => return Err(error),
-                    Recovery::Resume { manifest, changed: sinks } => {
-                        changed = sinks;
+                    Recovery::Resume { manifest, ids: known, changed: tables, new: operators } => {
+                        (ids, changed, new) = (known, tables, operators);
                         let lineage = manifest.lineage.clone();
                         resumed = Some(*manifest);
                         lineage
@@ -140,27 +142,31 @@ impl Attempt<'_> {
                         current.map_or_else(|| new_lineage.clone(), str::to_owned)
                     }
                 };
-                let (job, sinks) = (job.clone(), plan.sinks.clone());
+                let sinks = plan.operators.iter().zip(&ids).filter(|(operator, _)| operator.name == "Sink");
+                let sinks = sinks.map(|(_, id)| id.to_string()).collect();
+                let job = job.clone();
                 Ok(Some(Claim { format: FORMAT_VERSION, job, lineage, generation, parallelism, sinks }))
             })?;
-            let Some(claim) = claimed else { return Ok((None, TakenOver { start: None, changed })) };
+            let Some(claim) = claimed else { return Ok((None, TakenOver { start: None, changed, new })) };
             let former = former_lineages(&log.entries(), &claim.lineage).into_iter().map(|claim| claim.lineage);
             let lost = damaged.iter().flat_map(|damaged| damaged.lineages.iter().cloned());
             let former = former.chain(lost).chain(fresh.then_some(ephemeral)).collect();
             let is_resumed = resumed.is_some();
             let pending = resumed.as_ref().map_or_else(Vec::new, |manifest| manifest.pending.clone());
             let base = base_manifest(&claim, plan.max_parallelism, resumed);
-            let start = Start { base, pending, log: Some(slot), resumed: is_resumed };
-            Ok((Some(log), TakenOver { start: Some((start, former, damaged)), changed }))
+            let ids = PlanIds::new(&stream, ids);
+            let start = Start { base, ids, pending, log: Some(slot), resumed: is_resumed };
+            Ok((Some(log), TakenOver { start: Some((start, former, damaged)), changed, new }))
         };
         let slot = Arc::clone(self.log);
-        let TakenOver { start, changed } = self.world.blocking.call(move || slot.open(claim)).await??;
-        for sink in changed {
+        let TakenOver { start, changed, new } = self.world.blocking.call(move || slot.open(claim)).await??;
+        for table in changed {
             (self.notices)(format!(
-                "the query of {sink} has changed where nothing is remembered: what it has written stays as it is, and \
+                "the query into {table} has changed where nothing is remembered: what it has written stays as it is, and \
                  only rows from here on follow the new query. --fresh starts over"
             ));
         }
+        self.mention_new(&new);
         let Some((start, former, damaged)) = start else { return Ok(None) };
         self.clear(&former).await?;
         if let (Some(damaged), Some(log)) = (damaged, &start.log) {
@@ -176,11 +182,27 @@ impl Attempt<'_> {
         Ok(Some(start))
     }
 
+    /// Says which operators start empty where others go on.
+    fn mention_new(&self, new: &[NewOperator]) {
+        for operator in new {
+            let tables = operator.reaches.join(", ");
+            if operator.sees_the_rest {
+                (self.notices)(format!(
+                    "operator '{}' of the query into {tables} is new: it starts empty and sees only the rows that are read \
+                     from here on. --fresh starts over",
+                    operator.name
+                ));
+            } else if operator.name == "Sink" {
+                (self.notices)(format!("the query into {tables} is new: it reads its input from the beginning"));
+            }
+        }
+    }
+
     /// Removes what lineages that were given up made public in the plan's sinks.
     async fn clear(&self, former: &[String]) -> Result<()> {
         let mut removed = 0;
         for lineages in former {
-            for (_, factory) in sinks(self.plan) {
+            for factory in sinks(self.plan) {
                 let (factory, lineages, world) = (Arc::clone(factory), lineages.clone(), self.world.clone());
                 removed += self.world.blocking.call(move || factory.remove_published(&lineages, &world)).await??;
             }
@@ -196,7 +218,7 @@ impl Attempt<'_> {
         let (job, lineage, generation) = (base.job.clone(), base.lineage.clone(), base.generation);
         let identity = JobIdentity { job, lineage, generation };
         let mut mentioned = BTreeSet::new();
-        for (_, factory) in sinks(self.plan) {
+        for factory in sinks(self.plan) {
             let (factory, identity, world) = (Arc::clone(factory), identity.clone(), self.world.clone());
             mentioned.extend(self.world.blocking.call(move || factory.foreign_files(&identity, &world)).await??);
         }
@@ -217,20 +239,22 @@ impl Attempt<'_> {
             sinks: Vec::new(),
         };
         let base = base_manifest(&claim, self.config.max_parallelism, None);
-        Start { base, pending: Vec::new(), log: None, resumed: false }
+        let plan = describe(self.plan, self.config.max_parallelism);
+        let ids = PlanIds::new(self.plan, identify(&plan, &BTreeMap::new()));
+        Start { base, ids, pending: Vec::new(), log: None, resumed: false }
     }
 
     /// Opens the committers; each finishes what the restored checkpoint lists as pending.
     async fn recover_sinks(&self, identity: &JobIdentity, start: &Start) -> Result<Committers> {
         let mut committers = Committers::new();
-        for node in &self.plan.nodes {
-            let NodeKind::Sink(sink) = &node.kind else { continue };
-            let context = sink_context(identity, node, self.config);
+        for (index, node) in self.plan.nodes.iter().enumerate() {
+            let (NodeKind::Sink(sink), [id]) = (&node.kind, start.ids.of(index)) else { continue };
+            let context = sink_context(identity, node, id, self.config);
             let mut committer = sink.factory.committer(&context, self.world)?;
             let pending: Vec<Committable> =
-                start.pending.iter().filter(|staged| staged.sink == node.name).cloned().collect();
-            committer.recover(&start.history(&node.name), &pending).await?;
-            committers.insert(node.name.clone(), committer);
+                start.pending.iter().filter(|staged| staged.sink == id.as_str()).cloned().collect();
+            committer.recover(&start.history(id), &pending).await?;
+            committers.insert(id.to_string(), committer);
         }
         Ok(committers)
     }
@@ -239,6 +263,7 @@ impl Attempt<'_> {
 /// Where an attempt goes on from.
 pub(super) struct Start {
     pub base: Manifest,
+    pub ids: PlanIds,
     /// What the restored checkpoint holds prepared and nobody has confirmed as committed. The base has none: by the
     /// next checkpoint these are committed.
     pub pending: Vec<Committable>,
@@ -249,13 +274,13 @@ pub(super) struct Start {
 
 impl Start {
     /// What the checkpoint that is gone on from says of a sink.
-    fn history(&self, sink: &str) -> History {
+    fn history(&self, sink: &OperatorId) -> History {
         if !self.resumed {
             return History::default();
         }
-        let counters = self.base.nodes.get(sink).and_then(|node| node.counters.get("sink"));
-        let written = counters.map_or(0, |counters| counters.get(Counter::NumRecordsOut));
-        let pending: u64 = self.pending.iter().filter(|staged| staged.sink == sink).map(|staged| staged.rows).sum();
+        let written = self.base.operators.get(sink).map_or(0, |state| state.counters.get(Counter::NumRecordsOut));
+        let pending: u64 =
+            self.pending.iter().filter(|staged| staged.sink == sink.as_str()).map(|staged| staged.rows).sum();
         History { restored: Some(self.base.epoch), public_rows: written.saturating_sub(pending) }
     }
 }
@@ -264,8 +289,10 @@ impl Start {
 struct TakenOver {
     /// A start, unless the job has finished, with the lineages and what of the log it has to clear away.
     start: Option<(Start, Vec<String>, Option<DamagedLog>)>,
-    /// The sinks whose query is another by now.
+    /// The tables that are written by another query by now.
     changed: Vec<String>,
+    /// Operators that the checkpoint does not know.
+    new: Vec<NewOperator>,
 }
 
 /// What a failure means that may only follow from another start having taken the job over.

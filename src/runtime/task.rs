@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::exchange::Outputs;
 use super::inputs::{InputEvent, Inputs};
 use super::snapshots::{KeptIncrements, SnapshotTarget, TaskFacts, upload};
-use crate::checkpoint::TaskId;
+use crate::checkpoint::{OperatorPart, TaskId};
 use crate::error::Result;
 use crate::failpoint;
 use crate::operators::{Chain, Emitted, Flush, Progress};
@@ -20,8 +20,10 @@ pub struct ChainTask {
     pub chain: Chain,
     /// How many ports of the first operator have inputs.
     pub ports: usize,
-    /// Whether it goes on from a checkpoint.
-    pub is_restored: bool,
+    /// What a checkpoint says of each operator, but for what it holds.
+    pub parts: Vec<OperatorPart>,
+    /// First and last key group that its watermarks are for.
+    pub groups: (u16, u16),
     /// Whether all tasks of the node have met the same watermark at a barrier.
     pub shares_watermark: bool,
     pub outputs: Outputs,
@@ -48,8 +50,9 @@ impl ChainTask {
         id: TaskId,
         inputs: Inputs,
         chain: Chain,
+        parts: Vec<OperatorPart>,
         ports: usize,
-        is_restored: bool,
+        groups: (u16, u16),
         shares_watermark: bool,
         outputs: Outputs,
         target: SnapshotTarget,
@@ -61,8 +64,9 @@ impl ChainTask {
             id,
             inputs,
             chain,
+            parts,
             ports,
-            is_restored,
+            groups,
             shares_watermark,
             outputs,
             target,
@@ -79,10 +83,7 @@ impl ChainTask {
 
     /// Runs until the last barrier, or until the inputs are gone.
     pub async fn run(mut self) -> Result<()> {
-        if self.is_restored {
-            // Tells operators with restored state how far time had come; nothing fires from it again.
-            self.watermark(self.inputs.watermark()).await?;
-        }
+        self.status.watermark(self.inputs.watermark());
         self.tick().await?;
         loop {
             let event = match self.inputs.try_next() {
@@ -173,12 +174,18 @@ impl ChainTask {
         let snapshots = self.chain.snapshot()?;
         self.status.paused(self.clock.elapsed().saturating_sub(before));
         self.outputs.control(Message::Barrier(barrier)).await?;
+        let facts = self.parts.iter().zip(self.chain.watermarks()).zip(self.chain.counters());
         let facts = TaskFacts {
             task: self.id.clone(),
-            operators: self.chain.signatures().map(|(name, text)| (name.to_owned(), text.to_owned())).collect(),
-            watermark: Some(self.inputs.watermark().0),
+            operators: facts
+                .map(|((part, watermark), counters)| OperatorPart {
+                    watermark: watermark.millis(),
+                    counters: counters.clone(),
+                    ..part.clone()
+                })
+                .collect(),
+            groups: self.groups,
             shares_watermark: self.shares_watermark,
-            counters: self.chain.counters(),
         };
         upload(&mut self.kept, barrier, snapshots, facts, &self.target);
         Ok(())

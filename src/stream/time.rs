@@ -21,6 +21,11 @@ impl EventTime {
     pub fn is_some(self) -> bool {
         self != Self::NONE
     }
+
+    /// Milliseconds, if any watermark has been met.
+    pub fn millis(self) -> Option<i64> {
+        self.is_some().then_some(self.0)
+    }
 }
 
 impl fmt::Debug for EventTime {

@@ -240,3 +240,89 @@ fn behind_the_last_state_a_query_may_change_and_says_so() {
         assert!(store.files().keys().any(|path| path.starts_with(&resumed)), "{changes:?}");
     }
 }
+
+/// A statement set: windows of rides, rides that pass through, and the same sum into two tables.
+fn set(inserts: &[&str]) -> String {
+    let table = |name: &str, columns: &str| {
+        format!(
+            "CREATE TABLE {name} ({columns}) WITH ('connector' = 'filesystem', 'path' = '/out/{name}', 'format' = 'csv');\n"
+        )
+    };
+    let windows = "starts TIMESTAMP(3), city STRING, n BIGINT";
+    let mut script = "
+CREATE TABLE rides (id BIGINT, city STRING, fare BIGINT, started BIGINT,
+  ts AS TO_TIMESTAMP_LTZ(started, 3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'filesystem', 'path' = '/in/rides.csv', 'format' = 'csv');\n"
+        .to_owned();
+    script += &table("totals", windows);
+    script += &table("others", windows);
+    script += &table("cheap", "id BIGINT, fare BIGINT");
+    script += &table("added", windows);
+    script += "EXECUTE STATEMENT SET BEGIN\n";
+    for insert in inserts {
+        script += insert;
+        script += ";\n";
+    }
+    script + "END;"
+}
+
+const TOTALS: &str = "INSERT INTO totals SELECT window_start, city, COUNT(*)
+FROM TUMBLE(TABLE rides, DESCRIPTOR(ts), INTERVAL '10' SECOND) GROUP BY window_start, window_end, city";
+const OTHERS: &str = "INSERT INTO others SELECT window_start, city, COUNT(*)
+FROM TUMBLE(TABLE rides, DESCRIPTOR(ts), INTERVAL '10' SECOND) GROUP BY window_start, window_end, city";
+const LONGER: &str = "INSERT INTO others SELECT window_start, city, COUNT(*)
+FROM TUMBLE(TABLE rides, DESCRIPTOR(ts), INTERVAL '20' SECOND) GROUP BY window_start, window_end, city";
+const CHEAP: &str = "INSERT INTO cheap SELECT id, fare FROM rides WHERE fare < 3";
+const ADDED: &str = "INSERT INTO added SELECT window_start, city, COUNT(*)
+FROM TUMBLE(TABLE rides, DESCRIPTOR(ts), INTERVAL '10' SECOND) GROUP BY window_start, window_end, city";
+/// Into a table that another INSERT writes too.
+const MORE: &str = "INSERT INTO totals SELECT window_start, city, MAX(fare)
+FROM TUMBLE(TABLE rides, DESCRIPTOR(ts), INTERVAL '10' SECOND) GROUP BY window_start, window_end, city";
+
+/// State is found by what an operator does and whom it serves, so that its place in the plan may change: every row comes
+/// exactly once, and nothing is refused.
+#[test]
+fn an_insert_in_front_and_another_order_leave_every_state_found() {
+    for (before, after) in [
+        (&[TOTALS][..], &[TOTALS][..]),
+        (&[TOTALS], &[ADDED, TOTALS]),
+        (&[TOTALS], &[CHEAP, TOTALS]),
+        (&[CHEAP], &[TOTALS, CHEAP]),
+        (&[TOTALS, OTHERS], &[OTHERS, TOTALS]),
+        (&[TOTALS, LONGER, CHEAP], &[CHEAP, LONGER, TOTALS]),
+        (&[TOTALS, OTHERS, CHEAP], &[CHEAP, ADDED, OTHERS, TOTALS]),
+        (&[TOTALS, MORE], &[MORE, TOTALS]),
+        (&[TOTALS], &[MORE, TOTALS]),
+        (&[TOTALS, TOTALS], &[CHEAP, TOTALS, TOTALS]),
+    ] {
+        let expected = disk();
+        run(&expected, &set(after)).expect("it runs");
+        let store = killed(&set(before));
+        let said = run(&store, &set(after)).unwrap_or_else(|error| panic!("{before:?} to {after:?}: {error}"));
+        assert!(said.iter().any(|text| text.starts_with("resumed")), "{after:?}: {said:?}");
+        assert!(!said.iter().any(|text| text.contains("has changed")), "{after:?}: {said:?}");
+        let is_told = |table: &str| said.iter().any(|text| text.contains(&format!("query into {table} is new")));
+        assert_eq!(is_told("added"), after.contains(&ADDED) && !before.contains(&ADDED), "{said:?}");
+        assert!(!is_told("totals") || before == [CHEAP] || after.contains(&MORE), "{after:?}: {said:?}");
+        assert_same(&published(&store), &published(&expected), &format!("{before:?} to {after:?}"));
+    }
+}
+
+#[test]
+fn an_insert_that_is_gone_is_refused_by_name() {
+    let store = killed(&set(&[TOTALS, CHEAP]));
+    let before = store.files();
+    let error = run(&store, &set(&[TOTALS])).expect_err("rows of it are on their way").to_string();
+    assert!(error.contains("query into cheap is gone") || error.contains("sink Sink-cheap is gone"), "{error}");
+    assert!(store.files() == before, "a refused start has left a trace");
+}
+
+/// What is counted from here on is not all there is, and somebody says so.
+#[test]
+fn an_operator_that_is_new_behind_rows_that_were_read_says_so() {
+    let before = "INSERT INTO totals SELECT ts, city, fare FROM rides";
+    let store = killed(&set(&[before]));
+    let said = run(&store, &set(&[TOTALS])).expect("it goes on");
+    assert!(said.iter().any(|text| text.contains("sees only the rows that are read from here on")), "{said:?}");
+}

@@ -541,9 +541,7 @@ fn answer(summary: &JobSummary, counts: &MemorySink, late: &MemorySink) -> Answe
     }
     answer.counts.sort();
     answer.late = visible(late);
-    let total = |counter| -> u64 {
-        summary.counters.values().flat_map(BTreeMap::values).map(|counters| counters.get(counter)).sum()
-    };
+    let total = |counter| -> u64 { summary.counters.values().map(|counters| counters.get(counter)).sum() };
     answer.pairs =
         [Counter::WindowPairsCounted, Counter::WindowPairsLate, Counter::WindowPairsPartiallyLate].map(total);
     answer.assigned = total(Counter::WindowPairsAssigned);

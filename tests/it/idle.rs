@@ -227,9 +227,7 @@ fn every_row_of_a_source_that_was_idle_is_counted_or_late() {
 
         let read = &tables[..if is_union { 2 } else { 1 }];
         let rows: usize = read.iter().flat_map(|table| table.splits.iter()).map(Vec::len).sum();
-        let total = |counter| -> u64 {
-            summary.counters.values().flat_map(BTreeMap::values).map(|counters| counters.get(counter)).sum()
-        };
+        let total = |counter| -> u64 { summary.counters.values().map(|counters| counters.get(counter)).sum() };
         let published = |sink: &MemorySink| sink.rows().iter().map(Changes::len).sum::<usize>();
         let counted: i64 =
             counts.rows().iter().flat_map(|rows| rows.column(1).as_primitive::<Int64Type>().values().to_vec()).sum();

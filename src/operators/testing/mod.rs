@@ -292,7 +292,7 @@ impl<'a> Runner<'a> {
 
     /// Adds up what was counted, but for the rows between operators, of which there may be more or fewer.
     fn count(&mut self) {
-        for counters in self.chain.counters().values() {
+        for counters in self.chain.counters() {
             for (counter, value) in counters.iter() {
                 if !matches!(counter, Counter::NumRecordsIn | Counter::NumRecordsOut) {
                     self.run.counters.add(counter, value);

@@ -87,10 +87,9 @@ impl Task {
         let spec = TableSpec { name: "panes".to_owned(), schema, key: vec![0], kind: TableKind::Append };
         let facts = TaskFacts {
             task: TaskId { node: "window".to_owned(), task: 0 },
-            operators: vec![("window".to_owned(), "w".to_owned())],
-            watermark: None,
+            operators: vec![OperatorPart { id: OperatorId::of("window", "w"), ..OperatorPart::default() }],
+            groups: (0, 127),
             shares_watermark: false,
-            counters: BTreeMap::new(),
         };
         let barrier = Barrier { epoch: Epoch(epoch), kind: BarrierKind::Checkpoint, covered: Epoch(covered) };
         upload(&mut self.kept, barrier, vec![vec![(spec, writer)]], facts, &self.target);
@@ -138,7 +137,7 @@ async fn turns() {
 }
 
 fn path(epoch: u64, attempt: u32) -> String {
-    format!("data/{epoch}-1/window-0.panes.0.{attempt}.parquet")
+    format!("data/{epoch}-1/window-aceee8f5.panes.0.{attempt}.parquet")
 }
 
 /// Checkpoint 1 is given up while its file is being written, and checkpoint 2 names that file: nobody writes it again,

@@ -203,7 +203,11 @@ impl Bench {
             if let Event::Acknowledged { epoch, part, .. } = self.events.recv().await.unwrap()
                 && epoch == Epoch(wanted)
             {
-                return part.splits.iter().map(|(id, state)| (id.clone(), state.position.as_u64().unwrap())).collect();
+                return part.operators[0]
+                    .splits
+                    .iter()
+                    .map(|(id, state)| (id.clone(), state.position.as_u64().unwrap()))
+                    .collect();
             }
         }
     }

@@ -154,8 +154,8 @@ impl JobLog {
                 continue;
             }
             left -= usize::from(!manifest.pinned && left > 0);
-            let operators = manifest.nodes.values().flat_map(|node| &node.operators);
-            let of_tables = operators.flat_map(|operator| &operator.tables).flat_map(|table| &table.files);
+            let of_tables =
+                manifest.operators.values().flat_map(|operator| &operator.tables).flat_map(|table| &table.files);
             let files = of_tables.chain(manifest.pending.iter().flat_map(|prepared| &prepared.files));
             in_use.extend(files.map(|file| self.directory.join(&file.path)));
         }

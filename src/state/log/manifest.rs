@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::TableKind;
+use crate::state::{OperatorId, TableKind};
 use crate::stream::{Committable, Counters, Epoch, FileState, Generation};
 
 /// The format of log entries; a newer one is refused (`BL-STATE-VERSION`).
@@ -53,8 +53,11 @@ pub struct Manifest {
     pub hash_id: String,
     pub max_parallelism: u32,
     pub parallelism: usize,
-    /// By node name: state, counters and time of each node of the plan.
-    pub nodes: BTreeMap<String, NodeState>,
+    /// State, positions, counters and time of each operator of the plan, sources and sinks among them.
+    pub operators: BTreeMap<OperatorId, OperatorState>,
+    /// By the sink's id: what it is known to have made public.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sinks: BTreeMap<String, SinkState>,
     /// Prepared by this epoch or an earlier one, not known to be committed, in order of epochs.
     pub pending: Vec<Committable>,
     /// Whether it is a savepoint, which is kept whatever else is removed.
@@ -64,20 +67,13 @@ pub struct Manifest {
     pub digest: String,
 }
 
-/// What a checkpoint holds of one node of the plan.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct NodeState {
-    /// Of the node's operators, in chain order.
-    pub operators: Vec<OperatorState>,
-    /// The watermark that the node's tasks had met, milliseconds; absent for sources.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub watermark: Option<i64>,
-    /// A source's splits by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub splits: BTreeMap<String, SplitState>,
-    /// What the node had counted, by operator name (or `source`, `sink`).
-    #[serde(default)]
-    pub counters: BTreeMap<String, Counters>,
+/// What a sink is known to have made public.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkState {
+    /// By task: the last epoch that is known to be public.
+    pub confirmed: BTreeMap<usize, Epoch>,
+    /// The tasks that ever wrote.
+    pub born: Vec<usize>,
 }
 
 /// Where a split was left.
@@ -91,23 +87,48 @@ pub struct SplitState {
     pub idle: bool,
 }
 
-/// One operator of a chain.
+/// One operator, wherever it runs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct OperatorState {
     /// Its kind, for messages.
     pub name: String,
-    /// What a restore compares; operators without one have no state and are passed over.
+    /// What a restore compares; operators without one have no state and may come and go.
     pub signature: String,
     /// Of a sink whose rows only add: the query that made them, which may change.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub query: String,
+    /// The tables that its rows reach: with `surroundings`, what tells it from others that are alike.
+    pub reaches: Vec<String>,
+    /// Digest of all that lies before and behind it.
+    pub surroundings: String,
+    /// The watermark that it had been told, by ascending key range; empty for sources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watermarks: Vec<RangeWatermark>,
+    /// A source's splits by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub splits: BTreeMap<String, SplitState>,
+    /// What it had counted since the job's first start.
+    #[serde(default)]
+    pub counters: Counters,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<TableState>,
 }
 
-impl NodeState {
-    /// The operators that a restore looks at, in chain order.
-    pub fn signed(&self) -> impl Iterator<Item = &OperatorState> {
-        self.operators.iter().filter(|operator| !operator.signature.is_empty())
+/// The watermark of an operator's tasks for the key groups of one range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeWatermark {
+    /// First and last key group.
+    pub groups: (u16, u16),
+    /// Milliseconds; absent before the first watermark.
+    pub watermark: Option<i64>,
+}
+
+impl OperatorState {
+    /// The watermark that tasks with these key groups (first and last) go on from: the least of those that they had.
+    pub fn watermark_of(&self, groups: (u16, u16)) -> Option<i64> {
+        let overlapping =
+            self.watermarks.iter().filter(|range| range.groups.0 <= groups.1 && groups.0 <= range.groups.1);
+        overlapping.map(|range| range.watermark).min().flatten()
     }
 }
 

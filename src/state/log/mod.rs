@@ -4,11 +4,14 @@
 mod garbage;
 mod job_log;
 mod manifest;
+mod operator_id;
 mod salvage;
 
 pub use garbage::{Collected, Garbage};
 pub use job_log::JobLog;
 pub use manifest::{
-    Claim, FORMAT_VERSION, LogEntry, Manifest, NodeState, OperatorState, Retired, SplitState, TableState,
+    Claim, FORMAT_VERSION, LogEntry, Manifest, OperatorState, RangeWatermark, Retired, SinkState, SplitState,
+    TableState,
 };
+pub use operator_id::OperatorId;
 pub use salvage::DamagedLog;

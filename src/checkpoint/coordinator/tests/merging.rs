@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::checkpoint::{OperatorPart, TablePart};
-use crate::state::{NodeState, OperatorState, Retired, SplitState, TableKind, TableState};
+use crate::state::{OperatorId, OperatorState, RangeWatermark, Retired, SplitState, TableKind, TableState};
 use crate::stream::{Counter, Counters, FileState};
 
 fn file(name: &str, epoch: u64) -> FileState {
@@ -20,17 +20,20 @@ fn part(files: Vec<FileState>, retired: Option<i64>, rows_in: u64) -> TaskPart {
     };
     let mut counters = Counters::default();
     counters.add(Counter::NumRecordsIn, rows_in);
-    TaskPart {
-        operators: vec![OperatorPart {
-            name: "window".to_owned(),
-            signature: "w".to_owned(),
-            query: String::new(),
-            tables: vec![table],
-        }],
+    let operator = OperatorPart {
+        id: window(),
+        name: "window".to_owned(),
+        signature: "w".to_owned(),
         watermark: Some(7),
-        counters: BTreeMap::from([("window".to_owned(), counters)]),
-        ..TaskPart::default()
-    }
+        counters,
+        tables: vec![table],
+        ..OperatorPart::default()
+    };
+    TaskPart { operators: vec![operator], groups: Some((0, 127)), ..TaskPart::default() }
+}
+
+fn window() -> OperatorId {
+    OperatorId::of("window", "w")
 }
 
 /// A node `window` with two tasks, started from a manifest in which its table has `inherited` files.
@@ -46,11 +49,10 @@ fn windows(inherited: Vec<FileState>) -> Coordinator {
     let operator = OperatorState {
         name: "window".to_owned(),
         signature: "w".to_owned(),
-        query: String::new(),
         tables: vec![table],
+        ..OperatorState::default()
     };
-    let node = NodeState { operators: vec![operator], ..NodeState::default() };
-    let base = Manifest { epoch: Epoch(3), nodes: BTreeMap::from([("window".to_owned(), node)]), ..base() };
+    let base = Manifest { epoch: Epoch(3), operators: BTreeMap::from([(window(), operator)]), ..base() };
     let tasks = vec![task("source", 0), task("window", 0), task("window", 1)];
     let config = CoordinatorConfig { tasks, sources: vec![task("source", 0)], base, ..config() };
     Coordinator::new(config, Duration::ZERO)
@@ -68,11 +70,11 @@ fn merged(coordinator: &mut Coordinator, first: TaskPart, second: TaskPart) -> V
 
 fn panes(actions: &[Action]) -> (Vec<String>, Vec<(u16, u16, i64)>, u64) {
     let [Action::Inject(_), Action::WriteManifest(manifest)] = actions else { panic!("{actions:?}") };
-    let node = &manifest.nodes["window"];
-    let table = &node.operators[0].tables[0];
+    let operator = &manifest.operators[&window()];
+    let table = &operator.tables[0];
     let names = table.files.iter().map(|file| file.path.clone()).collect();
     let retired = table.retired.iter().map(|retired| (retired.groups.0, retired.groups.1, retired.before));
-    (names, retired.collect(), node.counters["window"].get(Counter::NumRecordsIn))
+    (names, retired.collect(), operator.counters.get(Counter::NumRecordsIn))
 }
 
 #[test]
@@ -83,19 +85,40 @@ fn parts_of_a_node_are_put_behind_what_is_inherited() {
     assert_eq!(panes(&actions), (names, vec![(0, 63, 5), (64, 127, 9)], 15), "each for its own key groups");
 }
 
+fn watermarks(first: TaskPart, second: TaskPart) -> Vec<((u16, u16), Option<i64>)> {
+    let actions = merged(&mut windows(vec![]), first, second);
+    let [_, Action::WriteManifest(manifest)] = &actions[..] else { panic!("{actions:?}") };
+    manifest.operators[&window()].watermarks.iter().map(|range| (range.groups, range.watermark)).collect()
+}
+
+fn met(groups: (u16, u16), watermark: Option<i64>) -> TaskPart {
+    let mut part = part(vec![], None, 1);
+    part.groups = Some(groups);
+    part.operators[0].watermark = watermark;
+    part
+}
+
 /// Two tasks that hear of idle inputs in another order have met different watermarks; nobody behind them more than the
 /// least.
 #[test]
 fn tasks_before_an_exchange_may_have_met_different_watermarks() {
-    let first = part(vec![], None, 1);
-    let second = TaskPart { watermark: first.watermark.map(|met| met - 3), ..part(vec![], None, 1) };
-    let least = second.watermark;
-    let actions = merged(&mut windows(vec![]), first, second);
-    let manifest = actions.iter().find_map(|action| match action {
-        Action::WriteManifest(manifest) => Some(manifest),
-        _ => None,
-    });
-    assert!(manifest.unwrap().nodes.values().any(|node| node.watermark == least), "{actions:?}");
+    assert_eq!(watermarks(met((0, 127), Some(7)), met((0, 127), Some(4))), [((0, 127), Some(4))]);
+    assert_eq!(watermarks(met((0, 127), Some(7)), met((0, 127), None)), [((0, 127), None)]);
+}
+
+/// Each key range goes on from where its task was: what that had fired does not fire again, and what it had not does.
+#[test]
+fn a_watermark_belongs_to_its_key_range() {
+    assert_eq!(watermarks(met((0, 63), Some(7)), met((64, 127), Some(5))), [((0, 63), Some(7)), ((64, 127), Some(5))]);
+    assert_eq!(watermarks(met((0, 63), Some(7)), met((64, 127), Some(7))), [((0, 127), Some(7))]);
+    let state = OperatorState {
+        watermarks: [((0, 63), Some(7)), ((64, 99), Some(5)), ((100, 127), None)]
+            .map(|(groups, watermark)| RangeWatermark { groups, watermark })
+            .to_vec(),
+        ..OperatorState::default()
+    };
+    let of = [(0, 63), (0, 31), (63, 64), (64, 99), (90, 100), (0, 127)].map(|groups| state.watermark_of(groups));
+    assert_eq!(of, [Some(7), Some(7), Some(5), Some(5), None, None]);
 }
 
 #[test]
@@ -106,22 +129,31 @@ fn tasks_of_a_node_that_disagree_are_a_bug() {
         let actions = short(&merged(&mut windows(vec![]), part(vec![], None, 1), second));
         assert!(actions[1].contains(expected), "{actions:?}");
     };
-    let keyed = |watermark| move |part: &mut TaskPart| (part.watermark, part.shares_watermark) = (watermark, true);
-    check(&keyed(Some(8)), "met watermark Some(8)");
-    check(&keyed(None), "met watermark None");
+    let keyed = |watermark| {
+        move |part: &mut TaskPart| {
+            part.operators[0].watermark = watermark;
+            part.shares_watermark = true;
+        }
+    };
+    check(&keyed(Some(8)), "had met watermark Some(8)");
+    check(&keyed(None), "had met watermark None");
     check(&|part| part.operators.clear(), "another number of operators");
-    check(&|part| part.operators[0].tables[0].schema.clear(), "its operator window differs");
+    check(&|part| part.operators[0].tables[0].schema.clear(), "differs from that of the node's other tasks");
+    check(&|part| part.operators[0].signature.clear(), "differs from that of the node's other tasks");
 }
 
 #[test]
 fn splits_are_read_once() {
+    let source = || OperatorId::of_table("Source", "flights");
     let split = SplitState { position: json!(1), watermark: None, ended: false, idle: false };
     let sources = |names: [&str; 2]| {
         let mut coordinator = Coordinator::new(config(), Duration::ZERO);
         coordinator.step(seconds(10), Event::Tick);
         let mut actions = Vec::new();
         for (number, name) in names.into_iter().enumerate() {
-            let part = TaskPart { splits: BTreeMap::from([(name.to_owned(), split.clone())]), ..TaskPart::default() };
+            let splits = BTreeMap::from([(name.to_owned(), split.clone())]);
+            let operator = OperatorPart { id: source(), splits, ..OperatorPart::default() };
+            let part = TaskPart { operators: vec![operator], ..TaskPart::default() };
             let event = Event::Acknowledged { epoch: Epoch(1), task: task("source", number), part: part.into() };
             actions.extend(coordinator.step(seconds(10), event));
         }
@@ -130,6 +162,6 @@ fn splits_are_read_once() {
     };
     let actions = sources(["a", "b"]);
     let [Action::WriteManifest(manifest)] = &actions[..] else { panic!("{actions:?}") };
-    assert_eq!(manifest.nodes["source"].splits.len(), 2);
+    assert_eq!(manifest.operators[&source()].splits.len(), 2);
     assert!(short(&sources(["a", "a"]))[0].contains("reads split a, which another task reads too"));
 }

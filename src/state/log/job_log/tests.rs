@@ -3,8 +3,8 @@
 use super::*;
 use crate::error::Blame;
 use crate::state::{
-    Collected, FileName, HASH_ID, NodeState, OperatorState, RestoreProgress, SnapshotWriter, TableKind, TableSpec,
-    TableState, Writer, read_table, schema_text, write_table,
+    Collected, FileName, HASH_ID, OperatorId, OperatorState, RangeWatermark, RestoreProgress, SnapshotWriter,
+    TableKind, TableSpec, TableState, Writer, read_table, schema_text, write_table,
 };
 use crate::storage::{Access, FakeStore, Fault, LocalStore};
 use crate::stream::{Committable, FileState};
@@ -53,10 +53,9 @@ fn manifest(epoch: u64, generation: Generation, files: Vec<FileState>) -> Manife
     let operator = OperatorState {
         name: "group".to_owned(),
         signature: "n".to_owned(),
-        query: String::new(),
         tables: vec![table],
+        ..OperatorState::default()
     };
-    let node = NodeState { operators: vec![operator], ..NodeState::default() };
     Manifest {
         format: FORMAT_VERSION,
         build: "0.1.0".to_owned(),
@@ -68,11 +67,16 @@ fn manifest(epoch: u64, generation: Generation, files: Vec<FileState>) -> Manife
         hash_id: HASH_ID.to_owned(),
         max_parallelism: 128,
         parallelism: 2,
-        nodes: BTreeMap::from([("group".to_owned(), node)]),
+        operators: BTreeMap::from([(group(), operator)]),
+        sinks: BTreeMap::new(),
         pending: vec![committable(epoch, Vec::new())],
         pinned: false,
         digest: String::new(),
     }
+}
+
+fn group() -> OperatorId {
+    OperatorId::of("group", "n")
 }
 
 fn committable(epoch: u64, files: Vec<FileState>) -> Committable {
@@ -149,9 +153,9 @@ fn what_is_written_is_read_again() {
     assert_eq!(log.entries(), Vec::<&LogEntry>::new());
     let generation = claim(&mut log).unwrap();
     let mut first = manifest(1, generation, Vec::new());
-    let node = first.nodes.get_mut("group").unwrap();
-    node.watermark = Some(i64::MIN);
-    node.counters.entry("group".to_owned()).or_default().add(crate::stream::Counter::NumRecordsIn, u64::MAX);
+    let operator = first.operators.get_mut(&group()).unwrap();
+    operator.watermarks = vec![RangeWatermark { groups: (0, 127), watermark: Some(i64::MIN) }];
+    operator.counters.add(crate::stream::Counter::NumRecordsIn, u64::MAX);
     let digest = log.append(LogEntry::Checkpoint(Box::new(first.clone()))).unwrap();
     log.append(LogEntry::Confirm { epoch: Epoch(1) }).unwrap();
     let written: Vec<_> = log.entries().into_iter().cloned().collect();
@@ -278,7 +282,7 @@ fn cycle(store: &FakeStore, reported: &mut u64) -> Result<()> {
     let generation = claim(&mut log)?;
     let (mut epoch, mut files) = match newest(&log) {
         None => (0, Vec::new()),
-        Some(manifest) => (manifest.epoch.0, manifest.nodes["group"].operators[0].tables[0].files.clone()),
+        Some(manifest) => (manifest.epoch.0, manifest.operators[&group()].tables[0].files.clone()),
     };
     for number in 0..4 {
         epoch += 1;
@@ -313,7 +317,7 @@ fn check_named(store: &FakeStore, log: &JobLog) -> std::collections::BTreeSet<Pa
     let mut named = std::collections::BTreeSet::new();
     for entry in log.entries() {
         if let LogEntry::Checkpoint(manifest) = entry {
-            let table = &manifest.nodes["group"].operators[0].tables[0];
+            let table = &manifest.operators[&group()].tables[0];
             let progress = RestoreProgress::default();
             let rows = read_table(store, log.directory(), table, &(0..128), &spec(), &progress).unwrap();
             rows.for_each(|rows| drop(rows.unwrap()));
