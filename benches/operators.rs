@@ -2,22 +2,28 @@
 //!
 //! `cargo bench --bench operators` prints rows a second for window aggregation by number of keys (TUMBLE 10 s and
 //! HOP 10 s / 2 s), for the updating GROUP BY with all changes, the time that a barrier takes
-//! at a million keys and may have to wait while a window of as many fires, what a file of state costs, and what the machine itself asks for a copy, a hash and a random read.
+//! at a million keys and may have to wait while a window of as many fires, what a file of state costs, how fast state is read back, and what the machine itself asks for a copy, a hash and a random read.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures with the machine's clock")]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use beadline::operators::{
     AggregateCall, AggregateFunction, BuildContext, Chain, Emitted, Flush, GroupAggregateSpec, GroupLocalSpec,
     OperatorSpec, Progress, WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
 };
-use beadline::state::{TableKind, TableSpec, digest, encode, key_hashes};
-use beadline::stream::{Changes, EventTime, ProcTime, WATERMARK_COLUMN};
+use beadline::state::{
+    FileName, RestoreProgress, TableKind, TableSpec, TableState, Writer, digest, encode, key_hashes, read_table,
+    schema_text, write_table,
+};
+use beadline::storage::FakeStore;
+use beadline::stream::{Changes, Epoch, EventTime, Generation, ProcTime, WATERMARK_COLUMN};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const BATCH_ROWS: usize = 8192;
@@ -281,6 +287,84 @@ fn encoding(criterion: &mut Criterion) {
     group.bench_function("digest", |bencher| bencher.iter(|| black_box(digest(&file))));
 }
 
+/// State of a million keys of 36 bytes, in five increments that overlap, read back into an empty operator.
+fn restore(criterion: &mut Criterion) {
+    const INCREMENTS: usize = 5;
+    const ROWS: usize = 400_000;
+    const GROUPS: u32 = 128;
+    let input = Arc::new(Schema::new(vec![Field::new("order_id", DataType::Utf8, true)]));
+    let keyed = || {
+        let local = GroupLocalSpec { input: Arc::clone(&input), keys: vec![0], calls: vec![count()], retract: false };
+        let output = vec![Field::new("order_id", DataType::Utf8, true), count().output];
+        let global = GroupAggregateSpec {
+            input: local.output(),
+            keys: 1,
+            calls: vec![count()],
+            retract: false,
+            emit_update_before: true,
+            query: String::new(),
+            output: Arc::new(Schema::new(output)),
+        };
+        Chain::new(&[&local, &global], &BuildContext::only_task()).expect("valid specs")
+    };
+    let (store, directory) = (FakeStore::new(), Path::new("/state/job"));
+    let mut chain = keyed();
+    let mut tables: BTreeMap<(usize, String), (TableSpec, TableState)> = BTreeMap::new();
+    for increment in 0..INCREMENTS {
+        let first = increment * ROWS * 3 / 8;
+        for start in (first..first + ROWS).step_by(BATCH_ROWS) {
+            let keys = (start..(start + BATCH_ROWS).min(first + ROWS)).map(|key| {
+                let digits = (key as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                Some(format!("{:08x}-0000-4000-8000-{key:012x}", digits >> 32))
+            });
+            let keys: ArrayRef = Arc::new(keys.collect::<StringArray>());
+            let rows = RecordBatch::try_new(Arc::clone(&input), vec![keys]).expect("rows of the schema");
+            chain.rows(0, Changes::inserts(rows));
+            work(&mut chain);
+            flush(&mut chain, Flush::Waiting);
+        }
+        for (operator, snapshot) in chain.snapshot().expect("a snapshot").into_iter().enumerate() {
+            for (spec, writer) in snapshot {
+                let name = FileName {
+                    epoch: Epoch(increment as u64 + 1),
+                    generation: Generation(1),
+                    operator: "groups",
+                    table: &spec.name,
+                    writer: Writer::Task { task: operator, attempt: 0 },
+                };
+                let file = write_table(&store, directory, &name, &spec, &writer, GROUPS).expect("a file");
+                let state = || TableState {
+                    name: spec.name.clone(),
+                    schema: schema_text(&spec.schema),
+                    kind: spec.kind,
+                    key: spec.key.clone(),
+                    retired: Vec::new(),
+                    files: Vec::new(),
+                };
+                let table = tables.entry((operator, spec.name.clone()));
+                table.or_insert_with(|| (spec.clone(), state())).1.files.extend(file);
+            }
+        }
+    }
+    let files = || tables.values().flat_map(|(_, table)| &table.files);
+    let mut group = criterion.benchmark_group("restore of a million keys");
+    let load = || {
+        let mut chain = keyed();
+        let progress = RestoreProgress::default();
+        let loaded = chain.load(|operator, table| {
+            let Some((spec, state)) = tables.get(&(operator, table.spec().name)) else { return Ok(()) };
+            let groups = 0..GROUPS as u16;
+            table.load(&mut read_table(&store, directory, state, &groups, spec, &progress)?)
+        });
+        loaded.expect("the state that was saved");
+        chain
+    };
+    group.throughput(Throughput::Elements(files().map(|file| file.rows).sum()));
+    group.bench_function("rows", |bencher| bencher.iter_with_large_drop(load));
+    group.throughput(Throughput::Bytes(files().map(|file| file.length).sum()));
+    group.bench_function("bytes", |bencher| bencher.iter_with_large_drop(load));
+}
+
 /// What no operator can be faster than: rows copied once, keys hashed once, a slot read once for each row.
 fn machine(criterion: &mut Criterion) {
     const ROWS: usize = 1 << 20;
@@ -313,6 +397,6 @@ fn key_counts() -> [(Keys, &'static str); 5] {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = machine, window_aggregation, group_aggregation, barrier, fire, encoding
+    targets = machine, window_aggregation, group_aggregation, barrier, fire, encoding, restore
 }
 criterion_main!(benches);

@@ -8,8 +8,8 @@ use arrow::datatypes::SchemaRef;
 
 use super::{Context, Progress};
 use crate::error::Result;
-use crate::state::batch_bytes;
 use crate::stream::Changes;
+use crate::stream::batch_bytes;
 
 /// Bytes of a batch at most, where its rows are not wider.
 const BATCH_BYTES: usize = 4 << 20;

@@ -11,10 +11,8 @@ use arrow::datatypes::DataType;
 
 use super::{AggregateCall, Aggregates, WindowKind};
 use crate::error::Result;
-use crate::state::{SlotColumns, SlotTable, batch_bytes, batch_of};
-
-/// Columns of a slice's batch before its keys.
-const LEADING: usize = 2;
+use crate::state::{SLICE_COLUMNS, SlotColumns, SlotTable, batch_of};
+use crate::stream::batch_bytes;
 
 /// The slices of the present window.
 pub(super) struct RunningWindow {
@@ -65,7 +63,7 @@ impl RunningWindow {
     pub(super) fn enter(&mut self, pane: i64, batches: Vec<RecordBatch>) -> Result<()> {
         let number = self.number(pane);
         for batch in batches {
-            let kept: Vec<usize> = (LEADING..batch.num_columns()).collect();
+            let kept: Vec<usize> = (SLICE_COLUMNS..batch.num_columns()).collect();
             let batch = batch.project(&kept)?;
             match &mut self.content {
                 Content::Merged(merged) => merged.enter(&batch, self.types.len())?,

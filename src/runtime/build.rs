@@ -87,6 +87,8 @@ pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
                     Box::pin(async { Ok((id, task)) })
                 }
                 NodeKind::Chain(_) => {
+                    let bytes = bytes_to_restore(environment, node, task, &parts);
+                    environment.progress.expect(bytes);
                     let chain = chain_task(environment, node, id.clone(), parts.clone(), receivers, outputs, status);
                     Box::pin(async {
                         let task: BoxFuture<'static, Result<()>> = Box::pin(chain.await?.run());
@@ -278,6 +280,15 @@ async fn chain_task(
     let is_exact = environment.config.checkpoint_mode == CheckpointMode::ExactlyOnce;
     let shares = is_exact && is_keyed;
     Ok(ChainTask::new(id, inputs, chain, parts, ports, groups, shares, outputs, target, clock, status, memory))
+}
+
+/// Bytes of the files that one task reads back.
+fn bytes_to_restore(environment: &Environment<'_>, node: &Node, task: usize, parts: &[OperatorPart]) -> u64 {
+    let config = environment.config;
+    let groups = key_range(task, tasks_of(node, config), config.max_parallelism);
+    let operators = parts.iter().filter_map(|part| environment.state_of(&part.id));
+    let files = operators.flat_map(|operator| &operator.tables).flat_map(|table| &table.files);
+    files.filter(|file| file.overlaps(&groups)).map(|file| file.length).sum()
 }
 
 /// Puts the rows of one task's key groups back, table by table.

@@ -11,6 +11,7 @@ mod exchange;
 mod inputs;
 mod log_slot;
 mod requests;
+mod restoring;
 mod sink;
 mod snapshots;
 mod source;

@@ -14,12 +14,13 @@ use super::driver::{Driver, Ending, JobSummary};
 use super::events::Events;
 use super::log_slot::LogSlot;
 use super::requests::Requests;
+use super::restoring::Restoring;
 use super::status::JobFigures;
 use crate::checkpoint::{NewOperator, Recovery, base_manifest, current_lineage, former_lineages, identify, recover};
 use crate::connectors::{Committable, History, JobIdentity, World};
 use crate::error::{Blame, Error, Result};
 use crate::plan::{NodeKind, StreamPlan};
-use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest, OperatorId, RestoreProgress};
+use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest, OperatorId};
 use crate::stream::{Counter, Generation, MemoryPool};
 
 /// Events that may wait for the driver.
@@ -73,6 +74,7 @@ impl Attempt<'_> {
         };
         crate::failpoint::hit("restore.sink.fenced");
         let (sender, events) = tokio::sync::mpsc::channel(EVENTS);
+        let restoring = Restoring::default();
         let environment = Environment {
             plan: self.plan,
             config: self.config,
@@ -85,7 +87,7 @@ impl Attempt<'_> {
             notices: self.notices,
             ids: &start.ids,
             base: start.resumed.then_some(&start.base),
-            progress: Arc::new(RestoreProgress::default()),
+            progress: restoring.progress(),
         };
         // A stop does not wait for the state of a checkpoint: what would be restored is where the next start goes on.
         let built = tokio::select! {
@@ -97,8 +99,9 @@ impl Attempt<'_> {
                 let ending = Ending::Stopped { epoch: start.base.epoch, resumable: self.plan.can_resume() };
                 return Ok(JobSummary { ending, counters: BTreeMap::new() });
             }
+            never = restoring.say(self.notices), if start.resumed => match never {},
         };
-        drop(environment);
+        drop((environment, restoring));
         if start.resumed {
             (self.notices)(format!("resumed job {} from checkpoint {}", self.config.job, start.base.epoch));
         }

@@ -17,7 +17,7 @@ pub use log::{
     RangeWatermark, Retired, SinkState, SplitState, TableState,
 };
 pub use tables::{
-    KeyIndex, KeyedTable, PaneTable, Slice, SlotColumns, SlotTable, batch_bytes, batch_of, cut_slices, integers,
+    KeyIndex, KeyedTable, PaneTable, SLICE_COLUMNS, Slice, SlotColumns, SlotTable, batch_of, cut_slices, integers,
 };
 
 use arrow::datatypes::SchemaRef;
@@ -25,7 +25,7 @@ use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::stream::EventTime;
+use crate::stream::{EventTime, batch_bytes};
 
 /// The name and shape of a state table, as it stands in the manifest and as a restore compares it.
 #[derive(Debug, Clone, PartialEq, Eq)]

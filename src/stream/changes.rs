@@ -112,9 +112,7 @@ impl Changes {
 
     /// Bytes that the rows keep alive, for the credit of a channel. A slice counts its share.
     pub fn bytes(&self) -> usize {
-        let columns: usize =
-            self.batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
-        columns + self.kinds.as_ref().map_or(0, |kinds| kinds.len())
+        batch_bytes(&self.batch) + self.kinds.as_ref().map_or(0, |kinds| kinds.len())
     }
 
     /// Rows `offset .. offset + length`, sharing the buffers of the columns.
@@ -214,6 +212,11 @@ impl ChangesBuilder {
         self.parts.clear();
         Ok(Some(changes))
     }
+}
+
+/// Bytes of the columns of a batch. A slice counts its share.
+pub fn batch_bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
 }
 
 #[cfg(test)]

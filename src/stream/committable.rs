@@ -1,6 +1,8 @@
 //! What a sink stages at a barrier, and the files that a checkpoint names: the words that sinks, checkpoints and the
 //! log share.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::Epoch;
@@ -38,4 +40,11 @@ pub struct FileState {
     pub length: u64,
     /// SHA-256 of the bytes, hexadecimal.
     pub digest: String,
+}
+
+impl FileState {
+    /// Whether some row may belong to a range of key groups.
+    pub fn overlaps(&self, groups: &Range<u16>) -> bool {
+        self.groups.0 < groups.end && self.groups.1 >= groups.start
+    }
 }

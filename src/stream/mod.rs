@@ -13,7 +13,7 @@ mod spawn;
 mod time;
 mod total;
 
-pub use changes::{ChangeKind, Changes, ChangesBuilder};
+pub use changes::{ChangeKind, Changes, ChangesBuilder, batch_bytes};
 pub use clock::{Clock, ManualClock, ProcTime, SystemClock};
 pub use committable::{Committable, FileState};
 pub use counters::{Counter, Counters};

@@ -9,6 +9,7 @@ mod kill;
 mod output;
 mod plans;
 mod queries;
+mod restoring;
 mod simulated;
 mod simulation;
 mod support;

@@ -146,8 +146,13 @@ impl Default for Start {
 impl Start {
     /// Starts the main job within the runtime of the caller.
     pub async fn begin(&self, store: &FakeStore) -> Result<JobHandle> {
-        let mut session =
-            Session::in_world(seeded_world(store, self.is_slow, self.seed)).with_seed(self.seed).with_fresh(self.fresh);
+        let world = seeded_world(store, self.is_slow, self.seed);
+        self.begin_in(Session::in_world(world).with_seed(self.seed)).await
+    }
+
+    /// The same in a world of the test's own.
+    pub async fn begin_in(&self, session: Session) -> Result<JobHandle> {
+        let mut session = session.with_fresh(self.fresh);
         let settings = session.settings_mut();
         settings.set("pipeline.name", "main")?;
         settings.set("execution.checkpointing.dir", "/checkpoints")?;

@@ -9,7 +9,8 @@
 //!   file 3   1 1      │2 4 …
 //! ```
 //!
-//! so that no more is held than a row group of each file, however large the table is.
+//! so that no more is held than a row group of each file, and of small files their bytes, however large the table is; and
+//! no file stays open between two reads, however many there are.
 
 use std::ops::Range;
 use std::path::Path;
@@ -27,17 +28,40 @@ use crate::state::{KeyIndex, Retired, TableKind, TableSpec, TableState};
 use crate::storage::Store;
 use crate::stream::FileState;
 
-/// How far a restore has come, and whether it is still wanted.
+/// How many bytes of small files a table may keep between the check of their digests and their decoding. What is
+/// larger, or comes later, is read a second time, a row group at a time.
+const KEPT_BYTES: u64 = 32 << 20;
+
+/// How far a restore has come, and whether it is still wanted. A byte of a file is worked off twice: when its digest is
+/// checked, and when it is decoded or found to belong to another task.
 #[derive(Debug, Default)]
 pub struct RestoreProgress {
-    read: AtomicU64,
+    expected: AtomicU64,
+    checked: AtomicU64,
+    decoded: AtomicU64,
     stopped: AtomicBool,
 }
 
 impl RestoreProgress {
-    /// Bytes of files that were read and checked.
-    pub fn bytes(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
+    /// Says that files of so many bytes are to be read.
+    pub fn expect(&self, bytes: u64) {
+        self.expected.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of the files that are to be read.
+    pub fn expected(&self) -> u64 {
+        self.expected.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that were checked against their digests.
+    pub fn checked(&self) -> u64 {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// How much of the work is done, from 0 to 100.
+    pub fn percent(&self) -> u64 {
+        let done = self.checked().saturating_add(self.decoded.load(Ordering::Relaxed));
+        (done.saturating_mul(50) / self.expected().max(1)).min(100)
     }
 
     /// Lets whoever reads on behalf of this restore fail soon.
@@ -45,8 +69,18 @@ impl RestoreProgress {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn advance(&self, bytes: u64) -> Result<()> {
-        self.read.fetch_add(bytes, Ordering::Relaxed);
+    pub(super) fn check(&self, bytes: u64) -> Result<()> {
+        self.checked.fetch_add(bytes, Ordering::Relaxed);
+        self.go_on()
+    }
+
+    pub(super) fn decode(&self, bytes: u64) -> Result<()> {
+        self.decoded.fetch_add(bytes, Ordering::Relaxed);
+        self.go_on()
+    }
+
+    /// An error once the restore was stopped.
+    pub(super) fn go_on(&self) -> Result<()> {
         match self.stopped.load(Ordering::Relaxed) {
             true => Err(Error::world("the restore was stopped")),
             false => Ok(()),
@@ -117,22 +151,28 @@ impl<'a> Parts<'a> {
     ) -> Result<Self> {
         let overlapping = files.iter().filter({
             let range = range.clone();
-            move |file| file.groups.0 < range.end && file.groups.1 >= range.start
+            move |file| file.overlaps(&range)
         });
         let open = {
             let (job_directory, spec, range) = (job_directory.to_owned(), spec.clone(), range.clone());
-            move |file: &'a FileState| {
-                let opened = StateFile::open(store, &job_directory, file, &spec, &range, progress);
+            move |file: &'a FileState, room: u64| {
+                let opened = StateFile::open(store, &job_directory, file, &spec, &range, room, progress);
                 failpoint::hit("restore.state.mid");
                 opened
             }
         };
         let files = match table.kind {
             TableKind::Keyed { unique } => {
-                Files::Keyed { files: overlapping.map(open).collect::<Result<_>>()?, unique, keep_deleted }
+                let mut room = KEPT_BYTES;
+                let open_next = |file| {
+                    let opened = open(file, room)?;
+                    room -= opened.kept_bytes();
+                    Ok(opened)
+                };
+                Files::Keyed { files: overlapping.map(open_next).collect::<Result<_>>()?, unique, keep_deleted }
             }
             TableKind::Append => {
-                let mut opened = overlapping.map(open);
+                let mut opened = overlapping.map(move |file| open(file, KEPT_BYTES));
                 Files::Append { open: Box::new(move || opened.next()), file: None }
             }
         };
@@ -147,7 +187,7 @@ impl<'a> Parts<'a> {
                 }
                 continue;
             }
-            self.progress.advance(0)?;
+            self.progress.go_on()?;
             match &mut self.files {
                 Files::Keyed { files, unique, keep_deleted } => {
                     let mut last = None;

@@ -24,7 +24,7 @@ use crate::state::{TableKind, TableSpec};
 use crate::storage::{ReadFile, Store};
 use crate::stream::FileState;
 
-/// Bytes that are read and checked in one piece; a file of no more than this is kept while it is decoded.
+/// Bytes that are read and checked in one piece.
 const PIECE_BYTES: usize = 1 << 20;
 /// How much larger than the file its content may claim to be, so that a small file cannot fill the memory.
 const DECODED_RATIO: u64 = 200;
@@ -91,13 +91,15 @@ impl Part {
 
 /// A verified file, read from the first row of a range of key groups to the last.
 pub(super) struct StateFile<'a> {
-    file: Box<dyn ReadFile>,
+    store: &'a dyn Store,
+    path: PathBuf,
     name: &'a str,
     kind: TableKind,
     range: Range<i32>,
     metadata: ArrowReaderMetadata,
-    /// All of it, if it is small.
+    /// All of it, if there was room.
     content: Option<Bytes>,
+    progress: &'a RestoreProgress,
     /// Row groups that are still to be read.
     waiting: VecDeque<usize>,
     /// What was read and not taken.
@@ -105,17 +107,19 @@ pub(super) struct StateFile<'a> {
 }
 
 impl<'a> StateFile<'a> {
-    /// Checks length, digest and content. Rows outside `range` are passed over.
+    /// Checks length, digest and content. Rows outside `range` are passed over. What was read is kept for decoding
+    /// where that is no more than `room` bytes.
     pub(super) fn open(
-        store: &dyn Store,
+        store: &'a dyn Store,
         job_directory: &Path,
         file: &'a FileState,
         spec: &TableSpec,
         range: &Range<u16>,
-        progress: &RestoreProgress,
+        room: u64,
+        progress: &'a RestoreProgress,
     ) -> Result<Self> {
         let path = safe_path(job_directory, &file.path)?;
-        let (opened, content) = verify(store, &path, file, progress)?;
+        let (opened, content) = verify(store, &path, file, room, progress)?;
         let failed = |error: &dyn std::fmt::Display| corrupt(format!("{}: {error}", file.path));
         let tail = match &content {
             Some(bytes) => Window { start: 0, bytes: bytes.clone(), length: file.length },
@@ -124,9 +128,20 @@ impl<'a> StateFile<'a> {
         let metadata = ArrowReaderMetadata::load(&tail, ArrowReaderOptions::new()).map_err(|error| failed(&error))?;
         check_content(metadata.metadata(), metadata.schema(), file, spec)?;
         let range = i32::from(range.start)..i32::from(range.end);
-        let groups = metadata.metadata().row_groups().iter().enumerate();
-        let waiting = groups.filter(|(_, group)| overlaps(group, &range)).map(|(index, _)| index).collect();
-        Ok(Self { file: opened, name: &file.path, kind: spec.kind, range, metadata, content, waiting, current: None })
+        let mut waiting = VecDeque::new();
+        for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
+            match overlaps(group, &range) {
+                true => waiting.push_back(index),
+                false => progress.decode(stored_bytes(group))?,
+            }
+        }
+        let (name, kind, current) = (file.path.as_str(), spec.kind, None);
+        Ok(Self { store, path, name, kind, range, metadata, content, progress, waiting, current })
+    }
+
+    /// Bytes of the file that are held.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        self.content.as_ref().map_or(0, |content| content.len() as u64)
     }
 
     /// The last key group of what is read next; `None` at the end.
@@ -173,16 +188,16 @@ impl<'a> StateFile<'a> {
 
     fn read(&self, index: usize) -> Result<Part> {
         let failed = |error: &dyn std::fmt::Display| corrupt(format!("{}: {error}", self.name));
+        let group = self.metadata.metadata().row_group(index);
         let window = match &self.content {
             Some(bytes) => Window { start: 0, bytes: bytes.clone(), length: bytes.len() as u64 },
             None => {
-                let group = self.metadata.metadata().row_group(index);
                 let ranges = group.columns().iter().map(|column| column.byte_range());
                 let (start, end) = ranges.fold((u64::MAX, 0), |(start, end), (offset, length)| {
                     (start.min(offset), end.max(offset.saturating_add(length)))
                 });
                 let length = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
-                let bytes = self.file.read(start, length)?;
+                let bytes = self.store.open(&self.path)?.read(start, length)?;
                 Window { start, bytes, length: end }
             }
         };
@@ -198,6 +213,7 @@ impl<'a> StateFile<'a> {
                 arrow::compute::concat_batches(self.metadata.schema(), batches).map_err(|error| failed(&error))?
             }
         };
+        self.progress.decode(stored_bytes(group))?;
         let leading = leading_columns(self.kind);
         let groups = batch.column(0).as_primitive::<Int32Type>().clone();
         if !groups.values().is_sorted() {
@@ -208,11 +224,13 @@ impl<'a> StateFile<'a> {
     }
 }
 
-/// Checks that the file is the one that its manifest speaks of, a piece at a time; gives out the bytes of a small one.
+/// Checks that the file is the one that its manifest speaks of, a piece at a time; gives out its bytes if they are no
+/// more than `room`.
 fn verify(
     store: &dyn Store,
     path: &Path,
     file: &FileState,
+    room: u64,
     progress: &RestoreProgress,
 ) -> Result<(Box<dyn ReadFile>, Option<Bytes>)> {
     let shown = path.display();
@@ -227,7 +245,8 @@ fn verify(
         return Err(corrupt(format!("{shown}: expected {} bytes, found {}", file.length, info.length)));
     }
     let mut hash = Sha256::new();
-    let (mut offset, mut whole) = (0, None);
+    let mut offset = 0;
+    let mut kept = (file.length <= room).then(|| Vec::with_capacity(file.length as usize));
     while offset < file.length {
         let bytes = opened.read(offset, PIECE_BYTES)?;
         if bytes.is_empty() {
@@ -235,14 +254,16 @@ fn verify(
         }
         hash.update(&bytes);
         offset += bytes.len() as u64;
-        progress.advance(bytes.len() as u64)?;
-        whole = (bytes.len() as u64 == file.length).then_some(bytes);
+        progress.check(bytes.len() as u64)?;
+        if let Some(kept) = &mut kept {
+            kept.extend_from_slice(&bytes);
+        }
     }
     let found = digest::text(&hash.finalize());
     if found != file.digest {
         return Err(corrupt(format!("{shown}: expected SHA-256 {}, found {found}", file.digest)));
     }
-    Ok((opened, whole))
+    Ok((opened, kept.map(Bytes::from)))
 }
 
 /// Part of a file, as if the rest were there.
@@ -325,6 +346,11 @@ fn check_content(metadata: &ParquetMetaData, schema: &SchemaRef, file: &FileStat
             .with_id("BL-LIM-STATE-DECODE"));
     }
     Ok(())
+}
+
+/// Bytes of a row group in its file.
+fn stored_bytes(group: &RowGroupMetaData) -> u64 {
+    u64::try_from(group.compressed_size()).unwrap_or(0)
 }
 
 /// Whether some row may lie in the range; yes, where that is not known.

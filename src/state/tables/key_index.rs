@@ -536,7 +536,17 @@ impl ByteKeys {
     }
 
     fn into_array(self, data_type: &DataType) -> Result<ArrayRef> {
-        // Without removals the keys lie in the order of their slots, without gaps; NULL is an empty span.
+        // The keys lie in the order of their slots, without gaps; NULL is an empty span. But for keys that took the
+        // slots of removed ones.
+        let mut end = 0;
+        let is_next = |span: &Span| {
+            let is_next = span.start == end || span.length == 0;
+            end += span.length as usize;
+            is_next
+        };
+        if !self.spans.iter().all(is_next) || end != self.bytes.len() {
+            return self.gather(&(0..self.spans.len() as u32).collect::<Vec<_>>(), data_type);
+        }
         let mut offsets = Vec::with_capacity(self.spans.len() + 1);
         let mut end = 0;
         offsets.push(end);
@@ -643,6 +653,17 @@ mod tests {
         check(vec![Arc::clone(&numbers), Arc::clone(&days)]);
         check(vec![Arc::clone(&dense), Arc::clone(&flags), Arc::clone(&reals)]);
         check(vec![texts, numbers, exact]);
+    }
+
+    #[test]
+    fn keys_in_the_slots_of_removed_ones_are_moved_out_like_the_others() {
+        let texts = |texts: &[&str]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
+        let mut index = KeyIndex::new(&[DataType::Utf8]).unwrap();
+        let mut slots = Vec::new();
+        index.assign(&[texts(&["one", "two", "three"])], 3, &mut slots).unwrap();
+        index.remove(&[0]);
+        index.assign(&[texts(&["fourth"])], 1, &mut slots).unwrap();
+        assert_eq!(index.take().unwrap(), [texts(&["fourth", "two", "three"])]);
     }
 
     #[test]

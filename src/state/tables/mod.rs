@@ -14,6 +14,6 @@ mod slot_table;
 pub use key_index::{KeyIndex, batch_of};
 pub use keyed_table::KeyedTable;
 pub use pane_table::PaneTable;
-pub use slices::{Slice, cut_slices, integers};
+pub use slices::{SLICE_COLUMNS, Slice, cut_slices, integers};
 pub use slot_columns::SlotColumns;
-pub use slot_table::{SlotTable, batch_bytes};
+pub use slot_table::SlotTable;

@@ -12,13 +12,11 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, SchemaRef};
 
-use super::{Slice, SlotColumns, SlotTable, batch_bytes, batch_of, cut_slices};
+use super::{SLICE_COLUMNS, Slice, SlotColumns, SlotTable, batch_of, cut_slices};
 use crate::error::Result;
 use crate::state::{SnapshotWriter, StateTable, TableKind, TableSpec};
-use crate::stream::EventTime;
+use crate::stream::{EventTime, batch_bytes};
 
-/// Columns before the keys: the pane and the first open window.
-const LEADING: usize = 2;
 /// Runs of like size that are merged together.
 const LIKE_RUNS: usize = 4;
 /// Rows that `tidy` merges in one call.
@@ -76,7 +74,8 @@ impl<C: SlotColumns> PaneTable<C> {
         keys: usize,
         fresh: impl Fn() -> Result<C> + Send + 'static,
     ) -> Self {
-        let types = schema.fields().iter().skip(LEADING).take(keys).map(|field| field.data_type().clone()).collect();
+        let types =
+            schema.fields().iter().skip(SLICE_COLUMNS).take(keys).map(|field| field.data_type().clone()).collect();
         Self {
             name,
             schema,
@@ -131,7 +130,7 @@ impl<C: SlotColumns> PaneTable<C> {
             None => self.table()?,
         };
         for run in sealed {
-            table.merge(&run.rows, LEADING, self.types.len())?;
+            table.merge(&run.rows, SLICE_COLUMNS, self.types.len())?;
         }
         Ok(Some(table))
     }
@@ -181,7 +180,7 @@ impl<C: SlotColumns> PaneTable<C> {
                 let (index, offset) = merging.at;
                 let run = &runs.sealed[index].rows;
                 let length = budget.min(run.num_rows() - offset);
-                merging.into.merge(&run.slice(offset, length), LEADING, self.types.len())?;
+                merging.into.merge(&run.slice(offset, length), SLICE_COLUMNS, self.types.len())?;
                 budget -= length;
                 merging.at = if offset + length == run.num_rows() { (index + 1, 0) } else { (index, offset + length) };
             }
@@ -264,7 +263,7 @@ impl<C: SlotColumns> StateTable for PaneTable<C> {
         TableSpec {
             name: self.name.to_owned(),
             schema: Arc::clone(&self.schema),
-            key: (LEADING..LEADING + self.types.len()).collect(),
+            key: (SLICE_COLUMNS..SLICE_COLUMNS + self.types.len()).collect(),
             kind: TableKind::Append,
         }
     }

@@ -15,6 +15,9 @@ pub struct Slice {
     pub pane: i64,
 }
 
+/// Columns of a slice's rows before their keys: the pane and the first open window.
+pub const SLICE_COLUMNS: usize = 2;
+
 /// Runs of this many rows on average are worth a visit of their own; shorter ones are sorted together first.
 const LONG_RUN: usize = 256;
 

@@ -1,6 +1,6 @@
 //! Keys with state: a key index and columns of state side by side.
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 
 use super::{KeyIndex, SlotColumns};
@@ -62,9 +62,4 @@ impl<C: SlotColumns> SlotTable<C> {
     pub fn bytes(&self) -> usize {
         self.index.bytes() + self.columns.bytes() + self.slots.capacity() * 4
     }
-}
-
-/// Bytes of the columns of a batch. A slice counts its share.
-pub fn batch_bytes(batch: &RecordBatch) -> usize {
-    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
 }
