@@ -7,6 +7,7 @@ mod docs;
 mod idle;
 mod kill;
 mod output;
+mod outside;
 mod plans;
 mod queries;
 mod restoring;
