@@ -13,7 +13,7 @@ use beadline::stream::ThreadBlocking;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::simulated::{Start, assert_same, disk, published, runtime, world};
+use crate::simulated::{Start, assert_same, disk, published, runtime, soon, world};
 
 /// A store that lets the first read of state through, and holds the second until it is let go.
 #[derive(Debug, Clone)]
@@ -98,8 +98,8 @@ fn a_long_restore_says_how_far_it_is_and_a_stop_ends_its_reads() {
     let undisturbed = disk(640..800);
     Start::default().finish(&undisturbed);
     let files = disk(640..800);
-    let start = Start { parallelism: 1, ..Start::default() };
-    start.kill_after(&files, 2);
+    let start = Start { parallelism: 1, every_rows: 15, ..Start::default() };
+    start.kill_after(&files, 4);
 
     let (held, mut hears) = mpsc::channel(1);
     let (opens, gate) = mpsc::channel(1);
@@ -107,9 +107,9 @@ fn a_long_restore_says_how_far_it_is_and_a_stop_ends_its_reads() {
     let store = SlowStore { files: files.clone(), reads: Arc::clone(&reads), held, gate: Arc::new(Mutex::new(gate)) };
     let (says, mut said) = mpsc::channel(16);
     // Time stands still while a thread works, but for what the test moves it on.
-    let runtime = runtime();
-    let ending = runtime.block_on(async {
-        let slow = World { store: Arc::new(store), blocking: Arc::new(ThreadBlocking), ..world(&files, false) };
+    let threads = runtime();
+    let ending = threads.block_on(async {
+        let slow = World { store: Arc::new(store.clone()), blocking: Arc::new(ThreadBlocking), ..world(&files, false) };
         let session = Session::in_world(slow).with_seed(1).with_notices(Arc::new(move |notice| {
             if let Notice::Note(text) = notice {
                 says.try_send(text).expect("a few notices");
@@ -129,11 +129,16 @@ fn a_long_restore_says_how_far_it_is_and_a_stop_ends_its_reads() {
     assert!(matches!(ending, Ending::Stopped { at: Some(_) }), "{ending:?}");
     drop(opens);
     // Waits for the thread that reads.
-    drop(runtime);
+    drop(threads);
     assert_eq!(reads.load(Ordering::SeqCst), 2, "it read on behind the stop");
 
     files.restart();
-    start.finish(&files);
+    let ending = runtime().block_on(soon(async {
+        let session = Session::in_world(World { store: Arc::new(store), ..world(&files, false) }).with_seed(1);
+        start.begin_in(session).await.expect("it is planned").wait().await.expect("it ends well").ending
+    }));
+    assert_eq!(ending, Ending::Finished);
+    assert!(reads.load(Ordering::SeqCst) > 2 + 2, "there was nothing more to read");
     assert_same(&published(&files), &published(&undisturbed), "a stop in the middle of a restore");
 }
 
