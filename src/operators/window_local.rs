@@ -15,13 +15,11 @@ use super::combining::Combining;
 use super::window_assign::{OPEN_FROM_COLUMN, PANE_COLUMN};
 use super::{AggregateCall, Aggregates, BuildContext, Context, Flush, Operator, OperatorSpec, Progress, WindowKind};
 use crate::error::{Error, Result};
-use crate::state::{Slice, SlotTable, StateTable, batch_of, cut_slices};
+use crate::state::{Slice, SlotTable, SpareTables, StateTable, batch_of, cut_slices};
 use crate::stream::{Changes, EventTime};
 
 /// Groups held at most, over all slices.
 const MOST_GROUPS: usize = 256 * 1024;
-/// Empty tables kept for the next slices.
-const SPARE_TABLES: usize = 4;
 
 /// Pre-aggregation of windows.
 #[derive(Debug, Clone)]
@@ -71,8 +69,11 @@ impl OperatorSpec for WindowLocalSpec {
         self.window.check()?;
         let schema = self.partial_schema()?;
         let (chosen, calls) = choose(&self.keys, &self.calls, &[self.pane, self.open_from]);
+        let types: Vec<DataType> = self.keys.iter().map(|index| self.input.field(*index).data_type().clone()).collect();
+        let of_states = calls.clone();
         Ok(Box::new(WindowLocal {
-            types: self.keys.iter().map(|index| self.input.field(*index).data_type().clone()).collect(),
+            spare: SpareTables::new(&types, move || Aggregates::new(&of_states)),
+            types,
             out: Batches::new(Arc::clone(&schema), cx.batch_rows),
             met: EventTime::NONE,
             done: EventTime::NONE,
@@ -81,7 +82,6 @@ impl OperatorSpec for WindowLocalSpec {
             chosen,
             calls,
             slices: BTreeMap::new(),
-            spare: Vec::new(),
             held: 0,
             combining: Combining::default(),
         }))
@@ -136,7 +136,7 @@ struct WindowLocal {
     chosen: Vec<usize>,
     calls: Vec<AggregateCall>,
     slices: BTreeMap<Slice, Table>,
-    spare: Vec<Table>,
+    spare: SpareTables<Aggregates>,
     out: Batches,
     /// Groups in all slices.
     held: usize,
@@ -214,10 +214,7 @@ impl WindowLocal {
     fn add(&mut self, slice: Slice, rows: &RecordBatch) -> Result<()> {
         let table = match self.slices.entry(slice) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => entry.insert(match self.spare.pop() {
-                Some(table) => table,
-                None => SlotTable::new(&self.types, Aggregates::new(&self.calls)?)?,
-            }),
+            std::collections::btree_map::Entry::Vacant(entry) => entry.insert(self.spare.take()?),
         };
         let before = table.len();
         let (slots, states) = table.assign(&rows.columns()[..self.types.len()], rows.num_rows())?;
@@ -244,9 +241,7 @@ impl WindowLocal {
             let mut columns = table.take()?;
             columns.splice(self.types.len()..self.types.len(), [constant(slice.pane), constant(slice.open_from)]);
             let progress = self.out.push(batch_of(&self.schema, columns, rows)?, cx)?;
-            if self.spare.len() < SPARE_TABLES {
-                self.spare.push(table);
-            }
+            self.spare.put(table);
             if progress == Progress::More {
                 return Ok(Progress::More);
             }

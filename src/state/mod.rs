@@ -17,7 +17,8 @@ pub use log::{
     RangeWatermark, Retired, SinkState, SplitState, TableState,
 };
 pub use tables::{
-    KeyIndex, KeyedTable, PaneTable, SLICE_COLUMNS, Slice, SlotColumns, SlotTable, batch_of, cut_slices, integers,
+    KeyIndex, KeyedTable, PaneTable, SLICE_COLUMNS, Slice, SlotColumns, SlotTable, SpareTables, batch_of, cut_slices,
+    integers,
 };
 
 use arrow::datatypes::SchemaRef;

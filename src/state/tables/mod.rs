@@ -10,6 +10,7 @@ mod probe_table;
 mod slices;
 mod slot_columns;
 mod slot_table;
+mod spare_tables;
 
 pub use key_index::{KeyIndex, batch_of};
 pub use keyed_table::KeyedTable;
@@ -17,3 +18,4 @@ pub use pane_table::PaneTable;
 pub use slices::{SLICE_COLUMNS, Slice, cut_slices, integers};
 pub use slot_columns::SlotColumns;
 pub use slot_table::SlotTable;
+pub use spare_tables::SpareTables;

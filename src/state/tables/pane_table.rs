@@ -12,7 +12,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, SchemaRef};
 
-use super::{SLICE_COLUMNS, Slice, SlotColumns, SlotTable, batch_of, cut_slices};
+use super::{SLICE_COLUMNS, Slice, SlotColumns, SlotTable, SpareTables, batch_of, cut_slices};
 use crate::error::Result;
 use crate::state::{SnapshotWriter, StateTable, TableKind, TableSpec};
 use crate::stream::{EventTime, batch_bytes};
@@ -25,17 +25,14 @@ const TIDY_ROWS: usize = 16 * 1024;
 const SMALL_RUN: usize = 1024;
 /// Rows that are put together into one run when they are read back.
 const LOAD_ROWS: usize = 64 * 1024;
-/// Empty tables kept for the next slices.
-const SPARE_TABLES: usize = 4;
 
 /// A state table with the columns `$pane`, `$open_from`, keys, states; its rows add up.
 pub struct PaneTable<C> {
     name: &'static str,
     schema: SchemaRef,
     types: Vec<DataType>,
-    fresh: Box<dyn Fn() -> Result<C> + Send>,
     slices: BTreeMap<Slice, Runs<C>>,
-    spare: Vec<SlotTable<C>>,
+    spare: SpareTables<C>,
     /// Panes that start before this are gone, since the last barrier.
     retired: Option<EventTime>,
     untidy: VecDeque<Slice>,
@@ -74,15 +71,14 @@ impl<C: SlotColumns> PaneTable<C> {
         keys: usize,
         fresh: impl Fn() -> Result<C> + Send + 'static,
     ) -> Self {
-        let types =
+        let types: Vec<DataType> =
             schema.fields().iter().skip(SLICE_COLUMNS).take(keys).map(|field| field.data_type().clone()).collect();
         Self {
             name,
             schema,
+            spare: SpareTables::new(&types, fresh),
             types,
-            fresh: Box::new(fresh),
             slices: BTreeMap::new(),
-            spare: Vec::new(),
             retired: None,
             untidy: VecDeque::new(),
             merging: None,
@@ -93,10 +89,7 @@ impl<C: SlotColumns> PaneTable<C> {
     pub fn add(&mut self, slice: Slice, keys: &[ArrayRef], states: &[ArrayRef], rows: usize) -> Result<()> {
         let runs = self.slices.entry(slice).or_insert_with(|| Runs { live: None, sealed: Vec::new() });
         if runs.live.is_none() {
-            runs.live = Some(match self.spare.pop() {
-                Some(table) => table,
-                None => SlotTable::new(&self.types, (self.fresh)()?)?,
-            });
+            runs.live = Some(self.spare.take()?);
         }
         let Some(live) = &mut runs.live else { return Ok(()) };
         let (slots, columns) = live.assign(keys, rows)?;
@@ -127,7 +120,7 @@ impl<C: SlotColumns> PaneTable<C> {
         let Some(Runs { live, sealed }) = self.slices.remove(&slice) else { return Ok(None) };
         let mut table = match live {
             Some(live) => live,
-            None => self.table()?,
+            None => self.spare.take()?,
         };
         for run in sealed {
             table.merge(&run.rows, SLICE_COLUMNS, self.types.len())?;
@@ -140,9 +133,7 @@ impl<C: SlotColumns> PaneTable<C> {
         if !table.is_empty() {
             table.take()?;
         }
-        if self.spare.len() < SPARE_TABLES {
-            self.spare.push(table);
-        }
+        self.spare.put(table);
         Ok(())
     }
 
@@ -192,18 +183,9 @@ impl<C: SlotColumns> PaneTable<C> {
             let merged = slice_batch(&self.schema, merging.slice, merging.into.take()?, rows)?;
             runs.sealed.splice(merging.runs, [Run { rows: merged, saved: true }]);
             self.untidy.push_back(merging.slice);
-            if self.spare.len() < SPARE_TABLES {
-                self.spare.push(merging.into);
-            }
+            self.spare.put(merging.into);
         }
         Ok(())
-    }
-
-    fn table(&mut self) -> Result<SlotTable<C>> {
-        match self.spare.pop() {
-            Some(table) => Ok(table),
-            None => SlotTable::new(&self.types, (self.fresh)()?),
-        }
     }
 
     /// Puts rows of a slice back, as one run.
@@ -229,7 +211,7 @@ impl<C: SlotColumns> PaneTable<C> {
             }
             let runs = start..sealed.len();
             if runs.len() >= LIKE_RUNS {
-                let into = self.table()?;
+                let into = self.spare.take()?;
                 return Ok(Some(Merging { slice, at: (runs.start, 0), runs, into }));
             }
         }
@@ -243,9 +225,7 @@ impl<C: SlotColumns> PaneTable<C> {
             let rows = live.len();
             let rows = slice_batch(&self.schema, slice, live.take()?, rows)?;
             runs.sealed.push(Run { rows, saved: false });
-            if self.spare.len() < SPARE_TABLES {
-                self.spare.push(live);
-            }
+            self.spare.put(live);
         }
         Ok(())
     }
@@ -325,8 +305,7 @@ impl<C: SlotColumns> StateTable for PaneTable<C> {
             let sealed: usize = runs.sealed.iter().map(|run| batch_bytes(&run.rows)).sum();
             sealed + runs.live.as_ref().map_or(0, SlotTable::bytes)
         };
-        let spare: usize = self.spare.iter().map(SlotTable::bytes).sum();
         let merging = self.merging.as_ref().map_or(0, |merging| merging.into.bytes());
-        self.slices.values().map(runs).sum::<usize>() + spare + merging
+        self.slices.values().map(runs).sum::<usize>() + self.spare.bytes() + merging
     }
 }
