@@ -408,3 +408,6 @@ impl Environment<'_> {
         self.state_of(id).and_then(|state| state.watermark_of(groups)).map_or(EventTime::NONE, EventTime)
     }
 }
+
+#[cfg(test)]
+mod tests;
