@@ -15,15 +15,17 @@
 //! completes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
 use super::commit_queue::CommitQueue;
+use super::compaction::{Compactions, TableId};
 use super::merge;
 use super::part::{TaskId, TaskPart};
 use super::request::{Request, Wanted};
 use crate::error::{Blame, Error, Result};
-use crate::state::Manifest;
-use crate::stream::{Barrier, BarrierKind, Committable, Epoch};
+use crate::state::{Manifest, OperatorId, OperatorState, Retired, TableState};
+use crate::stream::{Barrier, BarrierKind, Committable, Epoch, FileState};
 
 /// What the coordinator is told.
 #[derive(Debug, Clone)]
@@ -48,6 +50,10 @@ pub enum Event {
     ManifestFailed { epoch: Epoch, error: Error },
     /// What the checkpoint of this epoch holds of this sink is public.
     Committed { sink: String, epoch: Epoch },
+    /// The files of a table that were to be put together are: `by` hold the rows of `replaced`.
+    Compacted { table: TableId, replaced: Vec<FileState>, by: Vec<FileState> },
+    /// They could not be; the table stays as it is.
+    CompactionFailed { table: TableId },
     /// The confirm or finished entry is in the log.
     EndWritten,
 }
@@ -63,6 +69,9 @@ pub enum Action {
     Commit { sink: String, epoch: Epoch, committables: Vec<Committable> },
     /// This epoch is complete: tell the sources (acknowledge positions) and remove what no retained manifest reaches.
     Completed { epoch: Epoch },
+    /// Put the files `run` of a table together, in the background, then answer `Compacted` or `CompactionFailed`. What
+    /// comes of it has to be kept until a complete checkpoint names it.
+    Compact { table: TableId, state: Box<TableState>, run: Range<usize> },
     /// A checkpoint was given up; the job goes on.
     Aborted { epoch: Epoch, error: Error },
     /// Tell whoever made this request: the checkpoint that holds what it asked for, or why there is none.
@@ -96,6 +105,8 @@ pub struct CoordinatorConfig {
     pub max_concurrent: usize,
     /// How many checkpoints in a row may fail.
     pub tolerable_failures: u32,
+    /// Which files of a table, of all that it has, should be put together.
+    pub compact: fn(&TableState) -> Option<Range<usize>>,
     /// At this many epochs that a sink has not committed yet, the next trigger waits.
     pub max_pending_epochs: usize,
     /// Whether manifests are written at all; without, only the last barrier runs and commits follow it directly.
@@ -135,6 +146,7 @@ pub struct Coordinator {
     /// What sinks prepared for given-up checkpoints.
     carried: BTreeMap<(Epoch, TaskId), Committable>,
     commits: CommitQueue,
+    compactions: Compactions,
     ended: BTreeSet<TaskId>,
     requests: Requests,
     failures: u32,
@@ -186,6 +198,8 @@ struct Writing {
     manifest: Manifest,
     /// What becomes public with it.
     committables: Vec<Committable>,
+    /// The tables whose compacted files it names.
+    compacted: Vec<TableId>,
 }
 
 impl Coordinator {
@@ -209,6 +223,7 @@ impl Coordinator {
             owed: BTreeMap::new(),
             carried: BTreeMap::new(),
             commits: CommitQueue::default(),
+            compactions: Compactions::default(),
             ended: BTreeSet::new(),
             requests: Requests::default(),
             failures: 0,
@@ -297,6 +312,8 @@ impl Coordinator {
                 self.give_up(now, epoch, error, actions)?;
             }
             Event::Committed { sink, epoch } => drop(self.commits.committed(&sink, epoch)?),
+            Event::Compacted { table, replaced, by } => self.compactions.finish(table, replaced, by)?,
+            Event::CompactionFailed { table } => self.compactions.end(&table)?,
             Event::EndWritten => {
                 if self.phase != Phase::WritingEnd {
                     return Err(Error::bug("the end of the log was written before its time"));
@@ -386,7 +403,8 @@ impl Coordinator {
             return Ok(());
         }
         let manifest = self.manifest(newest, &committables)?;
-        self.writing = Some(Writing { manifest: manifest.clone(), committables });
+        self.writing =
+            Some(Writing { manifest: manifest.clone(), committables, compacted: self.compactions.applied() });
         actions.push(Action::WriteManifest(Box::new(manifest)));
         Ok(())
     }
@@ -397,12 +415,20 @@ impl Coordinator {
         let mut pending = self.commits.pending();
         pending.extend_from_slice(committables);
         let mut covered = self.in_flight.range(..=barrier.epoch);
+        let mut operators = merge::operators(&self.last, &in_flight.parts)?;
+        for (table, state) in tables(&mut operators) {
+            self.compactions.apply(&table, &mut state.files)?;
+            // A run that is being put together stays in one piece.
+            if !self.compactions.is_under_way(&table) {
+                state.files.retain(|file| !Retired::covers(&state.retired, file));
+            }
+        }
         Ok(Manifest {
             format: crate::state::FORMAT_VERSION,
             build: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: barrier.epoch,
             parent: self.last.digest.clone(),
-            operators: merge::operators(&self.last, &in_flight.parts)?,
+            operators,
             pending,
             pinned: covered.any(|(_, covered)| covered.is_pinned),
             digest: String::new(),
@@ -425,7 +451,8 @@ impl Coordinator {
 
     /// A manifest is in the log: its checkpoint is complete, and older ones in flight are over.
     fn complete(&mut self, now: Duration, written: Writing, digest: String, actions: &mut Vec<Action>) {
-        let Writing { manifest, committables } = written;
+        let Writing { manifest, committables, compacted } = written;
+        self.compactions.complete(&compacted);
         let epoch = manifest.epoch;
         self.last = Manifest { digest, ..manifest };
         let later = self.in_flight.split_off(&epoch.next());
@@ -447,6 +474,19 @@ impl Coordinator {
         }
         self.begin_commits(actions);
         actions.push(Action::Completed { epoch });
+        if self.phase == Phase::Running {
+            self.compact(actions);
+        }
+    }
+
+    /// Begins what compactions the newest checkpoint calls for.
+    fn compact(&mut self, actions: &mut Vec<Action>) {
+        for (table, state) in tables(&mut self.last.operators) {
+            let Some(run) = (self.config.compact)(state) else { continue };
+            if self.compactions.begin(&table) {
+                actions.push(Action::Compact { table, state: Box::new(state.clone()), run });
+            }
+        }
     }
 
     /// Remembers which tasks have not acknowledged a checkpoint that is over.
@@ -606,6 +646,14 @@ impl Coordinator {
             .take_if(|writing| writing.manifest.epoch == epoch)
             .ok_or_else(|| Error::bug(format!("an answer came for manifest {epoch}, which was not being written")))
     }
+}
+
+/// All tables of a manifest.
+fn tables(operators: &mut BTreeMap<OperatorId, OperatorState>) -> impl Iterator<Item = (TableId, &mut TableState)> {
+    operators.iter_mut().flat_map(|(operator, state)| {
+        let id = |table: &TableState| TableId { operator: operator.clone(), table: table.name.clone() };
+        state.tables.iter_mut().map(move |table| (id(table), table))
+    })
 }
 
 /// For how many checkpoints that are over a late acknowledgement is still told from a repeated one.

@@ -2,6 +2,7 @@
 
 mod alignment;
 mod commit_queue;
+mod compaction;
 mod coordinator;
 mod identity;
 mod merge;
@@ -10,6 +11,7 @@ mod recovery;
 mod request;
 
 pub use alignment::{Aligned, Aligner, CheckpointMode};
+pub use compaction::TableId;
 pub use coordinator::{AckAnswer, Action, Coordinator, CoordinatorConfig, Event};
 pub use identity::identify;
 pub use part::{OperatorPart, TablePart, TaskId, TaskPart};

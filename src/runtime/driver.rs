@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +24,12 @@ use super::log_slot::LogSlot;
 use super::requests::Requests;
 use super::source_control::{ControlSender, SourceControl};
 use super::start::{Attempt, Start, or_fenced};
-use crate::checkpoint::{Action, Coordinator, CoordinatorConfig, Event, TaskId};
+use crate::checkpoint::{Action, Coordinator, CoordinatorConfig, Event, TableId, TaskId};
 use crate::connectors::Committer;
 use crate::error::{Blame, Error, Result};
 use crate::plan::NodeKind;
-use crate::state::{LogEntry, Manifest, OperatorId};
-use crate::stream::{Committable, Counters, Epoch};
+use crate::state::{FileName, LogEntry, Manifest, OperatorId, TableState, Writer, compact_table, run_to_compact};
+use crate::stream::{Committable, Counters, Epoch, FileState, Generation};
 
 /// What is said of a job with a source that cannot be read again.
 const NOT_RESUMED: &str = "what it reads comes only once, so that nothing goes on from there: --fresh starts over";
@@ -63,6 +64,16 @@ enum Answer {
         committer: Box<dyn Committer>,
         result: Result<()>,
     },
+    Compacted {
+        prefix: String,
+        table: TableId,
+        replaced: Vec<FileState>,
+        by: Vec<FileState>,
+    },
+    CompactionFailed {
+        table: TableId,
+        error: Error,
+    },
     /// It does no harm, and the user should know.
     Notice(String),
     Nothing(Result<()>),
@@ -72,11 +83,22 @@ pub(super) struct Driver<'a> {
     attempt: &'a Attempt<'a>,
     coordinator: Coordinator,
     log: Option<Arc<LogSlot>>,
+    /// The job's.
+    directory: Option<PathBuf>,
+    generation: Generation,
     tasks: JoinSet<(TaskId, Result<()>)>,
     sources: Vec<ControlSender>,
     events: mpsc::Receiver<Event>,
     /// Work with the log: whoever does it holds the job's lock.
     background: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// Compactions, which are slow and which nobody waits for.
+    compacting: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// Compactions begun so far, which names their files.
+    compactions: u64,
+    /// What the paths of compacted files begin with that no manifest names yet: they are held.
+    held: Vec<String>,
+    /// Those that the manifest of an epoch names, which is not complete.
+    named: BTreeMap<Epoch, Vec<String>>,
     /// The commits that run: at most one per sink.
     committing: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Of the sinks for which none runs.
@@ -109,7 +131,7 @@ impl<'a> Driver<'a> {
                 .flat_map(|node| (0..tasks_of(node, config)).map(|task| TaskId { node: node.name.clone(), task }))
                 .collect()
         };
-        let last_completed = start.base.epoch;
+        let (last_completed, generation) = (start.base.epoch, start.base.generation);
         let coordinator = Coordinator::new(
             CoordinatorConfig {
                 tasks: ids(&|_| true),
@@ -120,6 +142,7 @@ impl<'a> Driver<'a> {
                 timeout: config.checkpoint_timeout,
                 tolerable_failures: config.tolerable_failures,
                 max_concurrent: config.max_concurrent_checkpoints,
+                compact: run_to_compact,
                 max_pending_epochs: config.max_pending_epochs,
                 durable: directory.is_some(),
             },
@@ -136,10 +159,16 @@ impl<'a> Driver<'a> {
             attempt,
             coordinator,
             log: start.log,
+            directory,
+            generation,
             tasks,
             sources: built.sources,
             events,
             background: FuturesUnordered::new(),
+            compacting: FuturesUnordered::new(),
+            compactions: 0,
+            held: Vec::new(),
+            named: BTreeMap::new(),
             committing: FuturesUnordered::new(),
             committers,
             counters: BTreeMap::new(),
@@ -196,6 +225,7 @@ impl<'a> Driver<'a> {
                 request = requests.next() => Some(Event::Requested(request)),
                 Some(answer) = self.background.next(), if !self.background.is_empty() => self.answer(answer)?,
                 Some(answer) = self.committing.next(), if !self.committing.is_empty() => self.answer(answer)?,
+                Some(answer) = self.compacting.next(), if !self.compacting.is_empty() => self.answer(answer)?,
                 Some(event) = self.events.recv() => Some(event),
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     self.task_ended(ended)?;
@@ -274,6 +304,16 @@ impl<'a> Driver<'a> {
                 (self.attempt.notices)(text);
                 Ok(None)
             }
+            Answer::Compacted { prefix, table, replaced, by } => {
+                self.held.push(prefix);
+                Ok(Some(Event::Compacted { table, replaced, by }))
+            }
+            Answer::CompactionFailed { table, error } => {
+                (self.attempt.notices)(format!(
+                    "files of state could not be put together, which is tried again behind the next checkpoint: {error}"
+                ));
+                Ok(Some(Event::CompactionFailed { table }))
+            }
             Answer::Committed { sink, epoch, committer, result } => {
                 result?;
                 self.committers.insert(sink.clone(), committer);
@@ -295,6 +335,7 @@ impl<'a> Driver<'a> {
                 self.last_completed = epoch;
                 self.attempt.figures.checkpoint_completed(epoch);
                 self.tell_sources(SourceControl::Completed(epoch));
+                self.let_go(epoch);
                 self.collect_garbage();
             }
             Action::Aborted { epoch, error } => {
@@ -306,6 +347,7 @@ impl<'a> Driver<'a> {
                 self.write_end(LogEntry::Finished { epoch });
             }
             Action::Fail(error) => return Err(error),
+            Action::Compact { table, state, run } => self.compact(table, *state, run),
             Action::Answer { .. } | Action::Done => {}
         }
         Ok(())
@@ -318,6 +360,14 @@ impl<'a> Driver<'a> {
     fn write_manifest(&mut self, manifest: Manifest) {
         let epoch = manifest.epoch;
         let Some(log) = self.log.clone() else { return };
+        if !self.held.is_empty() {
+            let tables = manifest.operators.values().flat_map(|operator| &operator.tables);
+            let paths: Vec<&str> = tables.flat_map(|table| &table.files).map(|file| file.path.as_str()).collect();
+            let is_named = |prefix: &String| paths.iter().any(|path| path.starts_with(prefix.as_str()));
+            let (named, held) = std::mem::take(&mut self.held).into_iter().partition(is_named);
+            self.held = held;
+            self.named.entry(epoch).or_default().extend::<Vec<String>>(named);
+        }
         let blocking = Arc::clone(&self.attempt.world.blocking);
         self.background.push(Box::pin(async move {
             let write = move || log.with(|log| log.append(LogEntry::Checkpoint(Box::new(manifest))));
@@ -351,6 +401,60 @@ impl<'a> Driver<'a> {
             Answer::Committed { sink, epoch, committer, result }
         }));
         Ok(())
+    }
+
+    /// Puts files of a table together on a thread of its own. Until a complete checkpoint names them they are held.
+    fn compact(&mut self, table: TableId, state: TableState, run: Range<usize>) {
+        let (Some(log), Some(directory)) = (self.log.clone(), self.directory.clone()) else { return };
+        let (store, blocking) = (Arc::clone(&self.attempt.world.store), Arc::clone(&self.attempt.world.blocking));
+        let (generation, epoch, number) = (self.generation, self.last_completed, self.compactions);
+        self.compactions += 1;
+        self.compacting.push(Box::pin(async move {
+            let of_table = table.clone();
+            let work = move || {
+                let replaced = state.files[run.clone()].to_vec();
+                let newest = replaced.last().map_or(epoch, |file| file.epoch);
+                let writer = Writer::Compaction { number, part: 0 };
+                let (operator, table) = (of_table.operator.as_str(), of_table.table.as_str());
+                let name = FileName { epoch: newest, generation, operator, table, writer };
+                let prefix = name.path().trim_end_matches("0.parquet").to_owned();
+                log.with(|log| {
+                    log.hold(&prefix);
+                    Ok(())
+                })?;
+                match compact_table(store.as_ref(), &directory, &name, number, &state, run) {
+                    Ok(by) => Ok((prefix, replaced, by)),
+                    Err(error) => {
+                        log.with(|log| {
+                            log.let_go(&prefix);
+                            Ok(())
+                        })?;
+                        Err(error)
+                    }
+                }
+            };
+            match blocking.call(work).await.and_then(|done| done) {
+                Ok((prefix, replaced, by)) => Answer::Compacted { prefix, table, replaced, by },
+                Err(error) => Answer::CompactionFailed { table, error },
+            }
+        }));
+    }
+
+    /// Lets go of compacted files that the complete checkpoint of this epoch names, or an earlier one.
+    fn let_go(&mut self, epoch: Epoch) {
+        let later = self.named.split_off(&epoch.next());
+        let prefixes: Vec<String> = std::mem::replace(&mut self.named, later).into_values().flatten().collect();
+        let Some(log) = self.log.clone().filter(|_| !prefixes.is_empty()) else { return };
+        let blocking = Arc::clone(&self.attempt.world.blocking);
+        self.background.push(Box::pin(async move {
+            let let_go = move || {
+                log.with(|log| {
+                    prefixes.iter().for_each(|prefix| log.let_go(prefix));
+                    Ok(())
+                })
+            };
+            Answer::Nothing(blocking.call(let_go).await.and_then(|done| done))
+        }));
     }
 
     fn collect_garbage(&mut self) {

@@ -40,6 +40,9 @@ pub struct FileState {
     pub length: u64,
     /// SHA-256 of the bytes, hexadecimal.
     pub digest: String,
+    /// The greatest time of a row, milliseconds, where rows go once their time has been retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<i64>,
 }
 
 impl FileState {

@@ -96,10 +96,12 @@ impl Store for SlowStore {
 #[test]
 fn a_long_restore_says_how_far_it_is_and_a_stop_ends_its_reads() {
     let undisturbed = disk(640..800);
-    Start::default().finish(&undisturbed);
+    // Long windows, so that what each checkpoint has added is still there.
+    let changes: &[_] = &[("INTERVAL '1' HOUR", "INTERVAL '1' DAY")];
+    let start = Start { parallelism: 1, every_rows: 15, changes, ..Start::default() };
+    start.finish(&undisturbed);
     let files = disk(640..800);
-    let start = Start { parallelism: 1, every_rows: 15, ..Start::default() };
-    start.kill_after(&files, 4);
+    start.kill_after(&files, 3);
 
     let (held, mut hears) = mpsc::channel(1);
     let (opens, gate) = mpsc::channel(1);

@@ -85,6 +85,17 @@ fn a_crash_changes_nothing_where_two_sinks_share_a_directory() {
     crashes(&start, if full() { 1 } else { 5 });
 }
 
+/// With many checkpoints, files of state are put together behind the job's back; whatever a crash leaves of that.
+#[test]
+fn a_crash_while_state_files_are_put_together_changes_nothing() {
+    let start = Start { every_rows: 5, ..Start::default() };
+    let store = small();
+    start.kill_after(&store, 6);
+    let names: Vec<String> = store.files().into_keys().map(|path| path.display().to_string()).collect();
+    assert!(names.iter().any(|name| name.contains(".c0.0.parquet")), "{names:?}");
+    crashes(&start, if full() { 3 } else { 29 });
+}
+
 #[test]
 fn full_a_crash_at_every_operation_at_other_parallelisms() {
     if !full() {

@@ -49,6 +49,7 @@ fn config() -> CoordinatorConfig {
         timeout: seconds(60),
         tolerable_failures: 1,
         max_concurrent: 1,
+        compact: |table| (table.files.len() > 3).then_some(0..2),
         max_pending_epochs: 2,
         durable: true,
     }
@@ -69,6 +70,10 @@ fn short(actions: &[Action]) -> Vec<String> {
             }
             Action::Completed { epoch } => format!("completed {epoch}"),
             Action::Aborted { epoch, .. } => format!("aborted {epoch}"),
+            Action::Compact { table, state, run } => {
+                let files = state.files[run.clone()].iter().map(|file| file.path.as_str());
+                format!("compact {} {}", table.table, files.collect::<String>())
+            }
             Action::Answer { id, result: Ok(epoch) } => format!("answer {id} with {epoch}"),
             Action::Answer { id, result: Err(error) } => format!("answer {id}: {error}"),
             Action::WriteConfirm { epoch } => format!("confirm {epoch}"),
@@ -448,6 +453,7 @@ impl Driver {
                 );
             }
             Action::Completed { epoch } => assert_eq!(self.written.last(), Some(&epoch)),
+            Action::Compact { .. } => panic!("there are no tables"),
             Action::Aborted { epoch, .. } => {
                 assert!(!self.written.contains(&epoch) && self.aborted.insert(epoch));
             }

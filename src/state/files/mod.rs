@@ -5,6 +5,7 @@
 //! speak for earlier ones. A file is checked against the length and digest in its manifest before a byte of it is
 //! decoded.
 
+mod compact;
 mod digest;
 mod name;
 mod read;
@@ -14,6 +15,7 @@ mod state_file;
 mod tests;
 mod write;
 
+pub use compact::{compact_table, run_to_compact};
 pub use digest::digest;
 pub(super) use name::is_file_name;
 pub use name::{FileName, Writer, path_name};

@@ -179,6 +179,14 @@ impl<'a> Parts<'a> {
         Ok(Self { files, ready: Vec::new(), retired: &table.retired, table: &table.name, progress, failed: false })
     }
 
+    /// Of a keyed table: all that stays of the key groups that come next, which no later call speaks of. Of others: the
+    /// rows of the next row group.
+    pub(super) fn next_groups(&mut self) -> Result<Option<Vec<Part>>> {
+        let Some(first) = self.more()? else { return Ok(None) };
+        let rest = std::mem::take(&mut self.ready);
+        Ok(Some([first].into_iter().chain(rest.into_iter().rev()).collect()))
+    }
+
     fn more(&mut self) -> Result<Option<Part>> {
         loop {
             if let Some(part) = self.ready.pop() {

@@ -224,6 +224,14 @@ impl<'a> StateFile<'a> {
     }
 }
 
+/// The columns of a file, as it says itself.
+pub(super) fn schema_of(store: &dyn Store, job_directory: &Path, file: &FileState) -> Result<SchemaRef> {
+    let tail = tail(store.open(&safe_path(job_directory, &file.path)?)?.as_ref(), file.length)?;
+    let metadata = ArrowReaderMetadata::load(&tail, ArrowReaderOptions::new());
+    let metadata = metadata.map_err(|error| corrupt(format!("{}: {error}", file.path)))?;
+    Ok(SchemaRef::clone(metadata.schema()))
+}
+
 /// Checks that the file is the one that its manifest speaks of, a piece at a time; gives out its bytes if they are no
 /// more than `room`.
 fn verify(

@@ -59,7 +59,8 @@ pub fn write_table(
     file.finish()?;
     failpoint::hit("snapshot.upload.end");
     let (rows, length) = (rows as u64, bytes.len() as u64);
-    Ok(Some(FileState { path, epoch: name.epoch, groups, rows, length, digest: digest(&bytes) }))
+    let newest = snapshot.puts.iter().filter_map(|batch| newest_of(spec, batch.columns().first())).max();
+    Ok(Some(FileState { path, epoch: name.epoch, groups, rows, length, digest: digest(&bytes), newest }))
 }
 
 /// Rows to keep and keys that are gone as Parquet, in order of their key groups; of one key group in the order given,
@@ -87,8 +88,18 @@ pub fn encode(
     Ok(EncodedTable { bytes, groups })
 }
 
+/// The greatest time of rows with the columns of a file, in a table whose rows add up until they are retired.
+pub(super) fn newest_time(spec: &TableSpec, batch: &RecordBatch) -> Option<i64> {
+    newest_of(spec, batch.columns().get(leading_columns(spec.kind)))
+}
+
+fn newest_of(spec: &TableSpec, time: Option<&ArrayRef>) -> Option<i64> {
+    let time = time.filter(|time| spec.kind == TableKind::Append && *time.data_type() == DataType::Int64)?;
+    arrow::compute::max(time.as_primitive::<arrow::datatypes::Int64Type>())
+}
+
 /// The rows of all batches as (batch, row), in order of their key groups: sorted by counting.
-fn by_group(batches: &[RecordBatch], max_parallelism: u32) -> Vec<(usize, usize)> {
+pub(super) fn by_group(batches: &[RecordBatch], max_parallelism: u32) -> Vec<(usize, usize)> {
     let groups = |batch: &RecordBatch| batch.column(0).as_primitive::<Int32Type>().values().clone();
     let mut next = vec![0_usize; max_parallelism as usize + 1];
     for batch in batches {

@@ -157,6 +157,16 @@ pub struct Retired {
 }
 
 impl Retired {
+    /// Whether all rows of a file are gone by one of these.
+    pub fn covers(all: &[Retired], file: &FileState) -> bool {
+        let covers = |retired: &Retired| {
+            retired.groups.0 <= file.groups.0
+                && file.groups.1 <= retired.groups.1
+                && file.newest.is_some_and(|newest| newest < retired.before)
+        };
+        all.iter().any(covers)
+    }
+
     /// What is gone by any of `all`: in order, without overlaps, neighbours that agree as one.
     pub fn combined(all: impl IntoIterator<Item = Retired>) -> Vec<Retired> {
         let all: Vec<Retired> = all.into_iter().collect();

@@ -6,7 +6,15 @@ use crate::state::{OperatorId, OperatorState, RangeWatermark, Retired, SplitStat
 use crate::stream::{Counter, Counters, FileState};
 
 fn file(name: &str, epoch: u64) -> FileState {
-    FileState { path: name.to_owned(), epoch: Epoch(epoch), groups: (0, 0), rows: 1, length: 1, digest: String::new() }
+    FileState {
+        path: name.to_owned(),
+        epoch: Epoch(epoch),
+        groups: (0, 0),
+        rows: 1,
+        length: 1,
+        digest: String::new(),
+        newest: None,
+    }
 }
 
 fn part(files: Vec<FileState>, retired: Option<i64>, rows_in: u64) -> TaskPart {
@@ -164,4 +172,50 @@ fn splits_are_read_once() {
     let [Action::WriteManifest(manifest)] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!(manifest.operators[&source()].splits.len(), 2);
     assert!(short(&sources(["a", "a"]))[0].contains("reads split a, which another task reads too"));
+}
+
+/// The names of a manifest's files, in one word.
+fn names(actions: &[Action]) -> String {
+    let manifest = actions.iter().find_map(|action| match action {
+        Action::WriteManifest(manifest) => Some(manifest),
+        _ => None,
+    });
+    let files = &manifest.expect("a manifest").operators[&window()].tables[0].files;
+    files.iter().map(|file| file.path.as_str()).collect()
+}
+
+/// A checkpoint in which the first task has one more file, and what follows from its completion.
+fn checkpoint(coordinator: &mut Coordinator, epoch: u64, file_name: &str, now: u64) -> (String, Vec<String>) {
+    let now = seconds(now);
+    coordinator.step(now, Event::Tick);
+    let mut actions = Vec::new();
+    let parts = [
+        (task("window", 1), part(vec![], None, 1)),
+        (task("source", 0), TaskPart::default()),
+        (task("window", 0), part(vec![file(file_name, epoch)], None, 1)),
+    ];
+    for (task, part) in parts {
+        actions.extend(coordinator.step(now, Event::Acknowledged { epoch: Epoch(epoch), task, part: part.into() }));
+    }
+    (names(&actions), short(&coordinator.step(now, written(epoch))))
+}
+
+#[test]
+fn compacted_files_take_the_place_of_their_run_in_the_next_manifest() {
+    let table = || TableId { operator: window(), table: "panes".to_owned() };
+    let mut coordinator = windows(["a", "b", "c"].map(|name| file(name, 1)).to_vec());
+    let compact = "compact panes ab".to_owned();
+    assert_eq!(checkpoint(&mut coordinator, 4, "d", 10), ("abcd".into(), vec!["completed 4".into(), compact.clone()]));
+    // It fails; the next checkpoint calls for it again, and the one after that not, while it runs.
+    assert!(coordinator.step(seconds(11), Event::CompactionFailed { table: table() }).is_empty());
+    assert_eq!(checkpoint(&mut coordinator, 5, "e", 20), ("abcde".into(), vec!["completed 5".into(), compact]));
+    assert_eq!(checkpoint(&mut coordinator, 6, "f", 30), ("abcdef".into(), vec!["completed 6".into()]));
+    let replaced = ["a", "b"].map(|name| file(name, 1)).to_vec();
+    let compacted = Event::Compacted { table: table(), replaced, by: vec![file("A", 1)] };
+    assert!(coordinator.step(seconds(31), compacted).is_empty());
+    let again = "compact panes Ac".to_owned();
+    assert_eq!(checkpoint(&mut coordinator, 7, "g", 40), ("Acdefg".into(), vec!["completed 7".into(), again]));
+    let unknown = TableId { operator: OperatorId::of("window", "other"), ..table() };
+    let bug = coordinator.step(seconds(41), Event::CompactionFailed { table: unknown });
+    assert!(matches!(&bug[..], [Action::Fail(error)] if error.blame() == Blame::Bug));
 }
