@@ -175,6 +175,12 @@ pub trait Source: Send + Sync {
     async fn acknowledge(&self, _durable: &[(SplitId, Position)]) -> Result<()> {
         Ok(())
     }
+    /// Behind what has come of a split by now, where that lies behind `position`: a barrier that is asked for now waits
+    /// until it is sent, so that whoever handed it over may forget it. It must be here already, and one of the reader's
+    /// answers must end exactly there. `None` where the outside keeps its rows: a barrier then goes out at once.
+    fn arrived(&self, _split: &SplitId, _position: &Position) -> Option<Position> {
+        None
+    }
     /// Makes a decoder for chunks; each decoding worker has one. `None` if readers return rows.
     fn decoder(&self) -> Option<Box<dyn Decoder>>;
 }

@@ -373,6 +373,26 @@ async fn pushed_rows_arrive_and_counted_ones_are_skipped() {
 }
 
 #[tokio::test]
+async fn a_barrier_is_to_wait_for_what_was_pushed_unless_it_was_counted_before() {
+    let (table, pusher) = MemorySource::pushed(numbers(0..0).schema(), 4);
+    let source = table.open(&SourceContext::new(&[0], 3, &world())).unwrap();
+    let split = source.discover(&BTreeSet::new()).await.unwrap().remove(0);
+    let at = |rows: u64| Position(serde_json::json!({ "rows": rows }));
+    assert_eq!(source.arrived(&split.id, &at(0)), None);
+    pusher.push(numbers(0..4)).await.unwrap();
+    pusher.clone().push(numbers(4..9)).await.unwrap();
+    assert_eq!([0, 8, 9, 20].map(|rows| source.arrived(&split.id, &at(rows))), [Some(at(9)), Some(at(9)), None, None]);
+    // It ends where one of the reader's answers does, wherever the reader began.
+    let mut reader = source.open(&split.id, &at(2)).await.unwrap();
+    let mut places = Vec::new();
+    while places.last() != Some(&at(9)) {
+        let Polled::Rows(_, position) = reader.next().await.unwrap() else { panic!("rows are left") };
+        places.push(position);
+    }
+    assert_eq!(places, [at(4), at(7), at(9)]);
+}
+
+#[tokio::test]
 async fn collected_rows_are_visible_once_and_with_their_commit() {
     let sink = MemorySink::new(SinkMode::Retract);
     let mut writer = sink.writer(0, &context("s", 1, 1), &world()).unwrap();

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A barrier goes out between two batches; the positions stored with it are those behind the last batch sent, so what
-//! was read or decoded ahead is simply read again after a restart. When all splits have ended the source sends the
+//! was read or decoded ahead is simply read again after a restart. Where nobody keeps the rows (a queue in the process),
+//! it waits for what had come when it was asked for. When all splits have ended the source sends the
 //! final watermark and End, and goes on passing barriers through until the last one.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,9 +187,10 @@ impl Running {
                 Next::Control(None) => return Err(driver_gone()),
                 Next::Time => self.mark_idle(&turn.splits).await?,
                 Next::Found(found) => self.found(found),
-                Next::Step(Step::Read(index, polled)) => self.read(index, polled).await?,
-                Next::Step(Step::Prepared(index, prepared, position)) => {
-                    if self.send(index, prepared, position).await? {
+                Next::Step(step) => {
+                    self.step(step).await?;
+                    let is_due = self.task.every_rows.is_some_and(|every| self.rows_since_barrier >= every);
+                    if is_due && self.ask_for_barrier().await? {
                         return Ok(());
                     }
                 }
@@ -291,6 +293,13 @@ impl Running {
         }
     }
 
+    async fn step(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Read(index, polled) => self.read(index, polled).await,
+            Step::Prepared(index, prepared, position) => self.send(index, prepared, position).await,
+        }
+    }
+
     /// A reader has answered: rows go to a worker.
     async fn read(&mut self, index: usize, polled: Polled) -> Result<()> {
         let split = &mut self.splits[index];
@@ -318,8 +327,8 @@ impl Running {
         }
     }
 
-    /// Sends prepared rows and what follows from them; true when the source has to stop.
-    async fn send(&mut self, index: usize, prepared: Prepared, position: Position) -> Result<bool> {
+    /// Sends prepared rows and what follows from them.
+    async fn send(&mut self, index: usize, prepared: Prepared, position: Position) -> Result<()> {
         let bytes = prepared.bytes;
         let split = &mut self.splits[index];
         let Placed { rows, skipped, watermark } = self.task.preparation.place(prepared, split.watermark)?;
@@ -342,10 +351,7 @@ impl Running {
         self.splits[index].last_rows = self.own_time();
         self.end_if_sent(index).await?;
         self.rows_since_barrier += (count + skipped) as u64;
-        if self.task.every_rows.is_some_and(|every| self.rows_since_barrier >= every) {
-            return self.ask_for_barrier().await;
-        }
-        Ok(false)
+        Ok(())
     }
 
     async fn end_if_sent(&mut self, index: usize) -> Result<()> {
@@ -403,7 +409,32 @@ impl Running {
         }
     }
 
+    /// Sends what has come by now of splits whose rows nobody else keeps; what comes meanwhile is not waited for.
+    async fn catch_up(&mut self) -> Result<()> {
+        let source = &self.task.source;
+        let arrived = self.splits.iter().enumerate().filter(|(_, split)| !split.ended).filter_map(|(index, split)| {
+            let position = source.arrived(&split.id, &split.position)?;
+            Some((index, position))
+        });
+        let mut due: BTreeMap<usize, Position> = arrived.collect();
+        loop {
+            due.retain(|index, position| !self.splits[*index].ended && self.splits[*index].position != *position);
+            if due.is_empty() {
+                return Ok(());
+            }
+            let splits: Vec<usize> = due.keys().copied().collect();
+            for index in &splits {
+                self.open(*index).await?;
+            }
+            let is_short = self.task.memory.is_short();
+            let turn = Turn { sending: splits.len(), splits, ahead: self.task.workers + 1, is_short };
+            let step = std::future::poll_fn(|context| poll_splits(&mut self.splits, &turn, context)).await?;
+            self.step(step).await?;
+        }
+    }
+
     async fn barrier(&mut self, barrier: Barrier) -> Result<()> {
+        self.catch_up().await?;
         failpoint::hit("barrier.inject");
         self.rows_since_barrier = 0;
         let positions = self.splits.iter().map(|split| (split.id.clone(), split.position.clone())).collect();

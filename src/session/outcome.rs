@@ -64,7 +64,7 @@ pub trait RunningJob: Send + Sync {
     /// Stops it with a checkpoint, where it has any; `wait` then comes to its end.
     async fn stop(&self) -> Result<()>;
     /// Takes a checkpoint that begins after this call and waits until it is complete: every row that was read before is
-    /// in it. A job that ends meanwhile answers with its last one.
+    /// in it, and every row whose push had returned. A job that ends meanwhile answers with its last one.
     async fn checkpoint(&self) -> Result<Epoch>;
     /// Waits for its end. May be called more than once.
     async fn wait(&self) -> Result<JobSummary>;

@@ -9,6 +9,7 @@ mod kill;
 mod output;
 mod outside;
 mod plans;
+mod pushed;
 mod queries;
 mod restoring;
 mod simulated;

@@ -24,7 +24,10 @@ pub struct MemorySource {
 enum Content {
     /// The batches of each split.
     Given(Arc<Vec<Vec<RecordBatch>>>),
-    Pushed(Arc<Mutex<Queue>>),
+    Pushed {
+        queue: Arc<Mutex<Queue>>,
+        pushed: Arc<Mutex<u64>>,
+    },
 }
 
 /// What has been pushed and not been read.
@@ -43,6 +46,9 @@ struct Queue {
 pub struct Pusher {
     schema: SchemaRef,
     batches: mpsc::Sender<RecordBatch>,
+    /// Rows pushed so far, by all clones. Rows enter the queue under its lock, so that it always says where one of the
+    /// queue's batches ends.
+    pushed: Arc<Mutex<u64>>,
 }
 
 impl MemorySource {
@@ -61,8 +67,9 @@ impl MemorySource {
     pub fn pushed(schema: SchemaRef, capacity: usize) -> (Self, Pusher) {
         let (send, receive) = mpsc::channel(capacity.max(1));
         let queue = Queue { batches: Some(receive), rest: None, taken: 0 };
-        let pusher = Pusher { schema: Arc::clone(&schema), batches: send };
-        (Self { schema, content: Content::Pushed(Arc::new(Mutex::new(queue))) }, pusher)
+        let pushed = Arc::<Mutex<u64>>::default();
+        let pusher = Pusher { schema: Arc::clone(&schema), batches: send, pushed: Arc::clone(&pushed) };
+        (Self { schema, content: Content::Pushed { queue: Arc::new(Mutex::new(queue)), pushed } }, pusher)
     }
 
     /// The columns.
@@ -72,10 +79,16 @@ impl MemorySource {
 }
 
 impl Pusher {
-    /// Hands rows over; waits while too many batches wait already.
+    /// Hands rows over; waits while too many batches wait already. A checkpoint that is asked for when it has returned
+    /// holds them.
     pub async fn push(&self, batch: RecordBatch) -> Result<()> {
         check_schema(&self.schema, &batch)?;
-        self.batches.send(batch).await.map_err(|_| Error::world("the job that rows are pushed to has ended"))
+        let room = self.batches.reserve().await;
+        let room = room.map_err(|_| Error::world("the job that rows are pushed to has ended"))?;
+        let mut pushed = self.pushed.lock().unwrap_or_else(PoisonError::into_inner);
+        *pushed += batch.num_rows() as u64;
+        room.send(batch);
+        Ok(())
     }
 
     /// Ends the input, unless there are clones that go on.
@@ -102,7 +115,7 @@ impl SourceFactory for MemorySource {
     }
 
     fn reads_once(&self) -> bool {
-        matches!(self.content, Content::Pushed(_))
+        matches!(self.content, Content::Pushed { .. })
     }
 }
 
@@ -132,14 +145,13 @@ impl Source for OpenSource {
     async fn discover(&self, _known: &BTreeSet<SplitId>) -> Result<Vec<Split>> {
         let splits = match &self.content {
             Content::Given(splits) => splits.len(),
-            Content::Pushed(_) => 1,
+            Content::Pushed { .. } => 1,
         };
         Ok((0..splits).map(|split| Split { id: SplitId(split.to_string()), start: position(0), bytes: None }).collect())
     }
 
     async fn open(&self, split: &SplitId, from: &Position) -> Result<Box<dyn SplitReader>> {
-        let rows = from.0.get("rows").and_then(serde_json::Value::as_u64);
-        let rows = rows.ok_or_else(|| Error::bug(format!("not a position in memory: {}", from.0)))?;
+        let rows = rows_at(from).ok_or_else(|| Error::bug(format!("not a position in memory: {}", from.0)))?;
         let view = self.view.clone();
         match &self.content {
             Content::Given(splits) => {
@@ -150,7 +162,18 @@ impl Source for OpenSource {
                 })?;
                 Ok(Box::new(GivenReader::new(Arc::clone(splits), split, view, rows)))
             }
-            Content::Pushed(queue) => Ok(Box::new(PushedReader::new(Arc::clone(queue), view, rows)?)),
+            Content::Pushed { queue, .. } => Ok(Box::new(PushedReader::new(Arc::clone(queue), view, rows)?)),
+        }
+    }
+
+    fn arrived(&self, _split: &SplitId, position: &Position) -> Option<Position> {
+        match &self.content {
+            Content::Given(_) => None,
+            Content::Pushed { pushed, .. } => {
+                let pushed = *pushed.lock().unwrap_or_else(PoisonError::into_inner);
+                // A restored job that is not yet where it was has nothing to wait for.
+                rows_at(position).filter(|rows| *rows < pushed).map(|_| self::position(pushed))
+            }
         }
     }
 
@@ -161,6 +184,11 @@ impl Source for OpenSource {
 
 fn position(rows: u64) -> Position {
     Position(serde_json::json!({ "rows": rows }))
+}
+
+/// How many rows lie before a position.
+fn rows_at(position: &Position) -> Option<u64> {
+    position.0.get("rows").and_then(serde_json::Value::as_u64)
 }
 
 struct GivenReader {

@@ -37,6 +37,8 @@ struct Scripted {
     splits: Arc<Mutex<BTreeMap<String, watch::Sender<Vec<Say>>>>>,
     acknowledged: Arc<Mutex<Vec<(String, u64)>>>,
     opened: Arc<AtomicUsize>,
+    /// Nobody else keeps what has been said: a barrier waits for it.
+    is_queue: bool,
 }
 
 impl Scripted {
@@ -76,6 +78,11 @@ impl Source for Scripted {
         let durable = durable.iter().map(|(split, position)| (split.0.clone(), position.0.as_u64().unwrap()));
         self.acknowledged.lock().unwrap().extend(durable);
         Ok(())
+    }
+
+    fn arrived(&self, split: &SplitId, position: &Position) -> Option<Position> {
+        let said = self.splits.lock().unwrap()[&split.0].borrow().len() as u64;
+        (self.is_queue && position.0.as_u64().unwrap() < said).then(|| Position(said.into()))
     }
 
     fn decoder(&self) -> Option<Box<dyn Decoder>> {
@@ -309,6 +316,42 @@ async fn a_barrier_stands_behind_the_rows_that_its_positions_count_and_before_al
         between += u64::from((1..40).contains(&position));
     }
     assert!(between > 5, "barriers came in the middle: {heard:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_barrier_waits_for_what_had_come_and_for_nothing_that_comes_meanwhile() {
+    const WAITING: u64 = 20;
+    for (is_queue, counted) in [(true, WAITING), (false, 0)] {
+        let source = Scripted { is_queue, ..Scripted::default() };
+        for number in 0..WAITING as i64 {
+            source.say("a", Say::Rows(number * 10, 3));
+        }
+        source.say("b", Say::Rows(0, 1));
+        // It has to wait for each batch to be received.
+        let (sender, rows) = channel(1, MemoryPool::new(None).holder("channel"), Yields::default());
+        let mut bench = Bench::start_as(&source, |task| {
+            let memory = task.memory.clone();
+            task.outputs =
+                Outputs::new(vec![OutputEdge::new(Output::Main, Exchange::Forward, vec![sender], 128, 2, 0, memory)]);
+        });
+        bench.rows = rows;
+        // Before the source has opened anything.
+        bench.inject(1, BarrierKind::Checkpoint);
+        let (mut before, mut more) = (0, 1000);
+        loop {
+            let message = std::future::poll_fn(|context| bench.rows.poll_receive(context)).await.unwrap();
+            match message {
+                Message::Barrier(_) => break,
+                Message::Rows(_) => before += 1,
+                _ => continue,
+            }
+            more += 10;
+            source.say("a", Say::Rows(more, 1));
+        }
+        let positions = bench.positions(1).await;
+        assert_eq!(positions["a"], counted, "a queue: {is_queue}");
+        assert_eq!(before, if is_queue { WAITING + 1 } else { 0 });
+    }
 }
 
 #[tokio::test(start_paused = true)]
