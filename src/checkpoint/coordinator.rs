@@ -24,7 +24,7 @@ use super::merge;
 use super::part::{TaskId, TaskPart};
 use super::request::{Request, Wanted};
 use crate::error::{Blame, Error, Result};
-use crate::state::{Manifest, OperatorId, OperatorState, Retired, TableState};
+use crate::state::{Manifest, OperatorId, OperatorState, Retired, SinkState, TableState};
 use crate::stream::{Barrier, BarrierKind, Committable, Epoch, FileState};
 
 /// What the coordinator is told.
@@ -147,6 +147,8 @@ pub struct Coordinator {
     carried: BTreeMap<(Epoch, TaskId), Committable>,
     commits: CommitQueue,
     compactions: Compactions,
+    /// What is known to be public, by sink.
+    sinks: BTreeMap<String, SinkState>,
     ended: BTreeSet<TaskId>,
     requests: Requests,
     failures: u32,
@@ -204,11 +206,12 @@ struct Writing {
 
 impl Coordinator {
     /// A coordinator that has just started at time `now` (of a clock that never steps back). What `config.base` lists
-    /// as pending must have been committed before.
+    /// as pending must have been committed before, and its sinks say so.
     pub fn new(mut config: CoordinatorConfig, now: Duration) -> Self {
         let last = config.base.clone();
         // From here on the base only lends its names to new manifests.
         config.base.operators.clear();
+        let sinks = std::mem::take(&mut config.base.sinks);
         if !config.min_pause.is_zero() {
             config.max_concurrent = 1;
         }
@@ -224,6 +227,7 @@ impl Coordinator {
             carried: BTreeMap::new(),
             commits: CommitQueue::default(),
             compactions: Compactions::default(),
+            sinks,
             ended: BTreeSet::new(),
             requests: Requests::default(),
             failures: 0,
@@ -311,7 +315,11 @@ impl Coordinator {
                 self.written(epoch)?;
                 self.give_up(now, epoch, error, actions)?;
             }
-            Event::Committed { sink, epoch } => drop(self.commits.committed(&sink, epoch)?),
+            Event::Committed { sink, epoch } => {
+                let committed = self.commits.committed(&sink, epoch)?;
+                let known = self.sinks.entry(sink).or_default();
+                committed.iter().for_each(|committed| known.confirm(committed));
+            }
             Event::Compacted { table, replaced, by } => self.compactions.finish(table, replaced, by)?,
             Event::CompactionFailed { table } => self.compactions.end(&table)?,
             Event::EndWritten => {
@@ -429,6 +437,7 @@ impl Coordinator {
             epoch: barrier.epoch,
             parent: self.last.digest.clone(),
             operators,
+            sinks: self.sinks.clone(),
             pending,
             pinned: covered.any(|(_, covered)| covered.is_pinned),
             digest: String::new(),

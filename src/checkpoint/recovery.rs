@@ -106,7 +106,10 @@ pub fn recover(entries: &[&LogEntry], plan: &PlanDescription, fresh: bool) -> Re
     for entry in &entries[index..] {
         match entry {
             LogEntry::Finished { epoch } => return Recovery::Finished { epoch: *epoch, changed },
-            LogEntry::Confirm { epoch } if *epoch == manifest.epoch => manifest.pending.clear(),
+            LogEntry::Confirm { epoch } if *epoch == manifest.epoch => {
+                let committed = std::mem::take(&mut manifest.pending);
+                manifest.confirm(&committed);
+            }
             _ => {}
         }
     }
@@ -343,6 +346,23 @@ mod tests {
         assert_eq!(decide(&finished, false), "finished 2");
         assert_eq!(decide(&finished, true), "fresh");
         assert_eq!(decide(&[&finished[..], &[claim(3, "b", &[])]].concat(), false), "fresh");
+    }
+
+    #[test]
+    fn a_confirm_entry_makes_what_was_pending_known_to_be_public() {
+        let sinks = |entries: &[LogEntry]| match recover(&entries.iter().collect::<Vec<_>>(), &plan(), false) {
+            Recovery::Resume { manifest, .. } => manifest.sinks,
+            other => panic!("{other:?}"),
+        };
+        let mut known = manifest(7, "a");
+        known.confirm(&[Committable { task: 1, epoch: Epoch(5), ..known.pending[0].clone() }]);
+        let entries =
+            [claim(1, "a", &[]), LogEntry::Checkpoint(Box::new(known)), LogEntry::Confirm { epoch: Epoch(7) }];
+        let confirmed = |sinks: &BTreeMap<String, crate::state::SinkState>| sinks["Sink-hours"].confirmed.clone();
+        assert_eq!(confirmed(&sinks(&entries[..2])), BTreeMap::from([(1, Epoch(5))]));
+        let stopped = sinks(&entries);
+        assert_eq!(confirmed(&stopped), BTreeMap::from([(0, Epoch(7)), (1, Epoch(5))]));
+        assert_eq!(stopped["Sink-hours"].last_confirmed(), Some(Epoch(7)));
     }
 
     #[test]

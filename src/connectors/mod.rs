@@ -289,6 +289,8 @@ pub struct SinkContext {
 pub struct History {
     /// The checkpoint; `None` for the first start of a lineage.
     pub restored: Option<Epoch>,
+    /// The last epoch of which it knows that rows of the sink were public; `None` if there were none yet.
+    pub confirmed: Option<Epoch>,
     /// Rows of the sink that were public by then: all but those that are pending.
     pub public_rows: u64,
 }
@@ -309,10 +311,14 @@ pub trait SinkWriter: Send {
 /// Makes prepared rows public.
 #[async_trait]
 pub trait Committer: Send {
+    /// Fails where the outside does not fit `history` (rows are lost, or public that the checkpoint knows nothing of).
+    /// Changes nothing: a start asks all sinks of the job before any of them recovers.
+    async fn check(&mut self, _history: &History, _pending: &[Committable]) -> Result<()> {
+        Ok(())
+    }
     /// Called once at a start, before any writer works: fences older processes, then finishes `pending` (in order of
-    /// epochs) and clears away what was prepared but belongs to no completed checkpoint. Idempotent. Where the outside
-    /// does not fit `history` (rows are lost, or public that the checkpoint knows nothing of), it fails and changes
-    /// nothing.
+    /// epochs) and clears away what was prepared but belongs to no completed checkpoint. Idempotent. What `check`
+    /// refuses, this refuses as well, and changes nothing.
     async fn recover(&mut self, history: &History, pending: &[Committable]) -> Result<()>;
     /// Makes visible what the sink's tasks have prepared by this checkpoint, in order of epochs (some may stem from
     /// earlier checkpoints that were given up). Idempotent: a second call with the same changes nothing.

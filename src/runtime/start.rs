@@ -20,7 +20,7 @@ use crate::checkpoint::{NewOperator, Recovery, base_manifest, current_lineage, f
 use crate::connectors::{Committable, History, JobIdentity, World};
 use crate::error::{Blame, Error, Result};
 use crate::plan::{NodeKind, StreamPlan};
-use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest, OperatorId};
+use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest, OperatorId, SinkState};
 use crate::stream::{Counter, Generation, MemoryPool};
 
 /// Events that may wait for the driver.
@@ -43,7 +43,7 @@ impl Attempt<'_> {
     /// Runs to the end.
     pub async fn run(&self, requests: &mut Requests) -> Result<JobSummary> {
         requests.begin_attempt();
-        let start = match &self.config.directory {
+        let mut start = match &self.config.directory {
             Some(directory) => match self.take_over(directory).await? {
                 Some(start) => start,
                 None => {
@@ -72,6 +72,7 @@ impl Attempt<'_> {
             Ok(committers) => committers,
             Err(error) => return Err(or_fenced(error, start.log.as_ref(), self.world).await),
         };
+        start.base.confirm(&start.pending);
         crate::failpoint::hit("restore.sink.fenced");
         let (sender, events) = tokio::sync::mpsc::channel(EVENTS);
         let restoring = Restoring::default();
@@ -247,16 +248,24 @@ impl Attempt<'_> {
         Start { base, ids, pending: Vec::new(), log: None, resumed: false }
     }
 
-    /// Opens the committers; each finishes what the restored checkpoint lists as pending.
+    /// Opens the committers; each finishes what the restored checkpoint lists as pending, once all of them have seen
+    /// that they can: what one has published cannot be taken back when another has to refuse.
     async fn recover_sinks(&self, identity: &JobIdentity, start: &Start) -> Result<Committers> {
-        let mut committers = Committers::new();
+        let mut opened = Vec::new();
         for (index, node) in self.plan.nodes.iter().enumerate() {
             let (NodeKind::Sink(sink), [id]) = (&node.kind, start.ids.of(index)) else { continue };
             let context = sink_context(identity, node, id, self.config);
-            let mut committer = sink.factory.committer(&context, self.world)?;
+            let committer = sink.factory.committer(&context, self.world)?;
             let pending: Vec<Committable> =
                 start.pending.iter().filter(|staged| staged.sink == id.as_str()).cloned().collect();
-            committer.recover(&start.history(id), &pending).await?;
+            opened.push((id, committer, start.history(id), pending));
+        }
+        for (_, committer, history, pending) in &mut opened {
+            committer.check(history, pending).await?;
+        }
+        let mut committers = Committers::new();
+        for (id, mut committer, history, pending) in opened {
+            committer.recover(&history, &pending).await?;
             committers.insert(id.to_string(), committer);
         }
         Ok(committers)
@@ -284,7 +293,8 @@ impl Start {
         let written = self.base.operators.get(sink).map_or(0, |state| state.counters.get(Counter::NumRecordsOut));
         let pending: u64 =
             self.pending.iter().filter(|staged| staged.sink == sink.as_str()).map(|staged| staged.rows).sum();
-        History { restored: Some(self.base.epoch), public_rows: written.saturating_sub(pending) }
+        let confirmed = self.base.sinks.get(sink.as_str()).and_then(SinkState::last_confirmed);
+        History { restored: Some(self.base.epoch), confirmed, public_rows: written.saturating_sub(pending) }
     }
 }
 

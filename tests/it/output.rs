@@ -196,3 +196,64 @@ fn an_output_directory_that_vanished_is_noticed() {
     Start { fresh: true, seed: 2, ..start() }.finish(&vanished);
     assert_same(&published(&vanished), &expected, "a fresh start");
 }
+
+/// A copy of the output is put back behind checkpoints that have gone on since.
+#[test]
+fn output_older_than_the_checkpoints_is_noticed() {
+    let expected = expected();
+    let store = disk(ROWS);
+    start().stop_after(&store, 3);
+    let old = copy(&store, |path| path.starts_with("/out"));
+    let then = published(&store);
+    start().stop_after(&store, 2);
+    let since = published(&store);
+    let killed = copy(&store, |_| true);
+    start().kill_after(&killed, 2);
+    // Whether the job was stopped, so that all it has written is public, or killed.
+    for newer in [&store, &killed] {
+        let mixed = copy(newer, |path| !path.starts_with("/out"));
+        add(&mixed, &old, |_| true);
+        let error = refused(&mixed, &start(), "BL-SINK-BEHIND");
+        assert!(error.message().contains("the output is older than the checkpoints"), "{error}");
+        Start { fresh: true, seed: 2, ..start() }.finish(&mixed);
+        assert_same(&published(&mixed), &expected, "a fresh start");
+    }
+    // The other way that the message names: on without the rows in between, table by table.
+    let mixed = copy(&store, |path| !path.starts_with("/out"));
+    add(&mixed, &old, |_| true);
+    for _ in ["departures", "late_flights"] {
+        let error = refused(&mixed, &start(), "BL-SINK-BEHIND");
+        let help = error.helps().last().expect("a way on");
+        let marker = help.split('\'').nth(1).expect("a path");
+        mixed.put_if_absent(Path::new(marker), b"").expect("room for a marker");
+    }
+    start().finish(&mixed);
+    let rest = Published::from_iter(expected.iter().map(|(table, rows)| {
+        let is_missing = |row: &String| since[table].contains(row) && !then[table].contains(row);
+        (table.clone(), rows.iter().filter(|row| !is_missing(row)).cloned().collect())
+    }));
+    assert!(rest.iter().all(|(table, rows)| rows.len() < expected[table].len()));
+    assert_same(&published(&mixed), &rest, "without the rows in between");
+}
+
+/// One of two sinks has lost its rows: the other must not have published by the time that this is found.
+#[test]
+fn no_sink_publishes_before_all_sinks_can() {
+    let expected = expected();
+    let store = disk(ROWS);
+    start().kill_after(&store, 4);
+    for lost in ["/out/departures", "/out/late_flights"] {
+        let mixed = copy(&store, |path| !path.starts_with(lost));
+        let error = start().run(&mixed).expect_err("rows are missing");
+        assert!(error.id().is_some_and(|id| id.starts_with("BL-SINK-")), "{error}");
+        let other = |store: &FakeStore| copy(store, |path| path.starts_with("/out")).files();
+        assert_eq!(other(&mixed), other(&copy(&store, |path| !path.starts_with(lost))), "without {lost}");
+    }
+    // There was something to publish in both.
+    let before = published(&store);
+    start().stop_after(&store, 0);
+    let after = published(&store);
+    assert!(before.iter().all(|(table, rows)| rows.len() < after[table].len()), "{before:?}");
+    start().finish(&store);
+    assert_same(&published(&store), &expected, "with both directories");
+}

@@ -336,8 +336,10 @@ fn without_a_log_only_the_last_barrier_runs() {
 
 #[test]
 fn a_restart_goes_on_after_its_manifest() {
-    let base =
+    let mut base =
         Manifest { epoch: Epoch(41), pending: vec![prepared("done by recovery")], digest: "d".to_owned(), ..base() };
+    base.confirm(&[Committable { epoch: Epoch(41), ..prepared("done by recovery") }]);
+    let sinks = base.sinks.clone();
     let mut script = Script::new(CoordinatorConfig { base, ..config() });
     script.now = seconds(10);
     let actions = script.coordinator.step(script.now, Event::Tick);
@@ -347,6 +349,7 @@ fn a_restart_goes_on_after_its_manifest() {
     let actions = script.coordinator.step(script.now, ack(42, task("sink", 0), None));
     let [Action::WriteManifest(manifest)] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!((manifest.parent.as_str(), manifest.pending.len()), ("d", 0));
+    assert_eq!(manifest.sinks, sinks, "what recovery committed is known to be public");
     script.step(written(42), &["completed 42"]);
 }
 

@@ -110,6 +110,12 @@ impl FileCommitter {
 
 #[async_trait]
 impl Committer for FileCommitter {
+    async fn check(&mut self, history: &History, pending: &[Committable]) -> Result<()> {
+        let prepared = read(pending)?;
+        let (output, history) = (Arc::clone(&self.output), *history);
+        self.blocking.call(move || output.check(history, &prepared).map(drop)).await?
+    }
+
     async fn recover(&mut self, history: &History, pending: &[Committable]) -> Result<()> {
         let prepared = read(pending)?;
         let (output, history) = (Arc::clone(&self.output), *history);
@@ -152,9 +158,8 @@ fn rows_of(prepared: &[Prepared]) -> u64 {
 }
 
 impl SinkOutput {
-    /// Looks at everything first, so that a start that must not go on has changed nothing. Returns the marker and how
-    /// many rows are public.
-    fn recover(&self, history: History, prepared: &[Prepared]) -> Result<(Option<Epoch>, u64)> {
+    /// Looks at everything and changes nothing: what stands here, or why the job must not go on from it.
+    fn check(&self, history: History, prepared: &[Prepared]) -> Result<Found> {
         if self.store.info(&self.directory)?.is_some_and(|info| !info.is_directory()) {
             return Err(Error::query(format!("'path' = '{}' is a file.", self.directory.display()))
                 .with_help("a sink needs a directory"));
@@ -162,12 +167,19 @@ impl SinkOutput {
         let found = self.find()?;
         self.check_not_ahead(history, &found)?;
         let lost = self.lost(files_of(prepared), found.marker)?;
-        if found.marker.is_none() && history.public_rows > 0 {
-            return Err(self.gone(history, prepared, &lost));
+        match (found.marker, history.confirmed) {
+            (None, Some(_)) => Err(self.gone(history, prepared, &lost)),
+            (Some(marker), Some(confirmed)) if marker < confirmed => {
+                Err(self.behind(history, marker, confirmed, prepared, &lost))
+            }
+            _ if !lost.is_empty() => Err(self.lost_rows(prepared, &lost)),
+            _ => Ok(found),
         }
-        if !lost.is_empty() {
-            return Err(self.lost_rows(prepared, &lost));
-        }
+    }
+
+    /// Returns the marker and how many rows are public.
+    fn recover(&self, history: History, prepared: &[Prepared]) -> Result<(Option<Epoch>, u64)> {
+        let found = self.check(history, prepared)?;
         // Also without any row: an empty table can be read.
         self.store.settle(&self.directory)?;
         self.publish(prepared, &mut 0)?;
@@ -376,10 +388,7 @@ impl SinkOutput {
     /// Rows have been public here, and the directory knows nothing of it.
     fn gone(&self, history: History, prepared: &[Prepared], lost: &[(&Prepared, &StagedFile)]) -> Error {
         let (public, directory) = (history.public_rows, absolute(&self.directory));
-        let further = match lost.iter().map(|(_, file)| file.rows).sum::<u64>() {
-            0 => String::new(),
-            rows => format!("; {rows} further rows that were prepared are missing as well"),
-        };
+        let further = further(lost);
         let restored = history.restored.unwrap_or(Epoch::ZERO);
         Error::world(format!(
             "{public} rows of this job were public when checkpoint {restored} was made, and '{}' does not hold its marker \
@@ -392,6 +401,36 @@ impl SinkOutput {
         .with_help(format!(
             "or go on without those rows: mkdir -p '{}' && touch '{}'",
             directory.display(),
+            directory.join(names::marker(&self.lineage, &self.sink, restored)).display()
+        ))
+    }
+
+    /// Rows have been public here that the directory knows nothing of: it is an older copy than the checkpoints.
+    fn behind(
+        &self,
+        history: History,
+        marker: Epoch,
+        confirmed: Epoch,
+        prepared: &[Prepared],
+        lost: &[(&Prepared, &StagedFile)],
+    ) -> Error {
+        let (public, directory) = (history.public_rows, absolute(&self.directory));
+        let restored = history.restored.unwrap_or(Epoch::ZERO);
+        Error::world(format!(
+            "when checkpoint {restored} was made, rows up to checkpoint {confirmed} of this job were public, {public} in \
+             all, and '{}' holds those up to checkpoint {marker} only: the output is older than the checkpoints, and rows \
+             are missing{}{}",
+            directory.display(),
+            further(lost),
+            self.elsewhere(prepared)
+        ))
+        .with_id("BL-SINK-BEHIND")
+        .with_help(format!(
+            "put back the directory as it was after checkpoint {confirmed}, hidden files included, or start over with \
+             --fresh, which reads all input again"
+        ))
+        .with_help(format!(
+            "or go on without the rows in between: touch '{}'",
             directory.join(names::marker(&self.lineage, &self.sink, restored)).display()
         ))
     }
@@ -431,6 +470,14 @@ impl SinkOutput {
             Some(there) => format!("; the job wrote to '{}' before, and 'path' leads elsewhere now", there.display()),
             None => String::new(),
         }
+    }
+}
+
+/// What a refusal adds when rows that were prepared are missing, too.
+fn further(lost: &[(&Prepared, &StagedFile)]) -> String {
+    match lost.iter().map(|(_, file)| file.rows).sum::<u64>() {
+        0 => String::new(),
+        rows => format!("; {rows} further rows that were prepared are missing as well"),
     }
 }
 

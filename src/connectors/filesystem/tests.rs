@@ -382,9 +382,10 @@ fn committer(store: &FakeStore, generation: u64) -> Box<dyn crate::connectors::C
     FileSystem.sink(&out(&[])).unwrap().committer(&context(generation), &world(store)).unwrap()
 }
 
-/// A start that goes on from this checkpoint, by which so many rows were public.
+/// A start that goes on from this checkpoint, by which so many rows were public, the last of them of its own epoch.
 fn from(epoch: u64, public_rows: u64) -> History {
-    History { restored: Some(Epoch(epoch)), public_rows }
+    let restored = Some(Epoch(epoch));
+    History { restored, confirmed: restored.filter(|_| public_rows > 0), public_rows }
 }
 
 /// The digits of the sink in the names of its files.

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::state::{OperatorId, TableKind};
 use crate::stream::{Committable, Counters, Epoch, FileState, Generation};
@@ -67,13 +68,41 @@ pub struct Manifest {
     pub digest: String,
 }
 
+impl Manifest {
+    /// Takes note that these, which were pending, are public.
+    pub fn confirm(&mut self, committed: &[Committable]) {
+        for committed in committed {
+            self.sinks.entry(committed.sink.clone()).or_default().confirm(committed);
+        }
+    }
+}
+
 /// What a sink is known to have made public.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinkState {
-    /// By task: the last epoch that is known to be public.
+    /// By task: the last epoch for which it prepared rows that are known to be public. A task without one has never
+    /// written, or its first rows are pending.
+    #[serde(deserialize_with = "by_task")]
     pub confirmed: BTreeMap<usize, Epoch>,
-    /// The tasks that ever wrote.
-    pub born: Vec<usize>,
+}
+
+/// JSON has its keys as text, and an entry of the log is read by its tag, which leaves them so.
+fn by_task<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<usize, Epoch>, D::Error> {
+    let by_text = BTreeMap::<String, Epoch>::deserialize(from)?;
+    by_text.into_iter().map(|(task, epoch)| Ok((task.parse().map_err(D::Error::custom)?, epoch))).collect()
+}
+
+impl SinkState {
+    /// Takes note that this is public.
+    pub fn confirm(&mut self, committed: &Committable) {
+        let confirmed = self.confirmed.entry(committed.task).or_insert(committed.epoch);
+        *confirmed = committed.epoch.max(*confirmed);
+    }
+
+    /// The last epoch with public rows of any task.
+    pub fn last_confirmed(&self) -> Option<Epoch> {
+        self.confirmed.values().max().copied()
+    }
 }
 
 /// Where a split was left.

@@ -104,3 +104,49 @@ fn a_slow_sink_holds_up_no_other() {
     assert_eq!(script.coordinator.next_wakeup(), None, "two epochs of one sink are not committed");
     script.step(done("slow", 1), &[r#"commit to slow 2 ["s2"]"#, "inject 3"]);
 }
+
+#[test]
+fn a_manifest_says_what_is_public_of_each_sink_and_task() {
+    let tasks = vec![task("source", 0), task("sink", 0), task("sink", 1), task("other", 0)];
+    let mut base = base();
+    base.confirm(&[Committable { task: 7, epoch: Epoch(1), ..prepared("by a former start") }]);
+    let base = Manifest { epoch: Epoch(2), ..base };
+    let config = CoordinatorConfig { tasks, sources: vec![task("source", 0)], base, ..several() };
+    let mut script = Script::new(config);
+    script.now = seconds(5);
+    // Epochs 3, 4, 5: both sinks write for the first, task 1 of `sink` for the second.
+    let mut checkpoint = |epoch: u64, writing: &[(&str, usize)], committed: &[(&str, u64)]| {
+        let at = |sink: &str, epoch| Event::Committed { sink: sink.to_owned(), epoch: Epoch(epoch) };
+        script.coordinator.step(script.now, asked(epoch, Wanted::Checkpoint));
+        let mut manifest = None;
+        for of in script.coordinator.config.tasks.clone() {
+            let writes = writing.contains(&(of.node.as_str(), of.task));
+            let (sink, rows) = (of.node.clone(), format!("{epoch}"));
+            let committable = Committable { sink, task: of.task, epoch: Epoch(epoch), ..prepared(&rows) };
+            let part = TaskPart { committable: writes.then_some(committable), ..TaskPart::default() };
+            let event = Event::Acknowledged { epoch: Epoch(epoch), task: of, part: Box::new(part) };
+            for action in script.coordinator.step(script.now, event) {
+                let Action::WriteManifest(written) = action else { panic!("{action:?}") };
+                manifest = Some(*written);
+            }
+        }
+        script.coordinator.step(script.now, written(epoch));
+        for (sink, epoch) in committed {
+            script.coordinator.step(script.now, at(sink, *epoch));
+        }
+        let sinks = manifest.expect("a manifest").sinks.into_iter();
+        let confirmed = |(sink, state): (String, SinkState)| {
+            let confirmed = state.confirmed.into_iter().map(|(task, epoch)| (task, epoch.0)).collect();
+            (sink, confirmed)
+        };
+        sinks.map(confirmed).collect::<Vec<(String, Vec<(usize, u64)>)>>()
+    };
+    let of = |sink: &str, confirmed: &[(usize, u64)]| (sink.to_owned(), confirmed.to_vec());
+    // What is committed after a manifest is in the next one.
+    let first = checkpoint(3, &[("sink", 0), ("sink", 1), ("other", 0)], &[("sink", 3)]);
+    assert_eq!(first, [of("sink", &[(7, 1)])]);
+    let second = checkpoint(4, &[("sink", 1)], &[("sink", 4), ("other", 3)]);
+    assert_eq!(second, [of("sink", &[(0, 3), (1, 3), (7, 1)])]);
+    let third = checkpoint(5, &[], &[]);
+    assert_eq!(third, [of("other", &[(0, 3)]), of("sink", &[(0, 3), (1, 4), (7, 1)])]);
+}

@@ -159,6 +159,51 @@ async fn a_directory_that_forgot_its_rows_stops_the_start() {
 }
 
 #[tokio::test]
+async fn a_directory_that_is_older_than_the_checkpoints_stops_the_start() {
+    let store = FakeStore::new();
+    let staged = two_files(&store, 3).await;
+    committer(&store, 1).commit(Epoch(3), &[staged]).await.unwrap();
+    let history = History { confirmed: Some(Epoch(7)), ..from(9, 700) };
+    let said = refused(&store, history, &[], "BL-SINK-BEHIND").await;
+    assert!(
+        said.starts_with(
+            "when checkpoint 9 was made, rows up to checkpoint 7 of this job were public, 700 in all, and"
+        ),
+        "{said}"
+    );
+    assert!(said.contains("holds those up to checkpoint 3 only"), "{said}");
+    // What was prepared since is missing as well: one message says all, and its marker covers all.
+    let staged = two_files(&store, 8).await;
+    for file in [0, 1] {
+        store.remove(&name(&staged, file, "pending")).unwrap();
+    }
+    let said = refused(&store, history, std::slice::from_ref(&staged), "BL-SINK-BEHIND").await;
+    assert!(said.contains("4 further rows that were prepared are missing as well"), "{said}");
+    touch(&store, &said);
+    recover(&store, history, &[staged]).await.unwrap();
+    assert_eq!(hidden(&store), [marker(9)]);
+    // A marker of the epoch itself, or of one that the checkpoint does not know to be public yet, is as it should be.
+    for epoch in [7, 8] {
+        let store = FakeStore::new();
+        put(&store, &format!("out/{}", marker(epoch)), "");
+        recover(&store, history, &[]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_check_says_what_recovery_would_refuse_and_publishes_nothing() {
+    let store = FakeStore::new();
+    let staged = two_files(&store, 3).await;
+    let before = store.files();
+    let mut committer = committer(&store, 2);
+    committer.check(&from(3, 0), std::slice::from_ref(&staged)).await.unwrap();
+    assert_eq!(store.files(), before);
+    let error = committer.check(&from(3, 700), &[staged]).await.unwrap_err();
+    assert_eq!(error.id(), Some("BL-SINK-GONE"));
+    assert_eq!(store.files(), before);
+}
+
+#[tokio::test]
 async fn a_path_that_leads_elsewhere_is_named_in_full() {
     let store = FakeStore::new();
     let staged = two_files(&store, 3).await;
