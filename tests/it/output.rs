@@ -6,7 +6,7 @@ use std::process::Output;
 
 use beadline::error::Error;
 use beadline::session::Ending;
-use beadline::storage::{FakeStore, Store};
+use beadline::storage::{FakeStore, Fault, Store};
 
 use crate::simulated::{Published, Start, assert_same, disk, published};
 use crate::support::{Scratch, Variant, checkout};
@@ -142,6 +142,15 @@ fn add(to: &FakeStore, from: &FakeStore, keep: impl Fn(&Path) -> bool) {
     }
 }
 
+/// The last entry of the job's log, as text.
+fn last_entry(store: &FakeStore) -> String {
+    let entries = store.files().into_iter().filter(|(path, _)| {
+        path.parent().is_some_and(|parent| parent.ends_with("log")) && path.extension().is_some_and(|end| end == "json")
+    });
+    let (_, bytes) = entries.last().expect("an entry");
+    String::from_utf8(bytes).expect("text")
+}
+
 fn refused(store: &FakeStore, start: &Start, id: &str) -> Error {
     let before = store.files();
     let error = start.run(store).expect_err(id);
@@ -200,8 +209,12 @@ fn an_output_directory_that_vanished_is_noticed() {
 /// A copy of the output is put back behind checkpoints that have gone on since.
 #[test]
 fn output_older_than_the_checkpoints_is_noticed() {
-    let expected = expected();
-    let store = disk(ROWS);
+    // Long enough for all that it has to go through.
+    let rows = ROWS.start..ROWS.end + 1000;
+    let store = disk(rows.clone());
+    start().finish(&store);
+    let expected = published(&store);
+    let store = disk(rows);
     start().stop_after(&store, 3);
     let old = copy(&store, |path| path.starts_with("/out"));
     let then = published(&store);
@@ -240,8 +253,19 @@ fn output_older_than_the_checkpoints_is_noticed() {
 #[test]
 fn no_sink_publishes_before_all_sinks_can() {
     let expected = expected();
-    let store = disk(ROWS);
-    start().kill_after(&store, 4);
+    // A crash behind which both sinks have rows public, and both have rows that the next start has to publish.
+    let crashed = |operation: u64| {
+        let store = disk(ROWS);
+        store.plant(operation, Fault::Crash);
+        assert!(start().run(&store).is_err(), "no crash leaves rows of both sinks to publish");
+        store.restart();
+        store
+    };
+    let is_between = |store: &FakeStore| {
+        let waiting = |table: &str| last_entry(store).contains(&format!("\"sink\": \"Sink-{table}\""));
+        published(store).values().all(|rows| rows.len() > 5) && waiting("departures") && waiting("late_flights")
+    };
+    let store = (100..).map(crashed).find(is_between).expect("an endless search");
     for lost in ["/out/departures", "/out/late_flights"] {
         let mixed = copy(&store, |path| !path.starts_with(lost));
         let error = start().run(&mixed).expect_err("rows are missing");
@@ -249,11 +273,6 @@ fn no_sink_publishes_before_all_sinks_can() {
         let other = |store: &FakeStore| copy(store, |path| path.starts_with("/out")).files();
         assert_eq!(other(&mixed), other(&copy(&store, |path| !path.starts_with(lost))), "without {lost}");
     }
-    // There was something to publish in both.
-    let before = published(&store);
-    start().stop_after(&store, 0);
-    let after = published(&store);
-    assert!(before.iter().all(|(table, rows)| rows.len() < after[table].len()), "{before:?}");
     start().finish(&store);
     assert_same(&published(&store), &expected, "with both directories");
 }
