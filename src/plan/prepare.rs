@@ -213,19 +213,26 @@ impl Payload {
     }
 }
 
+/// Times nearer to 1970 than this are certainly in the calendar, in milliseconds.
+const NEAR_MS: i64 = 1 << 52;
+
 /// Puts NULL in the place of times that no calendar holds, the ends of 64 bits among them, which mean "none yet" and
 /// "no more rows" as watermarks; returns the first such row and its time.
 fn take_far_times(column: &mut ArrayRef) -> Option<(usize, i64)> {
     let times = column.as_primitive_opt::<TimestampMillisecondType>()?;
-    let is_far = |time: i64| chrono::DateTime::from_timestamp_millis(time).is_none();
-    let ends = [arrow::compute::min(times), arrow::compute::max(times)];
-    if !ends.into_iter().flatten().any(is_far) {
+    // All times within 140,000 years of 1970 become numbers below 2^53, and so does whatever bits they have in common:
+    // two instructions a time, where a minimum and a maximum of 64 bits take many.
+    let bits = times.values().iter().fold(0, |bits, time| bits | time.wrapping_add(NEAR_MS));
+    if (0..2 * NEAR_MS).contains(&bits) {
         return None;
     }
+    let is_far = |time: i64| chrono::DateTime::from_timestamp_millis(time).is_none();
     let first = times.iter().enumerate().find_map(|(row, time)| Some((row, time.filter(|time| is_far(*time))?)));
     let near = times.iter().map(|time| time.filter(|time| !is_far(*time)));
-    let near = near.collect::<PrimitiveArray<TimestampMillisecondType>>().with_data_type(times.data_type().clone());
-    *column = Arc::new(near);
+    if first.is_some() {
+        let near = near.collect::<PrimitiveArray<TimestampMillisecondType>>();
+        *column = Arc::new(near.with_data_type(times.data_type().clone()));
+    }
     first
 }
 
@@ -270,9 +277,11 @@ mod tests {
     #[test]
     fn times_that_no_calendar_holds_are_taken_out() {
         let times = |times: Vec<Option<i64>>| -> ArrayRef { Arc::new(TimestampMillisecondArray::from(times)) };
-        let mut column = times(vec![Some(1), None, Some(-8_000_000_000_000_000)]);
-        assert_eq!(take_far_times(&mut column), None);
-        assert_eq!(column.null_count(), 1);
+        for near in [-8_000_000_000_000_000, 8_000_000_000_000_000, -NEAR_MS, NEAR_MS, NEAR_MS - 1, 0] {
+            let mut column = times(vec![Some(1), None, Some(near)]);
+            assert_eq!(take_far_times(&mut column), None);
+            assert_eq!(&column, &times(vec![Some(1), None, Some(near)]));
+        }
         for far in [i64::MIN, i64::MIN + 1, i64::MAX, 1 << 60] {
             let mut column = times(vec![Some(1), None, Some(far), Some(2), Some(far)]);
             assert_eq!(take_far_times(&mut column), Some((2, far)));
