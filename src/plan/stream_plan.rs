@@ -113,6 +113,8 @@ pub struct SinkNode {
     pub drop_nulls: bool,
     /// The primary key's columns, empty if there is none.
     pub primary_key: Vec<usize>,
+    /// Whether it takes the late rows of a query, which the footer counts apart.
+    pub is_late: bool,
 }
 
 impl SinkNode {

@@ -274,12 +274,23 @@ async fn chain_task(
         world: environment.world.clone(),
         events: environment.events.clone(),
     };
-    let clock = Arc::clone(&environment.world.clock);
     let inputs = inputs(environment, receivers, watermark);
     let memory = environment.memory.holder(format!("state of {} ({})", node.name, chain.kinds().join(", "))).nothing();
     let is_exact = environment.config.checkpoint_mode == CheckpointMode::ExactlyOnce;
-    let shares = is_exact && is_keyed;
-    Ok(ChainTask::new(id, inputs, chain, parts, ports, groups, shares, outputs, target, clock, status, memory))
+    Ok(ChainTask {
+        id,
+        inputs,
+        chain,
+        parts,
+        ports,
+        groups,
+        shares_watermark: is_exact && is_keyed,
+        outputs,
+        target,
+        clock: Arc::clone(&environment.world.clock),
+        status,
+        memory,
+    })
 }
 
 /// Bytes of the files that one task reads back.
@@ -336,8 +347,7 @@ fn sink_task(
     };
     let groups = all_groups(environment);
     let watermark = environment.watermark_of(&operator.id, groups);
-    let is_late = reads_late_output(environment.plan, node);
-    if !is_late {
+    if !sink.is_late {
         status.restore_sink(&counters);
     }
     Ok(SinkTask {
@@ -350,7 +360,6 @@ fn sink_task(
         events: environment.events.clone(),
         preparing: Preparing::new(),
         status,
-        is_late,
         id,
     })
 }
@@ -370,14 +379,6 @@ pub fn sink_context(identity: &JobIdentity, node: &Node, id: &OperatorId, config
         parallelism: tasks_of(node, config),
         schema: Arc::clone(&node.schema),
     }
-}
-
-/// Whether a node's rows come from a late output, directly or through a projection.
-fn reads_late_output(plan: &StreamPlan, node: &Node) -> bool {
-    node.inputs
-        .iter()
-        .any(|edge| matches!(edge.output, Output::Late(_)) || reads_late_output(plan, &plan.nodes[edge.from]))
-        && node.inputs.len() == 1
 }
 
 /// A source or a sink is one operator.
@@ -403,7 +404,8 @@ impl Environment<'_> {
         self.base.and_then(|manifest| manifest.operators.get(id))
     }
 
-    /// What an operator had worked off for these key groups.
+    /// The watermark that all tasks with these key groups had been told of an operator; what was left to do for it is in
+    /// its state.
     fn watermark_of(&self, id: &OperatorId, groups: (u16, u16)) -> EventTime {
         self.state_of(id).and_then(|state| state.watermark_of(groups)).map_or(EventTime::NONE, EventTime)
     }

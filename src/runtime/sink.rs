@@ -39,8 +39,6 @@ pub struct SinkTask {
     pub events: Events,
     pub preparing: Preparing,
     pub status: Arc<TaskStatus>,
-    /// Whether it writes a late table, whose rows the footer counts apart.
-    pub is_late: bool,
 }
 
 impl SinkTask {
@@ -92,7 +90,7 @@ impl SinkTask {
         let (rows, dropped) = self.node.without_nulls(rows)?;
         self.counters.add(Counter::NumNullsDropped, dropped as u64);
         self.counters.add(Counter::NumRecordsOut, rows.len() as u64);
-        if !self.is_late {
+        if !self.node.is_late {
             self.status.rows_out(rows.len());
         }
         self.writer.write(&rows).await

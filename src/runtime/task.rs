@@ -32,6 +32,11 @@ pub struct ChainTask {
     pub status: Arc<TaskStatus>,
     /// What the state holds, as last measured.
     pub memory: Grant,
+}
+
+struct Running {
+    task: ChainTask,
+    /// Increments of state that are in no checkpoint yet.
     kept: KeptIncrements,
     emitted: Emitted,
     ended_ports: usize,
@@ -45,50 +50,28 @@ pub struct ChainTask {
 const MEASURE_BATCHES: usize = 64;
 
 impl ChainTask {
-    #[expect(clippy::too_many_arguments, reason = "a task is the sum of its parts, and is made in one place")]
-    pub fn new(
-        id: TaskId,
-        inputs: Inputs,
-        chain: Chain,
-        parts: Vec<OperatorPart>,
-        ports: usize,
-        groups: (u16, u16),
-        shares_watermark: bool,
-        outputs: Outputs,
-        target: SnapshotTarget,
-        clock: Arc<dyn Clock>,
-        status: Arc<TaskStatus>,
-        memory: Grant,
-    ) -> Self {
-        Self {
-            id,
-            inputs,
-            chain,
-            parts,
-            ports,
-            groups,
-            shares_watermark,
-            outputs,
-            target,
-            clock,
-            status,
-            memory,
+    /// Runs until the last barrier, or until the inputs are gone.
+    pub async fn run(self) -> Result<()> {
+        let running = Running {
+            task: self,
             kept: KeptIncrements::default(),
             emitted: Emitted::default(),
             ended_ports: 0,
             batches: 0,
             pairs_reported: 0,
-        }
+        };
+        running.run().await
     }
+}
 
-    /// Runs until the last barrier, or until the inputs are gone.
-    pub async fn run(mut self) -> Result<()> {
-        self.status.watermark(self.inputs.watermark());
+impl Running {
+    async fn run(mut self) -> Result<()> {
+        self.task.status.watermark(self.task.inputs.watermark());
         self.tick().await?;
         loop {
-            let event = match self.inputs.try_next() {
+            let event = match self.task.inputs.try_next() {
                 Some(event) => event?,
-                None if self.chain.is_busy() => {
+                None if self.task.chain.is_busy() => {
                     self.advance().await?;
                     continue;
                 }
@@ -102,7 +85,7 @@ impl ChainTask {
             };
             match event {
                 InputEvent::Rows { port, rows } => {
-                    self.chain.rows(port, rows);
+                    self.task.chain.rows(port, rows);
                     self.tick().await?;
                     self.batches += 1;
                     if self.batches >= MEASURE_BATCHES {
@@ -112,7 +95,7 @@ impl ChainTask {
                 InputEvent::Watermark(time) => self.watermark(time).await?,
                 InputEvent::Ended { port } => self.end(port).await?,
                 InputEvent::Idle(idle) => {
-                    self.outputs.control(if idle { Message::Idle } else { Message::Active }).await?;
+                    self.task.outputs.control(if idle { Message::Idle } else { Message::Active }).await?;
                 }
                 InputEvent::Barrier(barrier) => {
                     self.barrier(barrier).await?;
@@ -126,19 +109,19 @@ impl ChainTask {
     }
 
     fn now(&self) -> ProcTime {
-        self.clock.now()
+        self.task.clock.now()
     }
 
     async fn watermark(&mut self, time: EventTime) -> Result<()> {
-        self.chain.watermark(time);
-        self.status.watermark(time);
+        self.task.chain.watermark(time);
+        self.task.status.watermark(time);
         self.advance().await
     }
 
     /// Lets the operators work for a while and sends what has left. Between two of these the inputs are looked at, so that a
     /// barrier passes however much there is still to do.
     async fn advance(&mut self) -> Result<()> {
-        let progress = self.chain.work(self.now(), &mut self.emitted)?;
+        let progress = self.task.chain.work(self.now(), &mut self.emitted)?;
         self.send().await?;
         if progress == Progress::More {
             // Whoever sends the barrier may need this thread.
@@ -150,14 +133,14 @@ impl ChainTask {
     /// The same, behind which the operators are called whose time has come.
     async fn tick(&mut self) -> Result<()> {
         self.advance().await?;
-        self.chain.tick(self.now(), &mut self.emitted)?;
+        self.task.chain.tick(self.now(), &mut self.emitted)?;
         self.advance().await
     }
 
     async fn end(&mut self, port: usize) -> Result<()> {
         self.ended_ports += 1;
-        let is_last = self.ended_ports == self.ports;
-        self.chain.end(port, is_last);
+        let is_last = self.ended_ports == self.task.ports;
+        self.task.chain.end(port, is_last);
         self.advance().await
     }
 
@@ -166,17 +149,17 @@ impl ChainTask {
     async fn barrier(&mut self, barrier: Barrier) -> Result<()> {
         self.measure()?;
         failpoint::hit("barrier.align.last");
-        while barrier.kind == BarrierKind::Drain && self.chain.is_busy() {
+        while barrier.kind == BarrierKind::Drain && self.task.chain.is_busy() {
             self.advance().await?;
         }
         self.flush(Flush::All).await?;
-        let before = self.clock.elapsed();
-        let snapshots = self.chain.snapshot()?;
-        self.status.paused(self.clock.elapsed().saturating_sub(before));
-        self.outputs.control(Message::Barrier(barrier)).await?;
-        let facts = self.parts.iter().zip(self.chain.watermarks()).zip(self.chain.counters());
+        let before = self.task.clock.elapsed();
+        let snapshots = self.task.chain.snapshot()?;
+        self.task.status.paused(self.task.clock.elapsed().saturating_sub(before));
+        self.task.outputs.control(Message::Barrier(barrier)).await?;
+        let facts = self.task.parts.iter().zip(self.task.chain.watermarks()).zip(self.task.chain.counters());
         let facts = TaskFacts {
-            task: self.id.clone(),
+            task: self.task.id.clone(),
             operators: facts
                 .map(|((part, watermark), counters)| OperatorPart {
                     watermark: watermark.millis(),
@@ -184,32 +167,32 @@ impl ChainTask {
                     ..part.clone()
                 })
                 .collect(),
-            groups: self.groups,
-            shares_watermark: self.shares_watermark,
+            groups: self.task.groups,
+            shares_watermark: self.task.shares_watermark,
         };
-        upload(&mut self.kept, barrier, snapshots, facts, &self.target);
+        upload(&mut self.kept, barrier, snapshots, facts, &self.task.target);
         Ok(())
     }
 
     /// Says how much state there is; fails when the job then holds more than it may.
     fn measure(&mut self) -> Result<()> {
         self.batches = 0;
-        let pairs = self.chain.count_of(Counter::WindowPairsPartiallyLate);
-        self.status.partially_late(pairs - std::mem::replace(&mut self.pairs_reported, pairs));
-        let bytes = self.chain.state_bytes();
-        self.status.state(bytes);
-        self.memory.resize(bytes + self.kept.bytes())
+        let pairs = self.task.chain.count_of(Counter::WindowPairsPartiallyLate);
+        self.task.status.partially_late(pairs - std::mem::replace(&mut self.pairs_reported, pairs));
+        let bytes = self.task.chain.state_bytes();
+        self.task.status.state(bytes);
+        self.task.memory.resize(bytes + self.kept.bytes())
     }
 
     /// The inputs ran dry: whoever waits for rows that are held back for throughput gets them.
     async fn rest(&mut self) -> Result<()> {
         self.flush(Flush::Waiting).await?;
-        self.outputs.flush().await
+        self.task.outputs.flush().await
     }
 
     async fn flush(&mut self, why: Flush) -> Result<()> {
         loop {
-            let progress = self.chain.flush(why, self.now(), &mut self.emitted)?;
+            let progress = self.task.chain.flush(why, self.now(), &mut self.emitted)?;
             self.send().await?;
             if progress == Progress::Done {
                 return Ok(());
@@ -219,13 +202,13 @@ impl ChainTask {
 
     /// Waits for input, or for the time that an operator asked for (`None`).
     async fn wait(&mut self) -> Result<Option<InputEvent>> {
-        let Some(wake_at) = self.chain.wake_at() else {
-            return self.inputs.next().await.map(Some);
+        let Some(wake_at) = self.task.chain.wake_at() else {
+            return self.task.inputs.next().await.map(Some);
         };
         let wait_ms = u64::try_from(wake_at.0.saturating_sub(self.now().0)).unwrap_or(0);
         tokio::select! {
             biased;
-            event = self.inputs.next() => event.map(Some),
+            event = self.task.inputs.next() => event.map(Some),
             () = tokio::time::sleep(std::time::Duration::from_millis(wait_ms)) => {
                 self.tick().await?;
                 Ok(None)
@@ -236,15 +219,15 @@ impl ChainTask {
     async fn send(&mut self) -> Result<()> {
         let Emitted { main, late, watermark, is_ended, .. } = self.emitted.take();
         for rows in main {
-            self.outputs.rows(Output::Main, rows).await?;
+            self.task.outputs.rows(Output::Main, rows).await?;
         }
         for (operator, rows) in late {
-            self.status.late(rows.num_rows() as u64);
-            self.outputs.rows(Output::Late(operator), Changes::inserts(rows)).await?;
+            self.task.status.late(rows.num_rows() as u64);
+            self.task.outputs.rows(Output::Late(operator), Changes::inserts(rows)).await?;
         }
         if let Some(time) = watermark.filter(|time| time.is_some()) {
-            self.outputs.control(Message::Watermark(time)).await?;
+            self.task.outputs.control(Message::Watermark(time)).await?;
         }
-        if is_ended { self.outputs.control(Message::End).await } else { Ok(()) }
+        if is_ended { self.task.outputs.control(Message::End).await } else { Ok(()) }
     }
 }

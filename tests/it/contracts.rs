@@ -296,6 +296,7 @@ fn kept_back(rows: i64, sink: &MemorySink) -> StreamPlan {
         not_null: Vec::new(),
         drop_nulls: false,
         primary_key: Vec::new(),
+        is_late: false,
     };
     let node = |name: &str, kind, inputs, parallelism| Node {
         name: name.to_owned(),
@@ -319,7 +320,7 @@ fn kept_back(rows: i64, sink: &MemorySink) -> StreamPlan {
     }
 }
 
-fn visible(sink: &MemorySink) -> Vec<i64> {
+pub fn visible(sink: &MemorySink) -> Vec<i64> {
     let rows = sink.rows();
     let mut ids: Vec<i64> =
         rows.iter().flat_map(|rows| rows.column(0).as_primitive::<Int64Type>().values().to_vec()).collect();

@@ -6,6 +6,7 @@ mod damage;
 mod docs;
 mod idle;
 mod kill;
+mod late;
 mod output;
 mod outside;
 mod plans;

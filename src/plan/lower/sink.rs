@@ -39,6 +39,7 @@ impl SinkTarget {
             not_null: fields.filter(|(_, field)| !field.is_nullable()).map(|(index, _)| index).collect(),
             drop_nulls,
             primary_key: self.primary_key.clone(),
+            is_late: false,
         }
     }
 }
@@ -67,7 +68,13 @@ impl Lowering<'_> {
         let from = self.close_all(flow);
         let outputs: Vec<LateOutput> = self.late.drain(first_late..).collect();
         let query = Meaning::of(plan).text();
-        self.sink(target, &from, mode, parallelism, query);
+        let mut node = target.node(self.settings.drop_nulls);
+        match mode {
+            ChangelogMode::Append => node.query = query,
+            // A changed query would take rows back that it never wrote.
+            _ => node.signature.push_str(&format!(" AS {query}")),
+        }
+        self.sink(target, node, &from, mode, parallelism);
         if let Some(late) = late {
             self.late_rows(&outputs, late)?;
         }
@@ -82,18 +89,12 @@ impl Lowering<'_> {
     fn sink(
         &mut self,
         target: &SinkTarget,
+        node: SinkNode,
         from: &[usize],
         mode: ChangelogMode,
         parallelism: Parallelism,
-        query: String,
     ) {
         let index = self.plan.nodes.len();
-        let mut node = target.node(self.settings.drop_nulls);
-        match mode {
-            ChangelogMode::Append => node.query = query,
-            // A changed query would take rows back that it never wrote.
-            _ => node.signature.push_str(&format!(" AS {query}")),
-        }
         let edge = |from: &usize| Edge { from: *from, output: Output::Main, exchange: Exchange::Forward, port: 0 };
         self.plan.nodes.push(Node {
             name: format!("sink-{index}-{}", target.table),
@@ -140,7 +141,8 @@ impl Lowering<'_> {
             from.push(index);
         }
         let parallelism = self.plan.nodes[from[0]].parallelism;
-        self.sink(&late.target, &from, ChangelogMode::Append, parallelism, String::new());
+        let node = SinkNode { is_late: true, ..late.target.node(self.settings.drop_nulls) };
+        self.sink(&late.target, node, &from, ChangelogMode::Append, parallelism);
         Ok(())
     }
 }
