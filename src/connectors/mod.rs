@@ -23,18 +23,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-pub use crate::formats::Decoder;
+pub use crate::formats::{BadRow, Decoder};
 use crate::options::{OptionSpec, Options};
 use crate::storage::Store;
 pub use crate::stream::Committable;
-use crate::stream::{Blocking, Changes, Clock, Epoch, EventTime, Generation, MemoryHolder, MemoryPool};
+use crate::stream::{Blocking, Changes, Clock, Epoch, Generation, MemoryHolder, MemoryPool};
 
 /// All connectors there are.
 pub fn all() -> &'static [&'static dyn Connector] {
@@ -324,16 +323,6 @@ pub trait Committer: Send {
     /// earlier checkpoints that were given up). Idempotent: a second call with the same changes nothing.
     async fn commit(&mut self, epoch: Epoch, staged: &[Committable]) -> Result<()>;
 }
-
-/// Rows that a table's policy skipped or that failed it, as the source loop counts and reports them.
-pub type Rejected = crate::formats::BadRow;
-
-/// The watermark of a split as it stands in a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SplitWatermark(pub EventTime);
-
-/// A batch that a bounded source hands to batch mode.
-pub type BoundedBatch = RecordBatch;
 
 #[cfg(test)]
 mod tests;

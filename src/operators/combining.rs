@@ -15,8 +15,8 @@ pub(super) struct Combining {
 }
 
 impl Combining {
-    /// Whether `rows` rows should be let through as they are.
-    pub(super) fn lets_through(&mut self, rows: usize) -> bool {
+    /// Whether the next `rows` rows pass as they are.
+    pub(super) fn passes(&mut self, rows: usize) -> bool {
         let pass = self.pass > 0;
         self.pass = self.pass.saturating_sub(rows);
         pass
@@ -41,11 +41,11 @@ mod tests {
     fn rows_pass_while_keys_hardly_repeat_and_are_tried_again() {
         let mut combining = Combining::default();
         combining.note(SAMPLE_ROWS, SAMPLE_ROWS / 2);
-        assert!(!combining.lets_through(1));
+        assert!(!combining.passes(1));
         combining.note(SAMPLE_ROWS - 1, SAMPLE_ROWS - 1);
-        assert!(!combining.lets_through(1));
+        assert!(!combining.passes(1));
         combining.note(1, 1);
-        assert!(combining.lets_through(PASS_ROWS));
-        assert!(!combining.lets_through(1));
+        assert!(combining.passes(PASS_ROWS));
+        assert!(!combining.passes(1));
     }
 }

@@ -13,9 +13,8 @@ use arrow::compute::{interleave, take_arrays};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
 use super::aggregate::readable;
-use super::group_local::split;
 use super::retracted_extreme::RetractedExtreme;
-use super::window_aggregate::{global_texts, types_text};
+use super::two_phase::{global_texts, split, types_text};
 use super::{AggregateCall, Aggregates, BuildContext, Context, Operator, OperatorSpec, Progress};
 use crate::error::{Error, Result};
 use crate::state::{KeyedTable, StateTable, batch_of, integers};

@@ -12,10 +12,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::aggregate::counted;
 use super::batches::Batches;
 use super::combining::Combining;
-use super::window_local::{choose, local_texts};
-use super::{
-    AggregateCall, AggregateFunction, Aggregates, BuildContext, Context, Flush, Operator, OperatorSpec, Progress,
-};
+use super::two_phase::{choose, local_texts, split};
+use super::{AggregateCall, Aggregates, BuildContext, Context, Flush, Operator, OperatorSpec, Progress};
 use crate::error::{Error, Result};
 use crate::state::{SlotTable, StateTable, batch_of};
 use crate::stream::{Changes, EventTime};
@@ -119,20 +117,6 @@ impl GroupLocalSpec {
     }
 }
 
-/// For rows that can be taken back: what is summed up, the number of rows first; and MIN and MAX with their index.
-pub(super) fn split(calls: &[AggregateCall]) -> (Vec<AggregateCall>, Vec<(usize, AggregateCall)>) {
-    let rows = AggregateCall {
-        function: AggregateFunction::Count,
-        argument: None,
-        filter: None,
-        input_type: DataType::Int64,
-        output: Field::new(ROWS_COLUMN, DataType::Int64, false),
-    };
-    let summed = calls.iter().filter(|call| !call.function.is_extreme()).cloned();
-    let extremes = calls.iter().enumerate().filter(|(_, call)| call.function.is_extreme());
-    (std::iter::once(rows).chain(summed).collect(), extremes.map(|(index, call)| (index, call.clone())).collect())
-}
-
 impl fmt::Display for GroupLocalSpec {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("LocalGroupAggregate(")?;
@@ -182,7 +166,7 @@ impl Operator for GroupLocal {
         for call in &self.extremes {
             keys.push(counted_values(call, &batch)?);
         }
-        if self.combining.lets_through(batch.num_rows()) {
+        if self.combining.passes(batch.num_rows()) {
             keys.extend(Aggregates::each(&self.summed, &batch, signs)?);
             cx.emit(Changes::inserts(self.partials(&keys, batch.num_rows())?));
             return Ok(Progress::Done);

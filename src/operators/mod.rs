@@ -19,6 +19,7 @@ mod spec;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod two_phase;
 mod window;
 mod window_aggregate;
 mod window_assign;

@@ -8,7 +8,7 @@ use arrow::compute::take_arrays;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::row::{RowConverter, SortField};
 
-use super::group_local::split;
+use super::two_phase::split;
 use super::{AggregateCall, AggregateFunction, Aggregates};
 use crate::error::Result;
 use crate::state::{KeyedTable, SnapshotWriter, StateTable, TableSpec, integers};

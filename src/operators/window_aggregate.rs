@@ -19,6 +19,7 @@ use super::batches::Batches;
 use super::fire_progress::{FireProgress, Position};
 use super::large_window::{Content, LargeWindow};
 use super::running_window::{RunningWindow, Selection};
+use super::two_phase::{global_texts, types_text};
 use super::{
     AggregateCall, Aggregates, BuildContext, Context, Flush, Operator, OperatorSpec, OutputBudget, Progress, WindowKind,
 };
@@ -109,20 +110,6 @@ const LEADING: usize = 2;
 
 /// A slice in the files of the state table: where its pane starts, and the end of the first window that counts it.
 const SLICE_NAMES: [&str; 2] = ["pane_start", "counted_from"];
-
-/// The aggregates as EXPLAIN shows them behind the exchange.
-pub(super) fn global_texts(calls: &[AggregateCall]) -> String {
-    let text =
-        |(index, call): (usize, &AggregateCall)| format!("{}(${index}) AS {}", call.function, call.output.name());
-    calls.iter().enumerate().map(text).collect::<Vec<_>>().join(", ")
-}
-
-/// The types of keys and aggregates, for a signature.
-pub(super) fn types_text(partial: &Schema, keys: usize, calls: &[AggregateCall]) -> String {
-    let keys = partial.fields().iter().take(keys).map(|key| key.data_type().to_string());
-    let calls = calls.iter().map(|call| format!("{}({}) {}", call.function, call.input_type, call.output.data_type()));
-    keys.chain(calls).collect::<Vec<_>>().join(", ")
-}
 
 struct WindowAggregate {
     window: WindowKind,

@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::batches::Batches;
 use super::combining::Combining;
+use super::two_phase::{choose, local_texts};
 use super::window_assign::{OPEN_FROM_COLUMN, PANE_COLUMN};
 use super::{AggregateCall, Aggregates, BuildContext, Context, Flush, Operator, OperatorSpec, Progress, WindowKind};
 use crate::error::{Error, Result};
@@ -99,33 +100,6 @@ impl fmt::Display for WindowLocalSpec {
     }
 }
 
-/// The aggregates as EXPLAIN shows them before the exchange.
-pub(super) fn local_texts(calls: &[AggregateCall], input: &Schema) -> String {
-    let text = |(index, call): (usize, &AggregateCall)| format!("{} AS ${index}", call.text(input));
-    calls.iter().enumerate().map(text).collect::<Vec<_>>().join(", ")
-}
-
-/// The columns that an aggregation reads: the keys, then `further`, then whatever the aggregates need; and the
-/// aggregates over the columns so chosen.
-pub(super) fn choose(keys: &[usize], calls: &[AggregateCall], further: &[usize]) -> (Vec<usize>, Vec<AggregateCall>) {
-    let mut chosen: Vec<usize> = keys.iter().chain(further).copied().collect();
-    let mut place = |column: &mut Option<usize>| {
-        if let Some(index) = column {
-            let at = chosen.iter().position(|chosen| chosen == index);
-            *index = at.unwrap_or_else(|| {
-                chosen.push(*index);
-                chosen.len() - 1
-            });
-        }
-    };
-    let mut calls = calls.to_vec();
-    for call in &mut calls {
-        place(&mut call.argument);
-        place(&mut call.filter);
-    }
-    (chosen, calls)
-}
-
 type Table = SlotTable<Aggregates>;
 
 #[derive(Debug)]
@@ -154,7 +128,7 @@ impl Operator for WindowLocal {
             return Err(Error::bug("a window aggregation met rows that are taken back"));
         }
         let batch = rows.batch().project(&self.chosen)?;
-        if self.combining.lets_through(batch.num_rows()) {
+        if self.combining.passes(batch.num_rows()) {
             let states = Aggregates::each(&self.calls, &batch, None)?;
             let columns = batch.columns()[..self.types.len() + 2].iter().cloned().chain(states).collect();
             cx.emit(Changes::inserts(batch_of(&self.schema, columns, batch.num_rows())?));

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMi
 use arrow::record_batch::RecordBatch;
 
 use super::stream_plan::{OnError, SourceNode};
-use crate::connectors::{Chunk, Decoder, Polled, Position, Rejected};
+use crate::connectors::{BadRow, Chunk, Decoder, Polled, Position};
 use crate::error::{Error, Result};
 use crate::stream::{Changes, EventTime, WATERMARK_COLUMN};
 
@@ -30,7 +30,7 @@ pub struct Prepared {
     rows: Changes,
     /// What each row leaves behind as watermark, if the table has a watermark.
     watermarks: Option<ArrayRef>,
-    bad: Vec<Rejected>,
+    bad: Vec<BadRow>,
     /// The first row whose rowtime no calendar holds, and that time; the rows have none instead.
     far: Option<(usize, i64)>,
     /// Bytes that were decoded.
@@ -96,7 +96,7 @@ impl Preparation {
     fn compute(
         &self,
         rows: Changes,
-        bad: Vec<Rejected>,
+        bad: Vec<BadRow>,
         bytes: usize,
         origin: Arc<str>,
         first_line: u64,
@@ -159,7 +159,7 @@ impl Preparation {
     }
 
     /// Counts bad rows that may be skipped; fails at the first that may not.
-    fn judge(&self, bad: &[Rejected], origin: &str) -> Result<usize> {
+    fn judge(&self, bad: &[BadRow], origin: &str) -> Result<usize> {
         for row in bad {
             if self.node.on_error == OnError::Fail && !row.ignorable {
                 return Err(self.bad_row(row, origin));
@@ -168,7 +168,7 @@ impl Preparation {
         Ok(bad.len())
     }
 
-    fn bad_row(&self, row: &Rejected, origin: &str) -> Error {
+    fn bad_row(&self, row: &BadRow, origin: &str) -> Error {
         Error::data(format!(
             "table {}: {origin}, line {}: {}; the row is: {}",
             self.node.table,
