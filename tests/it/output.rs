@@ -144,10 +144,10 @@ fn add(to: &FakeStore, from: &FakeStore, keep: impl Fn(&Path) -> bool) {
 
 /// The last entry of the job's log, as text.
 fn last_entry(store: &FakeStore) -> String {
-    let entries = store.files().into_iter().filter(|(path, _)| {
+    let mut entries = store.files().into_iter().filter(|(path, _)| {
         path.parent().is_some_and(|parent| parent.ends_with("log")) && path.extension().is_some_and(|end| end == "json")
     });
-    let (_, bytes) = entries.last().expect("an entry");
+    let (_, bytes) = entries.next_back().expect("an entry");
     String::from_utf8(bytes).expect("text")
 }
 
