@@ -6,7 +6,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::job::{LogicalQuery, Planned};
 use super::lower::optimize;
-use super::stream_plan::{ChangelogMode, Edge, Exchange, NodeKind, Output, Parallelism, StreamPlan};
+use super::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
 use crate::connectors::Delivery;
 use crate::error::Result;
 use crate::expressions::text;
@@ -101,20 +101,25 @@ impl Shown<'_> {
                     let _ = write!(text, ", watermark=[{}]", watermark.expression);
                 }
                 let bounded = if source.factory.is_bounded() { "bounded" } else { "unbounded" };
-                let _ = writeln!(text, ") {bounded}, {tasks}, {}{reference}", mode(node.mode));
+                let _ = writeln!(text, ") {bounded}, {tasks}, {}{reference}", changes(node));
             }
             NodeKind::Sink(sink) => {
                 let delivery = match (self.promise, sink.factory.delivery()) {
                     (Delivery::ExactlyOnce, Delivery::ExactlyOnce) => "exactly-once",
                     _ => "at-least-once",
                 };
-                let _ = writeln!(text, "{indent}Sink(table=[{}]) {delivery}, {tasks}, {}", sink.table, mode(node.mode));
+                let key = match sink.primary_key.as_slice() {
+                    [] => String::new(),
+                    key => format!(", primaryKey=[{}]", names(node, key)),
+                };
+                let _ = write!(text, "{indent}Sink(table=[{}]{key}) {delivery}, {tasks}", sink.table);
+                let _ = writeln!(text, ", changelog=[{}]", node.mode);
             }
             NodeKind::Chain(operators) => {
                 for operator in operators.iter().rev() {
                     let _ = writeln!(text, "{indent}{operator}");
                 }
-                let _ = writeln!(text, "{indent}· {tasks}, {}{reference}", mode(node.mode));
+                let _ = writeln!(text, "{indent}· {tasks}, {}{reference}", changes(node));
             }
         }
         for edge in &node.inputs {
@@ -131,22 +136,24 @@ fn exchange(plan: &StreamPlan, edge: &Edge) -> String {
         Exchange::Gather => "gather".to_owned(),
         Exchange::Rebalance => "rebalance".to_owned(),
         Exchange::Hash(columns) => {
-            let names: Vec<&str> = columns.iter().map(|column| from.schema.field(*column).name().as_str()).collect();
-            format!("hash[{}]", names.join(", "))
+            format!("hash[{}]", names(from, columns))
         }
     };
     match edge.output {
         // Barriers are aligned: no edge within a job repeats a row.
-        Output::Main => format!("{how}, {}, exactly-once", mode(from.mode)),
+        Output::Main => format!("{how}, changelog=[{}], exactly-once", from.mode),
         Output::Late(_) => format!("{how}, late rows, exactly-once"),
     }
 }
 
-fn mode(mode: ChangelogMode) -> &'static str {
-    match mode {
-        ChangelogMode::Append => "changelog=[I]",
-        ChangelogMode::Update => "changelog=[I,UB,UA]",
-        ChangelogMode::Retract => "changelog=[I,UB,UA,D]",
-        ChangelogMode::Upsert => "changelog=[I,UA,D]",
-    }
+/// What leaves a node: kinds of change, and by which columns rows are told apart.
+fn changes(node: &Node) -> String {
+    let keys: Vec<String> = node.keys.iter().map(|key| format!("[{}]", names(node, key))).collect();
+    let keys = if keys.is_empty() { String::new() } else { format!(", upsertKeys=[{}]", keys.join(", ")) };
+    format!("changelog=[{}]{keys}", node.mode)
+}
+
+fn names(node: &Node, columns: &[usize]) -> String {
+    let names: Vec<&str> = columns.iter().map(|column| node.schema.field(*column).name().as_str()).collect();
+    names.join(", ")
 }

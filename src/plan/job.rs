@@ -11,7 +11,7 @@ use super::bind::{Binder, BoundQuery, QueryBinder, Scope, ScopeColumn, Typed, at
 use super::lower::{
     LateSink, Lowering, PlanSettings, SinkTarget, check_read_once, is_bounded, is_implicit, is_live, optimize,
 };
-use super::stream_plan::{ChangelogMode, NodeKind, StreamPlan};
+use super::stream_plan::{NodeKind, StreamPlan};
 use super::windows::check_windows_per_row;
 use crate::catalog::{Catalog, Column, Table, View};
 use crate::connectors::SinkFactory;
@@ -244,8 +244,7 @@ fn finish(
 ) -> Result<Planned> {
     let stream = lowering.finish();
     check_read_once(&stream)?;
-    let is_updating =
-        stream.nodes.iter().any(|node| matches!(node.kind, NodeKind::Sink(_)) && node.mode != ChangelogMode::Append);
+    let is_updating = stream.nodes.iter().any(|node| matches!(node.kind, NodeKind::Sink(_)) && !node.mode.is_append());
     Ok(Planned {
         is_bounded: is_bounded(&stream),
         is_live: is_live(&stream),

@@ -1,6 +1,7 @@
 //! Statements to logical plans to stream plans; checks; EXPLAIN. Opens nothing.
 
 pub mod bind;
+mod changelog_mode;
 mod explain;
 mod job;
 mod lower;
@@ -9,6 +10,7 @@ mod prepare;
 mod stream_plan;
 pub mod windows;
 
+pub use changelog_mode::{ChangelogMode, Delete};
 pub use explain::{explain, explain_batch};
 pub use job::{
     LogicalQuery, Planned, bind_insert, bind_select, check_view, plan_inserts, plan_query, sink_target, type_of,
@@ -17,6 +19,5 @@ pub use job::{
 pub use lower::{LateSink, PlanSettings, SinkTarget, constant_rows, only_once, optimize, source_node};
 pub use prepare::{Payload, Placed, Preparation, Prepared};
 pub use stream_plan::{
-    ChangelogMode, Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, SinkNode, SourceNode, StreamPlan,
-    WatermarkSpec,
+    Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, SinkNode, SourceNode, StreamPlan, WatermarkSpec,
 };

@@ -11,6 +11,7 @@ use arrow::array::{Array, BooleanArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::SchemaRef;
 
+use super::changelog_mode::ChangelogMode;
 use crate::connectors::{SinkFactory, SourceFactory};
 use crate::error::{Error, Result};
 use crate::expressions::Scalar;
@@ -49,8 +50,12 @@ pub struct Node {
     pub parallelism: Parallelism,
     /// The columns that leave on the main output (of a sink: that are written).
     pub schema: SchemaRef,
-    /// What kinds of change leave (of a sink: come in).
+    /// What kinds of change leave on the main output (of a sink: come in). Late rows are only ever inserted.
     pub mode: ChangelogMode,
+    /// The upsert keys of what leaves on the main output (of a sink: of what comes in), each as columns by index: at most
+    /// one row is there for each value of a key, and its changes leave one task in order. Empty if there is none; a key
+    /// without columns says that there is never more than one row.
+    pub keys: Vec<Vec<usize>>,
 }
 
 #[derive(Debug, Clone)]
@@ -70,6 +75,8 @@ pub struct SourceNode {
     pub factory: Arc<dyn SourceFactory>,
     /// The physical columns to decode, by index.
     pub projection: Vec<usize>,
+    /// The primary key by index into [`columns`](Self::columns); empty if there is none, or if not all of it is read.
+    pub primary_key: Vec<usize>,
     /// Every column that leaves but the hidden ones, computed from the decoded columns.
     pub columns: Vec<Scalar>,
     /// The table's WATERMARK clause.
@@ -176,17 +183,4 @@ pub enum Parallelism {
     One,
     /// `parallelism.default` tasks.
     Default,
-}
-
-/// Which kinds of change an edge carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangelogMode {
-    /// `+I` only.
-    Append,
-    /// `+I`, `-U`, `+U`: rows change, and none goes.
-    Update,
-    /// `+I`, `-U`, `+U`, `-D`.
-    Retract,
-    /// `+I`, `+U`, `-D` by key: old versions are left out.
-    Upsert,
 }

@@ -282,6 +282,7 @@ fn kept_back(rows: i64, sink: &MemorySink) -> StreamPlan {
         signature: "paced".to_owned(),
         factory: Arc::new(Paced { rows }),
         projection: vec![0],
+        primary_key: Vec::new(),
         columns: vec![Scalar::column(&ids(), 0)],
         watermark: None,
         carry_watermark: false,
@@ -304,7 +305,8 @@ fn kept_back(rows: i64, sink: &MemorySink) -> StreamPlan {
         inputs,
         parallelism,
         schema: ids(),
-        mode: ChangelogMode::Append,
+        mode: ChangelogMode::APPEND,
+        keys: Vec::new(),
     };
     StreamPlan {
         nodes: vec![

@@ -15,8 +15,9 @@ use crate::operators::{
     AggregateCall, AggregateFunction, GroupAggregateSpec, GroupLocalSpec, WindowAggregateSpec, WindowAssignSpec,
     WindowKind, WindowLocalSpec,
 };
+use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, as_window};
-use crate::plan::stream_plan::{ChangelogMode, Exchange, Parallelism};
+use crate::plan::stream_plan::{Exchange, Parallelism};
 use crate::plan::windows::projections;
 use crate::stream::WATERMARK_COLUMN;
 
@@ -106,14 +107,16 @@ impl Lowering<'_> {
             })
             .collect();
         spread(&mut flow);
-        flow.push(Arc::new(WindowAssignSpec {
+        let assign = WindowAssignSpec {
             input: Arc::clone(&flow.schema),
             time,
             watermark,
             window: window.window,
             operator: "WindowAggregate".to_owned(),
             late_columns,
-        }));
+        };
+        let unchanged = std::mem::take(&mut flow.keys);
+        flow.push(Arc::new(assign), unchanged);
         let (pane, open_from) = (flow.schema.fields().len() - 2, flow.schema.fields().len() - 1);
         let local = WindowLocalSpec {
             input: Arc::clone(&flow.schema),
@@ -124,7 +127,7 @@ impl Lowering<'_> {
             window: window.window,
         };
         let partial = local.partial_schema()?;
-        flow.push(Arc::new(local));
+        flow.push(Arc::new(local), Vec::new());
 
         let bound = |name: &&str| Field::new(*name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
         let key_fields = partial.fields().iter().take(keys.len()).map(|field| field.as_ref().clone());
@@ -138,8 +141,10 @@ impl Lowering<'_> {
             query: meaning(aggregate),
             output: Arc::new(output),
         };
-        let mut flow = self.exchange(flow, keys.len(), ChangelogMode::Append);
-        flow.push(Arc::new(spec));
+        // Each bound by itself tells the windows of a key apart.
+        let upsert_keys = (keys.len()..keys.len() + 3).map(|bound| (0..keys.len()).chain([bound]).collect()).collect();
+        let mut flow = self.exchange(flow, keys.len(), ChangelogMode::APPEND);
+        flow.push(Arc::new(spec), upsert_keys);
         let places = outputs.iter().map(|place| match place {
             Place::Key(index) => *index,
             Place::Bound(bound) => keys.len() + bound,
@@ -166,12 +171,12 @@ impl Lowering<'_> {
         };
         let keys = aggregate.group_expr.iter().map(index_of).collect::<Result<Vec<usize>>>()?;
         let calls = self.calls(aggregate, index_of)?;
-        let retract = flow.mode != ChangelogMode::Append;
+        let retract = !flow.mode.is_append();
         spread(&mut flow);
         let local =
             GroupLocalSpec { input: Arc::clone(&flow.schema), keys: keys.clone(), calls: calls.clone(), retract };
         let partial = local.partial_schema()?;
-        flow.push(Arc::new(local));
+        flow.push(Arc::new(local), Vec::new());
         let key_fields = partial.fields().iter().take(keys.len()).map(|field| field.as_ref().clone());
         let output = Schema::new(key_fields.chain(calls.iter().map(|call| call.output.clone())).collect::<Vec<_>>());
         let spec = GroupAggregateSpec {
@@ -183,9 +188,9 @@ impl Lowering<'_> {
             query: meaning(aggregate),
             output: Arc::new(output),
         };
-        let mode = if retract { ChangelogMode::Retract } else { ChangelogMode::Update };
+        let mode = if retract { ChangelogMode::RETRACT } else { ChangelogMode::UPDATE };
         let mut flow = self.exchange(flow, keys.len(), mode);
-        flow.push(Arc::new(spec));
+        flow.push(Arc::new(spec), vec![(0..keys.len()).collect()]);
         rearrange(&mut flow, &(0..keys.len() + calls.len()).collect::<Vec<_>>(), aggregate);
         Ok(flow)
     }
@@ -257,7 +262,7 @@ fn meaning(aggregate: &Aggregate) -> String {
 
 /// Rows of sources may be dealt out to all tasks where what follows does not mind their order.
 fn spread(flow: &mut Flow) {
-    if flow.is_fresh && flow.mode == ChangelogMode::Append {
+    if flow.is_fresh && flow.mode.is_append() {
         (flow.exchange, flow.parallelism) = (Exchange::Rebalance, Parallelism::Default);
     }
     flow.is_fresh = false;

@@ -4,6 +4,7 @@
 //! flows meet, and where late rows leave.
 
 mod aggregate;
+mod keys;
 mod meaning;
 mod sink;
 mod source;
@@ -18,8 +19,9 @@ use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 
 use super::bind::bug;
+use super::changelog_mode::ChangelogMode;
 use super::nodes::{as_watermark, as_window};
-use super::stream_plan::{ChangelogMode, Edge, Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
+use super::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
 use crate::error::{Error, Result};
 use crate::expressions::{Scalar, compile, compile_condition};
 use crate::operators::{CalcSpec, OperatorSpec};
@@ -66,6 +68,8 @@ struct Flow {
     /// or under other names: what comes next may take them from there.
     places: Option<Places>,
     mode: ChangelogMode,
+    /// The upsert keys of what leaves so far.
+    keys: Vec<Vec<usize>>,
     /// Whether it comes straight from sources through nothing but Calcs: its rows may then be dealt out to any task.
     is_fresh: bool,
 }
@@ -82,18 +86,31 @@ struct Places {
 impl Flow {
     /// Rows that come from one node or several.
     fn from(inputs: Vec<usize>, exchange: Exchange, parallelism: Parallelism, schema: SchemaRef) -> Self {
-        let mode = ChangelogMode::Append;
-        Self { inputs, exchange, parallelism, operators: Vec::new(), schema, places: None, mode, is_fresh: false }
+        Self {
+            inputs,
+            exchange,
+            parallelism,
+            operators: Vec::new(),
+            schema,
+            places: None,
+            mode: ChangelogMode::APPEND,
+            keys: Vec::new(),
+            is_fresh: false,
+        }
     }
 
-    fn push(&mut self, operator: Arc<dyn OperatorSpec>) {
+    /// Appends an operator, whose rows have these upsert keys.
+    fn push(&mut self, operator: Arc<dyn OperatorSpec>, keys: Vec<Vec<usize>>) {
         debug_assert!(self.places.is_none(), "what comes next knows where the columns are");
         self.schema = operator.output();
+        self.keys = keys;
         self.operators.push(operator);
     }
 
     /// Renames and reorders the columns; nothing is done for that before it must be.
     fn arrange(&mut self, indices: &[usize], schema: SchemaRef) {
+        let columns: Vec<Option<usize>> = indices.iter().copied().map(Some).collect();
+        self.keys = keys::projected(&self.keys, &columns);
         let (of, indices) = match self.places.take() {
             None => (Arc::clone(&self.schema), indices.to_vec()),
             Some(places) => (places.of, indices.iter().map(|index| places.indices[*index]).collect()),
@@ -124,6 +141,7 @@ impl Flow {
             None => (0..self.schema.fields().len()).collect(),
             Some(places) => {
                 self.schema = places.of;
+                self.keys.iter_mut().flatten().for_each(|column| *column = places.indices[*column]);
                 places.indices
             }
         }
@@ -134,7 +152,8 @@ impl Flow {
         let output = Arc::clone(&self.schema);
         if let Some(places) = self.places.take() {
             let columns = places.indices.iter().map(|index| Scalar::column(&places.of, *index)).collect();
-            self.push(Arc::new(CalcSpec { input: places.of, condition: None, columns, output }));
+            let keys = std::mem::take(&mut self.keys);
+            self.push(Arc::new(CalcSpec { input: places.of, condition: None, columns, output }), keys);
         }
     }
 }
@@ -213,11 +232,13 @@ impl<'a> Lowering<'a> {
             parallelism: flow.parallelism,
             schema: flow.schema,
             mode: flow.mode,
+            keys: flow.keys,
         });
         index
     }
 
-    /// Rows of several flows in one, in no particular order of the flows.
+    /// Rows of several flows in one, in no particular order of the flows: whatever told those of one apart does not tell
+    /// them from those of another.
     fn merge(&mut self, mut flows: Vec<Flow>) -> Result<Flow> {
         flows.iter_mut().for_each(Flow::settle);
         let first = flows.first().ok_or_else(|| Error::bug("a union of nothing"))?;
@@ -228,14 +249,7 @@ impl<'a> Lowering<'a> {
         });
         let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let same = flows.iter().all(|flow| flow.parallelism == first.parallelism);
-        let has = |mode| flows.iter().any(|flow| flow.mode == mode);
-        let mode = if has(ChangelogMode::Retract) || has(ChangelogMode::Upsert) {
-            ChangelogMode::Retract
-        } else if has(ChangelogMode::Update) {
-            ChangelogMode::Update
-        } else {
-            ChangelogMode::Append
-        };
+        let mode = flows.iter().fold(ChangelogMode::APPEND, |mode, flow| mode.or(flow.mode));
         let parallelism = if same { first.parallelism } else { Parallelism::One };
         let is_fresh = flows.iter().all(|flow| flow.is_fresh);
         let inputs = flows.into_iter().map(|flow| self.close(flow)).collect();
@@ -277,12 +291,12 @@ impl<'a> Lowering<'a> {
             calc(&mut flow, &window.input, &conditions, Some(columns))?;
             return Ok(flow);
         }
-        let (parallelism, mode, is_fresh) = (flow.parallelism, flow.mode, flow.is_fresh);
+        let (parallelism, mode, keys, is_fresh) = (flow.parallelism, flow.mode, flow.keys.clone(), flow.is_fresh);
         let schema = Arc::clone(&flow.schema);
         let from = self.close(flow);
         for copy in &copies {
             let flow = Flow::from(vec![from], Exchange::Forward, parallelism, Arc::clone(&schema));
-            let mut flow = Flow { mode, is_fresh, ..flow };
+            let mut flow = Flow { mode, keys: keys.clone(), is_fresh, ..flow };
             let (conditions, columns) = of_copy(copy)?;
             calc(&mut flow, &window.input, &conditions, Some(columns))?;
             made.push(flow);
@@ -376,11 +390,13 @@ fn calc(flow: &mut Flow, input: &LogicalPlan, conditions: &[Expr], columns: Opti
         flow.arrange(&indices, output);
         return Ok(());
     }
+    let from: Vec<Option<usize>> = columns.iter().map(Scalar::as_column).collect();
+    let keys = keys::projected(&flow.keys, &from);
     let places = flow.take_places();
     let place = |scalar: Scalar| scalar.with_places(&places, &flow.schema);
     let condition = condition.map(place).transpose()?;
     let columns = columns.into_iter().map(place).collect::<Result<Vec<_>>>()?;
-    flow.push(Arc::new(CalcSpec { input: Arc::clone(&flow.schema), condition, columns, output }));
+    flow.push(Arc::new(CalcSpec { input: Arc::clone(&flow.schema), condition, columns, output }), keys);
     Ok(())
 }
 

@@ -10,9 +10,8 @@ use crate::connectors::{SinkFactory, SinkMode};
 use crate::error::{Error, Result, Span};
 use crate::expressions::{CAST, Call, CastShape, Scalar, common_numeric, compile, is_numeric, type_name};
 use crate::operators::CalcSpec;
-use crate::plan::stream_plan::{
-    ChangelogMode, Edge, Exchange, Node, NodeKind, Output, Parallelism, SinkNode, StreamPlan,
-};
+use crate::plan::changelog_mode::ChangelogMode;
+use crate::plan::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, SinkNode, StreamPlan};
 
 /// Where rows go.
 #[derive(Debug, Clone)]
@@ -61,20 +60,21 @@ impl Lowering<'_> {
     ) -> Result<()> {
         let first_late = self.late.len();
         let flow = self.lower(plan, false)?;
-        if flow.mode != ChangelogMode::Append && target.factory.mode() == SinkMode::Append {
+        if !flow.mode.is_append() && target.factory.mode() == SinkMode::Append {
             return Err(append_only(target, &flow));
         }
-        let (mode, parallelism) = (flow.mode, flow.parallelism);
+        let (mode, keys, parallelism) = (flow.mode, flow.keys.clone(), flow.parallelism);
         let from = self.close_all(flow);
         let outputs: Vec<LateOutput> = self.late.drain(first_late..).collect();
         let query = Meaning::of(plan).text();
         let mut node = target.node(self.settings.drop_nulls);
-        match mode {
-            ChangelogMode::Append => node.query = query,
+        if mode.is_append() {
+            node.query = query;
+        } else {
             // A changed query would take rows back that it never wrote.
-            _ => node.signature.push_str(&format!(" AS {query}")),
+            node.signature.push_str(&format!(" AS {query}"));
         }
-        self.sink(target, node, &from, mode, parallelism);
+        self.sink(target, node, &from, mode, keys, parallelism);
         if let Some(late) = late {
             self.late_rows(&outputs, late)?;
         }
@@ -92,6 +92,7 @@ impl Lowering<'_> {
         node: SinkNode,
         from: &[usize],
         mode: ChangelogMode,
+        keys: Vec<Vec<usize>>,
         parallelism: Parallelism,
     ) {
         let index = self.plan.nodes.len();
@@ -103,6 +104,7 @@ impl Lowering<'_> {
             parallelism,
             schema: Arc::clone(&target.schema),
             mode,
+            keys,
         });
     }
 
@@ -136,13 +138,14 @@ impl Lowering<'_> {
                 }],
                 parallelism: self.plan.nodes[output.node].parallelism,
                 schema,
-                mode: ChangelogMode::Append,
+                mode: ChangelogMode::APPEND,
+                keys: Vec::new(),
             });
             from.push(index);
         }
         let parallelism = self.plan.nodes[from[0]].parallelism;
         let node = SinkNode { is_late: true, ..late.target.node(self.settings.drop_nulls) };
-        self.sink(&late.target, node, &from, ChangelogMode::Append, parallelism);
+        self.sink(&late.target, node, &from, ChangelogMode::APPEND, Vec::new(), parallelism);
         Ok(())
     }
 }

@@ -14,10 +14,9 @@ use super::{Flow, Lowering, is_source, through_projections};
 use crate::connectors::{SourceFactory, values};
 use crate::error::{Error, Result};
 use crate::expressions::{Scalar, compile};
+use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::nodes::{as_watermark, table_of};
-use crate::plan::stream_plan::{
-    ChangelogMode, Exchange, Node, NodeKind, OnError, Parallelism, SourceNode, WatermarkSpec,
-};
+use crate::plan::stream_plan::{Exchange, Node, NodeKind, OnError, Parallelism, SourceNode, WatermarkSpec};
 use crate::stream::WATERMARK_COLUMN;
 
 impl Lowering<'_> {
@@ -39,6 +38,7 @@ impl Lowering<'_> {
             signature: Meaning::of(&LogicalPlan::Values(values_node.clone())).text(),
             factory: values(rows),
             projection: (0..schema.fields().len()).collect(),
+            primary_key: Vec::new(),
             columns: (0..schema.fields().len()).map(|index| Scalar::column(&schema, index)).collect(),
             watermark: None,
             carry_watermark: false,
@@ -50,15 +50,18 @@ impl Lowering<'_> {
 
     fn source_flow(&mut self, name: &str, source: SourceNode, schema: SchemaRef) -> Flow {
         let index = self.plan.nodes.len();
+        let keys: Vec<Vec<usize>> =
+            Some(source.primary_key.clone()).filter(|key| !key.is_empty()).into_iter().collect();
         self.plan.nodes.push(Node {
             name: format!("source-{index}-{name}"),
             kind: NodeKind::Source(source),
             inputs: Vec::new(),
             parallelism: Parallelism::One,
             schema: Arc::clone(&schema),
-            mode: ChangelogMode::Append,
+            mode: ChangelogMode::APPEND,
+            keys: keys.clone(),
         });
-        Flow { is_fresh: true, ..Flow::from(vec![index], Exchange::Forward, Parallelism::One, schema) }
+        Flow { keys, is_fresh: true, ..Flow::from(vec![index], Exchange::Forward, Parallelism::One, schema) }
     }
 }
 
@@ -103,6 +106,11 @@ pub fn source_node(
     if carry_watermark {
         fields.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
     }
+    let stored = |name: &String| table.physical_schema().index_of(name).ok();
+    let leaves = |stored: usize| {
+        compiled.iter().position(|column| column.as_column().is_some_and(|read| projection.get(read) == Some(&stored)))
+    };
+    let primary_key: Option<Vec<usize>> = table.primary_key.iter().map(|name| stored(name).and_then(leaves)).collect();
     let setting = |key: &str| table.settings.raw(key).map(str::to_owned);
     let on_error = match setting("beadline.on-error").as_deref() {
         Some(value) if value.eq_ignore_ascii_case("skip") => OnError::Skip,
@@ -114,6 +122,7 @@ pub fn source_node(
         signature: format!("{}{}", table.signature(), watermark_text(plan)),
         factory: table.source()?,
         projection,
+        primary_key: primary_key.unwrap_or_default(),
         columns: compiled,
         watermark,
         carry_watermark,

@@ -155,6 +155,7 @@ impl Bench {
             signature: String::new(),
             factory: Arc::new(source.clone()),
             projection: vec![0],
+            primary_key: Vec::new(),
             columns: vec![time.clone()],
             watermark: Some(WatermarkSpec { rowtime: 0, expression: time }),
             carry_watermark: false,
