@@ -134,6 +134,7 @@ fn exchange(plan: &StreamPlan, edge: &Edge) -> String {
     let how = match &edge.exchange {
         Exchange::Forward => "forward".to_owned(),
         Exchange::Gather => "gather".to_owned(),
+        Exchange::Broadcast => "broadcast".to_owned(),
         Exchange::Rebalance => "rebalance".to_owned(),
         Exchange::Hash(columns) => {
             format!("hash[{}]", names(from, columns))

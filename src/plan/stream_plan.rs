@@ -173,6 +173,8 @@ pub enum Exchange {
     Hash(Vec<usize>),
     /// Everything to the one task there is; order within a sending task is kept.
     Gather,
+    /// Every row to every task: for what all of them have to know.
+    Broadcast,
     /// Whole batches in turn: for receivers that do not mind the order of rows.
     Rebalance,
 }

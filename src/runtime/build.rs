@@ -23,7 +23,7 @@ use crate::checkpoint::{Aligner, CheckpointMode, OperatorPart, TaskId};
 use crate::connectors::{JobIdentity, SinkContext, SourceContext, World};
 use crate::error::{Error, Result};
 use crate::operators::{BuildContext, Chain, OutputBudget, StateBackend};
-use crate::plan::{Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
+use crate::plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
 use crate::state::{Manifest, OperatorId, OperatorState, RestoreProgress, key_range, read_table};
 use crate::stream::{Counter, Counters, EventTime, MemoryPool};
 
@@ -234,9 +234,14 @@ async fn chain_task(
     let NodeKind::Chain(specs) = &node.kind else { return Err(Error::bug("a chain task needs a chain")) };
     let config = environment.config;
     let tasks = tasks_of(node, config);
-    // Behind a hash exchange a task hears the same as all others of its node, and what it has met is said of its own
-    // keys; elsewhere rows of any key come to any task.
-    let is_keyed = matches!(node.inputs.as_slice(), [edge] if matches!(edge.exchange, Exchange::Hash(_)));
+    // Behind hash exchanges a task gets the rows of its own keys, and what it has met is said of these; elsewhere rows of
+    // any key come to any task.
+    let is_hash = |edge: &Edge| matches!(edge.exchange, Exchange::Hash(_));
+    let is_to_all = |edge: &Edge| edge.exchange == Exchange::Broadcast;
+    let is_keyed = node.inputs.iter().any(is_hash) && node.inputs.iter().all(|edge| is_hash(edge) || is_to_all(edge));
+    // From a single edge it also hears the same as all others of its node. Two edges may come together differently: one
+    // that falls idle lets the other's watermark through, and not in every task at the same moment.
+    let hears_the_same = is_keyed && node.inputs.len() == 1;
     let groups = if is_keyed { own_groups(environment, node, id.task) } else { all_groups(environment) };
     let ids: Vec<OperatorId> = parts.iter().map(|part| part.id.clone()).collect();
     let mut chain = Chain::new(
@@ -284,7 +289,7 @@ async fn chain_task(
         parts,
         ports,
         groups,
-        shares_watermark: is_exact && is_keyed,
+        shares_watermark: is_exact && hears_the_same,
         outputs,
         target,
         clock: Arc::clone(&environment.world.clock),

@@ -85,6 +85,12 @@ impl OutputEdge {
                 }
                 Ok(())
             }
+            Exchange::Broadcast => {
+                for task in 0..self.targets.len() {
+                    self.collect(task, rows.clone()).await?;
+                }
+                Ok(())
+            }
             Exchange::Rebalance => {
                 let turn = self.turn;
                 self.turn = (turn + 1) % self.targets.len();
@@ -194,12 +200,13 @@ mod tests {
     use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
 
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+    use arrow::datatypes::Int64Type;
     use arrow::record_batch::RecordBatch;
 
     use super::super::channel::{Receiver, Yields, channel};
     use super::*;
-    use crate::stream::MemoryPool;
+    use crate::stream::{Barrier, BarrierKind, Epoch, EventTime, MemoryPool};
 
     /// An edge to this many tasks over channels that take everything.
     fn edge(exchange: Exchange, tasks: usize) -> (OutputEdge, Vec<Receiver>) {
@@ -238,7 +245,8 @@ mod tests {
 
     #[tokio::test]
     async fn wide_rows_do_not_wait_for_as_many_as_narrow_ones() {
-        for exchange in [Exchange::Hash(vec![0]), Exchange::Gather, Exchange::Rebalance] {
+        for exchange in [Exchange::Hash(vec![0]), Exchange::Gather, Exchange::Rebalance, Exchange::Broadcast] {
+            let copies = if exchange == Exchange::Broadcast { 3 } else { 1 };
             let (mut edge, mut receivers) = edge(exchange, 3);
             let mut arrived = 0;
             for number in 0..200 {
@@ -251,7 +259,7 @@ mod tests {
             }
             edge.flush().await.unwrap();
             arrived += receivers.iter_mut().flat_map(received).map(|batch| batch.len()).sum::<usize>();
-            assert_eq!(arrived, 200);
+            assert_eq!(arrived, copies * 200);
         }
     }
 
@@ -264,6 +272,34 @@ mod tests {
         let before = receivers.iter_mut().flat_map(received).count();
         edge.flush().await.unwrap();
         assert_eq!((before, receivers.iter_mut().flat_map(received).count()), (0, 2));
+    }
+
+    #[tokio::test]
+    async fn a_broadcast_reaches_every_task_in_order_and_before_what_follows() {
+        let (mut edge, mut receivers) = edge(Exchange::Broadcast, 3);
+        edge.rows(rows(0, 10, 3)).await.unwrap();
+        edge.rows(rows(10, 5, 3)).await.unwrap();
+        assert_eq!(receivers.iter_mut().flat_map(received).count(), 0, "small pieces wait for one another");
+        edge.control(Message::Watermark(EventTime(7))).await.unwrap();
+        edge.rows(rows(15, 1, 3)).await.unwrap();
+        let barrier = Barrier { epoch: Epoch(1), kind: BarrierKind::Checkpoint, covered: Epoch::ZERO };
+        edge.control(Message::Barrier(barrier)).await.unwrap();
+        for receiver in &mut receivers {
+            let mut context = Context::from_waker(Waker::noop());
+            let mut seen = Vec::new();
+            while let Poll::Ready(Some(message)) = receiver.poll_receive(&mut context) {
+                seen.push(match message {
+                    Message::Rows(rows) => {
+                        format!("{:?}", rows.column(0).as_primitive::<Int64Type>().values().to_vec())
+                    }
+                    Message::Watermark(time) => format!("watermark {}", time.0),
+                    Message::Barrier(barrier) => format!("barrier {}", barrier.epoch.0),
+                    other => panic!("{other:?}"),
+                });
+            }
+            let first = format!("{:?}", (0..15).collect::<Vec<_>>());
+            assert_eq!(seen, [first.as_str(), "watermark 7", "[15]", "barrier 1"]);
+        }
     }
 
     #[tokio::test]

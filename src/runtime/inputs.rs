@@ -204,21 +204,30 @@ impl Inputs {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+
     use super::super::channel::{Sender, Yields, channel};
     use super::*;
     use crate::checkpoint::CheckpointMode;
-    use crate::stream::MemoryPool;
+    use crate::stream::{BarrierKind, Epoch, MemoryPool};
 
-    /// Inputs with one sender for each group that is named, and what they have reported.
+    /// Inputs of one port with a sender for each group that is named.
     fn inputs(groups: &[usize]) -> (Vec<Sender>, Inputs) {
-        let (senders, receivers): (Vec<Sender>, Vec<_>) = groups
+        inputs_of(&groups.iter().map(|group| (0, *group)).collect::<Vec<_>>())
+    }
+
+    /// Inputs with a sender for each port and group.
+    fn inputs_of(origins: &[(usize, usize)]) -> (Vec<Sender>, Inputs) {
+        let (senders, receivers): (Vec<Sender>, Vec<_>) = origins
             .iter()
-            .map(|group| {
-                let (sender, receiver) = channel(100, MemoryPool::new(None).holder("channel"), Yields::default());
-                (sender, (Origin { port: 0, group: *group }, receiver))
+            .map(|(port, group)| {
+                let (sender, receiver) = channel(1 << 10, MemoryPool::new(None).holder("channel"), Yields::default());
+                (sender, (Origin { port: *port, group: *group }, receiver))
             })
             .unzip();
-        let aligner = Aligner::new(groups.len(), CheckpointMode::ExactlyOnce, 1);
+        let aligner = Aligner::new(origins.len(), CheckpointMode::ExactlyOnce, 1);
         (senders, Inputs::new(receivers, aligner, EventTime::NONE))
     }
 
@@ -245,6 +254,51 @@ mod tests {
         assert_eq!(after(&senders[1], Message::Watermark(EventTime(20)), &mut inputs).await, "nothing");
         assert_eq!(after(&senders[0], Message::Active, &mut inputs).await, "nothing");
         assert_eq!(after(&senders[0], Message::Watermark(EventTime(15)), &mut inputs).await, "watermark 15");
+    }
+
+    /// What has come, as words, until there is nothing more.
+    fn events(inputs: &mut Inputs) -> Vec<String> {
+        let name = |event| match event {
+            InputEvent::Rows { port, rows } => format!("{} of port {port}", rows.len()),
+            InputEvent::Barrier(barrier) => format!("barrier {}", barrier.epoch.0),
+            InputEvent::Watermark(time) => format!("watermark {}", time.0),
+            InputEvent::Ended { port } => format!("end of port {port}"),
+            other => panic!("{other:?}"),
+        };
+        std::iter::from_fn(|| inputs.try_next()).map(|event| name(event.unwrap())).collect()
+    }
+
+    #[tokio::test]
+    async fn barriers_watermarks_and_ends_wait_for_both_ports() {
+        let rows = |count: i64| {
+            let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..count));
+            Message::Rows(Changes::inserts(RecordBatch::try_from_iter([("k", column)]).unwrap()))
+        };
+        let barrier = |epoch| {
+            Message::Barrier(Barrier { epoch: Epoch(epoch), kind: BarrierKind::Checkpoint, covered: Epoch::ZERO })
+        };
+        let watermark = |time| Message::Watermark(EventTime(time));
+        // Two tasks feed the first port, one the second.
+        let (senders, mut inputs) = inputs_of(&[(0, 0), (0, 0), (1, 1)]);
+        let [a, b, c] = senders.as_slice() else { panic!("three senders") };
+        for message in [watermark(5), barrier(1), rows(1), watermark(9)] {
+            a.send(message.clone()).await.unwrap();
+            b.send(message).await.unwrap();
+        }
+        assert_eq!(events(&mut inputs), [""; 0], "neither the watermark nor the barrier of one port says anything");
+        for message in [rows(2), watermark(7), rows(3), barrier(1), rows(4), Message::End] {
+            c.send(message).await.unwrap();
+        }
+        let before = events(&mut inputs);
+        let barrier_at = before.iter().position(|event| event == "barrier 1").unwrap();
+        assert_eq!(before[..barrier_at], ["2 of port 1", "watermark 5", "3 of port 1"]);
+        let mut behind = before[barrier_at + 1..].to_vec();
+        behind.sort();
+        assert_eq!(behind, ["1 of port 0", "1 of port 0", "4 of port 1", "end of port 1", "watermark 7"]);
+        a.send(Message::End).await.unwrap();
+        assert_eq!(events(&mut inputs), [""; 0], "the other task of the port goes on");
+        b.send(Message::End).await.unwrap();
+        assert_eq!(events(&mut inputs), ["end of port 0"]);
     }
 
     #[tokio::test]

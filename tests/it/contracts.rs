@@ -35,7 +35,7 @@ use proptest::prelude::*;
 use crate::simulated::{runtime, soon, world};
 use crate::support::full;
 
-fn config(seed: u64) -> JobConfig {
+pub fn config(seed: u64) -> JobConfig {
     JobConfig {
         job: "contract".to_owned(),
         directory: Some(PathBuf::from("/checkpoints")),
@@ -88,7 +88,7 @@ const DELAY: Duration = Duration::from_millis(90);
 /// Between two rows of the source.
 const PACE: Duration = Duration::from_millis(10);
 
-fn ids() -> SchemaRef {
+pub fn ids() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)]))
 }
 
@@ -659,7 +659,7 @@ fn a_checkpoint_that_is_asked_for_begins_after_the_request() {
 }
 
 /// Runs a plan to its end, or for so many turns of its tasks.
-fn run_turns(
+pub fn run_turns(
     plan: &StreamPlan,
     config: JobConfig,
     store: &FakeStore,

@@ -19,3 +19,4 @@ mod support;
 mod slt;
 mod stdin;
 mod tidy;
+mod two_inputs;

@@ -8,7 +8,7 @@ use datafusion::logical_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 
 use super::meaning::Meaning;
-use super::{Flow, Lowering, calc, substitute, substitute_by};
+use super::{Flow, Input, Lowering, calc, substitute, substitute_by};
 use crate::error::{Error, Result};
 use crate::expressions::text;
 use crate::operators::{
@@ -245,7 +245,7 @@ impl Lowering<'_> {
             0 => (Exchange::Gather, Parallelism::One),
             keys => (Exchange::Hash((0..keys).collect()), Parallelism::Default),
         };
-        Flow { mode, ..Flow::from(vec![from], exchange, parallelism, schema) }
+        Flow { mode, ..Flow::from(vec![Input::of(from, exchange)], parallelism, schema) }
     }
 }
 
@@ -263,7 +263,8 @@ fn meaning(aggregate: &Aggregate) -> String {
 /// Rows of sources may be dealt out to all tasks where what follows does not mind their order.
 fn spread(flow: &mut Flow) {
     if flow.is_fresh && flow.mode.is_append() {
-        (flow.exchange, flow.parallelism) = (Exchange::Rebalance, Parallelism::Default);
+        flow.inputs.iter_mut().for_each(|input| input.exchange = Exchange::Rebalance);
+        flow.parallelism = Parallelism::Default;
     }
     flow.is_fresh = false;
 }

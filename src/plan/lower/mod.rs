@@ -57,9 +57,7 @@ struct LateOutput {
 
 /// A chain under construction.
 struct Flow {
-    /// What it reads: nodes of the plan.
-    inputs: Vec<usize>,
-    exchange: Exchange,
+    inputs: Vec<Input>,
     parallelism: Parallelism,
     operators: Vec<Arc<dyn OperatorSpec>>,
     /// The columns that leave so far.
@@ -74,6 +72,14 @@ struct Flow {
     is_fresh: bool,
 }
 
+/// What a chain reads of one node of the plan.
+struct Input {
+    node: usize,
+    exchange: Exchange,
+    /// The port of the chain's first operator.
+    port: usize,
+}
+
 /// Columns by name and expression.
 type Named = Vec<(String, Expr)>;
 
@@ -83,12 +89,18 @@ struct Places {
     indices: Vec<usize>,
 }
 
+impl Input {
+    /// Rows of a node for an operator with one port.
+    fn of(node: usize, exchange: Exchange) -> Self {
+        Self { node, exchange, port: 0 }
+    }
+}
+
 impl Flow {
     /// Rows that come from one node or several.
-    fn from(inputs: Vec<usize>, exchange: Exchange, parallelism: Parallelism, schema: SchemaRef) -> Self {
+    fn from(inputs: Vec<Input>, parallelism: Parallelism, schema: SchemaRef) -> Self {
         Self {
             inputs,
-            exchange,
             parallelism,
             operators: Vec::new(),
             schema,
@@ -145,6 +157,12 @@ impl Flow {
                 places.indices
             }
         }
+    }
+
+    /// Whether nothing happens to the rows and they stay in their tasks: whoever comes next may read the inputs itself.
+    fn is_just_rows(&self) -> bool {
+        let stays = |input: &Input| (&input.exchange, input.port) == (&Exchange::Forward, 0);
+        self.operators.is_empty() && self.inputs.iter().all(stays)
     }
 
     /// Puts the columns into their order, if they are not.
@@ -204,8 +222,8 @@ impl<'a> Lowering<'a> {
     /// where nothing but the union of these is asked for.
     fn close_all(&mut self, mut flow: Flow) -> Vec<usize> {
         flow.settle();
-        if flow.operators.is_empty() && flow.exchange == Exchange::Forward {
-            return flow.inputs;
+        if flow.is_just_rows() {
+            return flow.inputs.into_iter().map(|input| input.node).collect();
         }
         vec![self.close(flow)]
     }
@@ -213,8 +231,8 @@ impl<'a> Lowering<'a> {
     /// Closes a flow; returns the node that its rows leave.
     fn close(&mut self, mut flow: Flow) -> usize {
         flow.settle();
-        if let ([only], true) = (flow.inputs.as_slice(), flow.operators.is_empty()) {
-            return *only;
+        if let ([only], true) = (flow.inputs.as_slice(), flow.is_just_rows()) {
+            return only.node;
         }
         let index = self.plan.nodes.len();
         for (operator, spec) in flow.operators.iter().enumerate() {
@@ -222,13 +240,11 @@ impl<'a> Lowering<'a> {
                 self.late.push(LateOutput { node: index, operator, schema });
             }
         }
-        let inputs = flow.inputs.iter();
+        let edge = |Input { node, exchange, port }| Edge { from: node, output: Output::Main, exchange, port };
         self.plan.nodes.push(Node {
             name: format!("chain-{index}"),
             kind: NodeKind::Chain(flow.operators),
-            inputs: inputs
-                .map(|from| Edge { from: *from, output: Output::Main, exchange: flow.exchange.clone(), port: 0 })
-                .collect(),
+            inputs: flow.inputs.into_iter().map(edge).collect(),
             parallelism: flow.parallelism,
             schema: flow.schema,
             mode: flow.mode,
@@ -252,9 +268,9 @@ impl<'a> Lowering<'a> {
         let mode = flows.iter().fold(ChangelogMode::APPEND, |mode, flow| mode.or(flow.mode));
         let parallelism = if same { first.parallelism } else { Parallelism::One };
         let is_fresh = flows.iter().all(|flow| flow.is_fresh);
-        let inputs = flows.into_iter().map(|flow| self.close(flow)).collect();
         let exchange = if same { Exchange::Forward } else { Exchange::Gather };
-        Ok(Flow { mode, is_fresh, ..Flow::from(inputs, exchange, parallelism, schema) })
+        let inputs = flows.into_iter().map(|flow| Input::of(self.close(flow), exchange.clone())).collect();
+        Ok(Flow { mode, is_fresh, ..Flow::from(inputs, parallelism, schema) })
     }
 
     /// A window function without an aggregation: each row once per window, at once. `columns` and `conditions` are over
@@ -295,7 +311,8 @@ impl<'a> Lowering<'a> {
         let schema = Arc::clone(&flow.schema);
         let from = self.close(flow);
         for copy in &copies {
-            let flow = Flow::from(vec![from], Exchange::Forward, parallelism, Arc::clone(&schema));
+            let input = Input::of(from, Exchange::Forward);
+            let flow = Flow::from(vec![input], parallelism, Arc::clone(&schema));
             let mut flow = Flow { mode, keys: keys.clone(), is_fresh, ..flow };
             let (conditions, columns) = of_copy(copy)?;
             calc(&mut flow, &window.input, &conditions, Some(columns))?;

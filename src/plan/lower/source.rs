@@ -10,7 +10,7 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, LogicalPlan, Values};
 
 use super::meaning::Meaning;
-use super::{Flow, Lowering, is_source, through_projections};
+use super::{Flow, Input, Lowering, is_source, through_projections};
 use crate::connectors::{SourceFactory, values};
 use crate::error::{Error, Result};
 use crate::expressions::{Scalar, compile};
@@ -61,7 +61,7 @@ impl Lowering<'_> {
             mode: ChangelogMode::APPEND,
             keys: keys.clone(),
         });
-        Flow { keys, is_fresh: true, ..Flow::from(vec![index], Exchange::Forward, Parallelism::One, schema) }
+        Flow { keys, is_fresh: true, ..Flow::from(vec![Input::of(index, Exchange::Forward)], Parallelism::One, schema) }
     }
 }
 
