@@ -16,7 +16,7 @@ pub use job::{
     LogicalQuery, Planned, bind_insert, bind_select, check_view, plan_inserts, plan_query, sink_target, type_of,
     view_columns,
 };
-pub use lower::{LateSink, PlanSettings, SinkTarget, constant_rows, only_once, optimize, source_node};
+pub use lower::{KeyedShuffle, LateSink, PlanSettings, SinkTarget, constant_rows, only_once, optimize, source_node};
 pub use prepare::{Payload, Placed, Preparation, Prepared};
 pub use stream_plan::{
     Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, SinkNode, SourceNode, StreamPlan, WatermarkSpec,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::checkpoint::CheckpointMode;
+use crate::plan::KeyedShuffle;
 
 /// Whether a statement runs as a stream or once over bounded tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +68,8 @@ pub struct JobSettings {
     pub idle_timeout: Option<Duration>,
     /// A NULL for a NOT NULL column: drop the row and count it; else fail.
     pub drop_nulls: bool,
+    /// Whether rows reach the tasks of a sink by its primary key.
+    pub keyed_shuffle: KeyedShuffle,
     /// `UTC` or an offset such as `+02:00`.
     pub time_zone: String,
     /// Whether a script waits for jobs over unbounded input.

@@ -503,6 +503,7 @@ fn plan_settings(settings: &JobSettings) -> PlanSettings {
     PlanSettings {
         idle_timeout_ms: idle,
         drop_nulls: settings.drop_nulls,
+        keyed_shuffle: settings.keyed_shuffle,
         batch_rows: settings.batch_rows,
         windows_per_row: settings.windows_per_row,
     }

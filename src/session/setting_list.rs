@@ -165,6 +165,14 @@ pub static NOT_NULL_ENFORCER: OptionSpec = OptionSpec::honoured(
     "A NULL for a NOT NULL column of a sink: ERROR stops the job, DROP leaves the row out and counts it.",
 );
 
+pub static KEYED_SHUFFLE: OptionSpec = OptionSpec::honoured(
+    "table.exec.sink.keyed-shuffle",
+    Enum(&["AUTO", "NONE", "FORCE"]),
+    Some("AUTO"),
+    "Whether rows reach the tasks of a sink by its primary key: AUTO where changes of one key may come from several tasks, \
+     NONE never, FORCE always.",
+);
+
 pub static LOCAL_TIME_ZONE: OptionSpec = OptionSpec::honoured(
     "table.local-time-zone",
     Text,
@@ -293,6 +301,7 @@ static HONOURED: &[&OptionSpec] = &[
     &PIPELINE_NAME,
     &SOURCE_IDLE_TIMEOUT,
     &NOT_NULL_ENFORCER,
+    &KEYED_SHUFFLE,
     &LOCAL_TIME_ZONE,
     &DML_SYNC,
     &MAX_COLUMN_WIDTH,
@@ -364,7 +373,6 @@ static KNOWN: &[OptionSpec] = &[
     refused("table.exec.sink.upsert-materialize", Enum(&["AUTO", "NONE", "FORCE"]), Some("AUTO"), &["AUTO", "NONE"], "Puts changes back in order before an upsert sink."),
     accepted("table.exec.sink.upsert-materialize-strategy.#", Text, None, "How the above is done."),
     accepted("table.exec.sink.require-on-conflict", Boolean, Some("true"), "For upsert sinks, of which there is none yet."),
-    accepted("table.exec.sink.keyed-shuffle", Enum(&["AUTO", "NONE", "FORCE"]), Some("AUTO"), "How rows reach the tasks of a sink."),
     refused("table.exec.sink.type-length-enforcer", Enum(&["IGNORE", "TRIM_PAD", "ERROR"]), Some("IGNORE"), &["IGNORE"], "Values longer than CHAR(n) or VARCHAR(n)."),
     refused("table.exec.sink.nested-constraint-enforcer", Enum(&["IGNORE", "ROWS", "ROWS_AND_COLLECTIONS"]), Some("IGNORE"), &["IGNORE"], "NOT NULL inside rows and arrays."),
     refused("table.exec.sink.rowtime-inserter", Enum(&["ENABLED", "DISABLED"]), Some("ENABLED"), &["ENABLED"], "Whether event time is written with the row."),

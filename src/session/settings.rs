@@ -9,6 +9,7 @@ use super::setting_list as list;
 use crate::checkpoint::CheckpointMode;
 use crate::error::{Error, Result};
 use crate::options::{Effect, OptionSpec, Options, nearest};
+use crate::plan::KeyedShuffle;
 
 /// Where the value of a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,6 +207,11 @@ impl Settings {
             },
             idle_timeout: merged.duration(&list::SOURCE_IDLE_TIMEOUT)?.and_then(none_if_zero),
             drop_nulls: merged.choice(&list::NOT_NULL_ENFORCER)? == Some("DROP"),
+            keyed_shuffle: match merged.choice(&list::KEYED_SHUFFLE)? {
+                Some("NONE") => KeyedShuffle::None,
+                Some("FORCE") => KeyedShuffle::Force,
+                _ => KeyedShuffle::Auto,
+            },
             time_zone: match merged.text(&list::LOCAL_TIME_ZONE) {
                 None => "UTC".to_owned(),
                 Some(zone) if zone.trim().eq_ignore_ascii_case("default") => "UTC".to_owned(),

@@ -22,8 +22,8 @@ use beadline::expressions::Scalar;
 use beadline::formats::Decoder;
 use beadline::operators::{BuildContext, Context, Operator, OperatorSpec, Progress};
 use beadline::plan::{
-    ChangelogMode, Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, PlanSettings, SinkNode, SourceNode,
-    StreamPlan, plan_inserts,
+    ChangelogMode, Edge, Exchange, KeyedShuffle, Node, NodeKind, OnError, Output, Parallelism, PlanSettings, SinkNode,
+    SourceNode, StreamPlan, plan_inserts,
 };
 use beadline::runtime::{Ending, JobConfig, JobSummary, RestartStrategy, Yields};
 use beadline::session::{Handle, Session, Statement};
@@ -528,7 +528,13 @@ fn windowed(splits: &[Vec<Row>], windows: Windows) -> (StreamPlan, MemorySink, M
     );
     let mut statements = session.parse(&insert).expect("a statement");
     let Some(Statement::Insert(insert)) = statements.pop().map(|at| at.statement) else { panic!("an INSERT") };
-    let settings = PlanSettings { idle_timeout_ms: 0, drop_nulls: false, batch_rows: 64, windows_per_row: 10_000 };
+    let settings = PlanSettings {
+        idle_timeout_ms: 0,
+        drop_nulls: false,
+        keyed_shuffle: KeyedShuffle::Auto,
+        batch_rows: 64,
+        windows_per_row: 10_000,
+    };
     let planned = plan_inserts(&[*insert], session.catalog(), &settings).expect("a plan");
     (planned.stream, counts, late)
 }

@@ -17,7 +17,7 @@ use beadline::connectors::{
 };
 use beadline::error::{Error, Result};
 use beadline::formats::Decoder;
-use beadline::plan::{PlanSettings, StreamPlan, plan_inserts};
+use beadline::plan::{KeyedShuffle, PlanSettings, StreamPlan, plan_inserts};
 use beadline::runtime::{Ending, JobConfig, JobSummary, RestartStrategy, Yields};
 use beadline::session::{Handle, Session, Statement};
 use beadline::storage::FakeStore;
@@ -156,7 +156,13 @@ fn plan(tables: &[Pausing; 2], windows: &str, is_union: bool) -> (StreamPlan, Me
     let mut statements = session.parse(&insert).expect("a statement");
     let Some(Statement::Insert(insert)) = statements.pop().map(|at| at.statement) else { panic!("an INSERT") };
     let idle_timeout_ms = u64::try_from(TIMEOUT.as_millis()).expect("a small number");
-    let settings = PlanSettings { idle_timeout_ms, drop_nulls: false, batch_rows: 64, windows_per_row: 10_000 };
+    let settings = PlanSettings {
+        idle_timeout_ms,
+        drop_nulls: false,
+        keyed_shuffle: KeyedShuffle::Auto,
+        batch_rows: 64,
+        windows_per_row: 10_000,
+    };
     let planned = plan_inserts(&[*insert], session.catalog(), &settings).expect("a plan");
     (planned.stream, counts, late)
 }

@@ -5,6 +5,7 @@ mod contracts;
 mod damage;
 mod docs;
 mod idle;
+mod keyed_sinks;
 mod kill;
 mod late;
 mod output;

@@ -25,6 +25,17 @@ pub fn projected(keys: &[Vec<usize>], columns: &[Option<usize>]) -> Vec<Vec<usiz
     least(behind)
 }
 
+/// Whether the changes of rows that are alike in `columns` come from one task in order: then they are changes of one key.
+pub fn has_key_within(keys: &[Vec<usize>], columns: &[usize]) -> bool {
+    keys.iter().any(|key| is_within(key, columns))
+}
+
+/// The keys of changes that have been exchanged by the hash of `columns`: what has other hashes comes from several tasks,
+/// so that a key must tell the hash.
+pub fn behind_hash(keys: &[Vec<usize>], columns: &[usize]) -> Vec<Vec<usize>> {
+    keys.iter().filter(|key| is_within(columns, key)).cloned().collect()
+}
+
 fn is_within(key: &[usize], columns: &[usize]) -> bool {
     key.iter().all(|column| columns.contains(column))
 }
@@ -60,5 +71,18 @@ mod tests {
         assert_eq!(projected(&[vec![0, 1]], &[Some(0), Some(1), Some(0)]), [[0, 1], [1, 2]]);
         let many: Vec<Option<usize>> = (0..40).map(|place| Some(place % 10)).collect();
         assert_eq!(projected(&[(0..10).collect()], &many).len(), MOST_KEYS);
+    }
+
+    #[test]
+    fn changes_of_one_key_are_alike_in_it_and_perhaps_in_more() {
+        assert!(has_key_within(&[vec![3], vec![1, 2]], &[2, 1, 0]));
+        assert!(!has_key_within(&[vec![1, 2]], &[1]));
+        assert!(!has_key_within(&[], &[1]) && has_key_within(&[Vec::new()], &[1]));
+    }
+
+    #[test]
+    fn behind_an_exchange_a_key_has_to_tell_the_task() {
+        assert_eq!(behind_hash(&[vec![0], vec![1, 2], vec![1, 3]], &[1]), [[1, 2], [1, 3]]);
+        assert_eq!(behind_hash(&[Vec::new()], &[1]), [[0; 0]; 0]);
     }
 }

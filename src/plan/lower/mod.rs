@@ -9,7 +9,7 @@ mod meaning;
 mod sink;
 mod source;
 
-pub use sink::{LateSink, SinkTarget, is_implicit};
+pub use sink::{KeyedShuffle, LateSink, SinkTarget, is_implicit};
 pub use source::{check_read_once, constant_rows, is_bounded, is_live, only_once, source_node};
 
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub struct PlanSettings {
     pub idle_timeout_ms: u64,
     /// `table.exec.sink.not-null-enforcer` = DROP.
     pub drop_nulls: bool,
+    /// `table.exec.sink.keyed-shuffle`.
+    pub keyed_shuffle: KeyedShuffle,
     /// Rows of a batch of VALUES.
     pub batch_rows: usize,
     /// In how many windows a row may lie.

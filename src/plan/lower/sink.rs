@@ -5,13 +5,24 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::meaning::Meaning;
-use super::{Flow, LateOutput, Lowering};
+use super::{Flow, LateOutput, Lowering, keys};
 use crate::connectors::{SinkFactory, SinkMode};
 use crate::error::{Error, Result, Span};
 use crate::expressions::{CAST, Call, CastShape, Scalar, common_numeric, compile, is_numeric, type_name};
 use crate::operators::CalcSpec;
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, SinkNode, StreamPlan};
+
+/// Whether rows reach the tasks of a sink by its primary key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyedShuffle {
+    /// Where changes of one key may come from several tasks.
+    Auto,
+    /// Never.
+    None,
+    /// Wherever the sink has several tasks.
+    Force,
+}
 
 /// Where rows go.
 #[derive(Debug, Clone)]
@@ -63,8 +74,15 @@ impl Lowering<'_> {
         if !flow.mode.is_append() && target.factory.mode() == SinkMode::Append {
             return Err(append_only(target, &flow));
         }
-        let (mode, keys, parallelism) = (flow.mode, flow.keys.clone(), flow.parallelism);
+        let exchange = self.exchange_to_sink(target, &flow);
+        let keys = match &exchange {
+            Exchange::Hash(columns) => keys::behind_hash(&flow.keys, columns),
+            _ => flow.keys.clone(),
+        };
+        let (mode, parallelism) = (flow.mode, flow.parallelism);
         let from = self.close_all(flow);
+        let edge = |from: usize| Edge { from, output: Output::Main, exchange: exchange.clone(), port: 0 };
+        let inputs = from.into_iter().map(edge).collect();
         let outputs: Vec<LateOutput> = self.late.drain(first_late..).collect();
         let query = Meaning::of(plan).text();
         let mut node = target.node(self.settings.drop_nulls);
@@ -74,11 +92,24 @@ impl Lowering<'_> {
             // A changed query would take rows back that it never wrote.
             node.signature.push_str(&format!(" AS {query}"));
         }
-        self.sink(target, node, &from, mode, keys, parallelism);
+        self.sink(target, node, inputs, mode, keys, parallelism);
         if let Some(late) = late {
             self.late_rows(&outputs, late)?;
         }
         Ok(())
+    }
+
+    /// A sink with a primary key replaces rows by it: the changes of one key must reach one task, in the order in which
+    /// they happened. That they do where a key of the query is within it.
+    fn exchange_to_sink(&self, target: &SinkTarget, flow: &Flow) -> Exchange {
+        let key = &target.primary_key;
+        let is_parallel = flow.parallelism == Parallelism::Default && !key.is_empty();
+        let is_by_key = match self.settings.keyed_shuffle {
+            KeyedShuffle::Auto => !flow.mode.is_append() && !keys::has_key_within(&flow.keys, key),
+            KeyedShuffle::None => false,
+            KeyedShuffle::Force => true,
+        };
+        if is_parallel && is_by_key { Exchange::Hash(key.clone()) } else { Exchange::Forward }
     }
 
     /// The finished plan.
@@ -90,17 +121,16 @@ impl Lowering<'_> {
         &mut self,
         target: &SinkTarget,
         node: SinkNode,
-        from: &[usize],
+        inputs: Vec<Edge>,
         mode: ChangelogMode,
         keys: Vec<Vec<usize>>,
         parallelism: Parallelism,
     ) {
         let index = self.plan.nodes.len();
-        let edge = |from: &usize| Edge { from: *from, output: Output::Main, exchange: Exchange::Forward, port: 0 };
         self.plan.nodes.push(Node {
             name: format!("sink-{index}-{}", target.table),
             kind: NodeKind::Sink(node),
-            inputs: from.iter().map(edge).collect(),
+            inputs,
             parallelism,
             schema: Arc::clone(&target.schema),
             mode,
@@ -141,11 +171,11 @@ impl Lowering<'_> {
                 mode: ChangelogMode::APPEND,
                 keys: Vec::new(),
             });
-            from.push(index);
+            from.push(Edge { from: index, output: Output::Main, exchange: Exchange::Forward, port: 0 });
         }
-        let parallelism = self.plan.nodes[from[0]].parallelism;
+        let parallelism = self.plan.nodes[from[0].from].parallelism;
         let node = SinkNode { is_late: true, ..late.target.node(self.settings.drop_nulls) };
-        self.sink(&late.target, node, &from, ChangelogMode::APPEND, Vec::new(), parallelism);
+        self.sink(&late.target, node, from, ChangelogMode::APPEND, Vec::new(), parallelism);
         Ok(())
     }
 }
