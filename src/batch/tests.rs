@@ -15,7 +15,7 @@ use crate::error::{Blame, Result};
 use crate::options::Options;
 use crate::plan::{SinkTarget, bind_insert, bind_select, sink_target, type_of};
 use crate::sql::{Statement, parse_script};
-use crate::storage::{FakeStore, LocalStore, Store};
+use crate::storage::{FakeStore, LocalFiles, LocalStore, Store, Stores};
 use crate::stream::{Changes, Generation, ManualClock, ThreadBlocking};
 
 const EVENTS: &str = "CREATE TABLE Events (id INT, ts TIMESTAMP(3), twice AS id * 2,
@@ -33,9 +33,9 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(store: Arc<dyn Store>, script: &str, settings: &[(&str, &str)]) -> Self {
+    fn new(store: Arc<dyn LocalStore>, script: &str, settings: &[(&str, &str)]) -> Self {
         let (clock, input) = (Arc::new(ManualClock::default()), Arc::default());
-        let world = World { store, clock, blocking: Arc::new(ThreadBlocking), input };
+        let world = World { stores: Stores::new(store), clock, blocking: Arc::new(ThreadBlocking), input };
         let settings = Options::new(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let mut catalog = Catalog::default();
         for statement in parse_script(script).unwrap().statements {
@@ -46,7 +46,7 @@ impl Bench {
     }
 
     fn local() -> Self {
-        Self::new(Arc::new(LocalStore), &format!("{EVENTS}{FLIGHTS}"), &[])
+        Self::new(Arc::new(LocalFiles), &format!("{EVENTS}{FLIGHTS}"), &[])
     }
 
     fn in_memory(name: &str, bytes: &str, script: &str, settings: &[(&str, &str)]) -> Self {
@@ -248,7 +248,7 @@ async fn bad_rows_go_by_the_tables_policy() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unbounded_tables_are_refused() {
     let table = "CREATE TABLE endless (id INT) WITH ('connector' = 'datagen');";
-    let bench = Bench::new(Arc::new(LocalStore), table, &[]);
+    let bench = Bench::new(Arc::new(LocalFiles), table, &[]);
     let error = bench.error("SELECT COUNT(*) FROM endless").await;
     assert_eq!(error.blame(), Blame::Query);
     assert!(error.message().contains("`endless` is unbounded"), "{error}");

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 pub use crate::formats::{BadRow, Decoder};
 use crate::options::{OptionSpec, Options};
-use crate::storage::Store;
+use crate::storage::Stores;
 pub use crate::stream::Committable;
 use crate::stream::{Blocking, Changes, Clock, Epoch, Generation, MemoryHolder, MemoryPool};
 
@@ -49,7 +49,7 @@ pub fn find(name: &str) -> Option<&'static dyn Connector> {
 #[derive(Debug, Clone)]
 pub struct World {
     /// Files.
-    pub store: Arc<dyn Store>,
+    pub stores: Stores,
     /// Processing time.
     pub clock: Arc<dyn Clock>,
     /// Threads for calls that block.
@@ -97,6 +97,11 @@ pub trait Connector: Debug + Send + Sync {
 pub trait SourceFactory: Debug + Send + Sync {
     /// Whether the input ends by itself.
     fn is_bounded(&self) -> bool;
+    /// Says if the world lacks what it needs, such as a store for its location. Touches nothing outside; a job asks
+    /// before it does anything.
+    fn check(&self, _world: &World) -> Result<()> {
+        Ok(())
+    }
     /// Starts reading.
     fn open(&self, context: &SourceContext) -> Result<Arc<dyn Source>>;
     /// The same over several nodes of one plan must not be shared when reading consumes (a queue): true for those.
@@ -243,6 +248,11 @@ pub trait SinkFactory: Debug + Send + Sync {
     fn mode(&self) -> SinkMode;
     /// What it promises.
     fn delivery(&self) -> Delivery;
+    /// Says if the world lacks what it needs, such as a store for its location. Touches nothing outside; a job asks
+    /// before it does anything.
+    fn check(&self, _world: &World) -> Result<()> {
+        Ok(())
+    }
     /// A writer for one of the sink's tasks, which are numbered from 0.
     fn writer(&self, task: usize, context: &SinkContext, world: &World) -> Result<Box<dyn SinkWriter>>;
     /// The one committer of this sink; needs no writer, so that any process can finish the work.

@@ -13,12 +13,12 @@ use super::print::{Output, PrintSink};
 use super::*;
 use crate::formats::tests::assert_options_are_read;
 use crate::options::Effect;
-use crate::storage::FakeStore;
+use crate::storage::{FakeStore, Stores};
 use crate::stream::{ChangeKind, InlineBlocking, ManualClock, ProcTime};
 
 fn world() -> World {
     World {
-        store: Arc::new(FakeStore::new()),
+        stores: Stores::new(Arc::new(FakeStore::new())),
         clock: Arc::new(ManualClock::default()),
         blocking: Arc::new(InlineBlocking),
         input: Arc::default(),

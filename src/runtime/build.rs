@@ -1,7 +1,6 @@
 //! From a plan to tasks: channels along the edges, restored state, one future per task.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -24,7 +23,7 @@ use crate::connectors::{JobIdentity, SinkContext, SourceContext, World};
 use crate::error::{Error, Result};
 use crate::operators::{BuildContext, Chain, OutputBudget, StateBackend};
 use crate::plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
-use crate::state::{Manifest, OperatorId, OperatorState, RestoreProgress, key_range, read_table};
+use crate::state::{JobDirectory, Manifest, OperatorId, OperatorState, RestoreProgress, key_range, read_table};
 use crate::stream::{Counter, Counters, EventTime, MemoryPool};
 
 /// A running job's parts before they run.
@@ -39,7 +38,7 @@ pub struct Environment<'a> {
     pub config: &'a JobConfig,
     pub identity: &'a JobIdentity,
     /// The job's directory.
-    pub directory: Option<PathBuf>,
+    pub directory: Option<JobDirectory>,
     pub world: &'a World,
     /// The account of all that the job's tasks hold.
     pub memory: MemoryPool,
@@ -317,8 +316,7 @@ async fn restore(
 ) -> Result<Chain> {
     let config = environment.config;
     let range = key_range(task, tasks_of(node, config), config.max_parallelism);
-    let directory = environment.directory.clone().unwrap_or_default();
-    let store = Arc::clone(&environment.world.store);
+    let Some(JobDirectory { store, path }) = environment.directory.clone() else { return Ok(chain) };
     let progress = Arc::clone(&environment.progress);
     let stored: Vec<(OperatorId, Option<OperatorState>)> =
         ids.iter().map(|id| (id.clone(), environment.state_of(id).cloned())).collect();
@@ -327,7 +325,7 @@ async fn restore(
             let spec = table.spec();
             let Some((id, Some(saved))) = stored.get(operator) else { return Ok(()) };
             let Some(saved) = saved.tables.iter().find(|saved| saved.name == spec.name) else { return Ok(()) };
-            read_table(store.as_ref(), &directory, saved, &range, &spec, &progress)
+            read_table(store.as_ref(), &path, saved, &range, &spec, &progress)
                 .and_then(|mut rows| table.load(&mut rows))
                 .map_err(|error| error.context(format!("state of {id}, table {}", spec.name)))
         })?;

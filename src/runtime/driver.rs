@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +27,9 @@ use crate::checkpoint::{Action, Coordinator, CoordinatorConfig, Event, TableId, 
 use crate::connectors::Committer;
 use crate::error::{Blame, Error, Result};
 use crate::plan::NodeKind;
-use crate::state::{FileName, LogEntry, Manifest, OperatorId, TableState, Writer, compact_table, run_to_compact};
+use crate::state::{
+    FileName, JobDirectory, LogEntry, Manifest, OperatorId, TableState, Writer, compact_table, run_to_compact,
+};
 use crate::stream::{Committable, Counters, Epoch, FileState, Generation};
 
 /// What is said of a job with a source that cannot be read again.
@@ -84,7 +85,7 @@ pub(super) struct Driver<'a> {
     coordinator: Coordinator,
     log: Option<Arc<LogSlot>>,
     /// The job's.
-    directory: Option<PathBuf>,
+    directory: Option<JobDirectory>,
     generation: Generation,
     tasks: JoinSet<(TaskId, Result<()>)>,
     sources: Vec<ControlSender>,
@@ -119,7 +120,7 @@ impl<'a> Driver<'a> {
     pub fn new(
         attempt: &'a Attempt<'a>,
         start: Start,
-        directory: Option<PathBuf>,
+        directory: Option<JobDirectory>,
         built: BuiltJob,
         events: mpsc::Receiver<Event>,
         committers: Committers,
@@ -406,7 +407,7 @@ impl<'a> Driver<'a> {
     /// Puts files of a table together on a thread of its own. Until a complete checkpoint names them they are held.
     fn compact(&mut self, table: TableId, state: TableState, run: Range<usize>) {
         let (Some(log), Some(directory)) = (self.log.clone(), self.directory.clone()) else { return };
-        let (store, blocking) = (Arc::clone(&self.attempt.world.store), Arc::clone(&self.attempt.world.blocking));
+        let blocking = Arc::clone(&self.attempt.world.blocking);
         let (generation, epoch, number) = (self.generation, self.last_completed, self.compactions);
         self.compactions += 1;
         self.compacting.push(Box::pin(async move {
@@ -422,7 +423,7 @@ impl<'a> Driver<'a> {
                     log.hold(&prefix);
                     Ok(())
                 })?;
-                match compact_table(store.as_ref(), &directory, &name, number, &state, run) {
+                match compact_table(directory.store.as_ref(), &directory.path, &name, number, &state, run) {
                     Ok(by) => Ok((prefix, replaced, by)),
                     Err(error) => {
                         log.with(|log| {

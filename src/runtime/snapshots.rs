@@ -9,7 +9,6 @@
 //!   barrier 2 ──▶ increment 2 ──▶ being written ──────▶ file ─────────────┘
 //! ```
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -21,7 +20,8 @@ use crate::connectors::World;
 use crate::error::Result;
 use crate::failpoint;
 use crate::state::{
-    FileName, OperatorId, OperatorSnapshot, Retired, SnapshotWriter, TableSpec, Writer, schema_text, write_table,
+    FileName, JobDirectory, OperatorId, OperatorSnapshot, Retired, SnapshotWriter, TableSpec, Writer, schema_text,
+    write_table,
 };
 use crate::stream::{Barrier, Epoch, EventTime, FileState, Generation};
 
@@ -29,7 +29,7 @@ use crate::stream::{Barrier, Epoch, EventTime, FileState, Generation};
 #[derive(Debug, Clone)]
 pub struct SnapshotTarget {
     /// The job's directory; `None` while nothing is durable.
-    pub directory: Option<PathBuf>,
+    pub directory: Option<JobDirectory>,
     pub generation: Generation,
     pub max_parallelism: u32,
     /// The first and the last key group of the task.
@@ -85,7 +85,7 @@ impl KeptIncrements {
         snapshots: Vec<OperatorSnapshot>,
         task: usize,
         ids: &[OperatorId],
-        directory: &Path,
+        directory: &JobDirectory,
         target: &SnapshotTarget,
     ) -> Vec<Vec<TableWrites>> {
         self.kept.retain(|increment| increment.epoch > barrier.covered);
@@ -93,7 +93,7 @@ impl KeptIncrements {
         let write = |epoch, operator: usize, table: &mut KeptTable| {
             if let Some(rows) = &table.rows {
                 let place = Place { task, epoch, operator: ids[operator].clone(), attempt: table.attempt };
-                table.file = write(place, table.spec.clone(), Arc::clone(rows), directory.to_owned(), target.clone());
+                table.file = write(place, table.spec.clone(), Arc::clone(rows), directory.clone(), target.clone());
             }
         };
         for increment in &mut self.kept {
@@ -159,7 +159,7 @@ fn write(
     place: Place,
     spec: TableSpec,
     rows: Arc<SnapshotWriter>,
-    directory: PathBuf,
+    directory: JobDirectory,
     target: SnapshotTarget,
 ) -> WrittenFile {
     let blocking = Arc::clone(&target.world.blocking);
@@ -171,7 +171,7 @@ fn write(
             table: &spec.name,
             writer: Writer::Task { task: place.task, attempt: place.attempt },
         };
-        write_table(target.world.store.as_ref(), &directory, &name, &spec, &rows, target.max_parallelism)
+        write_table(directory.store.as_ref(), &directory.path, &name, &spec, &rows, target.max_parallelism)
     };
     async move { blocking.call(job).await? }.boxed().shared()
 }

@@ -26,6 +26,9 @@ use crate::stream::{Counter, Generation, MemoryPool};
 /// Events that may wait for the driver.
 const EVENTS: usize = 1024;
 
+/// What needs a file system, in errors about a directory that is none.
+const CHECKPOINTS: &str = "checkpoints";
+
 /// One attempt at running a job; the supervisor makes another if the outside world failed this one.
 pub struct Attempt<'a> {
     pub plan: &'a StreamPlan,
@@ -43,6 +46,7 @@ impl Attempt<'_> {
     /// Runs to the end.
     pub async fn run(&self, requests: &mut Requests) -> Result<JobSummary> {
         requests.begin_attempt();
+        self.check_world()?;
         let mut start = match &self.config.directory {
             Some(directory) => match self.take_over(directory).await? {
                 Some(start) => start,
@@ -60,7 +64,7 @@ impl Attempt<'_> {
             }
         };
         let directory = match &start.log {
-            Some(log) => Some(log.with(|log| Ok(log.directory().to_owned()))?),
+            Some(log) => Some(log.with(|log| Ok(log.job_directory()))?),
             None => None,
         };
         let identity = JobIdentity {
@@ -110,9 +114,26 @@ impl Attempt<'_> {
         driver.run(requests).await
     }
 
+    /// Says what the world lacks before anything outside is touched.
+    fn check_world(&self) -> Result<()> {
+        for node in &self.plan.nodes {
+            let (table, checked) = match &node.kind {
+                NodeKind::Source(source) => (&source.table, source.factory.check(self.world)),
+                NodeKind::Sink(sink) => (&sink.table, sink.factory.check(self.world)),
+                NodeKind::Chain(_) => continue,
+            };
+            checked.map_err(|error| error.context(format_args!("table `{table}`")))?;
+        }
+        match &self.config.directory {
+            Some(directory) => self.world.stores.local_at(directory, CHECKPOINTS).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Reads the log, decides where to go on from, and claims the job; `None` when it has finished already.
     async fn take_over(&self, directory: &Path) -> Result<Option<Start>> {
-        let (store, path, job) = (Arc::clone(&self.world.store), directory.to_owned(), self.config.job.clone());
+        let (store, path) = self.world.stores.local_at(directory, CHECKPOINTS)?;
+        let job = self.config.job.clone();
         let (stream, plan) = (self.plan.clone(), describe(self.plan, self.config.max_parallelism));
         let fresh = self.fresh.load(Ordering::Relaxed);
         let (parallelism, new_lineage) = (self.config.parallelism, self.config.new_lineage.clone());

@@ -31,7 +31,7 @@ use crate::sql::{
     CreateTable, DropKind, Insert, ObjectName, ShowKind, Statement, StatementAt, on_large_stack, parse_script,
     parse_statement, split_script,
 };
-use crate::storage::LocalStore;
+use crate::storage::{LocalFiles, Stores};
 use crate::stream::{SystemClock, ThreadBlocking};
 use crate::{connectors, formats};
 
@@ -65,7 +65,7 @@ impl Session {
     /// A session over the local file system and the operating system's clock, silent about notes and warnings.
     pub fn new() -> Self {
         let world = World {
-            store: Arc::new(LocalStore),
+            stores: Stores::new(Arc::new(LocalFiles)),
             clock: Arc::new(SystemClock::default()),
             blocking: Arc::new(ThreadBlocking),
             input: Arc::default(),
@@ -457,7 +457,7 @@ impl Session {
                     RestartStrategy::FixedDelay { attempts, delay }
                 }
             },
-            memory_limit: settings.memory_limit.or_else(|| default_memory_limit(self.world.store.as_ref())),
+            memory_limit: settings.memory_limit.or_else(|| default_memory_limit(self.world.stores.local().as_ref())),
             stop_timeout: settings.stop_timeout,
             yields: self.yields.clone(),
         }

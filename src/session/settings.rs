@@ -10,6 +10,7 @@ use crate::checkpoint::CheckpointMode;
 use crate::error::{Error, Result};
 use crate::options::{Effect, OptionSpec, Options, nearest};
 use crate::plan::KeyedShuffle;
+use crate::storage::plain_location;
 
 /// Where the value of a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,7 +181,7 @@ impl Settings {
             checkpoints: CheckpointSettings {
                 interval: merged.duration(&list::CHECKPOINT_INTERVAL)?.and_then(none_if_zero),
                 every_rows: merged.integer(&list::CHECKPOINT_EVERY_ROWS)?.map(number).transpose()?,
-                directory: merged.text(&list::CHECKPOINT_DIRECTORY).map(local_path).transpose()?,
+                directory: merged.text(&list::CHECKPOINT_DIRECTORY).map(location).transpose()?,
                 min_pause: merged.duration(&list::CHECKPOINT_MIN_PAUSE)?.unwrap_or_default(),
                 timeout: merged.duration(&list::CHECKPOINT_TIMEOUT)?.unwrap_or_default(),
                 mode: match merged.choice(&list::CHECKPOINT_MODE)? {
@@ -306,7 +307,7 @@ fn check_range(spec: &OptionSpec, value: &str) -> Result<()> {
         return refuse("a name");
     }
     if spec.key == list::CHECKPOINT_DIRECTORY.key {
-        return local_path(value).map(drop);
+        return location(value).map(drop);
     }
     let Ok(found) = value.trim().parse::<i64>() else { return Ok(()) };
     match spec.key {
@@ -333,15 +334,13 @@ fn check_range(spec: &OptionSpec, value: &str) -> Result<()> {
     }
 }
 
-/// A path on this machine, with or without `file://`.
-fn local_path(text: &str) -> Result<std::path::PathBuf> {
-    let text = text.trim();
-    let path = text.strip_prefix("file://").or_else(|| text.strip_prefix("file:")).unwrap_or(text);
-    if path.is_empty() || path.contains("://") {
-        return Err(Error::query(format!("'{text}' is not a directory of this machine"))
-            .with_help("object stores are not built yet; use a path or file:///path"));
+/// Where a directory is: a path of this machine, with or without `file://`, or a location in another store.
+fn location(text: &str) -> Result<std::path::PathBuf> {
+    let location = plain_location(text.trim())?;
+    if location.as_os_str().is_empty() {
+        return Err(Error::query(format!("'{text}' is no directory")).with_help("use a path or file:///path"));
     }
-    Ok(path.into())
+    Ok(location)
 }
 
 /// Names under which secrets travel, also in keys that nobody here knows.
@@ -417,7 +416,7 @@ mod tests {
         assert!(error("pipeline.max-parallelism", "40000").contains("32768"));
         assert!(error("execution.runtime-mode", "both").contains("STREAMING, BATCH"));
         assert!(error("table.local-time-zone", "Mars/Olympus").contains("UTC"));
-        assert!(error("execution.checkpointing.dir", "s3://bucket/x").contains("not built"));
+        assert!(error("execution.checkpointing.dir", "file://host/x").contains("another computer"));
     }
 
     #[test]

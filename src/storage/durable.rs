@@ -1,7 +1,7 @@
 //! The durable writer: which calls to the operating system, in which order, make a file safe.
 //!
 //! It is written once, over the few calls of [`Files`]. The real file system and the fake one both run it, so that
-//! a fake power loss at any call tests the very order that real files rely on. Every [`Files`] is a [`Store`].
+//! a fake power loss at any call tests the very order that real files rely on. Every [`Files`] is a [`LocalStore`].
 
 use std::fmt::Debug;
 use std::io::{Error as IoError, ErrorKind, Result as IoResult};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::{Access, FileInfo, Lock, NewFile, Put, ReadFile, Store};
+use super::{Access, FileInfo, LocalStore, Locked, NewFile, Put, ReadFile, Store};
 use crate::error::{Error, Result};
 
 /// What the durable writer needs of an operating system. Nothing is durable but what is synced.
@@ -44,8 +44,8 @@ pub trait Files: Clone + Debug + Send + Sync + 'static {
     fn sync_directory(&self, path: &Path) -> IoResult<()>;
     /// Removes a file or an empty directory.
     fn unlink(&self, path: &Path) -> IoResult<()>;
-    /// Takes the lock, `None` if another holds it.
-    fn try_lock(&self, path: &Path) -> IoResult<Option<Box<dyn Lock>>>;
+    /// Takes the lock if it is free.
+    fn try_lock(&self, path: &Path) -> IoResult<Locked>;
 }
 
 /// Whether `path` names a file that a durable write was still working on: hidden, ending in `.tmp`. After a crash
@@ -101,6 +101,15 @@ impl<F: Files> Store for F {
         Ok(put)
     }
 
+    fn remove(&self, path: &Path) -> Result<()> {
+        match self.unlink(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(|error| failed("remove", path, &error)),
+        }
+    }
+}
+
+impl<F: Files> LocalStore for F {
     fn rename_if_absent(&self, from: &Path, to: &Path) -> Result<Put> {
         make_directories(self, parent(to))?;
         let renamed = publish(self, from, to);
@@ -110,13 +119,6 @@ impl<F: Files> Store for F {
             sync_names(self, parent(from))?;
         }
         renamed.map_err(|error| Error::io(format_args!("rename {} to {}", from.display(), to.display()), &error))
-    }
-
-    fn remove(&self, path: &Path) -> Result<()> {
-        match self.unlink(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed.map_err(|error| failed("remove", path, &error)),
-        }
     }
 
     fn settle(&self, directory: &Path) -> Result<()> {
@@ -131,7 +133,7 @@ impl<F: Files> Store for F {
         Ok(())
     }
 
-    fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
+    fn lock(&self, path: &Path) -> Result<Locked> {
         // Whoever takes a lock is about to build on these directories.
         self.settle(parent(path))?;
         self.try_lock(path).map_err(|error| failed("lock", path, &error))

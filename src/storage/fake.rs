@@ -12,7 +12,7 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::durable::Files;
-use super::{Access, FileInfo, FileKind, Lock};
+use super::{Access, FileInfo, FileKind, Lock, Locked};
 
 /// What goes wrong at a planted operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,7 @@ struct Disk {
     next_content: u64,
     locks: BTreeMap<PathBuf, u64>,
     next_lock: u64,
+    has_no_locks: bool,
     operations: u64,
     faults: BTreeMap<u64, Fault>,
     crashed: bool,
@@ -115,6 +116,11 @@ impl FakeStore {
     /// Frees all locks while their holders live on: one that hangs for longer than its lock lasts.
     pub fn release_locks(&self) {
         self.disk().locks.clear();
+    }
+
+    /// From now on nobody can hold a lock here, as on some file systems that are mounted over a network.
+    pub fn keep_no_locks(&self) {
+        self.disk().has_no_locks = true;
     }
 
     /// All files by name with their content, as a running process sees them.
@@ -277,19 +283,22 @@ impl Files for FakeStore {
         })
     }
 
-    fn try_lock(&self, path: &Path) -> IoResult<Option<Box<dyn Lock>>> {
-        let mut taken = None;
+    fn try_lock(&self, path: &Path) -> IoResult<Locked> {
+        let mut answer = Locked::Taken;
         let locked = self.operate(|disk| {
             let name = normal(path);
-            if !disk.locks.contains_key(&name) {
+            if disk.has_no_locks {
+                answer = Locked::Unsupported;
+            } else if !disk.locks.contains_key(&name) {
                 disk.next_lock += 1;
                 disk.locks.insert(name.clone(), disk.next_lock);
-                taken = Some(FakeLock { store: self.clone(), path: name, token: disk.next_lock });
+                let lock = FakeLock { store: self.clone(), path: name, token: disk.next_lock };
+                answer = Locked::Ours(Box::new(lock));
             }
             Ok(())
         });
         // A lock whose reply was lost is gone with its handle, as that of a real file is.
-        locked.map(|()| taken.map(|lock| Box::new(lock) as Box<dyn Lock>))
+        locked.map(|()| answer)
     }
 }
 
@@ -376,7 +385,7 @@ fn crashed() -> IoError {
 #[cfg(test)]
 mod tests {
     use super::super::suite;
-    use super::super::{Put, Store};
+    use super::super::{LocalStore, Put, Store};
     use super::*;
 
     #[test]
@@ -540,10 +549,12 @@ mod tests {
     #[test]
     fn a_restart_frees_locks_for_good() {
         let (store, path) = (FakeStore::new(), Path::new("/lock"));
-        let old = store.lock(path).unwrap().unwrap();
+        let old = store.lock(path).unwrap();
+        assert!(matches!(old, Locked::Ours(_)));
         store.restart();
-        let _new = store.lock(path).unwrap().unwrap();
+        let new = store.lock(path).unwrap();
+        assert!(matches!(new, Locked::Ours(_)));
         drop(old);
-        assert!(store.lock(path).unwrap().is_none());
+        assert!(matches!(store.lock(path).unwrap(), Locked::Taken));
     }
 }

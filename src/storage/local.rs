@@ -10,16 +10,16 @@ use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 
 use super::durable::Files;
-use super::{Access, FileInfo, FileKind, Lock};
+use super::{Access, FileInfo, FileKind, Lock, Locked};
 
 /// Bytes that a read makes room for at least.
 const READ_BYTES: usize = 4 << 10;
 
 /// The local file system.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct LocalStore;
+pub struct LocalFiles;
 
-impl Files for LocalStore {
+impl Files for LocalFiles {
     type Handle = File;
     type Reader = File;
 
@@ -120,11 +120,12 @@ impl Files for LocalStore {
         }
     }
 
-    fn try_lock(&self, path: &Path) -> IoResult<Option<Box<dyn Lock>>> {
+    fn try_lock(&self, path: &Path) -> IoResult<Locked> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(LocalLock { _file: file }))),
-            Err(TryLockError::WouldBlock) => Ok(None),
+            Ok(()) => Ok(Locked::Ours(Box::new(LocalLock { _file: file }))),
+            Err(TryLockError::WouldBlock) => Ok(Locked::Taken),
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(Locked::Unsupported),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
@@ -190,7 +191,15 @@ fn is_unsupported(error: &std::io::Error) -> bool {
             .is_some_and(|errno| [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP].contains(&errno))
 }
 
-/// The same in two steps. Between them the file has both names, which [`super::Store::rename_if_absent`] allows.
+/// Whether this file system keeps no locks (some that are mounted over a network or by a program).
+fn has_no_locks(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    error.kind() == ErrorKind::Unsupported
+        || Errno::from_io_error(error)
+            .is_some_and(|errno| [Errno::NOLCK, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP].contains(&errno))
+}
+
+/// The same in two steps. Between them the file has both names, which [`super::LocalStore::rename_if_absent`] allows.
 fn link_and_unlink(from: &Path, to: &Path) -> IoResult<()> {
     fs::hard_link(from, to)?;
     fs::remove_file(from)
@@ -205,18 +214,18 @@ mod tests {
     #[test]
     fn keeps_the_promises_of_a_store() {
         let directory = tempfile::tempdir().unwrap();
-        suite::check(&LocalStore, directory.path());
+        suite::check(&LocalFiles, directory.path());
     }
 
     #[test]
     fn the_way_without_exclusive_rename_keeps_them_too() {
         let directory = tempfile::tempdir().unwrap();
         let (from, to) = (directory.path().join("from"), directory.path().join("to"));
-        LocalStore.put_if_absent(&from, b"1").unwrap();
+        LocalFiles.put_if_absent(&from, b"1").unwrap();
         link_and_unlink(&from, &to).unwrap();
-        LocalStore.put_if_absent(&from, b"2").unwrap();
+        LocalFiles.put_if_absent(&from, b"2").unwrap();
         assert_eq!(link_and_unlink(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
-        assert_eq!(&LocalStore.read_all(&to).unwrap()[..], b"1");
+        assert_eq!(&LocalFiles.read_all(&to).unwrap()[..], b"1");
     }
 
     #[test]
@@ -224,16 +233,16 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
-        assert_eq!(LocalStore.put_if_absent(&path, b"1").unwrap(), Put::Created);
+        assert_eq!(LocalFiles.put_if_absent(&path, b"1").unwrap(), Put::Created);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o600);
         // What the user asked for is as readable as any file that the user makes.
         let (ours, users) = (directory.path().join("b"), directory.path().join("c"));
-        LocalStore.create(&ours, Access::Everyone).unwrap().finish().unwrap();
+        LocalFiles.create(&ours, Access::Everyone).unwrap().finish().unwrap();
         fs::write(&users, b"").unwrap();
         assert_eq!(mode(&ours), mode(&users));
         let state = directory.path().join("d");
-        LocalStore.create(&state, Access::Owner).unwrap().finish().unwrap();
+        LocalFiles.create(&state, Access::Owner).unwrap().finish().unwrap();
         assert_eq!(mode(&state), 0o600);
     }
 
@@ -242,31 +251,31 @@ mod tests {
         use std::os::unix::fs::symlink;
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
-        let kind = |name: &str| LocalStore.info(&path(name)).unwrap().map(|info| info.kind);
+        let kind = |name: &str| LocalFiles.info(&path(name)).unwrap().map(|info| info.kind);
         rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), rustix::fs::Mode::RUSR).unwrap();
         symlink("nowhere", path("dangling")).unwrap();
         symlink("loop", path("loop")).unwrap();
         symlink(".", path("self")).unwrap();
-        LocalStore.put_if_absent(&path("file"), b"1").unwrap();
+        LocalFiles.put_if_absent(&path("file"), b"1").unwrap();
         symlink("file", path("link")).unwrap();
         assert_eq!(kind("pipe"), Some(FileKind::Other));
         assert_eq!(kind("dangling"), Some(FileKind::Unreachable));
         assert_eq!(kind("loop"), Some(FileKind::Unreachable));
         assert_eq!((kind("self"), kind("link")), (Some(FileKind::Directory), Some(FileKind::File)));
         assert_eq!((kind("absent"), kind("file/below")), (None, None));
-        assert_eq!(LocalStore.list(directory.path()).unwrap().len(), 6);
-        let identity = |name: &str| LocalStore.info(&path(name)).unwrap().unwrap().identity;
+        assert_eq!(LocalFiles.list(directory.path()).unwrap().len(), 6);
+        let identity = |name: &str| LocalFiles.info(&path(name)).unwrap().unwrap().identity;
         assert_eq!((identity("link"), identity("self")), (identity("file"), identity("")));
         assert_ne!(identity("file"), identity("self"));
         // Opening a pipe that nobody writes to does not wait for anybody.
-        assert_eq!(LocalStore.open(&path("pipe")).unwrap().info().unwrap().kind, FileKind::Other);
+        assert_eq!(LocalFiles.open(&path("pipe")).unwrap().info().unwrap().kind, FileKind::Other);
     }
 
     #[test]
     fn failures_name_the_file_and_the_reason() {
         let directory = tempfile::tempdir().unwrap();
-        LocalStore.put_if_absent(&directory.path().join("file"), b"1").unwrap();
-        let error = LocalStore.put_if_absent(&directory.path().join("file/below"), b"1").unwrap_err();
+        LocalFiles.put_if_absent(&directory.path().join("file"), b"1").unwrap();
+        let error = LocalFiles.put_if_absent(&directory.path().join("file/below"), b"1").unwrap_err();
         assert!(error.message().contains("file"), "{error}");
     }
 }

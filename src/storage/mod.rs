@@ -1,17 +1,22 @@
-//! Files as the engine sees them: durable, exclusive, listed. Checkpoints and file sinks write through this
-//! trait alone, so that a simulated store can lose whatever was not synced.
+//! Files as the engine sees them: durable, exclusive, listed. Checkpoints and file sinks write through these
+//! traits alone, so that a simulated store can lose whatever was not synced.
+//!
+//! [`Store`] is what every store has, an object store too; [`LocalStore`] is what only a file system has besides.
+//! [`Stores`] knows which of them a location means.
 //!
 //! Calls block. The runtime makes them on threads for blocking work, the simulator in line.
 
 mod durable;
 mod fake;
 mod local;
+mod stores;
 #[cfg(test)]
 mod suite;
 
 pub use durable::is_temporary;
 pub use fake::{FakeStore, Fault};
-pub use local::LocalStore;
+pub use local::LocalFiles;
+pub use stores::{Stores, plain_location};
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -92,7 +97,19 @@ pub trait NewFile: Send {
 /// A held lock; dropping it, or the end of the process however sudden, frees it.
 pub trait Lock: Send + Sync + Debug {}
 
-/// A place for files. All paths are as the caller gave them (relative ones are relative to the working directory).
+/// The answer to who asks for a lock.
+#[derive(Debug)]
+pub enum Locked {
+    /// It is the caller's until it is dropped.
+    Ours(Box<dyn Lock>),
+    /// Somebody else holds it.
+    Taken,
+    /// Nobody can hold one here: the file system knows no locks, as some that are mounted over a network.
+    Unsupported,
+}
+
+/// A place for files, with what any store can do. All paths are as the caller gave them (of the local files, relative
+/// ones are relative to the working directory).
 pub trait Store: Debug + Send + Sync {
     /// The entries of a directory in the order of their names; empty when the directory does not exist. Among them
     /// may be leftovers of a write that a crash cut short: [`is_temporary`] knows them.
@@ -108,17 +125,21 @@ pub trait Store: Debug + Send + Sync {
     /// Writes a whole file durably unless the name is taken: at no moment is part of it visible under the name. Its
     /// owner alone can read it.
     fn put_if_absent(&self, path: &Path, content: &[u8]) -> Result<Put>;
+    /// Removes a file or an empty directory; an absent one is no error. Not durable by itself: after a power loss
+    /// the name may be back, so that callers must be able to remove it again.
+    fn remove(&self, path: &Path) -> Result<()>;
+}
+
+/// What a file system can do besides: names move, directories last, processes keep each other out.
+pub trait LocalStore: Store {
     /// Moves a durable file to a name that must be free, atomically and durably.
     /// `Exists` when `to` is taken (nothing changes). An absent `from` is an error with blame World.
     /// Whatever the answer, what stands under both names by then is durable; a power loss during the call may leave
     /// the one file under both names.
     fn rename_if_absent(&self, from: &Path, to: &Path) -> Result<Put>;
-    /// Removes a file or an empty directory; an absent one is no error. Not durable by itself: after a power loss
-    /// the name may be back, so that callers must be able to remove it again.
-    fn remove(&self, path: &Path) -> Result<()>;
     /// Makes a directory unless it is there, and makes it durable with those above it: an earlier process may have made
     /// them, and have been killed before it came to that. To be called once a start by whoever goes on writing there.
     fn settle(&self, directory: &Path) -> Result<()>;
-    /// Takes the lock file at `path`, or says who else holds it: `None` when it is taken.
-    fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>>;
+    /// Takes the lock file at `path`, if nobody else holds it.
+    fn lock(&self, path: &Path) -> Result<Locked>;
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{Access, Put, Store, is_temporary};
+use super::{Access, LocalStore, Locked, Put, Store, is_temporary};
 use crate::error::Blame;
 
 /// Checks `store` below `root`, which must be absent or empty.
-pub(super) fn check(store: &dyn Store, root: &Path) {
+pub(super) fn check(store: &dyn LocalStore, root: &Path) {
     check_reading(store, &root.join("reading"));
     check_put_if_absent(store, &root.join("put/deep/er"));
     check_create(store, &root.join("create"));
@@ -66,7 +66,7 @@ fn check_create(store: &dyn Store, root: &Path) {
     assert_eq!(&store.read_all(&path).unwrap()[..], b"one two");
 }
 
-fn check_rename(store: &dyn Store, root: &Path) {
+fn check_rename(store: &dyn LocalStore, root: &Path) {
     let (from, to) = (root.join(".hidden/file"), root.join("shown"));
     store.put_if_absent(&from, b"1").unwrap();
     assert_eq!(store.rename_if_absent(&from, &to).unwrap(), Put::Created);
@@ -88,10 +88,11 @@ fn check_remove(store: &dyn Store, root: &Path) {
     assert_eq!(store.info(&root.join("directory")).unwrap(), None);
 }
 
-fn check_lock(store: &dyn Store, root: &Path) {
+fn check_lock(store: &dyn LocalStore, root: &Path) {
     let path = root.join("lock");
-    let held = store.lock(&path).unwrap().expect("free");
-    assert!(store.lock(&path).unwrap().is_none());
+    let held = store.lock(&path).unwrap();
+    assert!(matches!(held, Locked::Ours(_)), "it is free");
+    assert!(matches!(store.lock(&path).unwrap(), Locked::Taken));
     drop(held);
-    assert!(store.lock(&path).unwrap().is_some());
+    assert!(matches!(store.lock(&path).unwrap(), Locked::Ours(_)));
 }

@@ -19,5 +19,6 @@ mod simulation;
 mod support;
 mod slt;
 mod stdin;
+mod stores;
 mod tidy;
 mod two_inputs;

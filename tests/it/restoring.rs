@@ -8,7 +8,7 @@ use std::time::Duration;
 use beadline::connectors::World;
 use beadline::error::Result;
 use beadline::session::{Ending, Notice, Session};
-use beadline::storage::{Access, FakeStore, FileInfo, Lock, NewFile, Put, ReadFile, Store};
+use beadline::storage::{Access, FakeStore, FileInfo, LocalStore, Locked, NewFile, Put, ReadFile, Store, Stores};
 use beadline::stream::ThreadBlocking;
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -76,19 +76,21 @@ impl Store for SlowStore {
         self.files.put_if_absent(path, content)
     }
 
-    fn rename_if_absent(&self, from: &Path, to: &Path) -> Result<Put> {
-        self.files.rename_if_absent(from, to)
-    }
-
     fn remove(&self, path: &Path) -> Result<()> {
         self.files.remove(path)
+    }
+}
+
+impl LocalStore for SlowStore {
+    fn rename_if_absent(&self, from: &Path, to: &Path) -> Result<Put> {
+        self.files.rename_if_absent(from, to)
     }
 
     fn settle(&self, directory: &Path) -> Result<()> {
         self.files.settle(directory)
     }
 
-    fn lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>> {
+    fn lock(&self, path: &Path) -> Result<Locked> {
         self.files.lock(path)
     }
 }
@@ -111,7 +113,11 @@ fn a_long_restore_says_how_far_it_is_and_a_stop_ends_its_reads() {
     // Time stands still while a thread works, but for what the test moves it on.
     let threads = runtime();
     let ending = threads.block_on(async {
-        let slow = World { store: Arc::new(store.clone()), blocking: Arc::new(ThreadBlocking), ..world(&files, false) };
+        let slow = World {
+            stores: Stores::new(Arc::new(store.clone())),
+            blocking: Arc::new(ThreadBlocking),
+            ..world(&files, false)
+        };
         let session = Session::in_world(slow).with_seed(1).with_notices(Arc::new(move |notice| {
             if let Notice::Note(text) = notice {
                 says.try_send(text).expect("a few notices");
@@ -136,7 +142,8 @@ fn a_long_restore_says_how_far_it_is_and_a_stop_ends_its_reads() {
 
     files.restart();
     let ending = runtime().block_on(soon(async {
-        let session = Session::in_world(World { store: Arc::new(store), ..world(&files, false) }).with_seed(1);
+        let session =
+            Session::in_world(World { stores: Stores::new(Arc::new(store)), ..world(&files, false) }).with_seed(1);
         start.begin_in(session).await.expect("it is planned").wait().await.expect("it ends well").ending
     }));
     assert_eq!(ending, Ending::Finished);

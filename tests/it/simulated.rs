@@ -11,7 +11,7 @@ use std::time::Duration;
 use beadline::connectors::World;
 use beadline::error::{Error, Result};
 use beadline::session::{Ending, JobHandle, JobSummary, Outcome, Session};
-use beadline::storage::{FakeStore, Store};
+use beadline::storage::{FakeStore, Store, Stores};
 use beadline::stream::{Blocking, Clock, InlineBlocking, ProcTime};
 use futures::future::BoxFuture;
 
@@ -89,7 +89,7 @@ pub fn world(store: &FakeStore, is_slow: bool) -> World {
 #[expect(clippy::disallowed_methods, reason = "paused time: the test decides what it is")]
 fn seeded_world(store: &FakeStore, is_slow: bool, seed: u64) -> World {
     World {
-        store: Arc::new(store.clone()),
+        stores: Stores::new(Arc::new(store.clone())),
         clock: Arc::new(PausedClock { start: tokio::time::Instant::now() }),
         blocking: match is_slow {
             true => Arc::new(SlowBlocking { seed, calls: AtomicU64::new(0) }),

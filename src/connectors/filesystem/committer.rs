@@ -21,7 +21,7 @@ use super::super::{Committable, Committer, History, SinkContext, World};
 use super::names::{self, Kind};
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::storage::{Access, Put, Store};
+use crate::storage::{Access, LocalStore, Put};
 use crate::stream::{Blocking, Epoch, Generation};
 
 /// Bytes that are read at once to digest a file.
@@ -65,7 +65,7 @@ pub(super) struct FileCommitter {
 /// One sink's files in its directory.
 #[derive(Debug)]
 struct SinkOutput {
-    store: Arc<dyn Store>,
+    store: Arc<dyn LocalStore>,
     directory: PathBuf,
     lineage: String,
     /// The sink in names of files.
@@ -94,10 +94,10 @@ struct Prepared {
 }
 
 impl FileCommitter {
-    pub(super) fn new(directory: &Path, context: &SinkContext, world: &World) -> Self {
+    pub(super) fn new(store: Arc<dyn LocalStore>, directory: PathBuf, context: &SinkContext, world: &World) -> Self {
         let output = SinkOutput {
-            store: Arc::clone(&world.store),
-            directory: directory.to_owned(),
+            store,
+            directory,
             lineage: context.identity.lineage.clone(),
             sink: names::digits_of(&context.sink),
             generation: context.identity.generation,

@@ -16,6 +16,7 @@ use super::common::format;
 use super::{Connector, SinkFactory, SourceFactory, TableContext};
 use crate::error::{Error, Result};
 use crate::options::{Effect, OptionKind, OptionSpec};
+use crate::storage::plain_location;
 
 /// The connector `filesystem`.
 #[derive(Debug)]
@@ -167,7 +168,7 @@ impl Connector for FileSystem {
     fn source(&self, table: &TableContext) -> Result<Arc<dyn SourceFactory>> {
         let (format, options) = format(table)?;
         let rows = format.reader(&table.schema, &options, &table.settings)?;
-        Ok(Arc::new(FileSourceFactory { table: table.name.clone(), path: path(table)?, rows }))
+        Ok(Arc::new(FileSourceFactory { table: table.name.clone(), location: location(table)?, rows }))
     }
 
     fn sink(&self, table: &TableContext) -> Result<Arc<dyn SinkFactory>> {
@@ -179,28 +180,15 @@ impl Connector for FileSystem {
         let age = duration(&ROLLOVER_INTERVAL, table.options.duration(&ROLLOVER_INTERVAL)?)?;
         let idle = duration(&INACTIVITY_INTERVAL, table.options.duration(&INACTIVITY_INTERVAL)?)?;
         let rolling = sink::Rolling { size, age, idle };
-        Ok(Arc::new(FileSinkFactory { directory: path(table)?, writer, rolling }))
+        Ok(Arc::new(FileSinkFactory { location: location(table)?, writer, rolling }))
     }
 }
 
-/// The local path that `path` names.
-fn path(table: &TableContext) -> Result<PathBuf> {
+/// The location that `path` names.
+fn location(table: &TableContext) -> Result<PathBuf> {
     let missing = || Error::query("One or more required options are missing.\n\nMissing required options are:\n\npath");
     let text = table.options.text(&PATH).filter(|text| !text.is_empty()).ok_or_else(missing)?;
-    let local = match text.strip_prefix("file:") {
-        // `file:///a` and `file:/a` name the same file; `file://host/a` would be another computer's.
-        Some(rest) => match rest.strip_prefix("//") {
-            Some(absolute) if absolute.starts_with('/') => absolute,
-            Some(_) => return Err(Error::query(format!("'path' = '{text}' names a file of another computer."))),
-            None => rest,
-        },
-        None => text,
-    };
-    if let Some((scheme, _)) = local.split_once("://") {
-        return Err(Error::query(format!("'path' = '{text}': the scheme '{scheme}' is not built yet."))
-            .with_help("use a path of this computer"));
-    }
-    Ok(PathBuf::from(local))
+    plain_location(text).map_err(|error| error.context("'path'"))
 }
 
 #[cfg(test)]

@@ -176,7 +176,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::storage::LocalStore;
+    use crate::storage::LocalFiles;
 
     /// A directory on the real disk, since links are what matters here.
     struct Place(tempfile::TempDir);
@@ -185,7 +185,7 @@ mod tests {
         fn new(files: &[&str]) -> Self {
             let place = Self(tempfile::tempdir().unwrap());
             for file in files {
-                LocalStore.put_if_absent(&place.path(file), b"1\n").unwrap();
+                LocalFiles.put_if_absent(&place.path(file), b"1\n").unwrap();
             }
             place
         }
@@ -200,13 +200,13 @@ mod tests {
 
         /// The files that are found, as they are named from here.
         fn find(&self, path: &str) -> Vec<String> {
-            let found = find_files(&LocalStore, &self.path(path)).unwrap();
+            let found = find_files(&LocalFiles, &self.path(path)).unwrap();
             let name = |file: &FileInfo| file.path.strip_prefix(self.0.path()).unwrap().to_str().unwrap().to_owned();
             found.iter().map(name).collect()
         }
 
         fn error(&self, path: &str) -> String {
-            find_files(&LocalStore, &self.path(path)).unwrap_err().to_string()
+            find_files(&LocalFiles, &self.path(path)).unwrap_err().to_string()
         }
     }
 

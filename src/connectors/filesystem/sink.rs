@@ -17,7 +17,7 @@ use super::names::{self, Kind};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::formats::RowWriter;
-use crate::storage::{Access, NewFile, Store};
+use crate::storage::{Access, LocalStore, NewFile, Store};
 use crate::stream::{Changes, Clock, Epoch, Generation};
 
 /// Encoded bytes that are handed to the store at once.
@@ -26,7 +26,8 @@ const WRITE_BYTES: usize = 1 << 20;
 /// A configured directory of part files.
 #[derive(Debug)]
 pub(super) struct FileSinkFactory {
-    pub directory: PathBuf,
+    /// Where its directory is.
+    pub location: PathBuf,
     pub writer: Arc<dyn RowWriter>,
     pub rolling: Rolling,
 }
@@ -40,6 +41,13 @@ pub(super) struct Rolling {
     pub idle: Duration,
 }
 
+impl FileSinkFactory {
+    /// Part files are moved to their public names, which takes a file system.
+    fn place(&self, world: &World) -> Result<(Arc<dyn LocalStore>, PathBuf)> {
+        world.stores.local_at(&self.location, "the part files of a sink")
+    }
+}
+
 impl SinkFactory for FileSinkFactory {
     fn mode(&self) -> SinkMode {
         SinkMode::Append
@@ -49,9 +57,14 @@ impl SinkFactory for FileSinkFactory {
         Delivery::ExactlyOnce
     }
 
+    fn check(&self, world: &World) -> Result<()> {
+        self.place(world).map(drop)
+    }
+
     fn writer(&self, task: usize, context: &SinkContext, world: &World) -> Result<Box<dyn SinkWriter>> {
+        let (store, directory) = self.place(world)?;
         let place = Place {
-            directory: self.directory.clone(),
+            directory,
             lineage: context.identity.lineage.clone(),
             sink: names::digits_of(&context.sink),
             generation: context.identity.generation,
@@ -61,7 +74,7 @@ impl SinkFactory for FileSinkFactory {
             place,
             writer: Arc::clone(&self.writer),
             rolling: self.rolling,
-            store: Arc::clone(&world.store),
+            store,
             clock: Arc::clone(&world.clock),
             buffer: Vec::new(),
             open: None,
@@ -77,14 +90,16 @@ impl SinkFactory for FileSinkFactory {
     }
 
     fn committer(&self, context: &SinkContext, world: &World) -> Result<Box<dyn Committer>> {
-        Ok(Box::new(FileCommitter::new(&self.directory, context, world)))
+        let (store, directory) = self.place(world)?;
+        Ok(Box::new(FileCommitter::new(store, directory, context, world)))
     }
 
     fn foreign_files(&self, job: &JobIdentity, world: &World) -> Result<Option<String>> {
-        if world.store.info(&self.directory)?.is_none_or(|info| !info.is_directory()) {
+        let (store, directory) = self.place(world)?;
+        if store.info(&directory)?.is_none_or(|info| !info.is_directory()) {
             return Ok(None);
         }
-        let entries = world.store.list(&self.directory)?;
+        let entries = store.list(&directory)?;
         let names = entries.iter().filter(|entry| !entry.is_directory()).filter_map(|entry| entry.path.file_name());
         let names = names.map(|name| name.to_string_lossy()).filter(|name| !name.starts_with(['.', '_']));
         let is_own = |name: &str| names::parse(name).is_some_and(|parsed| parsed.lineage == job.lineage);
@@ -92,7 +107,7 @@ impl SinkFactory for FileSinkFactory {
             0 => None,
             count => Some(format!(
                 "{} holds {count} file{} that {} not of this job; they stay, beside what it writes",
-                self.directory.display(),
+                directory.display(),
                 if count == 1 { "" } else { "s" },
                 if count == 1 { "is" } else { "are" },
             )),
@@ -101,11 +116,12 @@ impl SinkFactory for FileSinkFactory {
 
     fn remove_published(&self, lineages: &str, world: &World) -> Result<usize> {
         let mut removed = 0;
-        for entry in world.store.list(&self.directory)? {
+        let (store, directory) = self.place(world)?;
+        for entry in store.list(&directory)? {
             let name = entry.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let Some(parsed) = names::parse(name).filter(|_| !entry.is_directory()) else { continue };
             if parsed.lineage.starts_with(lineages) {
-                world.store.remove(&entry.path)?;
+                store.remove(&entry.path)?;
                 removed += usize::from(matches!(parsed.kind, Kind::Part { .. }));
             }
         }

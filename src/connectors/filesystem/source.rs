@@ -32,7 +32,8 @@ const COMPRESSED: &[&str] = &["gz", "gzip", "deflate", "bz2", "xz", "zst"];
 #[derive(Debug)]
 pub(super) struct FileSourceFactory {
     pub table: String,
-    pub path: PathBuf,
+    /// What it reads: a file, a directory or a pattern.
+    pub location: PathBuf,
     pub rows: Arc<dyn RowReader>,
 }
 
@@ -41,12 +42,18 @@ impl SourceFactory for FileSourceFactory {
         true
     }
 
+    fn check(&self, world: &World) -> Result<()> {
+        world.stores.at(&self.location).map(drop)
+    }
+
     fn open(&self, context: &SourceContext) -> Result<Arc<dyn Source>> {
+        let (store, path) = context.world.stores.at(&self.location)?;
         // Made here once so that what cannot be decoded is said here.
         self.rows.decoder(&context.projection)?;
         Ok(Arc::new(FileSource {
             table: self.table.clone(),
-            path: self.path.clone(),
+            store,
+            path,
             rows: Arc::clone(&self.rows),
             projection: context.projection.clone(),
             batch_rows: context.batch_rows,
@@ -57,6 +64,7 @@ impl SourceFactory for FileSourceFactory {
 
 struct FileSource {
     table: String,
+    store: Arc<dyn Store>,
     path: PathBuf,
     rows: Arc<dyn RowReader>,
     projection: Vec<usize>,
@@ -67,8 +75,7 @@ struct FileSource {
 #[async_trait]
 impl Source for FileSource {
     async fn discover(&self, _known: &BTreeSet<SplitId>) -> Result<Vec<Split>> {
-        let store = Arc::clone(&self.world.store);
-        let path = self.path.clone();
+        let (store, path) = (Arc::clone(&self.store), self.path.clone());
         let splits = self.world.blocking.call(move || find_splits(store.as_ref(), &path)).await?;
         splits.map_err(|error| error.context(format!("table `{}`", self.table)))
     }
@@ -76,7 +83,7 @@ impl Source for FileSource {
     async fn open(&self, split: &SplitId, from: &Position) -> Result<Box<dyn SplitReader>> {
         let place: FilePosition = serde_json::from_value(from.0.clone())
             .map_err(|error| Error::bug(format!("the position in {} cannot be read: {error}", split.0)))?;
-        let store = Arc::clone(&self.world.store);
+        let store = Arc::clone(&self.store);
         let (file, wanted) = (PathBuf::from(&split.0), place.clone());
         let (file, digest) = self.world.blocking.call(move || resume(store.as_ref(), &file, &wanted)).await??;
         let origin: Arc<str> = split.0.as_str().into();
@@ -87,6 +94,7 @@ impl Source for FileSource {
             read_to: place.offset,
             at: place,
             file: Arc::new(file),
+            store: Arc::clone(&self.store),
             is_checked: false,
             digest,
             world: self.world.clone(),
@@ -300,6 +308,7 @@ impl OpenedFile {
 
 struct FileReader {
     file: Arc<OpenedFile>,
+    store: Arc<dyn Store>,
     origin: Arc<str>,
     world: World,
     /// Behind the last chunk that was handed out; its digests are brought up to date with `digest`.
@@ -389,7 +398,7 @@ impl FileReader {
 
     /// Before the last rows go out: all that was read is of one file. Cancel-safe.
     async fn check_unchanged(&mut self) -> Result<()> {
-        let (file, store) = (Arc::clone(&self.file), Arc::clone(&self.world.store));
+        let (file, store) = (Arc::clone(&self.file), Arc::clone(&self.store));
         let (length, digest, rest) = (self.at.length, self.digest.clone(), self.buffer.bytes().clone());
         let check = move || file.check_unchanged(store.as_ref(), length, digest, &rest);
         self.world.blocking.call(check).await?

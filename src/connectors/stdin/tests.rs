@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::options::Options;
-use crate::storage::FakeStore;
+use crate::storage::{FakeStore, Stores};
 use crate::stream::{Blocking, InlineBlocking, ManualClock, ThreadBlocking};
 
 /// Pieces that are all there.
@@ -46,8 +46,8 @@ fn live() -> (SyncSender<Result<Bytes>>, Pipe) {
 }
 
 fn world(pipe: Pipe, blocking: impl Blocking + 'static) -> World {
-    let (store, clock) = (Arc::new(FakeStore::new()), Arc::new(ManualClock::default()));
-    World { store, clock, blocking: Arc::new(blocking), input: Arc::new(pipe) }
+    let (stores, clock) = (Stores::new(Arc::new(FakeStore::new())), Arc::new(ManualClock::default()));
+    World { stores, clock, blocking: Arc::new(blocking), input: Arc::new(pipe) }
 }
 
 fn table(settings: &[(&str, &str)]) -> TableContext {

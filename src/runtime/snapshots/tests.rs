@@ -1,5 +1,6 @@
 //! Increments are written once, in whatever order the work gets done and whichever of it fails.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use arrow::array::{Int64Array, RecordBatch};
@@ -8,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::state::TableKind;
-use crate::storage::{FakeStore, Fault};
+use crate::storage::{FakeStore, Fault, Stores};
 use crate::stream::{BarrierKind, Blocking, ProcTime};
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -62,13 +63,13 @@ impl Task {
         let (store, blocking) = (FakeStore::new(), Arc::new(HeldBlocking::default()));
         let (sender, events) = mpsc::channel(16);
         let world = World {
-            store: Arc::new(store.clone()),
+            stores: Stores::new(Arc::new(store.clone())),
             clock: Arc::new(NoTime),
             blocking: Arc::clone(&blocking) as Arc<dyn Blocking>,
             input: Arc::default(),
         };
         let target = SnapshotTarget {
-            directory: Some(PathBuf::from("/job")),
+            directory: Some(JobDirectory { store: Arc::new(store.clone()), path: PathBuf::from("/job") }),
             generation: Generation(1),
             max_parallelism: 128,
             groups: (0, 127),

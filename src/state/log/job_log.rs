@@ -21,7 +21,7 @@ use super::{Claim, FORMAT_VERSION, LogEntry, Manifest};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::state::files::{corrupt, digest, path_name};
-use crate::storage::{Lock, Put, Store, is_temporary};
+use crate::storage::{LocalStore, Lock, Locked, Put, Store, is_temporary};
 use crate::stream::{Epoch, Generation};
 
 /// The log of one job, locked for this process.
@@ -41,6 +41,14 @@ pub struct JobLog {
     _lock: Box<dyn Lock>,
 }
 
+/// Where the files of a job's state are.
+#[derive(Debug, Clone)]
+pub struct JobDirectory {
+    pub store: Arc<dyn Store>,
+    /// The paths of state files are relative to it.
+    pub path: PathBuf,
+}
+
 /// An entry and the digest of its text.
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
@@ -51,7 +59,7 @@ pub(super) struct Stored {
 impl JobLog {
     /// Locks the log of `job` below `directory` and reads it. Refuses when another process holds it, and when an
     /// entry is damaged or missing.
-    pub fn open(store: Arc<dyn Store>, directory: &Path, job: &str) -> Result<Self> {
+    pub fn open(store: Arc<dyn LocalStore>, directory: &Path, job: &str) -> Result<Self> {
         let mut log = Self::locked(store, directory, job)?;
         log.read_all()?;
         failpoint::hit("restore.manifest.read");
@@ -59,15 +67,26 @@ impl JobLog {
     }
 
     /// The log before it is read.
-    pub(super) fn locked(store: Arc<dyn Store>, directory: &Path, job: &str) -> Result<Self> {
+    pub(super) fn locked(store: Arc<dyn LocalStore>, directory: &Path, job: &str) -> Result<Self> {
         let directory = directory.join(path_name(job));
-        let Some(lock) = store.lock(&directory.join("log/lock"))? else {
-            return Err(Error::world(format!(
-                "job '{job}' is running in another process: {} is locked",
-                directory.display()
-            ))
-            .with_id("BL-JOB-LOCKED")
-            .with_help("stop that process first, or give this query another 'pipeline.name'"));
+        let lock = match store.lock(&directory.join("log/lock"))? {
+            Locked::Ours(lock) => lock,
+            Locked::Taken => {
+                return Err(Error::world(format!(
+                    "job '{job}' is running in another process: {} is locked",
+                    directory.display()
+                ))
+                .with_id("BL-JOB-LOCKED")
+                .with_help("stop that process first, or give this query another 'pipeline.name'"));
+            }
+            Locked::Unsupported => {
+                return Err(Error::world(format!(
+                    "the file system of {} has no locks: nothing keeps two processes from running job '{job}' at once",
+                    directory.display()
+                ))
+                .with_id("BL-JOB-NO-LOCKS")
+                .with_help("SET 'execution.checkpointing.dir' to a directory of another file system"));
+            }
         };
         let (job, floor) = (job.to_owned(), (0, Generation(0)));
         Ok(Self { store, directory, job, entries: BTreeMap::new(), floor, owner: None, held: Vec::new(), _lock: lock })
@@ -76,6 +95,11 @@ impl JobLog {
     /// The job's directory, to which the paths of state files are relative.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Where the log and the files of state are.
+    pub fn job_directory(&self) -> JobDirectory {
+        JobDirectory { store: Arc::clone(&self.store), path: self.directory.clone() }
     }
 
     /// All entries in their order.

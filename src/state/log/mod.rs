@@ -8,7 +8,7 @@ mod operator_id;
 mod salvage;
 
 pub use garbage::{Collected, Garbage};
-pub use job_log::JobLog;
+pub use job_log::{JobDirectory, JobLog};
 pub use manifest::{
     Claim, FORMAT_VERSION, LogEntry, Manifest, OperatorState, RangeWatermark, Retired, SinkState, SplitState,
     TableState,

@@ -11,7 +11,7 @@ use super::JobLog;
 use super::garbage::epoch_directory;
 use super::job_log::entry_number;
 use crate::error::{Error, Result};
-use crate::storage::Store;
+use crate::storage::LocalStore;
 use crate::stream::Generation;
 
 /// What is left of a damaged log.
@@ -26,7 +26,7 @@ pub struct DamagedLog {
 
 impl JobLog {
     /// Locks and reads the log like [`open`](Self::open), for a start that begins anew: a damaged one does not stop it.
-    pub fn open_anew(store: Arc<dyn Store>, directory: &Path, job: &str) -> Result<(Self, Option<DamagedLog>)> {
+    pub fn open_anew(store: Arc<dyn LocalStore>, directory: &Path, job: &str) -> Result<(Self, Option<DamagedLog>)> {
         let mut log = Self::locked(store, directory, job)?;
         match log.read_all() {
             Ok(()) => Ok((log, None)),

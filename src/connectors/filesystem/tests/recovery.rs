@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::connectors::Committer;
+use crate::storage::LocalStore;
 
 /// Prepares two files of one epoch: rows 0, 1 and rows 2, 3.
 async fn two_files(store: &FakeStore, epoch: u64) -> Committable {

@@ -6,7 +6,7 @@ use crate::state::{
     Collected, FileName, HASH_ID, OperatorId, OperatorState, RangeWatermark, RestoreProgress, SinkState,
     SnapshotWriter, TableKind, TableSpec, TableState, Writer, read_table, schema_text, write_table,
 };
-use crate::storage::{Access, FakeStore, Fault, LocalStore};
+use crate::storage::{Access, FakeStore, Fault, LocalFiles};
 use crate::stream::{Committable, FileState};
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -172,11 +172,21 @@ fn a_second_process_is_refused_while_the_first_runs() {
     let error = open(&store).unwrap_err();
     assert!(error.message().contains("job 'counts' is running in another process: /state/counts is locked"), "{error}");
     let directory = tempfile::tempdir().unwrap();
-    let open = || JobLog::open(Arc::new(LocalStore), directory.path(), "../odd name");
+    let open = || JobLog::open(Arc::new(LocalFiles), directory.path(), "../odd name");
     let first = open().unwrap();
     assert_eq!(open().unwrap_err().id(), Some("BL-JOB-LOCKED"));
     drop(first);
     open().unwrap();
+}
+
+#[test]
+fn where_nobody_can_hold_a_lock_no_job_is_run() {
+    let store = FakeStore::new();
+    store.keep_no_locks();
+    let error = open(&store).unwrap_err();
+    assert_eq!(error.id(), Some("BL-JOB-NO-LOCKS"));
+    assert!(error.message().contains("the file system of /state/counts has no locks"), "{error}");
+    assert!(store.files().is_empty());
 }
 
 #[test]
