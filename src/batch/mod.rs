@@ -44,10 +44,20 @@ const EPOCH: Epoch = Epoch(1);
 /// The rows of a query as they are found.
 pub type Rows = BoxStream<'static, Result<Changes>>;
 
-/// Refuses queries of one statement that would read a table twice whose rows can be read only once.
-pub fn check_read_once<'a>(queries: impl IntoIterator<Item = &'a LogicalQuery>) -> Result<()> {
+/// Refuses, before anything is touched, queries of one statement that would read a table twice whose rows can be read only
+/// once, or one that needs what the world does not have.
+pub fn check<'a>(queries: impl IntoIterator<Item = &'a LogicalQuery>, world: &World) -> Result<()> {
     let mut seen = BTreeSet::new();
-    queries.into_iter().try_for_each(|query| rewrite::check_read_once(&query.plan, &mut seen))
+    queries.into_iter().try_for_each(|query| rewrite::check_sources(&query.plan, world, &mut seen))
+}
+
+/// The same for INSERTs, with the tables that they write.
+pub fn check_inserts(inserts: &[BatchInsert], world: &World) -> Result<()> {
+    check(inserts.iter().map(|insert| &insert.query), world)?;
+    for target in inserts.iter().flat_map(BatchInsert::targets) {
+        target.factory.check(world).map_err(|error| error.context(format_args!("table `{}`", target.table)))?;
+    }
+    Ok(())
 }
 
 /// Runs a query; its columns, and its rows as they are found. Planning finds the splits; rows are read when the stream is polled.
@@ -74,13 +84,18 @@ pub struct BatchInsert {
     pub late: Option<SinkTarget>,
 }
 
+impl BatchInsert {
+    /// The tables that are written.
+    fn targets(&self) -> impl Iterator<Item = &SinkTarget> {
+        [Some(&self.target), self.late.as_ref()].into_iter().flatten()
+    }
+}
+
 /// Removes what earlier runs have left in the tables that are written: those whose lineages begin with these digits.
 pub async fn clear(inserts: &[BatchInsert], lineages: &str, world: &World) -> Result<()> {
-    for insert in inserts {
-        for target in [Some(&insert.target), insert.late.as_ref()].into_iter().flatten() {
-            let (factory, lineages, lent) = (Arc::clone(&target.factory), lineages.to_owned(), world.clone());
-            world.blocking.call(move || factory.remove_published(&lineages, &lent)).await??;
-        }
+    for target in inserts.iter().flat_map(BatchInsert::targets) {
+        let (factory, lineages, lent) = (Arc::clone(&target.factory), lineages.to_owned(), world.clone());
+        world.blocking.call(move || factory.remove_published(&lineages, &lent)).await??;
     }
     Ok(())
 }

@@ -35,11 +35,13 @@ pub(super) fn for_batch(
     optimize(plan)
 }
 
-/// Refuses plans that would read a table twice whose rows can be read only once.
-pub(super) fn check_read_once(plan: &LogicalPlan, seen: &mut BTreeSet<String>) -> Result<()> {
+/// Refuses plans that would read a table twice whose rows can be read only once, or one that needs what the world does
+/// not have.
+pub(super) fn check_sources(plan: &LogicalPlan, world: &World, seen: &mut BTreeSet<String>) -> Result<()> {
     let Some((node, _)) = source_node(plan, false, 0)? else {
-        return plan.inputs().into_iter().try_for_each(|input| check_read_once(input, seen));
+        return plan.inputs().into_iter().try_for_each(|input| check_sources(input, world, seen));
     };
+    node.factory.check(world).map_err(|error| error.context(format_args!("table `{}`", node.table)))?;
     match node.factory.reads_once() && !seen.insert(node.table.clone()) {
         true => Err(only_once(&node.table)),
         false => Ok(()),

@@ -7,7 +7,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::StreamExt;
 use tokio::sync::watch;
 
-use super::{BatchInsert, BatchOptions, Tally, check_read_once, insert, run};
+use super::{BatchInsert, BatchOptions, Tally, check, insert, run};
 use crate::catalog::{Catalog, Handle};
 use crate::connectors::memory::{MemorySink, MemorySource};
 use crate::connectors::{JobIdentity, SinkMode, World};
@@ -60,7 +60,7 @@ impl Bench {
         let [statement] = &script.statements[..] else { panic!("one statement") };
         let Statement::Query(query) = &statement.statement else { panic!("no query: {sql}") };
         let query = bind_select(query, &self.catalog)?;
-        check_read_once([&query])?;
+        check([&query], &self.world)?;
         let (schema, mut stream) = run(query, &self.world, options, &self.tally).await?;
         let mut rows = Vec::new();
         while let Some(changes) = stream.next().await {

@@ -29,7 +29,7 @@ struct BatchJob {
 
 /// A SELECT: it runs as its rows are read.
 pub async fn select(query: LogicalQuery, world: &World, options: BatchOptions) -> Result<RowStream> {
-    batch::check_read_once([&query])?;
+    batch::check([&query], world)?;
     let job = BatchJob::new(String::new(), world);
     let (schema, rows): (SchemaRef, _) = batch::run(query, world, options, &job.tally).await?;
     let mut asked = job.stop.subscribe();
@@ -50,7 +50,7 @@ pub fn insert(
     world: &World,
     options: BatchOptions,
 ) -> Result<JobHandle> {
-    batch::check_read_once(inserts.iter().map(|insert| &insert.query))?;
+    batch::check_inserts(&inserts, world)?;
     let mut job = BatchJob::new(identity.job.clone(), world);
     let (world, tally, stop) = (world.clone(), Arc::clone(&job.tally), job.stop.subscribe());
     let running = tokio::spawn(async move {

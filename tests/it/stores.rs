@@ -79,3 +79,23 @@ fn what_renames_and_locks_is_refused_where_a_store_does_neither() {
         assert_eq!(objects.files().len(), 1);
     }
 }
+
+/// The first INSERT of a statement is not run where the second cannot be.
+#[test]
+fn in_batch_mode_nothing_is_touched_either() {
+    for (second, expected) in [
+        ("INSERT INTO objects SELECT n FROM given", "table `objects`: 'mem://bucket/out': the part files of a sink"),
+        ("INSERT INTO out SELECT n FROM nowhere", "table `nowhere`: 's3://bucket/in': there is no store"),
+    ] {
+        let (local, objects) = (FakeStore::new(), object("1\n"));
+        let script = format!(
+            "{TABLES} SET 'execution.runtime-mode' = 'batch';
+             EXECUTE STATEMENT SET BEGIN INSERT INTO out SELECT n FROM given; {second}; END"
+        );
+        let mut session = session(&local, &objects);
+        let refused = runtime().block_on(soon(async { session.sql(&script).await.map(drop) }));
+        let error = refused.expect_err("a store lacks something");
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(local.files().is_empty(), "{:?}", local.files());
+    }
+}
