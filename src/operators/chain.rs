@@ -155,6 +155,17 @@ impl Chain {
         self.links.iter().any(|link| link.is_unfinished || !link.waiting.is_empty())
     }
 
+    /// Gives the operators what waits for them, while calls that stopped before their end are left as they are; `More` if
+    /// enough has left the chain.
+    pub fn take_in(&mut self, now: ProcTime, emitted: &mut Emitted) -> Result<Progress> {
+        while !self.budget.is_used_up(emitted.rows, emitted.bytes) {
+            let next = self.links.iter().enumerate().rev().find_map(|(index, link)| Some((index, link.next_item()?)));
+            let Some((index, item)) = next else { return Ok(Progress::Done) };
+            self.give(index, item, now, emitted)?;
+        }
+        Ok(Progress::More)
+    }
+
     /// Goes on until nothing is left to do, or enough has left the chain, or a call that takes long has been resumed once.
     pub fn work(&mut self, now: ProcTime, emitted: &mut Emitted) -> Result<Progress> {
         let mut has_resumed = false;

@@ -111,6 +111,10 @@ const LEADING: usize = 2;
 /// A slice in the files of the state table: where its pane starts, and the end of the first window that counts it.
 const SLICE_NAMES: [&str; 2] = ["pane_start", "counted_from"];
 
+/// Batches of a large window that leave in one step, which takes a few milliseconds: others wait for the core meanwhile, a
+/// barrier among them.
+const PIECES_PER_STEP: usize = 2;
+
 struct WindowAggregate {
     window: WindowKind,
     types: Vec<DataType>,
@@ -327,6 +331,7 @@ impl WindowAggregate {
     }
 
     fn fire_large(&mut self, mut large: Large, cx: &mut Context) -> Result<Progress> {
+        let mut pieces = 0;
         loop {
             let content = content(&large.rows, self.running.as_ref())?;
             if !large.is_prepared {
@@ -341,7 +346,8 @@ impl WindowAggregate {
             };
             large.through = Some(piece.through);
             let progress = self.put_out(large.end, piece.keys, piece.results, piece.rows, cx)?;
-            if progress == Progress::More || cx.is_full() {
+            pieces += 1;
+            if progress == Progress::More || cx.is_full() || pieces == PIECES_PER_STEP {
                 self.large = Some(large);
                 return Ok(Progress::More);
             }

@@ -1,10 +1,11 @@
 //! The channel between two tasks: bounded in bytes of rows, in order, closed when either side goes.
 //!
-//! Rows take credit, and memory of the job's account, until they are received; barriers and watermarks take none. Under a simulator the sender yields
-//! at seeded moments, which is what varies the order in which tasks run.
+//! Rows take credit, and memory of the job's account, until they are received; barriers and watermarks take none, and the
+//! receiver knows of a barrier before its turn. Under a simulator the sender yields at seeded moments, which is what varies
+//! the order in which tasks run.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -22,6 +23,7 @@ pub struct Sender {
     credit: Arc<Semaphore>,
     capacity_bytes: usize,
     memory: MemoryHolder,
+    barriers: Arc<AtomicUsize>,
     yields: Yields,
 }
 
@@ -29,6 +31,8 @@ pub struct Sender {
 #[derive(Debug)]
 pub struct Receiver {
     inner: mpsc::Receiver<Envelope>,
+    /// Barriers on their way.
+    barriers: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -43,7 +47,9 @@ pub fn channel(capacity_bytes: usize, memory: MemoryHolder, yields: Yields) -> (
     let capacity_bytes = capacity_bytes.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
     let (sender, receiver) = mpsc::channel(MESSAGES);
     let credit = Arc::new(Semaphore::new(capacity_bytes));
-    (Sender { inner: sender, credit, capacity_bytes, memory, yields }, Receiver { inner: receiver })
+    let barriers = Arc::<AtomicUsize>::default();
+    let receiver = Receiver { inner: receiver, barriers: Arc::clone(&barriers) };
+    (Sender { inner: sender, credit, capacity_bytes, memory, barriers, yields }, receiver)
 }
 
 impl Sender {
@@ -57,6 +63,10 @@ impl Sender {
                 let credit = Arc::clone(&self.credit).acquire_many_owned(permits).await;
                 Some((credit.map_err(|_| receiver_gone())?, self.memory.reserve_when_free(bytes).await))
             }
+            Message::Barrier(_) => {
+                self.barriers.fetch_add(1, Ordering::Relaxed);
+                None
+            }
             _ => None,
         };
         self.inner.send(Envelope { message, _credit: credit }).await.map_err(|_| receiver_gone())
@@ -66,7 +76,16 @@ impl Sender {
 impl Receiver {
     /// The next message, `None` when the sender is gone and everything has been received.
     pub fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.inner.poll_recv(context).map(|envelope| envelope.map(|envelope| envelope.message))
+        let received = self.inner.poll_recv(context).map(|envelope| envelope.map(|envelope| envelope.message));
+        if let Poll::Ready(Some(Message::Barrier(_))) = received {
+            self.barriers.fetch_sub(1, Ordering::Relaxed);
+        }
+        received
+    }
+
+    /// Whether a barrier stands in line.
+    pub fn has_barrier(&self) -> bool {
+        self.barriers.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -106,7 +125,7 @@ impl Yields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::{Changes, EventTime, MemoryPool};
+    use crate::stream::{Barrier, BarrierKind, Changes, Epoch, EventTime, MemoryPool};
     use arrow::array::{ArrayRef, Int64Array};
     use arrow::record_batch::RecordBatch;
 
@@ -133,6 +152,20 @@ mod tests {
         sender.send(Message::Watermark(EventTime(1))).await.unwrap();
         assert!(matches!(receive(&mut receiver).await, Some(Message::Rows(_))));
         second.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_barrier_is_known_of_before_its_turn() {
+        let (sender, mut receiver) = open(1000);
+        let barrier = Barrier { epoch: Epoch(1), kind: BarrierKind::Checkpoint, covered: Epoch::ZERO };
+        sender.send(rows(1)).await.unwrap();
+        assert!(!receiver.has_barrier());
+        sender.send(Message::Barrier(barrier)).await.unwrap();
+        assert!(receiver.has_barrier());
+        assert!(matches!(receive(&mut receiver).await, Some(Message::Rows(_))));
+        assert!(receiver.has_barrier());
+        assert!(matches!(receive(&mut receiver).await, Some(Message::Barrier(_))));
+        assert!(!receiver.has_barrier());
     }
 
     #[tokio::test]

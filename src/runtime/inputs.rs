@@ -98,6 +98,11 @@ impl Inputs {
         self.watermark
     }
 
+    /// Whether a barrier is on its way through the channels, or waits here for the other inputs.
+    pub fn has_barrier(&self) -> bool {
+        self.inputs.iter().any(|input| input.blocked || input.receiver.has_barrier())
+    }
+
     /// What comes next; waits for it. Cancel-safe.
     pub async fn next(&mut self) -> Result<InputEvent> {
         std::future::poll_fn(|context| self.poll_next(context)).await

@@ -40,6 +40,8 @@ struct Running {
     kept: KeptIncrements,
     emitted: Emitted,
     ended_ports: usize,
+    /// Batches that came in while a call of an operator waits to go on.
+    taken_in: usize,
     /// Since the state was last measured.
     batches: usize,
     /// How many partially late pairs the job's figures know of.
@@ -48,6 +50,8 @@ struct Running {
 
 /// Batches between two looks at the bytes of state.
 const MEASURE_BATCHES: usize = 64;
+/// Batches that come in between two steps of a call that takes long, a fire for instance: neither waits for the other.
+const BATCHES_PER_STEP: usize = 16;
 
 impl ChainTask {
     /// Runs until the last barrier, or until the inputs are gone.
@@ -57,6 +61,7 @@ impl ChainTask {
             kept: KeptIncrements::default(),
             emitted: Emitted::default(),
             ended_ports: 0,
+            taken_in: 0,
             batches: 0,
             pairs_reported: 0,
         };
@@ -69,10 +74,16 @@ impl Running {
         self.task.status.watermark(self.task.inputs.watermark());
         self.tick().await?;
         loop {
-            let event = match self.task.inputs.try_next() {
+            let is_busy = self.task.chain.is_busy();
+            // Rows in front of a barrier come in at once: it cannot pass before.
+            let is_their_turn = self.taken_in < BATCHES_PER_STEP || self.task.inputs.has_barrier();
+            let next = if is_their_turn || !is_busy { self.task.inputs.try_next() } else { None };
+            let event = match next {
                 Some(event) => event?,
-                None if self.task.chain.is_busy() => {
+                None if is_busy => {
+                    self.taken_in = 0;
                     self.advance().await?;
+                    self.task.chain.tick(self.now(), &mut self.emitted)?;
                     continue;
                 }
                 None => {
@@ -86,7 +97,11 @@ impl Running {
             match event {
                 InputEvent::Rows { port, rows } => {
                     self.task.chain.rows(port, rows);
-                    self.tick().await?;
+                    if is_busy {
+                        self.take_in().await?
+                    } else {
+                        self.tick().await?
+                    }
                     self.batches += 1;
                     if self.batches >= MEASURE_BATCHES {
                         self.measure()?;
@@ -135,6 +150,15 @@ impl Running {
         self.advance().await?;
         self.task.chain.tick(self.now(), &mut self.emitted)?;
         self.advance().await
+    }
+
+    /// Rows come in while a call of an operator waits to go on.
+    async fn take_in(&mut self) -> Result<()> {
+        self.taken_in += 1;
+        while self.task.chain.take_in(self.now(), &mut self.emitted)? == Progress::More {
+            self.send().await?;
+        }
+        self.send().await
     }
 
     async fn end(&mut self, port: usize) -> Result<()> {

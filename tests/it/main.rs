@@ -4,6 +4,7 @@ mod changed;
 mod contracts;
 mod damage;
 mod docs;
+mod fire;
 mod idle;
 mod keyed_sinks;
 mod kill;

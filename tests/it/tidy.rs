@@ -85,8 +85,9 @@ const ABSENT: &[(&str, &[&str])] = &[
 const LONG_FILES: &[(&str, usize)] = &[];
 const MAXIMUM_LINES: usize = 700;
 
-/// Tests that may wait for time: this one needs the word, the other kills a real process at a time.
-const MAY_WAIT: &[&str] = &["tests/it/tidy.rs", "tests/it/kill.rs"];
+/// What may wait for time: a benchmark that looks at files now and then, this test, which needs the word, and one that kills a
+/// real process at a time.
+const MAY_WAIT: &[&str] = &["benches/state.rs", "tests/it/tidy.rs", "tests/it/kill.rs"];
 
 #[test]
 fn folders_import_only_from_below() {
