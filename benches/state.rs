@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures with the machine's clock")]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -28,6 +29,10 @@ const KEYS: usize = 10_000_000;
 const SECONDS_PER_CHANGE: usize = 4;
 /// How long the job runs before it is killed.
 const RUN: Duration = Duration::from_secs(40);
+/// Barriers in flight while a window fires.
+const FIRE_BARRIERS: usize = 32;
+/// Between two barriers while a window fires.
+const PROBE: Duration = Duration::from_millis(100);
 /// Between two looks at what the manifests name.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -214,65 +219,64 @@ fn counting(directory: &Path, size: &Size) {
     });
 }
 
-/// A window of all keys that fires, and barriers that pass meanwhile.
+/// A window of all keys that fires, and barriers that pass meanwhile. Behind its rows come those of a later window, so
+/// that the barriers stand in line with rows that wait.
 fn firing(directory: &Path, size: &Size) {
     runtime().block_on(async {
-        let mut session = session("fire", directory, size, "1 h");
+        let mut session = session("fire", directory, size, "1 s");
         let heard = Heard::default();
         session.add_table("CREATE TABLE counts (k BIGINT, n BIGINT)", heard.table(false)).expect("a declaration");
+        let (keys, further) = (size.keys as u64, size.keys as u64 / 4);
         let script = format!(
-            "CREATE TABLE keys (k BIGINT, ts AS TO_TIMESTAMP_LTZ(k / {0} * 7200000, 3), WATERMARK FOR ts AS ts)
+            "SET 'execution.checkpointing.max-concurrent-checkpoints' = '{FIRE_BARRIERS}';
+            CREATE TABLE keys (k BIGINT, ts AS TO_TIMESTAMP_LTZ(k / {keys} * 7200000, 3), WATERMARK FOR ts AS ts)
                 WITH ('connector' = 'datagen', 'fields.k.kind' = 'sequence', 'fields.k.start' = '0',
-                'fields.k.end' = '{0}');
+                'fields.k.end' = '{}', 'rows-per-second' = '{}');
             INSERT INTO counts SELECT k, COUNT(*) FROM TUMBLE(TABLE keys, DESCRIPTOR(ts), INTERVAL '1' HOUR)
                 GROUP BY k, window_start, window_end",
-            size.keys
+            keys + further - 1,
+            keys / 4,
         );
-        let job = begin(&mut session, &script).await;
-        while job.status().rows_in < size.keys as u64 * 9 / 10 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let (state, _) = memory_of("self");
-        // So that those during the fire have little to write but the fire.
-        job.checkpoint().await.expect("a checkpoint");
+        let job = Arc::new(begin(&mut session, &script).await);
         while heard.rows() == 0 {
             tokio::time::sleep(Duration::from_micros(200)).await;
         }
-        let (begun, mut passed) = (Instant::now(), Vec::new());
-        loop {
-            let asked = Instant::now();
-            let rows = heard.rows();
-            if job.checkpoint().await.is_err() || heard.rows() >= size.keys as u64 {
-                break;
-            }
-            passed.extend(heard.last_barrier().map(|at| (at.saturating_duration_since(asked), heard.rows() - rows)));
+        let ((_, state), begun, mut asked) = (memory_of("self"), Instant::now(), Vec::new());
+        while heard.rows() < keys {
+            let (job, at) = (Arc::clone(&job), Instant::now());
+            asked.push(tokio::spawn(async move { (at, job.checkpoint().await.expect("a checkpoint")) }));
+            tokio::time::sleep(PROBE).await;
         }
         let took = begun.elapsed();
-        job.wait().await.expect("it ends well");
         let (_, most) = memory_of("self");
-        assert_eq!(heard.rows(), size.keys as u64 + 1, "every key fires once");
+        let mut passed = Vec::new();
+        for asked in asked {
+            let (at, epoch) = asked.await.expect("an answer");
+            passed.extend(heard.barrier(epoch).map(|met| met.saturating_duration_since(at)));
+        }
+        job.wait().await.expect("it ends well");
+        assert_eq!(heard.rows(), keys + further, "every key fires once");
         passed.sort();
         say(&format!(
-            "{} keys in {:.2} s; {most} MB at most, {state} MB with nine tenths of the keys read: {:.2} times as much",
-            size.keys,
+            "{keys} keys in {:.2} s; {most} MB at most, {state} MB before: {:.2} times as much",
             took.as_secs_f64(),
             most as f64 / state as f64
         ));
         say(&format!(
             "{} barriers meanwhile, from the request to the last sink {:?} in the middle and {:?} at most",
             passed.len(),
-            passed.get(passed.len() / 2).map(|passed| passed.0).unwrap_or_default(),
-            passed.last().map(|passed| passed.0).unwrap_or_default()
+            passed.get(passed.len() / 2).copied().unwrap_or_default(),
+            passed.last().copied().unwrap_or_default()
         ));
     });
 }
 
 // ------------------------------------------------------------------------------------------------- a sink that counts
 
-/// What a sink has met.
+/// What a sink has met: rows, and when each barrier came.
 #[derive(Debug, Clone, Default)]
 struct Heard {
-    state: Arc<Mutex<(u64, Option<Instant>)>>,
+    state: Arc<Mutex<(u64, BTreeMap<Epoch, Instant>)>>,
 }
 
 impl Heard {
@@ -284,9 +288,9 @@ impl Heard {
         self.state.lock().expect("no panic").0
     }
 
-    /// When the last barrier came to the last task.
-    fn last_barrier(&self) -> Option<Instant> {
-        self.state.lock().expect("no panic").1
+    /// When this barrier came to the last task.
+    fn barrier(&self, epoch: Epoch) -> Option<Instant> {
+        self.state.lock().expect("no panic").1.get(&epoch).copied()
     }
 }
 
@@ -334,8 +338,8 @@ impl SinkWriter for Counting {
         Ok(())
     }
 
-    fn prepare(&mut self, _: Epoch) -> BoxFuture<'static, Result<Option<Committable>>> {
-        self.heard.state.lock().expect("no panic").1 = Some(Instant::now());
+    fn prepare(&mut self, epoch: Epoch) -> BoxFuture<'static, Result<Option<Committable>>> {
+        self.heard.state.lock().expect("no panic").1.insert(epoch, Instant::now());
         Box::pin(std::future::ready(Ok(None)))
     }
 
