@@ -44,6 +44,11 @@ impl Compactions {
         self.running.contains(table) || self.finished.contains_key(table)
     }
 
+    /// The tables of which files are being put together.
+    pub fn running(&self) -> impl Iterator<Item = &TableId> {
+        self.running.iter()
+    }
+
     /// One has ended well.
     pub fn finish(&mut self, table: TableId, replaced: Vec<FileState>, by: Vec<FileState>) -> Result<()> {
         self.end(&table)?;

@@ -107,6 +107,8 @@ pub struct CoordinatorConfig {
     pub tolerable_failures: u32,
     /// Which files of a table, of all that it has, should be put together.
     pub compact: fn(&TableState) -> Option<Range<usize>>,
+    /// Whether a table, some files of which are being put together, has so many that the next trigger waits for that.
+    pub is_overgrown: fn(&TableState) -> bool,
     /// At this many epochs that a sink has not committed yet, the next trigger waits.
     pub max_pending_epochs: usize,
     /// Whether manifests are written at all; without, only the last barrier runs and commits follow it directly.
@@ -264,7 +266,7 @@ impl Coordinator {
             return None;
         }
         let deadlines = self.in_flight.values().filter_map(|in_flight| self.deadline(in_flight));
-        let periodic = if self.may_trigger() { self.next_periodic() } else { None };
+        let periodic = if self.may_trigger() && !self.waits_for_compaction() { self.next_periodic() } else { None };
         deadlines.chain(periodic).min()
     }
 
@@ -638,9 +640,19 @@ impl Coordinator {
         if !self.requests.savepoints.is_empty() {
             return Some(BarrierKind::Savepoint);
         }
-        let is_wanted = self.requests.is_due || !self.requests.checkpoints.is_empty();
-        let is_due = is_wanted || self.next_periodic().is_some_and(|due| due <= now);
-        is_due.then_some(BarrierKind::Checkpoint)
+        let is_due = self.requests.is_due || self.next_periodic().is_some_and(|due| due <= now);
+        let is_wanted = !self.requests.checkpoints.is_empty() || is_due && !self.waits_for_compaction();
+        is_wanted.then_some(BarrierKind::Checkpoint)
+    }
+
+    /// Whether checkpoints that nobody asks for wait until state files are put together: space, and the time of a
+    /// restart, are bounded however long that takes.
+    fn waits_for_compaction(&self) -> bool {
+        self.compactions.running().any(|table| {
+            let tables = self.last.operators.get(&table.operator).map(|state| &state.tables);
+            let state = tables.and_then(|tables| tables.iter().find(|state| state.name == table.table));
+            state.is_some_and(self.config.is_overgrown)
+        })
     }
 
     fn next_periodic(&self) -> Option<Duration> {

@@ -28,7 +28,8 @@ use crate::connectors::Committer;
 use crate::error::{Blame, Error, Result};
 use crate::plan::NodeKind;
 use crate::state::{
-    FileName, JobDirectory, LogEntry, Manifest, OperatorId, TableState, Writer, compact_table, run_to_compact,
+    FileName, JobDirectory, LogEntry, Manifest, OperatorId, TableState, Writer, compact_table, is_overgrown,
+    run_to_compact,
 };
 use crate::stream::{Committable, Counters, Epoch, FileState, Generation};
 
@@ -144,6 +145,7 @@ impl<'a> Driver<'a> {
                 tolerable_failures: config.tolerable_failures,
                 max_concurrent: config.max_concurrent_checkpoints,
                 compact: run_to_compact,
+                is_overgrown,
                 max_pending_epochs: config.max_pending_epochs,
                 durable: directory.is_some(),
             },

@@ -8,8 +8,8 @@ mod log;
 mod tables;
 
 pub use files::{
-    EncodedTable, FileName, RestoreProgress, TableRows, Writer, check_schema, compact_table, digest, encode, path_name,
-    read_table, run_to_compact, schema_text, write_table,
+    EncodedTable, FileName, RestoreProgress, TableRows, Writer, check_schema, compact_table, digest, encode,
+    is_overgrown, path_name, read_table, run_to_compact, schema_text, write_table,
 };
 pub use key_group::{HASH_ID, MAX_PARALLELISM_LIMIT, group_of, key_groups, key_hashes, key_range, task_of};
 pub use log::{

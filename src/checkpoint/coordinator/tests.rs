@@ -50,6 +50,7 @@ fn config() -> CoordinatorConfig {
         tolerable_failures: 1,
         max_concurrent: 1,
         compact: |table| (table.files.len() > 3).then_some(0..2),
+        is_overgrown: |table| table.files.len() > 6,
         max_pending_epochs: 2,
         durable: true,
     }

@@ -31,22 +31,17 @@ use crate::stream::{FileState, batch_bytes};
 const FILE_BYTES: usize = 64 << 20;
 /// A run of files whose rows only add up is put together in memory, and is no longer than this in bytes.
 const APPEND_RUN_BYTES: u64 = 64 << 20;
+/// Below this many rows a table is put together before anybody could wait for it.
+const SMALL_ROWS: u64 = 256 * 1024;
 /// How many younger checkpoints a file is put together with at least, unless it is the oldest.
 const YOUNGER: usize = 4;
 
 /// Which files of a table should be put together, if any; those of one checkpoint go together.
 ///
-/// The oldest goes once what is younger has half as many rows: a table whose keys all change all the time then stays
-/// within two and a half times its live rows, while one compaction runs. Younger ones go once four further checkpoints
-/// outweigh them by half, so that each row is written again only as often as the logarithm of the table's age.
+/// The oldest goes once what is younger has half as many rows. Younger ones go once four further checkpoints outweigh
+/// them by half, so that each row is written again only as often as the logarithm of the table's age.
 pub fn run_to_compact(table: &TableState) -> Option<Range<usize>> {
-    let mut starts: Vec<usize> = Vec::new();
-    for (index, file) in table.files.iter().enumerate() {
-        if index == 0 || table.files[index - 1].epoch != file.epoch {
-            starts.push(index);
-        }
-    }
-    let rows = |files: &[FileState]| files.iter().map(|file| file.rows).sum::<u64>();
+    let starts = starts_of_checkpoints(table);
     let bytes = |files: &[FileState]| files.iter().map(|file| file.length).sum::<u64>();
     starts.iter().enumerate().find_map(|(place, start)| {
         let younger = *starts.get(place + 1)?;
@@ -61,6 +56,28 @@ pub fn run_to_compact(table: &TableState) -> Option<Range<usize>> {
         };
         is_wanted.then_some(*start..table.files.len())
     })
+}
+
+/// Whether a further checkpoint like the last one should wait while the oldest files are put together: with it, a
+/// manifest would name more than two and a half times the rows of the oldest, which are about the live ones. A table
+/// whose keys nearly all change between two checkpoints comes to three times, since with fewer than two checkpoints
+/// nothing is put together.
+pub fn is_overgrown(table: &TableState) -> bool {
+    let (TableKind::Keyed { .. }, [_, second, .., last]) = (table.kind, &starts_of_checkpoints(table)[..]) else {
+        return false;
+    };
+    let (oldest, all) = (rows(&table.files[..*second]), rows(&table.files));
+    all > SMALL_ROWS && (all + rows(&table.files[*last..])) * 2 > oldest * 5
+}
+
+/// Where the files of each checkpoint begin.
+fn starts_of_checkpoints(table: &TableState) -> Vec<usize> {
+    let files = &table.files;
+    (0..files.len()).filter(|index| *index == 0 || files[index - 1].epoch != files[*index].epoch).collect()
+}
+
+fn rows(files: &[FileState]) -> u64 {
+    files.iter().map(|file| file.rows).sum()
 }
 
 /// Writes the rows of the files `run` of a table into new ones under `name`, as the compaction of this `number`. No
@@ -328,8 +345,10 @@ mod tests {
         assert_eq!(rows(&store, &spec, &after), expected);
     }
 
-    /// A table in memory as its files count, for the choice of runs alone.
-    fn grown(kind: TableKind, checkpoints: u64, live: u64, changed: impl Fn(u64) -> u64) -> (f64, usize, f64) {
+    /// A table in memory as its files count, for the choice of runs alone: how many times its live rows its files hold at
+    /// most, how many files there are at most, and how often each row is written again. A compaction takes as long as
+    /// `takes` checkpoints, unless these wait for it.
+    fn grown(kind: TableKind, takes: u64, live: u64, changed: impl Fn(u64) -> u64) -> (f64, usize, f64) {
         let file = |epoch: u64, rows: u64| FileState {
             path: String::new(),
             epoch: Epoch(epoch),
@@ -342,18 +361,24 @@ mod tests {
         let mut table = table(&FakeStore::new(), &spec(kind), &[]);
         table.files.push(file(0, live));
         let (mut most_rows, mut most_files, mut written, mut again) = (0, 0, 0, 0);
-        for epoch in 1..=checkpoints {
-            let rows = changed(epoch);
-            written += rows;
-            table.files.push(file(epoch, rows));
-            most_rows = most_rows.max(table.files.iter().map(|file| file.rows).sum::<u64>());
-            most_files = most_files.max(table.files.len());
-            if let Some(run) = run_to_compact(&table) {
-                let sum = table.files[run.clone()].iter().map(|file| file.rows).sum::<u64>();
+        let mut under_way: Option<(u64, Range<usize>)> = None;
+        for epoch in 1..=2_000 {
+            let is_through =
+                |(begun, _): &mut (u64, Range<usize>)| epoch - *begun >= takes || super::is_overgrown(&table);
+            if let Some((_, run)) = under_way.take_if(is_through) {
+                let sum = super::rows(&table.files[run.clone()]);
                 let stays = if kind == TableKind::Append { sum } else { sum.min(live) };
                 again += stays;
                 let epoch = table.files[run.end - 1].epoch.0;
                 table.files.splice(run, [file(epoch, stays)]);
+            }
+            let rows = changed(epoch);
+            written += rows;
+            table.files.push(file(epoch, rows));
+            most_rows = most_rows.max(super::rows(&table.files));
+            most_files = most_files.max(table.files.len());
+            if under_way.is_none() {
+                under_way = run_to_compact(&table).map(|run| (epoch, run));
             }
         }
         (most_rows as f64 / live as f64, most_files, again as f64 / written as f64)
@@ -361,14 +386,21 @@ mod tests {
 
     #[test]
     fn files_stay_few_and_are_not_written_again_too_often() {
-        let keyed = TableKind::Keyed { unique: 1 };
-        for changed in [1, 10, 1_000, 50_000, 100_000] {
-            let (space, files, again) = grown(keyed, 2_000, 100_000, |_| changed);
-            assert!(space <= 3.0 && files <= 64 && again <= 16.0, "{changed}: {space} {files} {again}");
+        let (keyed, live) = (TableKind::Keyed { unique: 1 }, 1_000_000);
+        for takes in [0, 1, 5, 20] {
+            for changed in [1, 10, 10_000, 220_000, 500_000, 1_000_000] {
+                let (space, files, again) = grown(keyed, takes, live, |_| changed);
+                let most_space = if changed > live / 2 { 3.0 } else { 2.5 };
+                let case = format!("{changed} in {takes}: {space} {files} {again}");
+                assert!(space <= most_space && files <= 80 && again <= 16.0, "{case}");
+            }
+            let (space, files, again) = grown(keyed, takes, live, |epoch| 1 + epoch * 79_190 % 200_000);
+            // The next checkpoint may be larger than the last one.
+            assert!(space <= 2.7 && files <= 64 && again <= 16.0, "{takes}: {space} {files} {again}");
+            let (_, files, again) = grown(TableKind::Append, takes, 1, |_| 100);
+            assert!(files <= 80 && again <= 16.0, "{takes}: {files} {again}");
         }
-        let (space, files, again) = grown(keyed, 2_000, 100_000, |epoch| 1 + epoch * 7919 % 20_000);
-        assert!(space <= 3.0 && files <= 64 && again <= 16.0, "{space} {files} {again}");
-        let (_, files, again) = grown(TableKind::Append, 2_000, 1, |_| 100);
-        assert!(files <= 64 && again <= 16.0, "{files} {again}");
+        let small = table(&FakeStore::new(), &spec(keyed), &[]);
+        assert!(!super::is_overgrown(&small));
     }
 }

@@ -15,7 +15,7 @@ mod state_file;
 mod tests;
 mod write;
 
-pub use compact::{compact_table, run_to_compact};
+pub use compact::{compact_table, is_overgrown, run_to_compact};
 pub use digest::digest;
 pub(super) use name::is_file_name;
 pub use name::{FileName, Writer, path_name};

@@ -215,6 +215,15 @@ fn compacted_files_take_the_place_of_their_run_in_the_next_manifest() {
     assert!(coordinator.step(seconds(31), compacted).is_empty());
     let again = "compact panes Ac".to_owned();
     assert_eq!(checkpoint(&mut coordinator, 7, "g", 40), ("Acdefg".into(), vec!["completed 7".into(), again]));
+    // Files come faster than they are put together: the next trigger waits for that, unless somebody asks.
+    assert_eq!(checkpoint(&mut coordinator, 8, "h", 50), ("Acdefgh".into(), vec!["completed 8".into()]));
+    assert!(coordinator.step(seconds(60), Event::Tick).is_empty());
+    assert_eq!(coordinator.next_wakeup(), None);
+    coordinator.step(seconds(61), asked(1, Wanted::Checkpoint));
+    assert_eq!(checkpoint(&mut coordinator, 9, "i", 61).0, "Acdefghi");
+    let compacted =
+        Event::Compacted { table: table(), replaced: vec![file("A", 1), file("c", 1)], by: vec![file("C", 1)] };
+    assert_eq!(short(&coordinator.step(seconds(75), compacted)), ["inject 10 Checkpoint"]);
     let unknown = TableId { operator: OperatorId::of("window", "other"), ..table() };
     let bug = coordinator.step(seconds(41), Event::CompactionFailed { table: unknown });
     assert!(matches!(&bug[..], [Action::Fail(error)] if error.blame() == Blame::Bug));
