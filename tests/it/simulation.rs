@@ -89,11 +89,35 @@ fn a_crash_changes_nothing_where_two_sinks_share_a_directory() {
 #[test]
 fn a_crash_while_state_files_are_put_together_changes_nothing() {
     let start = Start { every_rows: 5, ..Start::default() };
-    let store = small();
-    start.kill_after(&store, 6);
-    let names: Vec<String> = store.files().into_keys().map(|path| path.display().to_string()).collect();
-    assert!(names.iter().any(|name| name.contains(".c0.0.parquet")), "{names:?}");
-    crashes(&start, if full() { 3 } else { 29 });
+    assert!(first_compaction(&start).is_some());
+    crashes(&start, if full() { 3 } else { 59 });
+}
+
+/// The same where that takes longer than a checkpoint, so that others are completed meanwhile.
+#[test]
+fn a_crash_while_compactions_and_checkpoints_overlap_changes_nothing() {
+    let overlaps = |start: &Start| first_compaction(start).is_some_and(|(newest, named_by)| named_by > newest + 1);
+    let with_seed = |seed| Start { seed, every_rows: 5, is_slow: true, ..Start::default() };
+    let start = (1..20).map(with_seed).find(overlaps).expect("a compaction that takes longer than a checkpoint");
+    crashes(&start, if full() { 7 } else { 149 });
+}
+
+/// Of the files that are put together first: the newest checkpoint of which they hold rows, and the first that names them.
+fn first_compaction(start: &Start) -> Option<(u64, u64)> {
+    (3..20).find_map(|checkpoints| {
+        let store = small();
+        start.kill_after(&store, checkpoints);
+        let named_by = *manifests(&store).last()?;
+        let files = store.files();
+        let log = files.iter().rev().find(|(path, bytes)| {
+            path.extension().is_some_and(|end| end == "json")
+                && String::from_utf8_lossy(bytes).contains("\"operators\"")
+        });
+        let text = String::from_utf8_lossy(log?.1).into_owned();
+        let path = text.split('"').find(|path| path.starts_with("data/") && path.contains(".c"))?;
+        let digits: String = path["data/".len()..].chars().take_while(char::is_ascii_digit).collect();
+        Some((digits.parse().expect("the number of a checkpoint"), named_by))
+    })
 }
 
 #[test]
