@@ -42,13 +42,14 @@ fn name(error: Error, task: &TaskId) -> Error {
     error.context(format_args!("task {} of {}", task.task, task.node))
 }
 
-/// Tasks of a node consist of the same operators and, behind a hash exchange, have met the same watermarks.
+/// Tasks of a node consist of the same operators, of which the first, behind a hash exchange, has met the same watermark
+/// in all of them. Those behind it are told by it, and one task may be in the middle of a fire that another is done with.
 fn check(first: &TaskPart, part: &TaskPart) -> Result<()> {
     if first.operators.len() != part.operators.len() {
         return Err(Error::bug("has another number of operators than the node's other tasks"));
     }
-    for (first, operator) in first.operators.iter().zip(&part.operators) {
-        if part.shares_watermark && first.watermark != operator.watermark {
+    for (place, (first, operator)) in first.operators.iter().zip(&part.operators).enumerate() {
+        if place == 0 && part.shares_watermark && first.watermark != operator.watermark {
             return Err(Error::bug(format!(
                 "operator {} had met watermark {:?} at a barrier where that of another task had met {:?}",
                 operator.id, operator.watermark, first.watermark
