@@ -63,10 +63,10 @@ pub enum Recovery {
     Fresh,
     /// All input was read and is public; there is nothing to do.
     Finished {
-        /// The last checkpoint.
-        epoch: Epoch,
-        /// The tables that are written by another query by now.
-        changed: Vec<String>,
+        /// The last checkpoint, as it stands in the log.
+        manifest: Box<Manifest>,
+        /// The id of each operator of the plan.
+        ids: Vec<OperatorId>,
     },
     /// Go on from this checkpoint, whose pending commits come first.
     Resume {
@@ -91,28 +91,31 @@ pub fn recover(entries: &[&LogEntry], plan: &PlanDescription, fresh: bool) -> Re
         _ => None,
     });
     let Some((index, manifest)) = manifests.next_back() else { return Recovery::Fresh };
+    let mut manifest = manifest.clone();
+    let mut is_finished = false;
+    for entry in &entries[index..] {
+        if let LogEntry::Finished { epoch } | LogEntry::Confirm { epoch } = entry
+            && *epoch == manifest.epoch
+        {
+            is_finished |= matches!(entry, LogEntry::Finished { .. });
+            let committed = std::mem::take(&mut manifest.pending);
+            manifest.confirm(&committed);
+        }
+    }
     let ids = identify(plan, &manifest.operators);
-    if let Err(error) = check_plan(manifest, plan, &ids) {
+    let checked = if is_finished { check_finished(&manifest, plan, &ids) } else { check_plan(&manifest, plan, &ids) };
+    if let Err(error) = checked {
         return Recovery::Refuse(
             error
-                .context(format_args!("job '{}' cannot go on from checkpoint {}", manifest.job, manifest.epoch))
                 .with_help("start over with --fresh, which removes what the job has written and reads all input again")
                 .with_help("or keep both: give the changed query another 'pipeline.name'"),
         );
     }
-    let changed = changed_tables(manifest, plan, &ids);
-    let new = new_operators(manifest, plan, &ids);
-    let mut manifest = manifest.clone();
-    for entry in &entries[index..] {
-        match entry {
-            LogEntry::Finished { epoch } => return Recovery::Finished { epoch: *epoch, changed },
-            LogEntry::Confirm { epoch } if *epoch == manifest.epoch => {
-                let committed = std::mem::take(&mut manifest.pending);
-                manifest.confirm(&committed);
-            }
-            _ => {}
-        }
+    if is_finished {
+        return Recovery::Finished { manifest, ids };
     }
+    let changed = changed_sinks(&manifest, plan, &ids).flat_map(|(sink, _)| sink.reaches.iter().cloned()).collect();
+    let new = new_operators(&manifest, plan, &ids);
     Recovery::Resume { manifest, ids, changed, new }
 }
 
@@ -167,7 +170,39 @@ pub fn base_manifest(claim: &Claim, max_parallelism: u32, resumed: Option<Manife
     Manifest { generation: claim.generation, parallelism: claim.parallelism, pending: Vec::new(), ..base }
 }
 
+/// What a checkpoint is gone on from has to fit.
 fn check_plan(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -> Result<()> {
+    let checked = check_key_groups(manifest, plan).and_then(|()| check_operators(manifest, plan, ids));
+    checked.map_err(|error| {
+        error.context(format_args!("job '{}' cannot go on from checkpoint {}", manifest.job, manifest.epoch))
+    })
+}
+
+/// A finished job is left alone if this start would write the same; otherwise somebody has to say what they want.
+fn check_finished(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -> Result<()> {
+    let same = || {
+        if let Some((sink, was)) = changed_sinks(manifest, plan, ids).next() {
+            let tables = sink.reaches.join(", ");
+            let (was, is) = (&was.query, &sink.query);
+            return Err(Error::query(format!("the query into {tables} has changed\n  it was: {was}\n  it is:  {is}")));
+        }
+        let new = new_operators(manifest, plan, ids);
+        match new.iter().find(|operator| operator.name == "Sink").or(new.first()) {
+            None => Ok(()),
+            Some(new) if new.name == "Sink" => {
+                Err(Error::query(format!("the query into {} is new", new.reaches.join(", "))))
+            }
+            Some(new) => Err(Error::query(format!("{} is new", describe(&new.name, &new.reaches)))),
+        }
+    };
+    check_operators(manifest, plan, ids).and_then(|()| same()).map_err(|error| {
+        error
+            .context(format_args!("nothing was done: job '{}' has finished, and is another by now", manifest.job))
+            .with_id("BL-JOB-FINISHED-CHANGED")
+    })
+}
+
+fn check_key_groups(manifest: &Manifest, plan: &PlanDescription) -> Result<()> {
     if manifest.hash_id != HASH_ID {
         return Err(Error::world(format!(
             "its keys are hashed by '{}', and this version has '{HASH_ID}'",
@@ -181,6 +216,10 @@ fn check_plan(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -
             manifest.max_parallelism, plan.max_parallelism
         )));
     }
+    Ok(())
+}
+
+fn check_operators(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -> Result<()> {
     let gone: Vec<(&OperatorId, &OperatorState)> =
         manifest.operators.iter().filter(|(id, state)| !state.signature.is_empty() && !ids.contains(id)).collect();
     for (operator, id) in plan.operators.iter().zip(ids).filter(|(operator, _)| operator.is_signed()) {
@@ -214,13 +253,15 @@ fn check_plan(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -
     }
 }
 
-/// Tables whose sinks the checkpoint fits and that get other rows from now on.
-fn changed_tables(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -> Vec<String> {
-    let is_other = |(operator, id): &(&OperatorDescription, &OperatorId)| {
-        operator.is_signed() && manifest.operators.get(id).is_some_and(|was| was.query != operator.query)
-    };
-    let changed = plan.operators.iter().zip(ids).filter(is_other);
-    changed.flat_map(|(operator, _)| operator.reaches.iter().cloned()).collect()
+/// Sinks that the checkpoint fits and that get rows of another query by now; and what they were.
+fn changed_sinks<'a>(
+    manifest: &'a Manifest,
+    plan: &'a PlanDescription,
+    ids: &'a [OperatorId],
+) -> impl Iterator<Item = (&'a OperatorDescription, &'a OperatorState)> {
+    let signed = plan.operators.iter().zip(ids).filter(|(operator, _)| operator.is_signed());
+    let known = signed.filter_map(|(operator, id)| Some((operator, manifest.operators.get(id)?)));
+    known.filter(|(operator, was)| was.query != operator.query)
 }
 
 fn new_operators(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -> Vec<NewOperator> {
@@ -315,7 +356,7 @@ mod tests {
     fn decide(entries: &[LogEntry], fresh: bool) -> String {
         match recover(&entries.iter().collect::<Vec<_>>(), &plan(), fresh) {
             Recovery::Fresh => "fresh".to_owned(),
-            Recovery::Finished { epoch, .. } => format!("finished {epoch}"),
+            Recovery::Finished { manifest, .. } => format!("finished {}", manifest.epoch),
             Recovery::Resume { manifest, .. } => {
                 format!("resume {} with {} pending", manifest.epoch, manifest.pending.len())
             }
@@ -365,18 +406,26 @@ mod tests {
         assert_eq!(stopped["Sink-hours"].last_confirmed(), Some(Epoch(7)));
     }
 
+    fn refused(plan: &PlanDescription, is_finished: bool) -> Error {
+        let mut entries = vec![claim(1, "a", &[]), checkpoint(7, "a")];
+        entries.extend(is_finished.then_some(LogEntry::Finished { epoch: Epoch(7) }));
+        match recover(&entries.iter().collect::<Vec<_>>(), plan, false) {
+            Recovery::Refuse(error) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn what_does_not_fit_is_refused_by_name() {
+        const CANNOT: &str = "job 'counts' cannot go on from checkpoint 7";
+        const ANOTHER: &str = "nothing was done: job 'counts' has finished, and is another by now";
         let check = |change: &dyn Fn(&mut PlanDescription), expected: &str| {
             let mut plan = plan();
             change(&mut plan);
-            for finished in [false, true] {
-                let mut entries = vec![claim(1, "a", &[]), checkpoint(7, "a")];
-                entries.extend(finished.then_some(LogEntry::Finished { epoch: Epoch(7) }));
-                let Recovery::Refuse(error) = recover(&entries.iter().collect::<Vec<_>>(), &plan, false) else {
-                    panic!("{expected} was not refused");
-                };
-                assert_eq!(error.message(), format!("job 'counts' cannot go on from checkpoint 7: {expected}"));
+            for (is_finished, context) in [(false, CANNOT), (true, ANOTHER)] {
+                let error = refused(&plan, is_finished);
+                assert_eq!(error.message(), format!("{context}: {expected}"));
+                assert_eq!(error.id(), is_finished.then_some("BL-JOB-FINISHED-CHANGED"));
                 assert_eq!(error.helps().len(), 2);
             }
         };
@@ -396,11 +445,41 @@ mod tests {
             &|plan| drop(plan.operators.remove(2)),
             "operator 'filter' of the query into hours is gone\n  it was: n > 1",
         );
-        check(
-            &|plan| plan.max_parallelism = 256,
-            "'pipeline.max-parallelism' was 128 and is 256; it is fixed for the life of the state",
+        let without_sink = PlanDescription { operators: plan().operators[..3].to_vec(), ..plan() };
+        let pending = "sink Sink-hours is gone, and rows of it are not public yet";
+        assert_eq!(refused(&without_sink, false).message(), format!("{CANNOT}: {pending}"));
+        let gone = "operator 'Sink' of the query into hours is gone\n  it was: hours";
+        assert_eq!(refused(&without_sink, true).message(), format!("{ANOTHER}: {gone}"));
+    }
+
+    #[test]
+    fn key_groups_are_fixed_as_long_as_there_is_state_to_go_on_from() {
+        let plan = PlanDescription { max_parallelism: 256, ..plan() };
+        let expected = "'pipeline.max-parallelism' was 128 and is 256; it is fixed for the life of the state";
+        let error = refused(&plan, false);
+        assert_eq!(error.message(), format!("job 'counts' cannot go on from checkpoint 7: {expected}"));
+        let finished = [claim(1, "a", &[]), checkpoint(7, "a"), LogEntry::Finished { epoch: Epoch(7) }];
+        let recovery = recover(&finished.iter().collect::<Vec<_>>(), &plan, false);
+        assert!(matches!(recovery, Recovery::Finished { .. }), "{recovery:?}");
+    }
+
+    /// Where a job that goes on would only say so.
+    #[test]
+    fn a_finished_job_that_would_write_something_else_is_refused() {
+        let mut other = plan();
+        other.operators[3].query = "filter of another table".to_owned();
+        let message = refused(&other, true).message().to_owned();
+        assert!(
+            message.ends_with(
+                "the query into hours has changed\n  it was: hours of a table\n  it is:  filter of another table"
+            ),
+            "{message}"
         );
-        check(&|plan| plan.operators.truncate(3), "sink Sink-hours is gone, and rows of it are not public yet");
+        let mut more = plan();
+        more.operators.push(operator("Source", "b", "days", &[]));
+        more.operators.push(operator("Sink", "days", "days", &[4]));
+        let message = refused(&more, true).message().to_owned();
+        assert!(message.ends_with("is another by now: the query into days is new"), "{message}");
     }
 
     fn resumed(plan: &PlanDescription) -> (Vec<OperatorId>, Vec<String>, Vec<NewOperator>) {

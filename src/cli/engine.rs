@@ -5,10 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::session::{JobSettings, Notice, Outcome, Pipe, Session, StatementAt};
-
-/// Takes notices from any thread.
-pub type Notices = Arc<dyn Fn(Notice) + Send + Sync>;
+use crate::session::{JobSettings, Notice, Notices, Outcome, Pipe, Session, StatementAt};
 
 /// What a session starts with.
 pub struct Start {

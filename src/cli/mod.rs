@@ -14,14 +14,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use arguments::Arguments;
-pub use engine::{Engine, Notices, Start, session};
+pub use engine::{Engine, Start, session};
 use interrupt::Interrupts;
 use render::Look;
 use runner::{Manner, Runner};
 use screen::Screen;
 
 use crate::error::{Error, Result};
-use crate::session;
+use crate::session::{self, Notices};
 use crate::stream::SystemClock;
 
 /// How the process exits.

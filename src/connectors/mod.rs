@@ -172,6 +172,11 @@ pub trait Source: Send + Sync {
     /// All splits there are now, in a stable order; those that are `known` already may be left out. Called once for a
     /// bounded source, and for another at each start and then as often as its factory says.
     async fn discover(&self, known: &BTreeSet<SplitId>) -> Result<Vec<Split>>;
+    /// How a split of bounded input that was read up to `position` differs from `now`, as it is found by now, in words
+    /// that go on after its name; `None` if it does not.
+    async fn changed(&self, _now: &Split, _position: &Position) -> Result<Option<String>> {
+        Ok(None)
+    }
     /// A reader from `from`; refuses a position of another file (or a file that changed since).
     async fn open(&self, split: &SplitId, from: &Position) -> Result<Box<dyn SplitReader>>;
     /// Everything before these positions is part of a completed checkpoint: a queue may forget it. Readers may be

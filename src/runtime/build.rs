@@ -7,11 +7,12 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 
 use super::channel::{Receiver, Sender, channel};
-use super::config::{JobConfig, Notices};
+use super::config::JobConfig;
 use super::description::{PlanIds, describe, parts_of};
 use super::events::Events;
 use super::exchange::{OutputEdge, Outputs};
 use super::inputs::{Inputs, Origin};
+use super::notice::Notices;
 use super::sink::{Preparing, SinkTask};
 use super::snapshots::SnapshotTarget;
 use super::source::SourceTask;

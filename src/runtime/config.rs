@@ -1,7 +1,6 @@
 //! What a job is run with, as plain values; the session reads them from its settings.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::channel::Yields;
@@ -56,6 +55,3 @@ pub enum RestartStrategy {
     None,
     FixedDelay { attempts: u32, delay: Duration },
 }
-
-/// Says something to the user while a job runs: that it resumes, that a checkpoint failed.
-pub type Notices = Arc<dyn Fn(String) + Send + Sync>;

@@ -20,6 +20,7 @@ use super::build::{BuiltJob, tasks_of};
 use super::channel::RECEIVER_GONE;
 use super::commits::{Committers, commit};
 use super::log_slot::LogSlot;
+use super::notice::Notice;
 use super::requests::Requests;
 use super::source_control::{ControlSender, SourceControl};
 use super::start::{Attempt, Start, or_fenced};
@@ -77,7 +78,7 @@ enum Answer {
         error: Error,
     },
     /// It does no harm, and the user should know.
-    Notice(String),
+    Notice(Notice),
     Nothing(Result<()>),
 }
 
@@ -303,8 +304,8 @@ impl<'a> Driver<'a> {
         match answer {
             Answer::Event(event) => Ok(Some(event)),
             Answer::Nothing(result) => result.map(|()| None),
-            Answer::Notice(text) => {
-                (self.attempt.notices)(text);
+            Answer::Notice(notice) => {
+                (self.attempt.notices)(notice);
                 Ok(None)
             }
             Answer::Compacted { prefix, table, replaced, by } => {
@@ -312,9 +313,9 @@ impl<'a> Driver<'a> {
                 Ok(Some(Event::Compacted { table, replaced, by }))
             }
             Answer::CompactionFailed { table, error } => {
-                (self.attempt.notices)(format!(
+                (self.attempt.notices)(Notice::Warning(format!(
                     "files of state could not be put together, which is tried again behind the next checkpoint: {error}"
-                ));
+                )));
                 Ok(Some(Event::CompactionFailed { table }))
             }
             Answer::Committed { sink, epoch, committer, result } => {
@@ -342,7 +343,7 @@ impl<'a> Driver<'a> {
                 self.collect_garbage();
             }
             Action::Aborted { epoch, error } => {
-                (self.attempt.notices)(format!("checkpoint {epoch} was given up: {error}"));
+                (self.attempt.notices)(Notice::Warning(format!("checkpoint {epoch} was given up: {error}")));
             }
             Action::WriteConfirm { epoch } => self.write_end(LogEntry::Confirm { epoch }),
             Action::WriteFinished { epoch } => {
@@ -468,9 +469,9 @@ impl<'a> Driver<'a> {
             let collected = blocking.call(move || log.with(|log| log.find_garbage(retained))?.remove()).await;
             match collected.and_then(|collected| collected) {
                 Ok(_) => Answer::Nothing(Ok(())),
-                Err(error) => Answer::Notice(format!(
+                Err(error) => Answer::Notice(Notice::Warning(format!(
                     "files of older checkpoints could not be removed, which is tried again behind the next: {error}"
-                )),
+                ))),
             }
         }));
     }
@@ -493,10 +494,10 @@ impl<'a> Driver<'a> {
             let resumable = self.log.is_some() && self.attempt.plan.can_resume();
             if self.log.is_some() && !resumable {
                 let job = &self.attempt.config.job;
-                (self.attempt.notices)(format!(
+                (self.attempt.notices)(Notice::Note(format!(
                     "job {job} stopped at checkpoint {}; {NOT_RESUMED}",
                     self.last_completed
-                ));
+                )));
             }
             Ending::Stopped { epoch: self.last_completed, resumable }
         };

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::Notices;
+use super::notice::{Notice, Notices};
 use crate::state::RestoreProgress;
 
 /// Between two notices, and before the first.
@@ -28,7 +28,7 @@ impl Restoring {
         loop {
             tokio::time::sleep(NOTICE_INTERVAL).await;
             let (size, percent) = (size(self.progress.expected()), self.progress.percent());
-            notices(format!("restoring {size} of state: {percent} %"));
+            notices(Notice::Note(format!("restoring {size} of state: {percent} %")));
         }
     }
 }

@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use super::config::Notices;
 use super::events::Events;
 use super::exchange::Outputs;
+use super::input_changes::mention_changes;
+use super::notice::Notices;
 use super::source_control::{ControlReceiver, SourceControl};
 use super::splits::{Decoding, Reader, SplitRun, Step, Turn, let_go, poll_splits};
 use super::status::TaskStatus;
@@ -105,7 +106,8 @@ impl SourceTask {
         let mut splits: Vec<SplitRun> = Vec::new();
         match self.restored.take() {
             Some(states) if self.is_bounded => {
-                self.meet_again(&states).await;
+                let bytes = mention_changes(self.source.as_ref(), &states, &self.notices).await;
+                self.status.bytes_total(bytes);
                 splits.extend(states.into_iter().map(|(id, state)| SplitRun::restored(id, state, now)));
             }
             restored => {
@@ -135,27 +137,6 @@ impl SourceTask {
             looked: now,
         };
         running.run().await
-    }
-
-    /// Bounded input is what was there when the job began. Whatever came since is not read, which somebody has to say.
-    async fn meet_again(&mut self, states: &BTreeMap<String, SplitState>) {
-        if !self.is_bounded {
-            return;
-        }
-        // What cannot be found any more is said when it is opened.
-        let found = self.source.discover(&BTreeSet::new()).await.unwrap_or_default();
-        let (known, newcomers): (Vec<&Split>, Vec<&Split>) =
-            found.iter().partition(|split| states.contains_key(&split.id.0));
-        let all_known = (known.len() == states.len()).then_some(&known);
-        self.status.bytes_total(all_known.and_then(|known| known.iter().map(|split| split.bytes).sum()));
-        let newcomers: Vec<&str> = newcomers.iter().map(|split| split.id.0.as_str()).collect();
-        if let [first, others @ ..] = newcomers.as_slice() {
-            let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-            (self.notices)(format!(
-                "{first}{others} came after the job began, which reads only what was there then. --fresh starts over, \
-                 with all that is there now"
-            ));
-        }
     }
 }
 

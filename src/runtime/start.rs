@@ -8,16 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::build::{Environment, build, sink_context};
 use super::commits::Committers;
-use super::config::{JobConfig, Notices};
+use super::config::JobConfig;
 use super::description::{PlanIds, describe, sinks};
 use super::driver::{Driver, Ending, JobSummary};
 use super::events::Events;
+use super::input_changes::mention_changes;
 use super::log_slot::LogSlot;
+use super::notice::{Notice, Notices};
 use super::requests::Requests;
 use super::restoring::Restoring;
 use super::status::JobFigures;
 use crate::checkpoint::{NewOperator, Recovery, base_manifest, current_lineage, former_lineages, identify, recover};
-use crate::connectors::{Committable, History, JobIdentity, World};
+use crate::connectors::{Committable, History, JobIdentity, SourceContext, World};
 use crate::error::{Blame, Error, Result};
 use crate::plan::{NodeKind, StreamPlan};
 use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest, OperatorId, SinkState};
@@ -108,7 +110,7 @@ impl Attempt<'_> {
         };
         drop((environment, restoring));
         if start.resumed {
-            (self.notices)(format!("resumed job {} from checkpoint {}", self.config.job, start.base.epoch));
+            self.note(format!("resumed job {} from checkpoint {}", self.config.job, start.base.epoch));
         }
         let driver = Driver::new(self, start, directory, built, events, committers);
         driver.run(requests).await
@@ -145,12 +147,12 @@ impl Attempt<'_> {
                 false => JobLog::open(store, &path, &job).map(|log| (log, None)),
             }
             .map_err(in_checkpoints)?;
-            let (mut resumed, mut changed, mut new) = (None, Vec::new(), Vec::new());
+            let (mut resumed, mut finished, mut changed, mut new) = (None, None, Vec::new(), Vec::new());
             let mut ids = identify(&plan, &BTreeMap::new());
             let claimed = log.claim(|entries, generation| {
                 let lineage = match recover(entries, &plan, fresh) {
-                    Recovery::Finished { changed: sinks, .. } => {
-                        changed = sinks;
+                    Recovery::Finished { manifest, ids } => {
+                        finished = Some((manifest, PlanIds::new(&stream, ids)));
                         return Ok(None);
                     }
                     Recovery::Refuse(error) => return Err(error),
@@ -172,7 +174,10 @@ impl Attempt<'_> {
                 let job = job.clone();
                 Ok(Some(Claim { format: FORMAT_VERSION, job, lineage, generation, parallelism, sinks }))
             })?;
-            let Some(claim) = claimed else { return Ok((None, TakenOver { start: None, changed, new })) };
+            let Some(claim) = claimed else {
+                let finished = finished.ok_or_else(|| Error::bug("a job was left alone and is not finished"))?;
+                return Ok((None, TakenOver::Finished(finished.0, finished.1)));
+            };
             let former = former_lineages(&log.entries(), &claim.lineage).into_iter().map(|claim| claim.lineage);
             let lost = damaged.iter().flat_map(|damaged| damaged.lineages.iter().cloned());
             let former = former.chain(lost).chain(fresh.then_some(ephemeral)).collect();
@@ -181,21 +186,27 @@ impl Attempt<'_> {
             let base = base_manifest(&claim, plan.max_parallelism, resumed);
             let ids = PlanIds::new(&stream, ids);
             let start = Start { base, ids, pending, log: Some(slot), resumed: is_resumed };
-            Ok((Some(log), TakenOver { start: Some((start, former, damaged)), changed, new }))
+            Ok((Some(log), TakenOver::Start(Box::new(Claimed { start, former, damaged, changed, new }))))
         };
         let slot = Arc::clone(self.log);
-        let TakenOver { start, changed, new } = self.world.blocking.call(move || slot.open(claim)).await??;
+        let Claimed { start, former, damaged, changed, new } =
+            match self.world.blocking.call(move || slot.open(claim)).await?? {
+                TakenOver::Start(claimed) => *claimed,
+                TakenOver::Finished(manifest, ids) => {
+                    self.mention_other_input(&manifest, &ids).await?;
+                    return Ok(None);
+                }
+            };
         for table in changed {
-            (self.notices)(format!(
+            self.warn(format!(
                 "the query into {table} has changed where nothing is remembered: what it has written stays as it is, and \
                  only rows from here on follow the new query. --fresh starts over"
             ));
         }
         self.mention_new(&new);
-        let Some((start, former, damaged)) = start else { return Ok(None) };
         self.clear(&former).await?;
         if let (Some(damaged), Some(log)) = (damaged, &start.log) {
-            (self.notices)(format!("began anew in spite of a damaged log: {}", damaged.damage.message()));
+            self.note(format!("began anew in spite of a damaged log: {}", damaged.damage.message()));
             let log = Arc::clone(log);
             self.world.blocking.call(move || log.with(|log| log.clear_away(&damaged))).await??;
         }
@@ -212,15 +223,27 @@ impl Attempt<'_> {
         for operator in new {
             let tables = operator.reaches.join(", ");
             if operator.sees_the_rest {
-                (self.notices)(format!(
+                self.warn(format!(
                     "operator '{}' of the query into {tables} is new: it starts empty and sees only the rows that are read \
                      from here on. --fresh starts over",
                     operator.name
                 ));
             } else if operator.name == "Sink" {
-                (self.notices)(format!("the query into {tables} is new: it reads its input from the beginning"));
+                self.note(format!("the query into {tables} is new: it reads its input from the beginning"));
             }
         }
+    }
+
+    /// Warns of input of a finished job that it has not read, or not as it is by now.
+    async fn mention_other_input(&self, manifest: &Manifest, ids: &PlanIds) -> Result<()> {
+        for (index, node) in self.plan.nodes.iter().enumerate() {
+            let (NodeKind::Source(source), [id]) = (&node.kind, ids.of(index)) else { continue };
+            let is_kept = source.factory.is_bounded() && source.factory.can_resume();
+            let Some(state) = manifest.operators.get(id).filter(|_| is_kept) else { continue };
+            let context = SourceContext::new(&source.projection, self.config.batch_rows, self.world);
+            mention_changes(source.factory.open(&context)?.as_ref(), &state.splits, self.notices).await;
+        }
+        Ok(())
     }
 
     /// Removes what lineages that were given up made public in the plan's sinks.
@@ -233,7 +256,7 @@ impl Attempt<'_> {
             }
         }
         if removed > 0 {
-            (self.notices)(format!("removed {removed} published files of earlier runs of job {}", self.config.job));
+            self.note(format!("removed {removed} published files of earlier runs of job {}", self.config.job));
         }
         Ok(())
     }
@@ -248,9 +271,17 @@ impl Attempt<'_> {
             mentioned.extend(self.world.blocking.call(move || factory.foreign_files(&identity, &world)).await??);
         }
         for foreign in mentioned {
-            (self.notices)(foreign);
+            self.note(foreign);
         }
         Ok(())
+    }
+
+    fn note(&self, text: String) {
+        (self.notices)(Notice::Note(text));
+    }
+
+    fn warn(&self, text: String) {
+        (self.notices)(Notice::Warning(text));
     }
 
     /// A start of which nothing is kept.
@@ -320,9 +351,19 @@ impl Start {
 }
 
 /// What came of reading the log.
-struct TakenOver {
-    /// A start, unless the job has finished, with the lineages and what of the log it has to clear away.
-    start: Option<(Start, Vec<String>, Option<DamagedLog>)>,
+enum TakenOver {
+    /// The job has finished, with this checkpoint.
+    Finished(Box<Manifest>, PlanIds),
+    Start(Box<Claimed>),
+}
+
+/// A start that has written its claim.
+struct Claimed {
+    start: Start,
+    /// The lineages whose output it has to clear away.
+    former: Vec<String>,
+    /// What of the log it has to clear away.
+    damaged: Option<DamagedLog>,
     /// The tables that are written by another query by now.
     changed: Vec<String>,
     /// Operators that the checkpoint does not know.

@@ -5,9 +5,10 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::task::JoinHandle;
 
-use super::config::{JobConfig, Notices, RestartStrategy};
+use super::config::{JobConfig, RestartStrategy};
 use super::driver::JobSummary;
 use super::log_slot::LogSlot;
+use super::notice::{Notice, Notices};
 use super::requests::{Control, Requests, is_over};
 use super::start::Attempt;
 use super::status::{Figures, JobFigures};
@@ -132,7 +133,8 @@ async fn supervise(
             }
         };
         restarts += 1;
-        notices(format!("job {} restarts ({restarts} of {attempts}) after: {}", config.job, error.message()));
+        let after = error.message();
+        notices(Notice::Warning(format!("job {} restarts ({restarts} of {attempts}) after: {after}", config.job)));
         figures.restarting(true);
         // A stop does not wait: the next attempt takes its checkpoint at once.
         tokio::select! {

@@ -10,12 +10,12 @@ use futures::StreamExt;
 use futures::future::{BoxFuture, Shared};
 use tokio::sync::mpsc;
 
-use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Notice, Notices, RowStream, RunningJob};
+use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, RowStream, RunningJob};
 use crate::checkpoint::Wanted;
 use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
-use crate::runtime::{self, Control, Figures, JobConfig, JobFigures};
+use crate::runtime::{self, Control, Figures, JobConfig, JobFigures, Notices};
 use crate::stream::{Changes, Clock, Epoch};
 
 /// A streaming job.
@@ -45,7 +45,7 @@ impl StreamingJob {
     ) -> JobHandle {
         let clock = Arc::clone(&world.clock);
         let started = clock.elapsed();
-        let handle = runtime::start(plan, config, world, Arc::new(move |text| notices(Notice::Note(text))));
+        let handle = runtime::start(plan, config, world, notices);
         Arc::new(Self {
             name,
             is_named,

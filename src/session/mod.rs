@@ -15,9 +15,7 @@ mod version;
 
 pub use crate::sql::{Statement, StatementAt};
 pub use job_settings::{CheckpointSettings, JobSettings, RestartStrategy, RuntimeMode};
-pub use outcome::{
-    Ending, JobHandle, JobState, JobStatus, JobSummary, Notice, Notices, Outcome, RowStream, RunningJob,
-};
+pub use outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Outcome, RowStream, RunningJob};
 pub use session::Session;
 pub use settings::{Listed, Origin, Settings};
 pub use version::version;
@@ -25,3 +23,4 @@ pub use version::version;
 pub use crate::catalog::Handle;
 pub use crate::connectors::memory::Pusher;
 pub use crate::connectors::stdin::{Input, Pipe};
+pub use crate::runtime::{Notice, Notices};

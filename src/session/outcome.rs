@@ -127,15 +127,3 @@ pub struct JobSummary {
     pub ending: Ending,
     pub status: JobStatus,
 }
-
-/// Something to tell the user beside the rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// `resumed from checkpoint 12`, `the job is finished already`.
-    Note(String),
-    /// Something that is probably not meant.
-    Warning(String),
-}
-
-/// Takes notes and warnings, from any thread.
-pub type Notices = Arc<dyn Fn(Notice) + Send + Sync>;

@@ -66,9 +66,11 @@ async fn begin(store: &FakeStore, script: &str, said: &Said) -> Result<JobHandle
     let listener = Arc::clone(said);
     let world: World = world(store, false);
     let mut session = Session::in_world(world).with_seed(1).with_notices(Arc::new(move |notice| {
-        if let Notice::Note(text) = notice {
-            listener.lock().expect("nobody panics with it").push(text);
-        }
+        let text = match notice {
+            Notice::Note(text) => text,
+            Notice::Warning(text) => format!("warning: {text}"),
+        };
+        listener.lock().expect("nobody panics with it").push(text);
     }));
     for (key, value) in [
         ("pipeline.name", "changed"),
@@ -207,7 +209,7 @@ fn a_file_that_came_since_is_not_read_and_somebody_says_so() {
     let store = killed(&script);
     store.put_if_absent(Path::new("/in/more.csv"), b"900,Oslo,3,1000\n").expect("room for a file");
     let said = run(&store, &script).expect("it goes on");
-    assert!(said.iter().any(|text| text.contains("/in/more.csv came after the job began")), "{said:?}");
+    assert!(said.iter().any(|text| text.starts_with("warning: /in/more.csv came after the job began")), "{said:?}");
     let expected = disk();
     run(&expected, WINDOWS).expect("it runs");
     assert_same(&published(&store), &published(&expected), "a file that came later");
@@ -236,8 +238,51 @@ fn behind_the_last_state_a_query_may_change_and_says_so() {
         let store = killed(script);
         let said = run(&store, &changed(script, changes)).unwrap_or_else(|error| panic!("{changes:?}: {error}"));
         assert!(said.iter().any(|text| text.contains("has changed")), "{changes:?}: {said:?}");
+        assert!(said.iter().any(|text| text.starts_with("warning: ")), "{changes:?}: {said:?}");
         let resumed: PathBuf = "/out/totals".into();
         assert!(store.files().keys().any(|path| path.starts_with(&resumed)), "{changes:?}");
+    }
+}
+
+/// It would do nothing, exit with 0 and leave rows of another query.
+#[test]
+fn a_finished_job_whose_query_is_another_by_now_is_refused() {
+    let (one, both) = (set(&[TOTALS]), set(&[TOTALS, CHEAP]));
+    let passing = |change| changed(PASSING, &[change]);
+    for (before, after) in [
+        (PASSING.to_owned(), passing(("fare > 1", "fare > 2"))),
+        (PASSING.to_owned(), passing(("SELECT city, fare", "SELECT UPPER(city), fare"))),
+        (WINDOWS.to_owned(), changed(WINDOWS, &[("window_end, town;", "window_end, town HAVING COUNT(*) > 2;")])),
+        (one.clone(), both.clone()),
+        (both, one),
+    ] {
+        let store = disk();
+        run(&store, &before).expect("it runs");
+        let files = store.files();
+        let error = run(&store, &after).expect_err("the query has changed");
+        assert_eq!(error.id(), Some("BL-JOB-FINISHED-CHANGED"), "{error}");
+        assert!(store.files() == files, "a refused start has left a trace");
+        assert_eq!(run(&store, &before).expect("it has finished"), [""; 0]);
+    }
+}
+
+/// The job is done, and what it has not read is there.
+#[test]
+fn other_input_of_a_finished_job_is_a_warning() {
+    let script = changed(WINDOWS, &[("/in/rides.csv", "/in/*.csv")]);
+    for (path, text) in
+        [("/in/more.csv", "/in/more.csv came after the job began"), ("/in/rides.csv", "/in/rides.csv had ")]
+    {
+        let store = disk();
+        run(&store, &script).expect("it runs");
+        let mut bytes = store.files().remove(Path::new(path)).unwrap_or_default();
+        bytes.extend_from_slice(b"900,Oslo,3,1000\n");
+        if store.info(Path::new(path)).expect("a look").is_some() {
+            store.remove(Path::new(path)).expect("it is there");
+        }
+        store.put_if_absent(Path::new(path), &bytes).expect("room for a file");
+        let said = run(&store, &script).expect("it has finished");
+        assert!(said.iter().any(|said| said.starts_with(&format!("warning: {text}"))), "{path}: {said:?}");
     }
 }
 
@@ -324,5 +369,8 @@ fn an_operator_that_is_new_behind_rows_that_were_read_says_so() {
     let before = "INSERT INTO totals SELECT ts, city, fare FROM rides";
     let store = killed(&set(&[before]));
     let said = run(&store, &set(&[TOTALS])).expect("it goes on");
-    assert!(said.iter().any(|text| text.contains("sees only the rows that are read from here on")), "{said:?}");
+    assert!(
+        said.iter().any(|text| text.starts_with("warning: ") && text.contains("sees only the rows that are read")),
+        "{said:?}"
+    );
 }

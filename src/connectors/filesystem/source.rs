@@ -25,6 +25,8 @@ use crate::storage::{FileInfo, FileKind, ReadFile, Store};
 const BLOCK: u64 = 1 << 20;
 /// Bytes at the start of a file that its position identifies it by.
 const HEAD: usize = 64 << 10;
+/// The id of the error about a file that is not what it was.
+const CHANGED: &str = "BL-SOURCE-CHANGED";
 /// Endings of files that Flink decompresses.
 const COMPRESSED: &[&str] = &["gz", "gzip", "deflate", "bz2", "xz", "zst"];
 
@@ -80,9 +82,27 @@ impl Source for FileSource {
         splits.map_err(|error| error.context(format!("table `{}`", self.table)))
     }
 
+    async fn changed(&self, now: &Split, position: &Position) -> Result<Option<String>> {
+        let was = FilePosition::read(&now.id, position)?;
+        let is = FilePosition::read(&now.id, &now.start)?;
+        let is_read = was.offset == was.length;
+        if is_read && (is.length, is.modified_ns) != (was.length, was.modified_ns) {
+            // Nobody opens it once more, and its time alone says nothing.
+            let (store, file, was) = (Arc::clone(&self.store), PathBuf::from(&now.id.0), was.clone());
+            let resumed = self.world.blocking.call(move || resume(store.as_ref(), &file, &was)).await?;
+            match resumed {
+                Err(error) if error.id() == Some(CHANGED) => {
+                    return Ok(Some("has changed since the job read it".to_owned()));
+                }
+                other => other.map(|_| ())?,
+            }
+        }
+        let grown = || format!("had {} bytes when the job began and has {}", was.length, is.length);
+        Ok((is.length > was.length).then(grown))
+    }
+
     async fn open(&self, split: &SplitId, from: &Position) -> Result<Box<dyn SplitReader>> {
-        let place: FilePosition = serde_json::from_value(from.0.clone())
-            .map_err(|error| Error::bug(format!("the position in {} cannot be read: {error}", split.0)))?;
+        let place = FilePosition::read(split, from)?;
         let store = Arc::clone(&self.store);
         let (file, wanted) = (PathBuf::from(&split.0), place.clone());
         let (file, digest) = self.world.blocking.call(move || resume(store.as_ref(), &file, &wanted)).await??;
@@ -174,6 +194,11 @@ impl FilePosition {
             serde_json::to_value(self).map_err(|error| Error::bug(format!("a position is no JSON: {error}")))?;
         Ok(Position(value))
     }
+
+    fn read(split: &SplitId, position: &Position) -> Result<Self> {
+        serde_json::from_value(position.0.clone())
+            .map_err(|error| Error::bug(format!("the position in {} cannot be read: {error}", split.0)))
+    }
 }
 
 mod hexadecimal {
@@ -261,7 +286,7 @@ fn digest_of(file: &dyn ReadFile, start: u64, end: u64, digest: &mut Digest) -> 
 
 fn changed(path: &Path, what: &str) -> Error {
     Error::world(format!("the file '{}' has changed since the job began to read it: {what}", path.display()))
-        .with_id("BL-SOURCE-CHANGED")
+        .with_id(CHANGED)
         .with_help("put the file back as it was, or start over with --fresh")
 }
 
