@@ -4,6 +4,7 @@ mod changed;
 mod contracts;
 mod damage;
 mod docs;
+mod finished;
 mod fire;
 mod idle;
 mod keyed_sinks;
