@@ -1,5 +1,6 @@
 //! What the command line needs of a session, and nothing more: tests put a fake in its place.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -24,8 +25,9 @@ pub struct Start {
 pub trait Engine {
     /// The statements of a script; spans count from its start.
     fn parse(&self, script: &str) -> Result<Vec<StatementAt>>;
-    /// Executes one statement. `job` names a job if `pipeline.name` does not; without either it never resumes.
-    async fn execute(&mut self, statement: StatementAt, job: Option<&str>) -> Result<Outcome>;
+    /// Executes one statement of a `script`, which names jobs that `pipeline.name` does not; without either they never
+    /// resume.
+    async fn execute(&mut self, statement: StatementAt, script: Option<&Path>) -> Result<Outcome>;
     /// The settings as they stand.
     fn settings(&self) -> Result<JobSettings>;
 }
@@ -36,8 +38,8 @@ impl Engine for Session {
         Session::parse(self, script)
     }
 
-    async fn execute(&mut self, statement: StatementAt, job: Option<&str>) -> Result<Outcome> {
-        Session::execute(self, statement, job).await
+    async fn execute(&mut self, statement: StatementAt, script: Option<&Path>) -> Result<Outcome> {
+        Session::execute(self, statement, script).await
     }
 
     fn settings(&self) -> Result<JobSettings> {

@@ -4,7 +4,7 @@
 //! run, unless told otherwise; whatever still runs is then stopped with a checkpoint.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::report::{error_text, notice_text};
 use super::screen::Screen;
 use super::{Exit, Failure, footer};
 use crate::error::{Error, Result};
-use crate::session::{Ending, JobHandle, JobSummary, Notice, Outcome, RowStream, Statement, StatementAt};
+use crate::session::{Ending, JobHandle, JobSummary, Notice, Outcome, RowStream, StatementAt};
 use crate::stream::{Changes, Clock};
 
 /// How often a progress line changes, and how long a table waits for more rows before it chooses widths.
@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_millis(500);
 pub struct ScriptText {
     /// For messages.
     pub name: String,
-    /// The file, if it is one: its stem names jobs.
+    /// The file, if it is one: it names jobs.
     pub path: Option<PathBuf>,
     /// The SQL.
     pub text: String,
@@ -106,15 +106,8 @@ impl<E: Engine> Runner<E> {
     /// Runs one script. With `--keep-going` its errors are reported here.
     async fn script(&mut self, script: &ScriptText) -> Result<(), Failure> {
         let statements = self.engine.parse(&script.text)?;
-        let stem = script.path.as_deref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy());
-        let mut jobs = 0;
         for statement in statements {
-            let mut name = None;
-            if is_job(&statement) {
-                jobs += 1;
-                name = stem.as_ref().map(|stem| format!("{stem}-{jobs}"));
-            }
-            match self.statement(statement, name.as_deref()).await {
+            match self.statement(statement, script.path.as_deref()).await {
                 Err(Failure::Error(error)) if self.manner.keep_going => self.report(&error, script),
                 other => other?,
             }
@@ -125,10 +118,10 @@ impl<E: Engine> Runner<E> {
         Ok(())
     }
 
-    async fn statement(&mut self, statement: StatementAt, job: Option<&str>) -> Result<(), Failure> {
+    async fn statement(&mut self, statement: StatementAt, script: Option<&Path>) -> Result<(), Failure> {
         let executed = tokio::select! {
             biased;
-            outcome = self.engine.execute(statement, job) => Some(outcome),
+            outcome = self.engine.execute(statement, script) => Some(outcome),
             () = self.interrupts.next() => None,
         };
         let Some(outcome) = executed else {
@@ -420,10 +413,6 @@ pub fn show_notice(screen: &Screen, notice: &Notice) {
         Notice::Note(_) => screen.note(&text),
         Notice::Warning(_) => screen.complain(&text),
     }
-}
-
-fn is_job(statement: &StatementAt) -> bool {
-    matches!(statement.statement, Statement::Insert(_) | Statement::StatementSet(_))
 }
 
 #[cfg(test)]

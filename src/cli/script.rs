@@ -60,7 +60,9 @@ fn read_one(input: &Input) -> Result<ScriptText> {
         Input::File(path) => {
             let name = path.display().to_string();
             let bytes = std::fs::read(path).map_err(|error| no_file(path, &error))?;
-            Ok(ScriptText { text: text(&name, bytes)?, name, path: Some(path.clone()) })
+            // A pipe, as `<(…)` makes one, has a number for a name and is another each time.
+            let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+            Ok(ScriptText { text: text(&name, bytes)?, name, path: is_file.then(|| path.clone()) })
         }
     }
 }

@@ -4,6 +4,7 @@
 mod batch_job;
 mod implicit_stdin;
 mod job;
+mod job_name;
 mod job_settings;
 mod machine;
 mod outcome;

@@ -10,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::batch_job;
 use super::job::{RowShape, StreamingJob, streaming_rows};
+use super::job_name::job_name;
 use super::machine::default_memory_limit;
 use super::{JobSettings, Notice, Notices, Outcome, RuntimeMode, Settings};
 use crate::batch::BatchInsert;
@@ -171,31 +172,32 @@ impl Session {
         on_large_stack(|| parse_script(script)).map(|script| script.statements)
     }
 
-    /// Executes one statement. `job` names a job if `pipeline.name` does not; without either it never resumes.
-    pub async fn execute(&mut self, statement: StatementAt, job: Option<&str>) -> Result<Outcome> {
+    /// Executes one statement. Jobs that `pipeline.name` does not name are called after the `script` that the statement is
+    /// from and the tables that they write; without either they never resume.
+    pub async fn execute(&mut self, statement: StatementAt, script: Option<&Path>) -> Result<Outcome> {
         let StatementAt { statement, span, .. } = statement;
         // What blames the query without saying where means the whole statement.
-        self.execute_anything(&statement, job).await.map_err(|error| match error.blame() {
+        self.execute_anything(&statement, script).await.map_err(|error| match error.blame() {
             Blame::Query => error.with_span(span),
             _ => error,
         })
     }
 
     /// Executes a statement; if it names the table `stdin`, which needs no declaration, once more with that declared.
-    async fn execute_anything(&mut self, statement: &Statement, job: Option<&str>) -> Result<Outcome> {
-        match self.execute_declared(statement, job).await {
+    async fn execute_anything(&mut self, statement: &Statement, script: Option<&Path>) -> Result<Outcome> {
+        match self.execute_declared(statement, script).await {
             Err(missing) if missing.id() == Some(UNDECLARED_STDIN) => {
                 self.declare_stdin(&missing).await?;
-                self.execute_declared(statement, job).await
+                self.execute_declared(statement, script).await
             }
             done => done,
         }
     }
 
-    async fn execute_declared(&mut self, statement: &Statement, job: Option<&str>) -> Result<Outcome> {
+    async fn execute_declared(&mut self, statement: &Statement, script: Option<&Path>) -> Result<Outcome> {
         match statement {
-            Statement::Insert(insert) => self.insert(std::slice::from_ref(insert), job).await,
-            Statement::StatementSet(inserts) => self.insert(inserts, job).await,
+            Statement::Insert(insert) => self.insert(std::slice::from_ref(insert), script).await,
+            Statement::StatementSet(inserts) => self.insert(inserts, script).await,
             Statement::Query(query) => self.select(query).await,
             Statement::CreateTable(create) => {
                 let settings = self.settings.for_table(create.name.table());
@@ -239,15 +241,15 @@ impl Session {
         }
     }
 
-    async fn insert(&mut self, inserts: &[Insert], job: Option<&str>) -> Result<Outcome> {
+    async fn insert(&mut self, inserts: &[Insert], script: Option<&Path>) -> Result<Outcome> {
         let settings = self.settings.job()?;
+        let wanted = settings.name.clone().or_else(|| script.map(|script| job_name(script, inserts)));
         if settings.runtime_mode == RuntimeMode::Batch {
-            return self.insert_batch(inserts, &settings, job);
+            return self.insert_batch(inserts, &settings, wanted.as_deref());
         }
         let planned = on_large_stack(|| plan_inserts(inserts, &self.catalog, &plan_settings(&settings)))?;
         self.warn_all(&planned);
-        let wanted = settings.name.as_deref().or(job);
-        let name = self.job_name(wanted);
+        let name = self.free_name(wanted.as_deref());
         let config = self.job_config(&settings, name.clone(), settings.checkpoints.is_on());
         if wanted.is_none() && config.directory.is_some() {
             self.note(format!("job {name} has no 'pipeline.name': no later run goes on from its checkpoints"));
@@ -293,7 +295,7 @@ impl Session {
         Ok(Outcome::Rows(rows))
     }
 
-    fn insert_batch(&mut self, inserts: &[Insert], settings: &JobSettings, job: Option<&str>) -> Result<Outcome> {
+    fn insert_batch(&mut self, inserts: &[Insert], settings: &JobSettings, wanted: Option<&str>) -> Result<Outcome> {
         let mut batch = Vec::new();
         for insert in inserts {
             let target = plan::sink_target(self.catalog.table(&insert.target)?)?;
@@ -307,7 +309,7 @@ impl Session {
             }
             batch.push(BatchInsert { query, target, late });
         }
-        let job = self.job_name(settings.name.as_deref().or(job));
+        let job = self.free_name(wanted);
         let ephemeral_lineages = ephemeral_lineages(&job, settings);
         let lineage = ephemeral_lineage(&ephemeral_lineages, &(self.new_lineage)());
         let identity = crate::connectors::JobIdentity { job, lineage, generation: crate::stream::Generation(1) };
@@ -407,7 +409,7 @@ impl Session {
     }
 
     /// A name that no other job of this session has; made up where there is none.
-    fn job_name(&mut self, wanted: Option<&str>) -> String {
+    fn free_name(&mut self, wanted: Option<&str>) -> String {
         let wanted = match wanted {
             Some(name) => name.to_owned(),
             None => format!("unnamed-{}", &(self.new_lineage)()[..12]),
@@ -415,7 +417,7 @@ impl Session {
         let mut name = wanted.clone();
         let mut number = 2;
         while !self.job_names.insert(name.clone()) {
-            name = format!("{wanted}-{number}");
+            name = format!("{wanted}.{number}");
             number += 1;
         }
         name

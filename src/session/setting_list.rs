@@ -148,7 +148,7 @@ pub static PIPELINE_NAME: OptionSpec = OptionSpec::honoured(
     "pipeline.name",
     Text,
     None,
-    "The name of the next jobs, which their checkpoints are found by. Not set: file name and statement number.",
+    "The name of the next jobs, which their checkpoints are found by. Not set: the script's file name and the tables that they write.",
 );
 
 pub static SOURCE_IDLE_TIMEOUT: OptionSpec = OptionSpec::honoured(

@@ -111,14 +111,14 @@ pub fn killed(script: &str) -> FakeStore {
 /// Without a name of its own a job gets one that no later run has.
 #[test]
 fn a_job_without_a_name_leaves_nothing_to_go_on_from() {
-    for name in [None, Some("named-1")] {
+    for script in [None, Some(Path::new("named.sql"))] {
         let ending = runtime().block_on(soon(async {
             let mut session = Session::in_world(world(&disk(), false)).with_seed(1);
             session.settings_mut().set("execution.checkpointing.dir", "/checkpoints")?;
             session.settings_mut().set("beadline.checkpoint.every-rows", "40")?;
             let mut last = Err(Error::bug("a script of statements"));
             for statement in session.parse(ENDLESS)? {
-                last = session.execute(statement, name).await;
+                last = session.execute(statement, script).await;
             }
             let Outcome::Job(job) = last? else { return Err(Error::bug("an INSERT is a job")) };
             job.checkpoint().await?;
@@ -126,7 +126,7 @@ fn a_job_without_a_name_leaves_nothing_to_go_on_from() {
             Ok(job.wait().await?.ending)
         }));
         let ending = ending.expect("it stops");
-        assert!(matches!(ending, Ending::Stopped { at } if at.is_some() == name.is_some()), "{name:?}: {ending:?}");
+        assert!(matches!(ending, Ending::Stopped { at } if at.is_some() == script.is_some()), "{script:?}: {ending:?}");
     }
 }
 

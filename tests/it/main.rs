@@ -10,6 +10,7 @@ mod idle;
 mod keyed_sinks;
 mod kill;
 mod late;
+mod naming;
 mod output;
 mod outside;
 mod plans;

@@ -268,7 +268,7 @@ fn a_stop_says_that_nothing_goes_on_from_there() {
     let (rest, code, said) = running.end();
     drop(input);
     assert_eq!((rest.len(), code), (0, Some(130)), "{said}");
-    assert!(said.contains("job shown-1 stopped at checkpoint") && said.contains("comes only once"), "{said}");
+    assert!(said.contains("job shown-shown stopped at checkpoint") && said.contains("comes only once"), "{said}");
 }
 
 /// Two rows, then a failure that may pass by itself.

@@ -13,7 +13,7 @@ use super::super::render::Format;
 use super::super::screen::fake::{ClosedPipe, Paper};
 use super::*;
 use crate::error::Span;
-use crate::session::{JobSettings, JobState, JobStatus, RunningJob, Settings};
+use crate::session::{JobSettings, JobState, JobStatus, RunningJob, Settings, Statement};
 use crate::stream::{ChangeKind, Epoch, ManualClock};
 
 /// A job that ends when it is stopped, or at once.
@@ -88,7 +88,8 @@ impl RunningJob for FakeJob {
 #[derive(Default)]
 struct FakeEngine {
     answers: VecDeque<Result<Outcome>>,
-    names: Arc<Mutex<Vec<Option<String>>>>,
+    /// The script of each statement.
+    scripts: Arc<Mutex<Vec<Option<PathBuf>>>>,
     /// How many signals arrive with the first answer, and where they go.
     signals: usize,
     interrupt: Option<mpsc::Sender<()>>,
@@ -96,23 +97,20 @@ struct FakeEngine {
 
 #[async_trait(?Send)]
 impl Engine for FakeEngine {
-    /// Each word is a statement; `insert` is a job.
+    /// Each word is a statement.
     fn parse(&self, script: &str) -> Result<Vec<StatementAt>> {
         Ok(script
             .split_whitespace()
             .map(|word| StatementAt {
-                statement: match word {
-                    "insert" => Statement::StatementSet(Vec::new()),
-                    _ => Statement::ShowSettings,
-                },
+                statement: Statement::ShowSettings,
                 span: Span { start: 0, end: word.len() },
                 text: word.to_owned(),
             })
             .collect())
     }
 
-    async fn execute(&mut self, _statement: StatementAt, job: Option<&str>) -> Result<Outcome> {
-        self.names.lock().unwrap().push(job.map(str::to_owned));
+    async fn execute(&mut self, _statement: StatementAt, script: Option<&Path>) -> Result<Outcome> {
+        self.scripts.lock().unwrap().push(script.map(Path::to_owned));
         for _ in 0..std::mem::take(&mut self.signals) {
             self.interrupt.as_ref().unwrap().send(()).await.unwrap();
         }
@@ -128,7 +126,7 @@ struct Run {
     exit: Exit,
     rows: String,
     rest: String,
-    names: Vec<Option<String>>,
+    scripts: Vec<Option<PathBuf>>,
 }
 
 #[derive(Default)]
@@ -157,7 +155,7 @@ fn run(case: Case) -> Run {
             interrupt: Some(send),
             ..FakeEngine::default()
         };
-        let names = Arc::clone(&engine.names);
+        let scripts = Arc::clone(&engine.scripts);
         let look = Look {
             format: Format::Auto,
             is_terminal: false,
@@ -175,8 +173,8 @@ fn run(case: Case) -> Run {
             text: case.script.to_owned(),
         };
         let exit = runner.run(vec![script]).await;
-        let names = names.lock().unwrap().clone();
-        Run { exit, rows: rows.text(), rest: rest.text(), names }
+        let scripts = scripts.lock().unwrap().clone();
+        Run { exit, rows: rows.text(), rest: rest.text(), scripts }
     })
 }
 
@@ -200,12 +198,12 @@ fn select(is_updating: bool, is_bounded: bool) -> Outcome {
 }
 
 #[test]
-fn jobs_of_a_file_are_named_by_stem_and_number() {
-    let answers = vec![Ok(Outcome::Done), Ok(Outcome::Job(Arc::new(FakeJob::ended("late-1"))))];
+fn statements_come_with_the_file_that_names_their_jobs() {
+    let answers = vec![Ok(Outcome::Done), Ok(Outcome::Job(Arc::new(FakeJob::ended("late-hours"))))];
     let run = run(Case { script: "create insert set insert", answers, ..Case::default() });
-    assert_eq!(run.names, [None, Some("late-1".to_owned()), None, Some("late-2".to_owned())]);
+    assert_eq!(run.scripts, vec![Some(PathBuf::from("dir/late.sql")); 4]);
     assert_eq!((run.exit, run.rows.as_str()), (Exit::Success, ""));
-    assert_eq!(run.rest, "late-1: 2 rows · 5 in · 0.01 s · late 1\n");
+    assert_eq!(run.rest, "late-hours: 2 rows · 5 in · 0.01 s · late 1\n");
 }
 
 #[test]
@@ -230,37 +228,37 @@ fn final_prints_the_last_state() {
 fn the_first_error_ends_the_run_unless_told_otherwise() {
     let failing = || vec![Err(Error::query("no such table").with_span(Span { start: 0, end: 1 })), Ok(Outcome::Done)];
     let stopped = run(Case { script: "a b", answers: failing(), ..Case::default() });
-    assert_eq!((stopped.exit, stopped.names.len()), (Exit::Failed, 1));
+    assert_eq!((stopped.exit, stopped.scripts.len()), (Exit::Failed, 1));
     assert!(stopped.rest.contains("--> dir/late.sql:1:1"), "{}", stopped.rest);
     let went_on = run(Case { script: "a b", answers: failing(), keep_going: true, ..Case::default() });
-    assert_eq!((went_on.exit, went_on.names.len()), (Exit::Failed, 2));
+    assert_eq!((went_on.exit, went_on.scripts.len()), (Exit::Failed, 2));
 }
 
 #[test]
 fn a_signal_stops_with_a_checkpoint_and_says_how_to_go_on() {
-    let job = FakeJob::endless("late-1", Some(Epoch(12)));
+    let job = FakeJob::endless("late-hours", Some(Epoch(12)));
     let answers = vec![Ok(Outcome::Job(Arc::new(job)))];
     let run = run(Case { script: "insert b", answers, signals: 1, ..Case::default() });
-    assert_eq!((run.exit, run.names.len()), (Exit::Success, 1), "{}", run.rest);
+    assert_eq!((run.exit, run.scripts.len()), (Exit::Success, 1), "{}", run.rest);
     assert!(run.rest.contains("stopped at checkpoint 12; the same command goes on"), "{}", run.rest);
 }
 
 #[test]
 fn a_stop_with_nothing_to_go_on_from_is_an_interruption() {
-    let answers = vec![Ok(Outcome::Job(Arc::new(FakeJob::endless("late-1", None))))];
+    let answers = vec![Ok(Outcome::Job(Arc::new(FakeJob::endless("late-hours", None))))];
     assert_eq!(run(Case { script: "insert", answers, signals: 1, ..Case::default() }).exit, Exit::Interrupted);
 }
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let job = FakeJob { stop_never_ends: true, ..FakeJob::endless("late-1", Some(Epoch(1))) };
+    let job = FakeJob { stop_never_ends: true, ..FakeJob::endless("late-hours", Some(Epoch(1))) };
     let answers = vec![Ok(Outcome::Job(Arc::new(job)))];
     assert_eq!(run(Case { script: "insert", answers, signals: 2, ..Case::default() }).exit, Exit::Interrupted);
 }
 
 #[test]
 fn a_job_over_unbounded_input_goes_on_and_is_awaited_at_the_end() {
-    let job = Arc::new(FakeJob { is_awaited: false, ..FakeJob::endless("late-1", Some(Epoch(3))) });
+    let job = Arc::new(FakeJob { is_awaited: false, ..FakeJob::endless("late-hours", Some(Epoch(3))) });
     let ending = job.ending.clone();
     ending.send_replace(None);
     let rows = stream::once(async move {
@@ -282,13 +280,13 @@ fn a_job_over_unbounded_input_goes_on_and_is_awaited_at_the_end() {
         ..Case::default()
     });
     assert_eq!((run.exit, run.rows.as_str()), (Exit::Success, "{\"n\":7}\n"));
-    assert!(run.rest.starts_with("note: job late-1 is running\n1 row"), "{}", run.rest);
-    assert!(run.rest.ends_with("late-1: 2 rows · 5 in · 0.01 s · late 1\n"), "{}", run.rest);
+    assert!(run.rest.starts_with("note: job late-hours is running\n1 row"), "{}", run.rest);
+    assert!(run.rest.ends_with("late-hours: 2 rows · 5 in · 0.01 s · late 1\n"), "{}", run.rest);
 }
 
 #[test]
 fn an_error_stops_the_jobs_that_go_on() {
-    let job = Arc::new(FakeJob { is_awaited: false, ..FakeJob::endless("late-1", Some(Epoch(3))) });
+    let job = Arc::new(FakeJob { is_awaited: false, ..FakeJob::endless("late-hours", Some(Epoch(3))) });
     let answers = vec![Ok(Outcome::Job(job)), Err(Error::query("wrong"))];
     let run = run(Case { script: "insert b", answers, ..Case::default() });
     assert_eq!(run.exit, Exit::Failed);
@@ -299,5 +297,5 @@ fn an_error_stops_the_jobs_that_go_on() {
 fn a_closed_pipe_ends_in_silence() {
     let answers = vec![Ok(select(false, true)), Ok(Outcome::Done)];
     let run = run(Case { script: "select b", answers, pipe_is_closed: true, ..Case::default() });
-    assert_eq!((run.exit, run.names.len(), run.rest.as_str()), (Exit::Success, 1, ""));
+    assert_eq!((run.exit, run.scripts.len(), run.rest.as_str()), (Exit::Success, 1, ""));
 }
