@@ -9,6 +9,7 @@ mod merge;
 mod part;
 mod recovery;
 mod request;
+mod script;
 
 pub use alignment::{Aligned, Aligner, CheckpointMode};
 pub use compaction::TableId;
@@ -20,3 +21,4 @@ pub use recovery::{
     recover,
 };
 pub use request::{Request, Wanted};
+pub use script::{check_script, current_script};

@@ -289,6 +289,7 @@ mod tests {
         LogEntry::Claim(Claim {
             format: FORMAT_VERSION,
             job: "counts".to_owned(),
+            script: None,
             lineage: lineage.to_owned(),
             generation: Generation(generation),
             parallelism: 2,

@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use super::channel::Yields;
 use crate::checkpoint::CheckpointMode;
+use crate::state::ScriptId;
 
 /// The settings of one job.
 #[derive(Debug, Clone)]
 pub struct JobConfig {
     /// Names the job in its directory, its output and in messages.
     pub job: String,
+    /// The script that the job is from, if it stands in a file.
+    pub script: Option<ScriptId>,
+    /// Whether somebody has chosen the job's name. One that follows from the script may be that of another script's job.
+    pub is_name_chosen: bool,
     /// Where checkpoints go, a directory per job below it; `None`: nothing survives, outputs appear at the end.
     pub directory: Option<PathBuf>,
     /// Start over: a new lineage, with the published output of the old one removed.

@@ -18,7 +18,10 @@ use super::notice::{Notice, Notices};
 use super::requests::Requests;
 use super::restoring::Restoring;
 use super::status::JobFigures;
-use crate::checkpoint::{NewOperator, Recovery, base_manifest, current_lineage, former_lineages, identify, recover};
+use crate::checkpoint::{
+    NewOperator, Recovery, base_manifest, check_script, current_lineage, current_script, former_lineages, identify,
+    recover,
+};
 use crate::connectors::{Committable, History, JobIdentity, SourceContext, World};
 use crate::error::{Blame, Error, Result};
 use crate::plan::{NodeKind, StreamPlan};
@@ -141,6 +144,7 @@ impl Attempt<'_> {
         let (parallelism, new_lineage) = (self.config.parallelism, self.config.new_lineage.clone());
         let slot = Arc::clone(self.log);
         let ephemeral = self.config.ephemeral_lineages.clone();
+        let (script, is_name_chosen) = (self.config.script.clone(), self.config.is_name_chosen);
         let claim = move || -> Result<(Option<JobLog>, TakenOver)> {
             let (mut log, damaged) = match fresh {
                 true => JobLog::open_anew(store, &path, &job),
@@ -150,6 +154,10 @@ impl Attempt<'_> {
             let (mut resumed, mut finished, mut changed, mut new) = (None, None, Vec::new(), Vec::new());
             let mut ids = identify(&plan, &BTreeMap::new());
             let claimed = log.claim(|entries, generation| {
+                if let Some(script) = script.as_ref().filter(|_| !is_name_chosen) {
+                    let of_damaged = || damaged.as_ref().and_then(|damaged: &DamagedLog| damaged.script.as_ref());
+                    check_script(&job, current_script(entries).or_else(of_damaged), script)?;
+                }
                 let lineage = match recover(entries, &plan, fresh) {
                     Recovery::Finished { manifest, ids } => {
                         finished = Some((manifest, PlanIds::new(&stream, ids)));
@@ -171,8 +179,8 @@ impl Attempt<'_> {
                 };
                 let sinks = plan.operators.iter().zip(&ids).filter(|(operator, _)| operator.name == "Sink");
                 let sinks = sinks.map(|(_, id)| id.to_string()).collect();
-                let job = job.clone();
-                Ok(Some(Claim { format: FORMAT_VERSION, job, lineage, generation, parallelism, sinks }))
+                let (job, script) = (job.clone(), script.clone());
+                Ok(Some(Claim { format: FORMAT_VERSION, job, script, lineage, generation, parallelism, sinks }))
             })?;
             let Some(claim) = claimed else {
                 let finished = finished.ok_or_else(|| Error::bug("a job was left alone and is not finished"))?;
@@ -289,6 +297,7 @@ impl Attempt<'_> {
         let claim = Claim {
             format: FORMAT_VERSION,
             job: self.config.job.clone(),
+            script: self.config.script.clone(),
             lineage: self.config.new_lineage.clone(),
             generation: Generation(1),
             parallelism: self.config.parallelism,

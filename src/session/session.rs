@@ -32,6 +32,7 @@ use crate::sql::{
     CreateTable, DropKind, Insert, ObjectName, ShowKind, Statement, StatementAt, on_large_stack, parse_script,
     parse_statement, split_script,
 };
+use crate::state::ScriptId;
 use crate::storage::{LocalFiles, Stores};
 use crate::stream::{SystemClock, ThreadBlocking};
 use crate::{connectors, formats};
@@ -243,21 +244,20 @@ impl Session {
 
     async fn insert(&mut self, inserts: &[Insert], script: Option<&Path>) -> Result<Outcome> {
         let settings = self.settings.job()?;
-        let wanted = settings.name.clone().or_else(|| script.map(|script| job_name(script, inserts)));
         if settings.runtime_mode == RuntimeMode::Batch {
-            return self.insert_batch(inserts, &settings, wanted.as_deref());
+            return self.insert_batch(inserts, &settings, script);
         }
         let planned = on_large_stack(|| plan_inserts(inserts, &self.catalog, &plan_settings(&settings)))?;
         self.warn_all(&planned);
-        let name = self.free_name(wanted.as_deref());
-        let config = self.job_config(&settings, name.clone(), settings.checkpoints.is_on());
-        if wanted.is_none() && config.directory.is_some() {
+        let (name, is_named) = self.free_name(inserts, &settings, script);
+        let config = self.job_config(&settings, name.clone(), script, settings.checkpoints.is_on());
+        if !is_named && config.directory.is_some() {
             self.note(format!("job {name} has no 'pipeline.name': no later run goes on from its checkpoints"));
         }
         let is_awaited = planned.is_bounded || settings.dml_sync;
         let job = StreamingJob::start(
             name,
-            wanted.is_some(),
+            is_named,
             planned.stream,
             config,
             self.world.clone(),
@@ -279,7 +279,7 @@ impl Session {
             checkpoint_interval: None,
             checkpoint_every_rows: None,
             restart: RestartStrategy::None,
-            ..self.job_config(&settings, "select".to_owned(), false)
+            ..self.job_config(&settings, "select".to_owned(), None, false)
         };
         let Planned { stream, schema, is_updating, is_bounded, is_live, .. } = planned;
         let notices = Arc::clone(&self.notices);
@@ -295,7 +295,7 @@ impl Session {
         Ok(Outcome::Rows(rows))
     }
 
-    fn insert_batch(&mut self, inserts: &[Insert], settings: &JobSettings, wanted: Option<&str>) -> Result<Outcome> {
+    fn insert_batch(&mut self, inserts: &[Insert], settings: &JobSettings, script: Option<&Path>) -> Result<Outcome> {
         let mut batch = Vec::new();
         for insert in inserts {
             let target = plan::sink_target(self.catalog.table(&insert.target)?)?;
@@ -309,8 +309,9 @@ impl Session {
             }
             batch.push(BatchInsert { query, target, late });
         }
-        let job = self.free_name(wanted);
-        let ephemeral_lineages = ephemeral_lineages(&job, settings);
+        let (job, _) = self.free_name(inserts, settings, script);
+        let script = script.map(|script| self.script_id(script, settings));
+        let ephemeral_lineages = ephemeral_lineages(&job, script.as_ref(), settings);
         let lineage = ephemeral_lineage(&ephemeral_lineages, &(self.new_lineage)());
         let identity = crate::connectors::JobIdentity { job, lineage, generation: crate::stream::Generation(1) };
         let former = self.fresh.then_some(ephemeral_lineages);
@@ -408,22 +409,29 @@ impl Session {
             .with_help(format!("write DROP {} IF EXISTS to go on without it", what.to_uppercase())))
     }
 
-    /// A name that no other job of this session has; made up where there is none.
-    fn free_name(&mut self, wanted: Option<&str>) -> String {
-        let wanted = match wanted {
-            Some(name) => name.to_owned(),
-            None => format!("unnamed-{}", &(self.new_lineage)()[..12]),
-        };
+    /// A name that no other job of this session has, and whether a later session will come to the same one.
+    fn free_name(&mut self, inserts: &[Insert], settings: &JobSettings, script: Option<&Path>) -> (String, bool) {
+        let lasting = settings.name.clone().or_else(|| script.map(|script| job_name(script, inserts)));
+        let is_lasting = lasting.is_some();
+        let wanted = lasting.unwrap_or_else(|| format!("unnamed-{}", &(self.new_lineage)()[..12]));
         let mut name = wanted.clone();
         let mut number = 2;
         while !self.job_names.insert(name.clone()) {
             name = format!("{wanted}.{number}");
             number += 1;
         }
-        name
+        (name, is_lasting)
     }
 
-    fn job_config(&self, settings: &JobSettings, job: String, is_durable: bool) -> JobConfig {
+    /// What a claim says of the script that a job is from.
+    fn script_id(&self, script: &Path, settings: &JobSettings) -> ScriptId {
+        let given = absolute(script);
+        // One that is gone by now was where its path says.
+        let file = self.world.stores.local().canonical(script).unwrap_or_else(|_| given.clone());
+        ScriptId::new(&file, &given, &absolute(checkpoint_directory(settings)))
+    }
+
+    fn job_config(&self, settings: &JobSettings, job: String, script: Option<&Path>, is_durable: bool) -> JobConfig {
         let checkpoints = &settings.checkpoints;
         let directory = is_durable.then(|| match &checkpoints.directory {
             Some(directory) => directory.clone(),
@@ -432,10 +440,13 @@ impl Session {
                 PathBuf::from(CHECKPOINT_DIRECTORY)
             }
         });
-        let ephemeral_lineages = ephemeral_lineages(&job, settings);
+        let script = script.map(|script| self.script_id(script, settings));
+        let ephemeral_lineages = ephemeral_lineages(&job, script.as_ref(), settings);
         let random = (self.new_lineage)();
         JobConfig {
             job,
+            script,
+            is_name_chosen: settings.name.is_some(),
             new_lineage: if is_durable { random } else { ephemeral_lineage(&ephemeral_lineages, &random) },
             ephemeral_lineages,
             directory,
@@ -520,11 +531,24 @@ fn random_lineage() -> String {
 }
 
 /// How the lineages of a job's runs without checkpoints begin. A job is known by its name and the place where its
-/// checkpoints would be.
-fn ephemeral_lineages(job: &str, settings: &JobSettings) -> String {
-    let place = settings.checkpoints.directory.as_deref().unwrap_or(Path::new(CHECKPOINT_DIRECTORY));
-    let place = std::path::absolute(place).unwrap_or_else(|_| place.to_owned()).join(job);
-    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(place.as_os_str().as_encoded_bytes()))
+/// checkpoints would be, and by its script where nobody has chosen the name.
+fn ephemeral_lineages(job: &str, script: Option<&ScriptId>, settings: &JobSettings) -> String {
+    let place = absolute(checkpoint_directory(settings)).join(job);
+    let mut known_by = place.into_os_string().into_encoded_bytes();
+    if let Some(script) = script.filter(|_| settings.name.is_none()) {
+        known_by.push(0);
+        known_by.extend(script.from_checkpoints.bytes());
+    }
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&known_by))
+}
+
+fn checkpoint_directory(settings: &JobSettings) -> &Path {
+    settings.checkpoints.directory.as_deref().unwrap_or(Path::new(CHECKPOINT_DIRECTORY))
+}
+
+/// The path from the root on, links and all.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// One of them: the rest is drawn.

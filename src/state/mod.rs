@@ -14,7 +14,7 @@ pub use files::{
 pub use key_group::{HASH_ID, MAX_PARALLELISM_LIMIT, group_of, key_groups, key_hashes, key_range, task_of};
 pub use log::{
     Claim, Collected, DamagedLog, FORMAT_VERSION, Garbage, JobDirectory, JobLog, LogEntry, Manifest, OperatorId,
-    OperatorState, RangeWatermark, Retired, SinkState, SplitState, TableState,
+    OperatorState, RangeWatermark, Retired, ScriptId, SinkState, SplitState, TableState,
 };
 pub use tables::{
     KeyIndex, KeyedTable, PaneTable, SLICE_COLUMNS, Slice, SlotColumns, SlotTable, SpareTables, batch_of, cut_slices,

@@ -44,6 +44,8 @@ pub trait Files: Clone + Debug + Send + Sync + 'static {
     fn sync_directory(&self, path: &Path) -> IoResult<()>;
     /// Removes a file or an empty directory.
     fn unlink(&self, path: &Path) -> IoResult<()>;
+    /// The absolute path without links.
+    fn real_path(&self, path: &Path) -> IoResult<PathBuf>;
     /// Takes the lock if it is free.
     fn try_lock(&self, path: &Path) -> IoResult<Locked>;
 }
@@ -131,6 +133,10 @@ impl<F: Files> LocalStore for F {
             }
         }
         Ok(())
+    }
+
+    fn canonical(&self, path: &Path) -> Result<PathBuf> {
+        self.real_path(path).map_err(|error| failed("look for", path, &error))
     }
 
     fn lock(&self, path: &Path) -> Result<Locked> {

@@ -283,6 +283,12 @@ impl Files for FakeStore {
         })
     }
 
+    /// There are no links here.
+    fn real_path(&self, path: &Path) -> IoResult<PathBuf> {
+        self.stat(path)?.ok_or(ErrorKind::NotFound)?;
+        std::path::absolute(normal(path))
+    }
+
     fn try_lock(&self, path: &Path) -> IoResult<Locked> {
         let mut answer = Locked::Taken;
         let locked = self.operate(|disk| {

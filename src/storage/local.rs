@@ -120,6 +120,10 @@ impl Files for LocalFiles {
         }
     }
 
+    fn real_path(&self, path: &Path) -> IoResult<PathBuf> {
+        fs::canonicalize(or_working_directory(path))
+    }
+
     fn try_lock(&self, path: &Path) -> IoResult<Locked> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         match file.try_lock() {
@@ -208,7 +212,7 @@ fn link_and_unlink(from: &Path, to: &Path) -> IoResult<()> {
 #[cfg(test)]
 mod tests {
     use super::super::suite;
-    use super::super::{Access, Put, Store};
+    use super::super::{Access, LocalStore, Put, Store};
     use super::*;
 
     #[test]
@@ -265,6 +269,8 @@ mod tests {
         assert_eq!((kind("absent"), kind("file/below")), (None, None));
         assert_eq!(LocalFiles.list(directory.path()).unwrap().len(), 6);
         let identity = |name: &str| LocalFiles.info(&path(name)).unwrap().unwrap().identity;
+        let file = LocalFiles.canonical(&path("file")).unwrap();
+        assert_eq!(LocalFiles.canonical(&path("self/link")).unwrap(), file);
         assert_eq!((identity("link"), identity("self")), (identity("file"), identity("")));
         assert_ne!(identity("file"), identity("self"));
         // Opening a pipe that nobody writes to does not wait for anybody.

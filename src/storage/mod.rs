@@ -140,6 +140,8 @@ pub trait LocalStore: Store {
     /// Makes a directory unless it is there, and makes it durable with those above it: an earlier process may have made
     /// them, and have been killed before it came to that. To be called once a start by whoever goes on writing there.
     fn settle(&self, directory: &Path) -> Result<()>;
+    /// Where a file or directory is: its path, absolute and without links.
+    fn canonical(&self, path: &Path) -> Result<PathBuf>;
     /// Takes the lock file at `path`, if nobody else holds it.
     fn lock(&self, path: &Path) -> Result<Locked>;
 }

@@ -12,6 +12,7 @@ pub(super) fn check(store: &dyn LocalStore, root: &Path) {
     check_create(store, &root.join("create"));
     check_rename(store, &root.join("rename"));
     check_remove(store, &root.join("remove"));
+    check_canonical(store, &root.join("canonical"));
     check_lock(store, &root.join("lock"));
 }
 
@@ -86,6 +87,15 @@ fn check_remove(store: &dyn Store, root: &Path) {
     store.remove(&path).unwrap();
     store.remove(&root.join("directory")).unwrap();
     assert_eq!(store.info(&root.join("directory")).unwrap(), None);
+}
+
+fn check_canonical(store: &dyn LocalStore, root: &Path) {
+    let path = root.join("a");
+    assert_eq!(store.canonical(&path).unwrap_err().blame(), Blame::World { retryable: false });
+    store.put_if_absent(&path, b"1").unwrap();
+    let canonical = store.canonical(&path).unwrap();
+    assert!(canonical.is_absolute() && canonical.ends_with("canonical/a"), "{}", canonical.display());
+    assert_eq!(store.canonical(&root.join("./a")).unwrap(), canonical);
 }
 
 fn check_lock(store: &dyn LocalStore, root: &Path) {

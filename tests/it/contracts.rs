@@ -38,6 +38,8 @@ use crate::support::full;
 pub fn config(seed: u64) -> JobConfig {
     JobConfig {
         job: "contract".to_owned(),
+        script: None,
+        is_name_chosen: true,
         directory: Some(PathBuf::from("/checkpoints")),
         fresh: false,
         new_lineage: format!("{seed:032x}"),

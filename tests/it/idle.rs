@@ -170,6 +170,8 @@ fn plan(tables: &[Pausing; 2], windows: &str, is_union: bool) -> (StreamPlan, Me
 fn config(seed: u64) -> JobConfig {
     JobConfig {
         job: "idle".to_owned(),
+        script: None,
+        is_name_chosen: true,
         directory: Some(PathBuf::from("/checkpoints")),
         fresh: false,
         new_lineage: format!("{seed:032x}"),

@@ -1,4 +1,5 @@
-//! What jobs are called that nobody has named: the state of a script is found again whatever else comes into it.
+//! What jobs are called that nobody has named: the state of a script is found again whatever else comes into it, and is
+//! left alone by another script of the same name.
 
 use std::path::Path;
 use std::process::Output;
@@ -40,6 +41,16 @@ fn start(scratch: &Scratch, script: &str, failpoint: Option<&str>) -> Output {
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Starts a script that is not let near the job of another.
+#[track_caller]
+fn refused(scratch: &Scratch, script: &str, fresh: bool) -> String {
+    let output = scratch.run(Path::new(script), &Variant { every_rows: Some(50), fresh, ..Variant::default() });
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("error[BL-JOB-OTHER-SCRIPT]") && said.contains("SET 'pipeline.name'"), "{said}");
+    said
 }
 
 /// Runs it to its end, which must be a good one; returns what was said.
@@ -105,4 +116,93 @@ fn what_comes_through_a_pipe_names_no_job() {
         reader.join().expect("it ends")
     });
     assert!(output.status.success() && said(&output).contains("has no 'pipeline.name'"), "{}", said(&output));
+}
+
+#[test]
+fn another_script_of_the_same_name_is_refused() {
+    let scratch = scratch();
+    let killed = run(&scratch, "one/x.sql", INTO_A, Some("manifest.published:3"));
+    assert!(!killed.status.success(), "{}", said(&killed));
+    let other = INTO_A.replace("n > 1", "n > 400");
+    write(&scratch, "two/x.sql", &format!("{TABLES}{other}"));
+    for fresh in [false, true] {
+        let said = refused(&scratch, "two/x.sql", fresh);
+        assert!(said.contains("/one/x.sql, and this is ") && said.contains("/two/x.sql\n"), "{said}");
+        assert!(!said.contains("--fresh"), "it would remove what the other has written: {said}");
+    }
+    let said = well(&scratch, "one/x.sql", INTO_A);
+    assert!(said.contains("resumed job x-a from checkpoint"), "{said}");
+    assert_eq!(rows(&scratch, "a"), 498);
+
+    // A finished job is that script's too; under a name of its own the other is another job.
+    refused(&scratch, "two/x.sql", false);
+    well(&scratch, "two/x.sql", &format!("SET 'pipeline.name' = 'others';{other}"));
+    assert_eq!(rows(&scratch, "a"), 498 + 99);
+}
+
+/// What an intact claim says counts also where the rest cannot be read.
+#[test]
+fn a_damaged_job_of_another_script_is_left_alone_too() {
+    let scratch = scratch();
+    well(&scratch, "one/x.sql", INTO_A);
+    write(&scratch, "two/x.sql", &format!("{TABLES}{INTO_A}"));
+    let log = entries(&scratch.path().join(".beadline/checkpoints/x-a/log"));
+    let last = log.iter().rfind(|path| name_of(path).ends_with(".json")).expect("an entry");
+    std::fs::write(last, "{").expect("damage");
+    refused(&scratch, "two/x.sql", true);
+    assert_eq!(rows(&scratch, "a"), 498);
+    let fresh = Variant { every_rows: Some(50), fresh: true, ..Variant::default() };
+    let said = said(&scratch.run_well(Path::new("one/x.sql"), &fresh));
+    assert!(said.contains("began anew in spite of a damaged log"), "{said}");
+    assert_eq!(rows(&scratch, "a"), 498);
+}
+
+#[test]
+fn a_script_that_was_moved_goes_on_under_its_old_name() {
+    let scratch = scratch();
+    let killed = run(&scratch, "one/x.sql", INTO_A, Some("manifest.published:2"));
+    assert!(!killed.status.success(), "{}", said(&killed));
+    std::fs::remove_file(scratch.path().join("one/x.sql")).expect("the script");
+    write(&scratch, "two/x.sql", &format!("{TABLES}{INTO_A}"));
+    let help = "if it is the same script in another place: SET 'pipeline.name' = 'x-a'";
+    assert!(refused(&scratch, "two/x.sql", false).contains(help));
+    let named = format!("SET 'pipeline.name' = 'x-a';{INTO_A}");
+    let killed = run(&scratch, "two/x.sql", &named, Some("manifest.published:2"));
+    assert!(said(&killed).contains("resumed job x-a from checkpoint 2"), "{}", said(&killed));
+    // It has made the job its own.
+    let said = well(&scratch, "two/x.sql", INTO_A);
+    assert!(said.contains("resumed job x-a from checkpoint 4"), "{said}");
+    assert_eq!(rows(&scratch, "a"), 498);
+}
+
+#[test]
+fn a_script_that_was_moved_with_its_checkpoints_is_the_same() {
+    let scratch = scratch();
+    let script = format!("{TABLES}{INTO_A}").replace("'numbers.csv'", "'../numbers.csv'");
+    write(&scratch, "before/x.sql", &script);
+    let run = |directory: &str, failpoint: Option<&str>| {
+        let failpoint = failpoint.map(str::to_owned);
+        let mut command = scratch.command(&Variant { every_rows: Some(50), failpoint, ..Variant::default() });
+        command.current_dir(scratch.path().join(directory)).arg("x.sql").output().expect("it starts")
+    };
+    let killed = run("before", Some("manifest.published:2"));
+    assert!(!killed.status.success(), "{}", said(&killed));
+    std::fs::rename(scratch.path().join("before"), scratch.path().join("after")).expect("a new name");
+    let went_on = run("after", None);
+    assert!(said(&went_on).contains("resumed job x-a from checkpoint 2"), "{}", said(&went_on));
+}
+
+/// Without checkpoints there is no claim, and `--fresh` knows what a job has written by the names of files alone.
+#[test]
+fn beginning_anew_leaves_rows_of_another_script_alone() {
+    let scratch = scratch();
+    for script in ["one/x.sql", "two/x.sql"] {
+        write(&scratch, script, &format!("{TABLES}{INTO_A}"));
+    }
+    for batch in [false, true] {
+        for script in ["one/x.sql", "two/x.sql", "one/x.sql"] {
+            scratch.run_well(Path::new(script), &Variant { fresh: true, batch, ..Variant::default() });
+        }
+        assert_eq!(rows(&scratch, "a"), 2 * 498, "batch: {batch}");
+    }
 }

@@ -1,6 +1,6 @@
 //! State that is read back from a slow store: the job says how far it has come, and obeys while it reads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -88,6 +88,10 @@ impl LocalStore for SlowStore {
 
     fn settle(&self, directory: &Path) -> Result<()> {
         self.files.settle(directory)
+    }
+
+    fn canonical(&self, path: &Path) -> Result<PathBuf> {
+        self.files.canonical(path)
     }
 
     fn lock(&self, path: &Path) -> Result<Locked> {

@@ -365,7 +365,7 @@ fn write_entry(entry: &LogEntry) -> Result<(String, String)> {
 }
 
 /// Reads the text of an entry, verified to the last byte.
-fn read_entry(bytes: &[u8]) -> Result<Stored> {
+pub(super) fn read_entry(bytes: &[u8]) -> Result<Stored> {
     let text = std::str::from_utf8(bytes).map_err(|_| corrupt("expected JSON, found bytes that are no text"))?;
     let truncated = || corrupt("expected JSON that ends in its digest, found a text without one");
     let (content, found) =

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::ScriptId;
 use crate::state::{OperatorId, TableKind};
 use crate::stream::{Committable, Counters, Epoch, FileState, Generation};
 
@@ -30,6 +31,9 @@ pub enum LogEntry {
 pub struct Claim {
     pub format: u32,
     pub job: String,
+    /// The script that the job is from, if it stands in a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<ScriptId>,
     /// 32 hexadecimal digits; a new one with `--fresh`.
     pub lineage: String,
     pub generation: Generation,

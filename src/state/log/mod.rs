@@ -6,6 +6,7 @@ mod job_log;
 mod manifest;
 mod operator_id;
 mod salvage;
+mod script_id;
 
 pub use garbage::{Collected, Garbage};
 pub use job_log::{JobDirectory, JobLog};
@@ -15,3 +16,4 @@ pub use manifest::{
 };
 pub use operator_id::OperatorId;
 pub use salvage::DamagedLog;
+pub use script_id::ScriptId;

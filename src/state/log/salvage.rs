@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::JobLog;
 use super::garbage::epoch_directory;
-use super::job_log::entry_number;
+use super::job_log::{entry_number, read_entry};
+use super::{LogEntry, ScriptId};
 use crate::error::{Error, Result};
 use crate::storage::LocalStore;
 use crate::stream::Generation;
@@ -21,6 +22,8 @@ pub struct DamagedLog {
     pub damage: Error,
     /// The lineages that it still names.
     pub lineages: Vec<String>,
+    /// The script of the last claim that can be read.
+    pub script: Option<ScriptId>,
     files: Vec<PathBuf>,
 }
 
@@ -50,7 +53,7 @@ impl JobLog {
     fn salvage(&mut self, damage: Error) -> Result<DamagedLog> {
         self.entries.clear();
         let (mut lineages, mut files) = (Vec::<String>::new(), Vec::new());
-        let (mut number, mut generation) = (0, 0);
+        let (mut number, mut generation, mut script) = (0, 0, None);
         for file in self.store.list(&self.directory.join("log"))? {
             let name = file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let found = entry_number(name, ".json").or_else(|| entry_number(name, ".latest"));
@@ -58,6 +61,9 @@ impl JobLog {
             number = number.max(found);
             if name.ends_with(".json") {
                 let bytes = self.store.read_all(&file.path)?;
+                if let Ok(LogEntry::Claim(claim)) = read_entry(&bytes).map(|stored| stored.entry) {
+                    script = claim.script;
+                }
                 let text = String::from_utf8_lossy(&bytes);
                 for lineage in values(&text, "\"lineage\": \"", |digit| digit.is_ascii_hexdigit()) {
                     if lineage.len() == 32 && !lineages.iter().any(|known| known == lineage) {
@@ -78,7 +84,7 @@ impl JobLog {
             }
         }
         self.floor = (number, Generation(generation));
-        Ok(DamagedLog { damage, lineages, files })
+        Ok(DamagedLog { damage, lineages, script, files })
     }
 }
 

@@ -34,6 +34,7 @@ fn claim_of(generation: Generation, lineage: &str) -> Claim {
     Claim {
         format: FORMAT_VERSION,
         job: "counts".to_owned(),
+        script: None,
         lineage: lineage.to_owned(),
         generation,
         parallelism: 2,
