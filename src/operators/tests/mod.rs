@@ -1,6 +1,7 @@
 //! Scripts and properties of the operators.
 
 mod calc;
+mod chain;
 mod group;
 mod group_model;
 mod timer;

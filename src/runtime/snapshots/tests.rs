@@ -81,10 +81,16 @@ impl Task {
 
     /// A barrier at which the only table hands over one row.
     async fn barrier(&mut self, epoch: u64, covered: u64) {
+        self.retiring_barrier(epoch, covered, None).await;
+    }
+
+    /// The same, and rows before this time are gone.
+    async fn retiring_barrier(&mut self, epoch: u64, covered: u64, before: Option<i64>) {
         let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
         let rows = Arc::new(Int64Array::from(vec![epoch as i64]));
         let mut writer = SnapshotWriter::default();
         writer.put(RecordBatch::try_new(Arc::clone(&schema), vec![rows]).unwrap());
+        before.into_iter().for_each(|before| writer.retire(EventTime(before)));
         let spec = TableSpec { name: "panes".to_owned(), schema, key: vec![0], kind: TableKind::Append };
         let facts = TaskFacts {
             task: TaskId { node: "window".to_owned(), task: 0 },
@@ -181,4 +187,18 @@ async fn a_write_that_failed_is_tried_again_under_another_name() {
     while task.work(false).await {}
     assert_eq!(task.events(), [(2, Some(vec![path(1, 1), path(2, 0)]))]);
     assert_eq!(task.kept.bytes(), 0);
+}
+
+/// What a given-up checkpoint was to say is gone is said by the next, until a complete one covers it.
+#[tokio::test]
+async fn rows_that_were_retired_at_a_given_up_checkpoint_are_gone_in_the_next() {
+    let mut task = Task::new();
+    let mut said = Vec::new();
+    for (epoch, covered, before) in [(1, 0, Some(50)), (2, 0, None), (3, 0, Some(70)), (4, 3, None)] {
+        task.retiring_barrier(epoch, covered, before).await;
+        while task.work(false).await {}
+        let Ok(Event::Acknowledged { part, .. }) = task.events.try_recv() else { panic!("epoch {epoch}") };
+        said.push(part.operators[0].tables[0].retired.map(|retired| retired.before));
+    }
+    assert_eq!(said, [Some(50), Some(50), Some(70), None]);
 }

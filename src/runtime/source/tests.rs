@@ -205,19 +205,21 @@ impl Bench {
         self.control.send(SourceControl::Inject(barrier));
     }
 
-    /// The positions in the part of this checkpoint.
-    async fn positions(&mut self, wanted: u64) -> BTreeMap<String, u64> {
+    /// The splits in the part of this checkpoint.
+    async fn splits(&mut self, wanted: u64) -> BTreeMap<String, SplitState> {
         loop {
             if let Event::Acknowledged { epoch, part, .. } = self.events.recv().await.unwrap()
                 && epoch == Epoch(wanted)
             {
-                return part.operators[0]
-                    .splits
-                    .iter()
-                    .map(|(id, state)| (id.clone(), state.position.as_u64().unwrap()))
-                    .collect();
+                return part.operators[0].splits.clone();
             }
         }
+    }
+
+    /// Their positions.
+    async fn positions(&mut self, wanted: u64) -> BTreeMap<String, u64> {
+        let splits = self.splits(wanted).await;
+        splits.into_iter().map(|(id, state)| (id, state.position.as_u64().unwrap())).collect()
     }
 }
 
@@ -262,6 +264,19 @@ async fn the_end_comes_behind_all_rows_and_barriers_behind_the_end() {
     bench.running.await.unwrap().unwrap();
 }
 
+/// A stop is not the end: no window closes that the rows to come after it belong to.
+#[tokio::test(start_paused = true)]
+async fn a_stop_sends_its_barrier_and_no_watermark() {
+    let source = Scripted::default();
+    source.say("a", Say::Rows(1, 3));
+    let mut bench = Bench::start(&source);
+    assert_eq!(bench.after(10).await, ["rows 1..3", "watermark 3"]);
+    bench.inject(1, BarrierKind::Stop);
+    source.say("a", Say::Rows(4, 1));
+    assert_eq!(bench.after(10).await, ["barrier 1"]);
+    bench.running.await.unwrap().unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_split_that_is_idle_does_not_hold_back_the_others() {
     let source = Scripted::default();
@@ -276,6 +291,30 @@ async fn a_split_that_is_idle_does_not_hold_back_the_others() {
     assert_eq!(bench.after(30).await, ["watermark 20"]);
     source.say("b", Say::Rows(4, 1));
     assert_eq!(bench.after(5).await, ["rows 4..4"], "the watermark never goes back, and the source was not idle");
+}
+
+/// A split is idle when it has nothing, not when nobody looked because the rows of another were not taken.
+#[tokio::test(start_paused = true)]
+async fn no_split_is_idle_for_the_time_that_others_were_not_taken() {
+    let source = Scripted::default();
+    source.say("a", Say::Rows(10, 1));
+    source.say("b", Say::Rows(3, 1));
+    // It has to wait for each batch to be received.
+    let (sender, rows) = channel(1, MemoryPool::new(None).holder("channel"), Yields::default());
+    let mut bench = Bench::start_as(&source, |task| {
+        let memory = task.memory.clone();
+        task.outputs =
+            Outputs::new(vec![OutputEdge::new(Output::Main, Exchange::Forward, vec![sender], 128, 2, 0, memory)]);
+    });
+    bench.rows = rows;
+    assert!(bench.after(10).await.contains(&"watermark 3".to_owned()));
+    for first in [20, 30, 40] {
+        source.say("a", Say::Rows(first, 2));
+    }
+    // Nobody receives for several times as long as it takes to be idle.
+    let _ = tokio::time::timeout(Duration::from_millis(4 * TIMEOUT), pending::<()>()).await;
+    assert_eq!(bench.after(20).await, ["rows 20..21", "rows 30..31", "rows 40..41"]);
+    assert_eq!(bench.after(TIMEOUT).await, ["watermark 41", "idle"], "its own time has passed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -412,6 +451,29 @@ async fn a_restored_source_that_goes_on_finds_what_came_meanwhile() {
     let heard = bench.after(10).await;
     // What was read of the one, and the whole of the other.
     assert_eq!(heard, ["rows 2..7", "watermark 2"]);
+}
+
+/// What has been read to its end is not looked at again: it may be gone by now, and its time holds nobody back.
+#[tokio::test(start_paused = true)]
+async fn a_restored_source_leaves_alone_what_had_ended() {
+    let source = Scripted::default();
+    source.say("a", Say::Rows(1, 1));
+    source.say("a", Say::End);
+    source.say("b", Say::Rows(7, 1));
+    let mut bench = Bench::start(&source);
+    bench.after(10).await;
+    bench.inject(1, BarrierKind::Stop);
+    bench.after(10).await;
+    let splits = bench.splits(1).await;
+    assert_eq!(
+        splits.iter().map(|(id, state)| (id.as_str(), state.ended)).collect::<Vec<_>>(),
+        [("a", true), ("b", false)]
+    );
+    let opened = source.opened.load(Ordering::Relaxed);
+    source.say("b", Say::Rows(8, 1));
+    let mut bench = Bench::start_as(&source, |task| task.restored = Some(splits));
+    assert_eq!(bench.after(10).await, ["watermark 7", "rows 8..8", "watermark 8"]);
+    assert_eq!(source.opened.load(Ordering::Relaxed), opened + 1, "the other one");
 }
 
 #[tokio::test(start_paused = true)]

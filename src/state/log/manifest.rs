@@ -227,6 +227,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_is_retired_once_its_newest_row_is() {
+        let file = |first, last, newest| FileState {
+            path: String::new(),
+            epoch: Epoch(1),
+            groups: (first, last),
+            rows: 1,
+            length: 1,
+            digest: String::new(),
+            newest,
+        };
+        let all = [Retired { groups: (0, 63), before: 7 }, Retired { groups: (64, 127), before: 5 }];
+        let gone = [(0, 63, Some(6)), (10, 20, Some(-1)), (64, 64, Some(4))];
+        let here = [(0, 63, Some(7)), (60, 64, Some(4)), (64, 127, Some(5)), (64, 128, Some(4)), (0, 63, None)];
+        let covers = |of: &(u16, u16, Option<i64>)| Retired::covers(&all, &file(of.0, of.1, of.2));
+        assert_eq!(gone.iter().find(|file| !covers(file)), None);
+        assert_eq!(here.iter().find(|file| covers(file)), None);
+    }
+
+    #[test]
     fn what_is_retired_is_told_by_key_group() {
         let retired = |first, last, before| Retired { groups: (first, last), before };
         // Two tasks that had come to different times, then three.

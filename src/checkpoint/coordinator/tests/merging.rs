@@ -186,13 +186,18 @@ fn names(actions: &[Action]) -> String {
 
 /// A checkpoint in which the first task has one more file, and what follows from its completion.
 fn checkpoint(coordinator: &mut Coordinator, epoch: u64, file_name: &str, now: u64) -> (String, Vec<String>) {
+    checkpoint_of(coordinator, epoch, part(vec![file(file_name, epoch)], None, 1), now)
+}
+
+/// The same with this part of the first task.
+fn checkpoint_of(coordinator: &mut Coordinator, epoch: u64, first: TaskPart, now: u64) -> (String, Vec<String>) {
     let now = seconds(now);
     coordinator.step(now, Event::Tick);
     let mut actions = Vec::new();
     let parts = [
         (task("window", 1), part(vec![], None, 1)),
         (task("source", 0), TaskPart::default()),
-        (task("window", 0), part(vec![file(file_name, epoch)], None, 1)),
+        (task("window", 0), first),
     ];
     for (task, part) in parts {
         actions.extend(coordinator.step(now, Event::Acknowledged { epoch: Epoch(epoch), task, part: part.into() }));
@@ -227,4 +232,32 @@ fn compacted_files_take_the_place_of_their_run_in_the_next_manifest() {
     let unknown = TableId { operator: OperatorId::of("window", "other"), ..table() };
     let bug = coordinator.step(seconds(41), Event::CompactionFailed { table: unknown });
     assert!(matches!(&bug[..], [Action::Fail(error)] if error.blame() == Blame::Bug));
+}
+
+/// Files may have come before the run and behind it: the result stands between them, as later rows replace earlier ones.
+#[test]
+fn compacted_files_stand_where_their_run_stood() {
+    let table = || TableId { operator: window(), table: "panes".to_owned() };
+    let mut coordinator = windows(["a", "b", "c"].map(|name| file(name, 1)).to_vec());
+    assert_eq!(checkpoint(&mut coordinator, 4, "d", 10).1, ["completed 4", "compact panes ab"]);
+    let replaced = ["b", "c"].map(|name| file(name, 1)).to_vec();
+    coordinator.step(seconds(11), Event::Compacted { table: table(), replaced, by: vec![file("B", 1), file("C", 1)] });
+    assert_eq!(checkpoint(&mut coordinator, 5, "e", 20).0, "aBCde");
+}
+
+/// A file whose rows are all gone leaves the list, but not out of the middle of a run that is being put together.
+#[test]
+fn retired_files_leave_but_for_those_of_a_run() {
+    let until = |name, newest| FileState { newest: Some(newest), ..file(name, 1) };
+    let mut coordinator = windows(vec![until("x", 3), file("a", 1), until("b", 20), file("c", 1)]);
+    let begun = vec!["completed 4".to_owned(), "compact panes ab".to_owned()];
+    assert_eq!(checkpoint(&mut coordinator, 4, "d", 10), ("abcd".into(), begun));
+    let mut retiring = part(vec![FileState { epoch: Epoch(5), ..until("e", 80) }], None, 1);
+    retiring.operators[0].tables[0].retired = Some(Retired { groups: (0, 127), before: 90 });
+    assert_eq!(checkpoint_of(&mut coordinator, 5, retiring, 20).0, "abcde");
+    let (operator, table) = (window(), "panes".to_owned());
+    let replaced = vec![file("a", 1), until("b", 20)];
+    let compacted = Event::Compacted { table: TableId { operator, table }, replaced, by: vec![file("A", 1)] };
+    assert!(coordinator.step(seconds(21), compacted).is_empty());
+    assert_eq!(checkpoint(&mut coordinator, 6, "f", 30).0, "Acdef", "the result takes the place of the whole run");
 }

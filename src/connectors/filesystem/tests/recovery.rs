@@ -72,6 +72,40 @@ async fn rows_that_are_neither_pending_nor_public_are_lost_and_nothing_else_is_p
     assert_eq!(visible(&store).into_values().collect::<String>(), "0\n1\n");
 }
 
+/// Whoever finds a marker takes what it covers for public, so that it comes last: behind a crash at any operation of a
+/// commit or of a start, all rows of its epoch are there.
+#[tokio::test]
+async fn a_marker_never_says_more_than_is_public() {
+    for is_start in [false, true] {
+        let mut operation = 0;
+        loop {
+            let store = FakeStore::new();
+            let staged = two_files(&store, 3).await;
+            let mut committer = committer(&store, 1);
+            store.plant(store.operations() + operation, Fault::Crash);
+            let ended = match is_start {
+                true => committer.recover(&from(3, 0), &[staged]).await,
+                false => committer.commit(Epoch(3), &[staged]).await,
+            };
+            let is_crashed = store.is_crashed();
+            assert_eq!(ended.is_err(), is_crashed);
+            store.crash();
+            store.restart();
+            let public = visible(&store).into_values().collect::<String>();
+            if hidden(&store).contains(&marker(3)) {
+                assert_eq!(public, "0\n1\n2\n3\n", "a start: {is_start}, operation {operation}");
+            } else {
+                assert!(is_crashed, "no marker, a start: {is_start}");
+            }
+            if !is_crashed {
+                break;
+            }
+            operation += 1;
+        }
+        assert!(operation > 5, "a start: {is_start}, {operation} operations");
+    }
+}
+
 #[tokio::test]
 async fn what_the_marker_covers_may_have_been_taken_away() {
     let store = FakeStore::new();
