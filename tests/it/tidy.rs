@@ -216,12 +216,12 @@ fn no_file_names_a_machine_or_a_registry() {
     assert_none(&faults);
 }
 
-#[test]
-fn every_invariant_names_a_test_that_exists() {
-    let text = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("docs/ARCHITECTURE.md is there");
+/// The last column of all tables of these sections of a page names tests that exist; returns how many rows there are.
+fn check_guards(page: &str, sections: &[&str]) -> usize {
+    let text = fs::read_to_string(root().join(page)).unwrap_or_else(|_| panic!("{page} is there"));
     let tests: String = all_sources().iter().map(|source| source.text.as_str()).collect();
     let (mut rows, mut faults) = (0, Vec::new());
-    for section in ["## Invariants", "## Absences"] {
+    for section in sections {
         let body = text.split_once(section).unwrap_or_else(|| panic!("{section} is missing")).1;
         let body = body.split("\n## ").next().unwrap_or(body);
         for row in body.lines().filter(|line| line.starts_with("| ")).skip(1) {
@@ -239,8 +239,21 @@ fn every_invariant_names_a_test_that_exists() {
             }
         }
     }
-    assert!(rows > 5, "the tables of invariants and absences are there");
     assert_none(&faults);
+    rows
+}
+
+#[test]
+fn every_invariant_names_a_test_that_exists() {
+    let rows = check_guards("docs/ARCHITECTURE.md", &["## Invariants", "## Absences"]);
+    assert!(rows > 5, "the tables of invariants and absences are there");
+}
+
+#[test]
+fn every_planted_bug_names_a_test_that_exists() {
+    let text = fs::read_to_string(root().join("docs/planted-bugs.md")).expect("docs/planted-bugs.md is there");
+    let sections: Vec<&str> = text.lines().filter(|line| line.starts_with("## ")).collect();
+    assert!(check_guards("docs/planted-bugs.md", &sections) > 50, "the tables are there");
 }
 
 #[test]

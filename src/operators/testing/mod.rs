@@ -164,6 +164,10 @@ fn parse(script: &str, input: &SchemaRef) -> Vec<Step> {
     steps
 }
 
+/// So often an operator is called for one step of a script at most: one that begins anew after each restart would go on
+/// for ever.
+const MOST_CALLS: usize = 200;
+
 /// A run under way.
 struct Runner<'a> {
     specs: &'a [&'a dyn OperatorSpec],
@@ -174,6 +178,8 @@ struct Runner<'a> {
     stored: Vec<Stored>,
     /// Rows that have left since the last restart: a restart behind none would only repeat itself.
     left: usize,
+    /// Calls since this step of the script began.
+    calls: usize,
     run: Run,
 }
 
@@ -182,13 +188,15 @@ impl<'a> Runner<'a> {
         let chain = Chain::new(specs, &variant.build_context()).unwrap();
         let stored = specs.iter().map(|_| Stored::default()).collect();
         let (watermark, now, run) = (EventTime::NONE, ProcTime(0), Run::default());
-        Self { specs, variant, chain, watermark, now, stored, left: 0, run }
+        Self { specs, variant, chain, watermark, now, stored, left: 0, calls: 0, run }
     }
 
     /// Lets the operators work until nothing is left to do. True if they were restarted in the middle of it.
     fn work(&mut self) -> bool {
         let mut is_restarted = false;
         loop {
+            self.calls += 1;
+            assert!(self.calls < MOST_CALLS, "it does not come to an end: {:?}", self.variant);
             let mut emitted = Emitted::default();
             let progress = self.chain.work(self.now, &mut emitted).unwrap();
             self.collect(emitted);
@@ -218,6 +226,7 @@ impl<'a> Runner<'a> {
     }
 
     fn step(&mut self, step: &Step, input: &SchemaRef) {
+        self.calls = 0;
         self.run.out.push(Vec::new());
         self.run.late.push(Vec::new());
         match step {
