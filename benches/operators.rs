@@ -1,7 +1,7 @@
 //! What the operators cost a row, without source, exchange and sink: one task, batches of 8,192 rows.
 //!
 //! `cargo bench --bench operators` prints rows a second for window aggregation by number of keys (TUMBLE 10 s and
-//! HOP 10 s / 2 s), for the updating GROUP BY with all changes, the time that a barrier takes
+//! HOP 10 s / 2 s), for the updating GROUP BY with all changes, for MAX over changes, the time that a barrier takes
 //! at a million keys and may have to wait while a window of as many fires, what a file of state costs, how fast state is read back, and what the machine itself asks for a copy, a hash and a random read.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures with the machine's clock")]
@@ -23,7 +23,7 @@ use beadline::state::{
     schema_text, write_table,
 };
 use beadline::storage::FakeStore;
-use beadline::stream::{Changes, Epoch, EventTime, Generation, ProcTime, WATERMARK_COLUMN};
+use beadline::stream::{ChangeKind, Changes, Epoch, EventTime, Generation, ProcTime, WATERMARK_COLUMN};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const BATCH_ROWS: usize = 8192;
@@ -230,6 +230,73 @@ fn barrier(criterion: &mut Criterion) {
     }
 }
 
+/// The greatest count of each group of keys, where every row raises the count of one key: what MAX over the changes of a
+/// COUNT costs, a value that is taken back and one that comes for each row below.
+fn retracted_maximum(criterion: &mut Criterion) {
+    const KEYS: u64 = 100_000;
+    let input = Arc::new(Schema::new(vec![
+        Field::new("group", DataType::Int64, true),
+        Field::new("count", DataType::Int64, true),
+    ]));
+    let maximum = AggregateCall {
+        function: AggregateFunction::Max,
+        argument: Some(1),
+        filter: None,
+        input_type: DataType::Int64,
+        output: Field::new("most", DataType::Int64, true),
+    };
+    let chain = || {
+        let calls = vec![maximum.clone()];
+        let local = GroupLocalSpec { input: Arc::clone(&input), keys: vec![0], calls: calls.clone(), retract: true };
+        let output = vec![Field::new("group", DataType::Int64, true), maximum.output.clone()];
+        let global = GroupAggregateSpec {
+            input: local.output(),
+            keys: 1,
+            calls,
+            retract: true,
+            emit_update_before: true,
+            query: String::new(),
+            output: Arc::new(Schema::new(output)),
+        };
+        Chain::new(&[&local, &global], &BuildContext::only_task()).expect("valid specs")
+    };
+    let changes = |groups: u64| -> Vec<(Changes, EventTime)> {
+        let mut counts = vec![0i64; KEYS as usize];
+        let mut random = 0x2545_F491_4F6C_DD1D_u64;
+        let mut batch = || {
+            let (mut columns, mut kinds) = ((Vec::new(), Vec::new()), Vec::new());
+            for _ in 0..BATCH_ROWS / 2 {
+                random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+                let key = (random >> 33) % KEYS;
+                let count = &mut counts[key as usize];
+                for kind in [ChangeKind::UpdateBefore, ChangeKind::UpdateAfter] {
+                    if kind == ChangeKind::UpdateAfter {
+                        *count += 1;
+                    } else if *count == 0 {
+                        continue;
+                    }
+                    columns.0.push((key % groups) as i64);
+                    columns.1.push(*count);
+                    kinds.push(kind);
+                }
+            }
+            let columns: Vec<ArrayRef> =
+                vec![Arc::new(Int64Array::from(columns.0)), Arc::new(Int64Array::from(columns.1))];
+            let rows = RecordBatch::try_new(Arc::clone(&input), columns).expect("columns of the schema");
+            (Changes::new(rows, kinds), EventTime::NONE)
+        };
+        (0..BATCHES).map(|_| batch()).collect()
+    };
+    let mut group = criterion.benchmark_group("maximum of changes");
+    group.throughput(Throughput::Elements((BATCHES * BATCH_ROWS / 2) as u64));
+    for groups in [1, 1_000, 100_000] {
+        let input = changes(groups);
+        group.bench_with_input(BenchmarkId::new("groups", groups), &input, |bencher, input| {
+            bencher.iter_batched_ref(chain, |chain| black_box(run(chain, input, true)), BatchSize::PerIteration);
+        });
+    }
+}
+
 /// A window of a million keys fires. What is measured is one look at the inputs to the next, the longest of the fire: what a
 /// barrier that comes in the middle has to wait for besides its way through the channels.
 fn fire(criterion: &mut Criterion) {
@@ -397,6 +464,6 @@ fn key_counts() -> [(Keys, &'static str); 5] {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = machine, window_aggregation, group_aggregation, barrier, fire, encoding, restore
+    targets = machine, window_aggregation, group_aggregation, retracted_maximum, barrier, fire, encoding, restore
 }
 criterion_main!(benches);

@@ -13,8 +13,8 @@ use arrow::compute::{interleave, take_arrays};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
 use super::aggregate::readable;
-use super::retracted_extreme::RetractedExtreme;
 use super::two_phase::{global_texts, split, types_text};
+use super::value_counts::ValueCounts;
 use super::{AggregateCall, Aggregates, BuildContext, Context, Operator, OperatorSpec, Progress};
 use crate::error::{Error, Result};
 use crate::state::{KeyedTable, StateTable, batch_of, integers};
@@ -22,7 +22,6 @@ use crate::stream::{ChangeKind, Changes, EventTime};
 
 /// Rows that are worked on together.
 const PIECE_ROWS: usize = 4096;
-
 /// An updating GROUP BY.
 #[derive(Debug, Clone)]
 pub struct GroupAggregateSpec {
@@ -80,7 +79,7 @@ impl OperatorSpec for GroupAggregateSpec {
         let fields: Vec<FieldRef> = states.iter().map(|index| Arc::clone(&self.input.fields()[*index])).collect();
         columns.extend(readable(&fields, &self.calls, &columns));
         let schema = Arc::new(Schema::new(columns));
-        let extreme = |(index, call): &(usize, AggregateCall)| RetractedExtreme::new(*index, call, &keys);
+        let extreme = |(index, call): &(usize, AggregateCall)| ValueCounts::new(*index, call, &keys);
         let groups = KeyedTable::new("groups", schema, self.keys, self.keys, Aggregates::new(&summed)?)?;
         Ok(Box::new(GroupAggregate {
             extremes: extremes.iter().map(extreme).collect::<Result<_>>()?,
@@ -111,7 +110,7 @@ impl fmt::Display for GroupAggregateSpec {
 struct GroupAggregate {
     spec: GroupAggregateSpec,
     groups: KeyedTable<Aggregates>,
-    extremes: Vec<RetractedExtreme>,
+    extremes: Vec<ValueCounts>,
     /// The columns of a partial that go into `groups`.
     states: Vec<usize>,
     /// The columns of a partial that go into `extremes`.
@@ -165,21 +164,25 @@ impl GroupAggregate {
     fn advance(&mut self, partials: &Changes) -> Result<Option<Changes>> {
         let columns = partials.batch().columns();
         let keys = &columns[..self.spec.keys];
-        for extreme in &mut self.extremes {
-            extreme.restore(&mut self.groups)?;
-        }
         let known = self.groups.table().index.slots();
         self.groups.assign(keys, partials.len(), &mut self.slots)?;
         self.find_touched();
+        if !self.extremes.is_empty() {
+            let touched = self.groups.table().index.gather(&self.touched)?;
+            for extreme in &mut self.extremes {
+                extreme.begin(&touched, self.touched.len())?;
+            }
+        }
 
         let before = self.results(known)?;
         let states: Vec<ArrayRef> = self.states.iter().map(|index| Arc::clone(&columns[*index])).collect();
         self.groups.merge(&self.slots, &states)?;
         for (extreme, index) in self.extremes.iter_mut().zip(&self.values) {
-            extreme.apply(&self.slots, keys, &columns[*index], &states[0])?;
+            extreme.apply(keys, &columns[*index], &states[0])?;
         }
         self.groups.touch(&self.touched);
         let after = self.results(usize::MAX)?;
+        self.extremes.iter_mut().for_each(ValueCounts::end);
 
         let changes = self.changes(&before, &after)?;
         if self.spec.retract {
@@ -218,7 +221,7 @@ impl GroupAggregate {
         let mut columns = Vec::with_capacity(self.spec.calls.len());
         for call in &self.spec.calls {
             let column = match call.function.is_extreme() {
-                true => extremes.next().map(|extreme| extreme.evaluate(&self.touched)).transpose()?,
+                true => extremes.next().map(|extreme| extreme.evaluate()).transpose()?,
                 false => summed.next(),
             };
             columns.push(column.ok_or_else(|| Error::bug("an aggregate without a result"))?);

@@ -12,7 +12,6 @@ mod group_aggregate;
 mod group_local;
 mod large_window;
 mod late;
-mod retracted_extreme;
 mod running_window;
 mod spec;
 #[cfg(test)]
@@ -20,6 +19,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod two_phase;
+mod value_counts;
 mod window;
 mod window_aggregate;
 mod window_assign;
@@ -107,4 +107,8 @@ pub trait Operator: Send {
     }
     /// The state tables that must survive a restart; an empty list says on purpose that nothing must.
     fn state(&mut self) -> Vec<&mut dyn StateTable>;
+    /// Bytes held beside the state tables: rows that [`flush`](Self::flush) lets go. The job's memory counts them.
+    fn held_bytes(&self) -> usize {
+        0
+    }
 }

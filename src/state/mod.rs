@@ -17,8 +17,8 @@ pub use log::{
     OperatorState, RangeWatermark, Retired, ScriptId, SinkState, SplitState, TableState,
 };
 pub use tables::{
-    KeyIndex, KeyedTable, PaneTable, SLICE_COLUMNS, Slice, SlotColumns, SlotTable, SpareTables, batch_of, cut_slices,
-    integers,
+    BagScan, BagTable, KeyIndex, KeyedTable, OrderedTable, PaneTable, RowRange, SLICE_COLUMNS, Scan, ScanBudget,
+    ScanDirection, Scanned, Slice, SlotColumns, SlotTable, SpareTables, batch_of, cut_slices, integers,
 };
 
 use arrow::datatypes::SchemaRef;
@@ -91,6 +91,9 @@ impl SnapshotWriter {
 }
 
 /// State that can be handed over at a barrier and put back into a fresh operator.
+///
+/// Where a table gives out slots, a slot is valid within one call of its operator only: what is remembered from one call
+/// to the next is a key.
 pub trait StateTable: Send {
     /// Name, schema, key and kind.
     fn spec(&self) -> TableSpec;
