@@ -130,9 +130,11 @@ impl Chain {
         self.links.iter().map(|link| link.kind).collect()
     }
 
-    /// Bytes of state held in memory.
+    /// Bytes of state held in memory, and of rows that are held back.
     pub fn state_bytes(&mut self) -> usize {
-        self.links.iter_mut().flat_map(|link| link.operator.state()).map(|table| table.bytes()).sum()
+        let held: usize = self.links.iter().map(|link| link.operator.held_bytes()).sum();
+        let tables = self.links.iter_mut().flat_map(|link| link.operator.state());
+        held + tables.map(|table| table.bytes()).sum::<usize>()
     }
 
     /// Rows for the first operator; `work` has to follow, as for all that comes in.

@@ -211,6 +211,10 @@ impl Operator for GroupLocal {
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
         Vec::new()
     }
+
+    fn held_bytes(&self) -> usize {
+        self.table.bytes()
+    }
 }
 
 impl GroupLocal {

@@ -182,6 +182,10 @@ impl Operator for WindowLocal {
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
         Vec::new()
     }
+
+    fn held_bytes(&self) -> usize {
+        self.slices.values().map(SlotTable::bytes).sum()
+    }
 }
 
 impl WindowLocal {

@@ -42,14 +42,16 @@ struct Running {
     ended_ports: usize,
     /// Batches that came in while a call of an operator waits to go on.
     taken_in: usize,
-    /// Since the state was last measured.
+    /// Batches and their bytes since the state was last measured.
     batches: usize,
+    bytes: usize,
     /// How many partially late pairs the job's figures know of.
     pairs_reported: u64,
 }
 
-/// Batches between two looks at the bytes of state.
+/// Batches between two looks at the bytes of state, or bytes of rows where these are wide.
 const MEASURE_BATCHES: usize = 64;
+const MEASURE_BYTES: usize = 8 << 20;
 /// Batches that come in between two steps of a call that takes long, a fire for instance: neither waits for the other.
 const BATCHES_PER_STEP: usize = 16;
 
@@ -63,6 +65,7 @@ impl ChainTask {
             ended_ports: 0,
             taken_in: 0,
             batches: 0,
+            bytes: 0,
             pairs_reported: 0,
         };
         running.run().await
@@ -96,14 +99,15 @@ impl Running {
             };
             match event {
                 InputEvent::Rows { port, rows } => {
+                    self.batches += 1;
+                    self.bytes += rows.bytes();
                     self.task.chain.rows(port, rows);
                     if is_busy {
                         self.take_in().await?
                     } else {
                         self.tick().await?
                     }
-                    self.batches += 1;
-                    if self.batches >= MEASURE_BATCHES {
+                    if self.batches >= MEASURE_BATCHES || self.bytes >= MEASURE_BYTES {
                         self.measure()?;
                     }
                 }
@@ -200,7 +204,7 @@ impl Running {
 
     /// Says how much state there is; fails when the job then holds more than it may.
     fn measure(&mut self) -> Result<()> {
-        self.batches = 0;
+        (self.batches, self.bytes) = (0, 0);
         let pairs = self.task.chain.count_of(Counter::WindowPairsPartiallyLate);
         self.task.status.partially_late(pairs - std::mem::replace(&mut self.pairs_reported, pairs));
         let bytes = self.task.chain.state_bytes();

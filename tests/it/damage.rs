@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use beadline::error::Blame;
-use beadline::session::Ending;
+use beadline::session::{Ending, Outcome, Session};
 use beadline::storage::{FakeStore, Store};
 
-use crate::simulated::{Published, Start, assert_same, damaged, disk, published, runtime, soon};
+use crate::simulated::{Published, Start, assert_same, damaged, disk, published, runtime, soon, world};
 use crate::support::full;
 
 const ROWS: std::ops::Range<usize> = 600..1000;
@@ -192,4 +192,30 @@ fn more_state_than_is_allowed_is_a_named_error() {
     assert!(text.contains("WindowAggregate") && text.contains("SET 'beadline.memory.limit'"), "{text}");
     plain().finish(&store);
     assert_same(&published(&store), &expected(&plain()), "a start with too little memory");
+}
+
+/// Few batches may hold much: what a group of wide keys takes is noticed by its bytes.
+#[test]
+fn a_few_wide_keys_are_more_state_than_is_allowed() {
+    let store = FakeStore::new();
+    let line = |number: u32| format!("{number:03}{}\n", "w".repeat(1 << 20));
+    let lines: String = (0..80).map(line).collect();
+    store.put_if_absent(Path::new("/in/lines.txt"), lines.as_bytes()).expect("room for the input");
+    let run = |limit: &str| {
+        let script = format!(
+            "SET 'beadline.memory.limit' = '{limit}';
+            CREATE TABLE lines (line STRING) WITH ('connector' = 'filesystem', 'path' = '/in', 'format' = 'raw');
+            CREATE TABLE counts (n BIGINT) WITH ('connector' = 'blackhole');
+            INSERT INTO counts SELECT COUNT(*) FROM lines GROUP BY line;"
+        );
+        runtime().block_on(soon(async {
+            let mut session = Session::in_world(world(&store, false)).with_seed(1);
+            let Outcome::Job(job) = session.sql(&script).await.expect("it is planned") else { panic!("a job") };
+            job.wait().await
+        }))
+    };
+    let error = run("64 mb").expect_err("80 MB of keys");
+    assert_eq!(error.id(), Some("BL-LIM-MEMORY"), "{error}");
+    assert!(error.to_string().contains("GroupAggregate"), "{error}");
+    run("1 gb").expect("room enough");
 }
