@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::recovery::PlanDescription;
+use super::plan_description::PlanDescription;
 use crate::state::{OperatorId, OperatorState};
 
 /// The id of each operator of the plan, in its order; those that are `known` from a checkpoint keep theirs.

@@ -7,6 +7,7 @@ mod coordinator;
 mod identity;
 mod merge;
 mod part;
+mod plan_description;
 mod recovery;
 mod request;
 mod script;
@@ -16,9 +17,7 @@ pub use compaction::TableId;
 pub use coordinator::{AckAnswer, Action, Coordinator, CoordinatorConfig, Event};
 pub use identity::identify;
 pub use part::{OperatorPart, TablePart, TaskId, TaskPart};
-pub use recovery::{
-    NewOperator, OperatorDescription, PlanDescription, Recovery, base_manifest, current_lineage, former_lineages,
-    recover,
-};
+pub use plan_description::{OperatorDescription, PlanDescription};
+pub use recovery::{NewOperator, Recovery, base_manifest, current_lineage, former_lineages, recover};
 pub use request::{Request, Wanted};
 pub use script::{check_script, current_script};

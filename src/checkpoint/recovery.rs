@@ -6,44 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::identity::identify;
+use super::plan_description::{OperatorDescription, PlanDescription};
 use crate::error::{Error, Result};
 use crate::state::{Claim, FORMAT_VERSION, HASH_ID, LogEntry, Manifest, OperatorId, OperatorState};
 use crate::stream::Epoch;
-
-/// The plan of this start, as far as a checkpoint has to fit it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlanDescription {
-    /// The number of key groups.
-    pub max_parallelism: u32,
-    /// All operators that take part in checkpoints, sources and sinks among them, from the sources on.
-    pub operators: Vec<OperatorDescription>,
-}
-
-/// One operator of the plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OperatorDescription {
-    /// What its id would be if none were like it.
-    pub first_id: OperatorId,
-    /// Its kind.
-    pub name: String,
-    /// What it does, in words that change when its state means something else; empty without state.
-    pub signature: String,
-    /// Of a sink whose rows only add: the query that makes them.
-    pub query: String,
-    /// The tables that its rows reach, sorted.
-    pub reaches: Vec<String>,
-    /// Digest of all that lies before and behind it.
-    pub surroundings: String,
-    /// The sources that its rows come from, by index into the plan's operators.
-    pub sources: Vec<usize>,
-}
-
-impl OperatorDescription {
-    /// Whether a restore compares it.
-    fn is_signed(&self) -> bool {
-        !self.signature.is_empty()
-    }
-}
 
 /// An operator that a checkpoint does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,7 +17,8 @@ use arrow::datatypes::{Int32Type, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use sha2::{Digest, Sha256};
 
-use super::read::{Parts, RestoreProgress};
+use super::read::Parts;
+use super::restore_progress::RestoreProgress;
 use super::state_file::{Part, schema_of};
 use super::write::{ROW_GROUP_ROWS, TableWriter, by_group, file_schema, leading_columns, newest_time};
 use super::{FileName, Writer, digest};

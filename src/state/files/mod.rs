@@ -9,6 +9,7 @@ mod compact;
 mod digest;
 mod name;
 mod read;
+mod restore_progress;
 mod schema;
 mod state_file;
 #[cfg(test)]
@@ -19,7 +20,8 @@ pub use compact::{compact_table, is_overgrown, run_to_compact};
 pub use digest::digest;
 pub(super) use name::is_file_name;
 pub use name::{FileName, Writer, path_name};
-pub use read::{RestoreProgress, TableRows, read_table};
+pub use read::{TableRows, read_table};
+pub use restore_progress::RestoreProgress;
 pub use schema::{check_schema, schema_text};
 pub use write::{EncodedTable, encode, write_table};
 

@@ -16,7 +16,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
 use sha2::{Digest, Sha256};
 
-use super::read::RestoreProgress;
+use super::restore_progress::RestoreProgress;
 use super::write::{ROW_GROUP_ROWS, file_schema, leading_columns};
 use super::{corrupt, digest};
 use crate::error::{Error, Result};
