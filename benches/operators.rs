@@ -113,13 +113,19 @@ fn windowed(window: WindowKind) -> Chain {
 }
 
 fn grouped() -> Chain {
-    let local = GroupLocalSpec { input: schema(), keys: vec![1], calls: vec![count()], retract: false };
-    let output = vec![Field::new("auction", DataType::Int64, true), count().output];
+    group_by(&schema(), 1, &count(), false)
+}
+
+/// One aggregate by one column, with all changes.
+fn group_by(input: &SchemaRef, key: usize, call: &AggregateCall, retract: bool) -> Chain {
+    let calls = vec![call.clone()];
+    let local = GroupLocalSpec { input: Arc::clone(input), keys: vec![key], calls: calls.clone(), retract };
+    let output = vec![input.field(key).clone(), call.output.clone()];
     let global = GroupAggregateSpec {
         input: local.output(),
         keys: 1,
-        calls: vec![count()],
-        retract: false,
+        calls,
+        retract,
         emit_update_before: true,
         query: String::new(),
         output: Arc::new(Schema::new(output)),
@@ -234,7 +240,7 @@ fn barrier(criterion: &mut Criterion) {
 /// COUNT costs, a value that is taken back and one that comes for each row below.
 fn retracted_maximum(criterion: &mut Criterion) {
     const KEYS: u64 = 100_000;
-    let input = Arc::new(Schema::new(vec![
+    let changed = Arc::new(Schema::new(vec![
         Field::new("group", DataType::Int64, true),
         Field::new("count", DataType::Int64, true),
     ]));
@@ -244,21 +250,6 @@ fn retracted_maximum(criterion: &mut Criterion) {
         filter: None,
         input_type: DataType::Int64,
         output: Field::new("most", DataType::Int64, true),
-    };
-    let chain = || {
-        let calls = vec![maximum.clone()];
-        let local = GroupLocalSpec { input: Arc::clone(&input), keys: vec![0], calls: calls.clone(), retract: true };
-        let output = vec![Field::new("group", DataType::Int64, true), maximum.output.clone()];
-        let global = GroupAggregateSpec {
-            input: local.output(),
-            keys: 1,
-            calls,
-            retract: true,
-            emit_update_before: true,
-            query: String::new(),
-            output: Arc::new(Schema::new(output)),
-        };
-        Chain::new(&[&local, &global], &BuildContext::only_task()).expect("valid specs")
     };
     let changes = |groups: u64| -> Vec<(Changes, EventTime)> {
         let mut counts = vec![0i64; KEYS as usize];
@@ -282,7 +273,7 @@ fn retracted_maximum(criterion: &mut Criterion) {
             }
             let columns: Vec<ArrayRef> =
                 vec![Arc::new(Int64Array::from(columns.0)), Arc::new(Int64Array::from(columns.1))];
-            let rows = RecordBatch::try_new(Arc::clone(&input), columns).expect("columns of the schema");
+            let rows = RecordBatch::try_new(Arc::clone(&changed), columns).expect("columns of the schema");
             (Changes::new(rows, kinds), EventTime::NONE)
         };
         (0..BATCHES).map(|_| batch()).collect()
@@ -292,7 +283,11 @@ fn retracted_maximum(criterion: &mut Criterion) {
     for groups in [1, 1_000, 100_000] {
         let input = changes(groups);
         group.bench_with_input(BenchmarkId::new("groups", groups), &input, |bencher, input| {
-            bencher.iter_batched_ref(chain, |chain| black_box(run(chain, input, true)), BatchSize::PerIteration);
+            bencher.iter_batched_ref(
+                || group_by(&changed, 0, &maximum, true),
+                |chain| black_box(run(chain, input, true)),
+                BatchSize::PerIteration,
+            );
         });
     }
 }
@@ -360,20 +355,7 @@ fn restore(criterion: &mut Criterion) {
     const ROWS: usize = 400_000;
     const GROUPS: u32 = 128;
     let input = Arc::new(Schema::new(vec![Field::new("order_id", DataType::Utf8, true)]));
-    let keyed = || {
-        let local = GroupLocalSpec { input: Arc::clone(&input), keys: vec![0], calls: vec![count()], retract: false };
-        let output = vec![Field::new("order_id", DataType::Utf8, true), count().output];
-        let global = GroupAggregateSpec {
-            input: local.output(),
-            keys: 1,
-            calls: vec![count()],
-            retract: false,
-            emit_update_before: true,
-            query: String::new(),
-            output: Arc::new(Schema::new(output)),
-        };
-        Chain::new(&[&local, &global], &BuildContext::only_task()).expect("valid specs")
-    };
+    let keyed = || group_by(&input, 0, &count(), false);
     let (store, directory) = (FakeStore::new(), Path::new("/state/job"));
     let mut chain = keyed();
     let mut tables: BTreeMap<(usize, String), (TableSpec, TableState)> = BTreeMap::new();
