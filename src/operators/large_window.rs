@@ -192,3 +192,30 @@ impl Bucket {
         Ok(Piece { keys, results, rows, through })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+
+    use super::*;
+
+    /// One hash says what has left: those who share it leave together, however full a batch is.
+    #[test]
+    fn keys_of_one_hash_are_never_torn_apart() {
+        let types = [DataType::Int64];
+        let mut table = SlotTable::new(&types, Aggregates::new(&[]).unwrap()).unwrap();
+        let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(0..5));
+        table.assign(&[keys], 5).unwrap();
+        let slots = [0, 1, 2, 3, 4];
+        let content = Content::Table { table: &table, slots: &slots };
+        let order = vec![(3, 4), (7, 0), (7, 1), (7, 3), (9, 2)];
+        let mut bucket = Bucket { table: None, order, at: 0 };
+        let pieces = std::iter::from_fn(|| {
+            let is_through = bucket.at == bucket.order.len();
+            (!is_through).then(|| bucket.next(&content, 2).map(|piece| (piece.rows, piece.through)).unwrap())
+        });
+        assert_eq!(pieces.collect::<Vec<_>>(), [(4, 7), (1, 9)]);
+    }
+}

@@ -275,6 +275,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn where_memory_is_short_nothing_waits() {
+        let pool = MemoryPool::new(Some(1 << 20));
+        let _state = pool.holder("state").reserve(800 << 10).unwrap();
+        let (sender, mut receiver) = channel(usize::MAX, MemoryPool::new(None).holder("channel"), Yields::default());
+        let holder = pool.holder("exchange");
+        let mut edge = OutputEdge::new(Output::Main, Exchange::Gather, vec![sender], 128, 8192, 0, holder);
+        for number in 0..3 {
+            edge.rows(rows(number * 10, 10, 3)).await.unwrap();
+        }
+        // One piece may always wait; with the second there is more than that.
+        assert_eq!(received(&mut receiver).iter().map(Changes::len).collect::<Vec<_>>(), [20]);
+        assert!(waiting(&edge) > 0, "the third is the first piece again");
+    }
+
+    #[tokio::test]
     async fn a_broadcast_reaches_every_task_in_order_and_before_what_follows() {
         let (mut edge, mut receivers) = edge(Exchange::Broadcast, 3);
         edge.rows(rows(0, 10, 3)).await.unwrap();

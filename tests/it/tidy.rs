@@ -252,7 +252,8 @@ fn every_invariant_names_a_test_that_exists() {
 #[test]
 fn every_planted_bug_names_a_test_that_exists() {
     let text = fs::read_to_string(root().join("docs/planted-bugs.md")).expect("docs/planted-bugs.md is there");
-    let sections: Vec<&str> = text.lines().filter(|line| line.starts_with("## ")).collect();
+    let is_guarded = |line: &&str| line.starts_with("## ") && *line != "## Not caught";
+    let sections: Vec<&str> = text.lines().filter(is_guarded).collect();
     assert!(check_guards("docs/planted-bugs.md", &sections) > 50, "the tables are there");
 }
 

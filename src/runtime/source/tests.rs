@@ -476,6 +476,38 @@ async fn a_restored_source_leaves_alone_what_had_ended() {
     assert_eq!(source.opened.load(Ordering::Relaxed), opened + 1, "the other one");
 }
 
+/// How many bytes a source holds that nobody takes rows from, beside a state of this many.
+async fn held_beside(state_bytes: usize) -> u64 {
+    let source = Scripted::default();
+    for number in 0..40 {
+        source.say("a", Say::Rows(number * 50_000, 50_000));
+    }
+    let pool = MemoryPool::new(Some(64 << 20));
+    let _state = pool.holder("state").reserve(state_bytes).unwrap();
+    let (sender, rows) = channel(1, MemoryPool::new(None).holder("channel"), Yields::default());
+    let held = pool.holder("source");
+    let mut bench = Bench::start_as(&source, |task| {
+        task.is_bounded = true;
+        task.is_live = false;
+        task.workers = 8;
+        task.memory = held.clone();
+        let memory = MemoryPool::new(None).holder("exchange");
+        task.outputs =
+            Outputs::new(vec![OutputEdge::new(Output::Main, Exchange::Forward, vec![sender], 128, 2, 0, memory)]);
+    });
+    bench.rows = rows;
+    let _ = tokio::time::timeout(Duration::from_millis(10), pending::<()>()).await;
+    held.held()
+}
+
+/// Where memory is short, a split of which something is here is not read on.
+#[tokio::test(start_paused = true)]
+async fn where_memory_is_short_little_is_read_ahead() {
+    let (plenty, short) = (held_beside(0).await, held_beside(60 << 20).await);
+    // Rows of 400 kB beside the reader.
+    assert!(plenty >= short + 3 * 400_000, "{short} and {plenty} bytes");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_many_splits_hold_is_bounded_and_they_are_read_in_the_order_of_time() {
     const ROWS: i64 = 100_000;

@@ -309,3 +309,6 @@ impl<C: SlotColumns> StateTable for PaneTable<C> {
         self.slices.values().map(runs).sum::<usize>() + self.spare.bytes() + merging
     }
 }
+
+#[cfg(test)]
+mod tests;
