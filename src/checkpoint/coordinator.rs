@@ -431,6 +431,7 @@ impl Coordinator {
             // A run that is being put together stays in one piece.
             if !self.compactions.is_under_way(&table) {
                 state.files.retain(|file| !Retired::covers(&state.retired, file));
+                state.drop_superseded();
             }
         }
         Ok(Manifest {

@@ -62,6 +62,8 @@ pub struct SnapshotWriter {
     pub deletes: Vec<RecordBatch>,
     /// Rows whose `time` column (the table's first column, `Timestamp(ms)` or `Int64` ms) is below this are gone.
     pub retired_before: Option<EventTime>,
+    /// The puts are all rows of a keyed table: what earlier barriers were handed counts no more.
+    pub is_whole: bool,
 }
 
 impl SnapshotWriter {

@@ -43,11 +43,19 @@ pub struct FileState {
     /// The greatest time of a row, milliseconds, where rows go once their time has been retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<i64>,
+    /// It holds all that is left of its key groups' keys: older files of these groups have nothing to say any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 impl FileState {
     /// Whether some row may belong to a range of key groups.
     pub fn overlaps(&self, groups: &Range<u16>) -> bool {
         self.groups.0 < groups.end && self.groups.1 >= groups.start
+    }
+
+    /// Whether this file says all that an older one of the same table could.
+    pub fn supersedes(&self, older: &Self) -> bool {
+        self.whole && self.groups.0 <= older.groups.0 && older.groups.1 <= self.groups.1
     }
 }

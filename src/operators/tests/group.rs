@@ -1,9 +1,12 @@
 //! The updating GROUP BY by script.
 
+use arrow::array::{Int64Array, RecordBatch};
 use expect_test::expect;
 
 use super::*;
 use crate::operators::testing::{Compare, check_operator};
+use crate::operators::{BuildContext, Chain, Emitted, Progress};
+use crate::stream::{ChangeKind, Changes, ProcTime};
 
 #[test]
 fn counts_change_once_a_batch() {
@@ -231,4 +234,32 @@ fn the_largest_table_is_gathered_in_order_and_only_what_changed() {
     push(vec![7, 50_000, 7, 200_000], &mut global);
     assert_eq!(save(&mut global), 3);
     assert!(global.state()[0].bytes() > 100_000 * 16);
+}
+
+/// Where half of the keys have changed, a barrier hands over all of them, so that older files can go.
+#[test]
+fn a_barrier_hands_over_what_changed_or_all_keys_where_half_of_them_have() {
+    let input = schema("k BIGINT");
+    let (local, global) = grouped(&input, &[0], &["COUNT(*) n"], true);
+    let mut chain = Chain::new(&[&local, &global], &BuildContext::only_task()).unwrap();
+    let mut barrier = |keys: std::ops::Range<i64>, kind| {
+        let column = Arc::new(Int64Array::from_iter_values(keys.clone()));
+        let rows = RecordBatch::try_new(Arc::clone(&input), vec![column]).unwrap();
+        chain.rows(0, Changes::new(rows, vec![kind; keys.count()]));
+        let mut emitted = Emitted::default();
+        assert_eq!(chain.work(ProcTime(0), &mut emitted).unwrap(), Progress::Done);
+        assert_eq!(chain.flush(Flush::All, ProcTime(0), &mut emitted).unwrap(), Progress::Done);
+        let (_, groups) = chain.snapshot().unwrap().pop().unwrap().pop().unwrap();
+        let rows = |batches: &[RecordBatch]| batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+        (groups.is_whole, rows(&groups.puts), rows(&groups.deletes))
+    };
+    let (come, go) = (ChangeKind::Insert, ChangeKind::Delete);
+    assert_eq!(barrier(0..10, come), (true, 10, 0), "all are new");
+    assert_eq!(barrier(0..4, come), (false, 4, 0));
+    assert_eq!(barrier(3..8, come), (true, 10, 0), "five of ten");
+    assert_eq!(barrier(8..10, go), (false, 0, 2));
+    assert_eq!(barrier(0..2, come), (false, 2, 0), "of eight");
+    assert_eq!(barrier(4..7, go), (false, 3, 0));
+    assert_eq!(barrier(7..8, go), (false, 1, 0), "it was there twice");
+    assert_eq!(barrier(4..8, go), (true, 4, 4), "as many have gone as are left");
 }

@@ -60,9 +60,7 @@ pub fn run_to_compact(table: &TableState) -> Option<Range<usize>> {
 }
 
 /// Whether a further checkpoint like the last one should wait while the oldest files are put together: with it, a
-/// manifest would name more than two and a half times the rows of the oldest, which are about the live ones. A table
-/// whose keys nearly all change between two checkpoints comes to three times, since with fewer than two checkpoints
-/// nothing is put together.
+/// manifest would name more than two and a half times the rows of the oldest, which are about the live ones.
 pub fn is_overgrown(table: &TableState) -> bool {
     let (TableKind::Keyed { .. }, [_, second, .., last]) = (table.kind, &starts_of_checkpoints(table)[..]) else {
         return false;
@@ -196,7 +194,7 @@ impl Output<'_> {
         let (DigestingFile { file, hash, length }, groups) = writer.finish()?;
         file.finish()?;
         let digest = digest::text(&hash.finalize());
-        self.files.push(FileState { path, epoch: self.name.epoch, groups, rows, length, digest, newest });
+        self.files.push(FileState { path, epoch: self.name.epoch, groups, rows, length, digest, newest, whole: false });
         Ok(())
     }
 
@@ -358,6 +356,7 @@ mod tests {
             length: rows * 10,
             digest: String::new(),
             newest: None,
+            whole: false,
         };
         let mut table = table(&FakeStore::new(), &spec(kind), &[]);
         table.files.push(file(0, live));

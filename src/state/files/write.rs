@@ -60,7 +60,8 @@ pub fn write_table(
     failpoint::hit("snapshot.upload.end");
     let (rows, length) = (rows as u64, bytes.len() as u64);
     let newest = snapshot.puts.iter().filter_map(|batch| newest_of(spec, batch.columns().first())).max();
-    Ok(Some(FileState { path, epoch: name.epoch, groups, rows, length, digest: digest(&bytes), newest }))
+    let (epoch, digest, whole) = (name.epoch, digest(&bytes), snapshot.is_whole && !spec.key.is_empty());
+    Ok(Some(FileState { path, epoch, groups, rows, length, digest, newest, whole }))
 }
 
 /// Rows to keep and keys that are gone as Parquet, in order of their key groups; of one key group in the order given,

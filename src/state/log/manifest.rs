@@ -180,6 +180,22 @@ pub struct TableState {
     pub files: Vec<FileState>,
 }
 
+impl TableState {
+    /// Leaves out files that a younger one supersedes, but for those that say of keys in older files that they are gone
+    /// or have changed: these go together or not at all.
+    pub fn drop_superseded(&mut self) {
+        let mut kept: Vec<FileState> = Vec::with_capacity(self.files.len());
+        for (index, file) in self.files.iter().enumerate() {
+            let is_superseded = self.files[index + 1..].iter().any(|younger| younger.supersedes(file));
+            let shares_groups = |older: &FileState| older.groups.0 <= file.groups.1 && file.groups.0 <= older.groups.1;
+            if !is_superseded || kept.iter().any(shares_groups) {
+                kept.push(file.clone());
+            }
+        }
+        self.files = kept;
+    }
+}
+
 /// Rows of these key groups whose time is below `before` are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retired {
@@ -236,6 +252,7 @@ mod tests {
             length: 1,
             digest: String::new(),
             newest,
+            whole: false,
         };
         let all = [Retired { groups: (0, 63), before: 7 }, Retired { groups: (64, 127), before: 5 }];
         let gone = [(0, 63, Some(6)), (10, 20, Some(-1)), (64, 64, Some(4))];

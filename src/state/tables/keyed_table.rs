@@ -1,4 +1,4 @@
-//! Keyed slots: one row of state a key, of which a barrier hands over those that changed.
+//! Keyed slots: one row of state a key, of which a barrier hands over those that changed, or all where most have.
 //!
 //! A key that goes away before any barrier has seen it leaves no trace. One that a barrier has seen keeps its slot until
 //! the next barrier has recorded the deletion.
@@ -18,6 +18,9 @@ const LISTED: u8 = 1;
 const ALIVE: u8 = 2;
 /// A barrier has handed the key over.
 const SAVED: u8 = 4;
+/// A barrier hands over all keys once one in so many has changed or gone. Their older files can then go, which costs less than to
+/// write the changed keys alone and to put these files together with the older ones soon after.
+const WHOLE_FROM: usize = 2;
 /// Rows of one batch of state.
 const SAVE_ROWS: usize = 64 * 1024;
 
@@ -128,6 +131,14 @@ impl<C: SlotColumns> StateTable for KeyedTable<C> {
                 }
                 (false, false) => *flags = 0,
             }
+        }
+        if (put.len() + gone.len()) * WHOLE_FROM >= self.table.index.len() - gone.len() {
+            put.clear();
+            for (slot, flags) in self.flags.iter_mut().enumerate().filter(|(_, flags)| **flags & ALIVE != 0) {
+                put.push(slot as u32);
+                *flags = ALIVE | SAVED;
+            }
+            to.is_whole = true;
         }
         for slots in put.chunks(SAVE_ROWS) {
             let mut columns = self.table.index.gather(slots)?;

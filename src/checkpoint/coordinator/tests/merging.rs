@@ -14,6 +14,7 @@ fn file(name: &str, epoch: u64) -> FileState {
         length: 1,
         digest: String::new(),
         newest: None,
+        whole: false,
     }
 }
 
@@ -260,4 +261,24 @@ fn retired_files_leave_but_for_those_of_a_run() {
     let compacted = Event::Compacted { table: TableId { operator, table }, replaced, by: vec![file("A", 1)] };
     assert!(coordinator.step(seconds(21), compacted).is_empty());
     assert_eq!(checkpoint(&mut coordinator, 6, "f", 30).0, "Acdef", "the result takes the place of the whole run");
+}
+
+/// A task that hands over all its keys makes its older files needless. One of a former, wider task stays, and with it
+/// what speaks of its keys: they would be back otherwise.
+#[test]
+fn files_that_a_whole_one_supersedes_leave_unless_they_speak_of_others_that_stay() {
+    let of = |name, groups, whole| FileState { groups, whole, ..file(name, 4) };
+    let named = |inherited: Vec<FileState>, new: Vec<FileState>| {
+        let inherited = inherited.into_iter().map(|file| FileState { epoch: Epoch(1), ..file }).collect();
+        let actions = merged(&mut windows(inherited), part(new, None, 1), part(vec![], None, 1));
+        panes(&actions).0.concat()
+    };
+    let narrow = vec![of("a", (0, 63), false), of("b", (3, 60), false), of("c", (64, 127), false)];
+    assert_eq!(named(narrow.clone(), vec![of("d", (0, 63), false)]), "abcd");
+    assert_eq!(named(narrow.clone(), vec![of("d", (0, 63), true)]), "cd");
+    assert_eq!(named(narrow.clone(), vec![of("d", (2, 63), true)]), "abcd", "b speaks of keys in a");
+    assert_eq!(named(narrow, vec![of("d", (0, 63), false), of("e", (0, 63), true)]), "ce");
+    let wide = vec![of("a", (0, 127), false), of("b", (3, 60), false)];
+    assert_eq!(named(wide.clone(), vec![of("c", (0, 63), true)]), "abc");
+    assert_eq!(named(wide, vec![of("c", (0, 127), true)]), "c");
 }

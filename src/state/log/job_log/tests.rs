@@ -457,8 +457,16 @@ fn files_of_prepared_commits_stay_as_long_as_their_checkpoint() {
     let generation = claim(&mut log).unwrap();
     let path = FileName { epoch: Epoch(1), generation, operator: "sink", table: "rows", writer: WRITER }.path();
     store.create(&log.directory().join(&path), Access::Owner).unwrap().finish().unwrap();
-    let file =
-        FileState { path, epoch: Epoch(1), groups: (0, 0), rows: 3, length: 0, digest: String::new(), newest: None };
+    let file = FileState {
+        path,
+        epoch: Epoch(1),
+        groups: (0, 0),
+        rows: 3,
+        length: 0,
+        digest: String::new(),
+        newest: None,
+        whole: false,
+    };
     let prepared = Manifest { pending: vec![committable(1, vec![file])], ..manifest(1, generation, Vec::new()) };
     log.append(LogEntry::Checkpoint(Box::new(prepared))).unwrap();
     assert_eq!(collect(&mut log, 1).unwrap(), Collected::default());
