@@ -527,8 +527,9 @@ impl Coordinator {
         if in_flight.barrier.kind.is_last() {
             return Err(error.context("the last checkpoint failed"));
         }
-        // What the outside world did may pass; the rest would only fail again.
-        if !matches!(error.blame(), Blame::World { .. }) {
+        // What the outside world did may pass; the rest would only fail again, and so does a log that is damaged or gone.
+        let is_of_state = error.id().is_some_and(|id| id.starts_with("BL-STATE"));
+        if is_of_state || !matches!(error.blame(), Blame::World { .. }) {
             return Err(error);
         }
         if self.failures > self.config.tolerable_failures {

@@ -87,10 +87,7 @@ pub fn recover(entries: &[&LogEntry], plan: &PlanDescription, fresh: bool) -> Re
 
 /// The lineage of the last claim.
 pub fn current_lineage<'a>(entries: &[&'a LogEntry]) -> Option<&'a str> {
-    entries.iter().rev().find_map(|entry| match entry {
-        LogEntry::Claim(claim) => Some(claim.lineage.as_str()),
-        _ => None,
-    })
+    entries.iter().rev().find_map(|entry| entry.claim()).map(|claim| claim.lineage.as_str())
 }
 
 /// The lineages that `--fresh` has given up, each as its last claim with all sinks that it ever had: what they made

@@ -5,11 +5,7 @@ use crate::state::{LogEntry, ScriptId};
 
 /// The script of whoever claimed the job last; `None` if that was none, as where SQL was given on the command line.
 pub fn current_script<'a>(entries: &[&'a LogEntry]) -> Option<&'a ScriptId> {
-    let claims = entries.iter().rev().find_map(|entry| match entry {
-        LogEntry::Claim(claim) => Some(claim.script.as_ref()),
-        _ => None,
-    });
-    claims.flatten()
+    entries.iter().rev().find_map(|entry| entry.claim())?.script.as_ref()
 }
 
 /// Refuses a job that is `owner`'s to another script, whatever that wants to do with it: beginning anew would remove

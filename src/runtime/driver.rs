@@ -23,10 +23,10 @@ use super::log_slot::LogSlot;
 use super::notice::Notice;
 use super::requests::Requests;
 use super::source_control::{ControlSender, SourceControl};
-use super::start::{Attempt, Start, or_fenced};
+use super::start::{Attempt, Start, may_be_gone_on_from, or_lost};
 use crate::checkpoint::{Action, Coordinator, CoordinatorConfig, Event, TableId, TaskId};
 use crate::connectors::Committer;
-use crate::error::{Blame, Error, Result};
+use crate::error::{Error, Result};
 use crate::plan::NodeKind;
 use crate::state::{
     FileName, JobDirectory, LogEntry, Manifest, OperatorId, TableState, Writer, compact_table, is_overgrown,
@@ -192,17 +192,15 @@ impl<'a> Driver<'a> {
             Err(error) => {
                 self.tasks.abort_all();
                 while error.id() != Some(STOP_TIMEOUT) && self.background.next().await.is_some() {}
-                let error = or_fenced(error, self.log.as_ref(), self.attempt.world).await;
+                let error = or_lost(error, self.log.as_ref(), self.attempt.world).await;
                 Err(self.with_next_step(error))
             }
         }
     }
 
-    /// Where the outside world failed the job, says what the next start will do. Errors with an id know better, but for
-    /// those of failed checkpoints.
+    /// Where the outside world failed the job, says what the next start will do.
     fn with_next_step(&self, error: Error) -> Error {
-        let is_plain = error.id().is_none_or(|id| id.starts_with("BL-LIM-CKPT"));
-        if self.log.is_none() || !is_plain || !matches!(error.blame(), Blame::World { .. }) {
+        if self.log.is_none() || !may_be_gone_on_from(&error) {
             return error;
         }
         error.with_help(match self.last_completed {

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::build::{Environment, build, sink_context};
 use super::commits::Committers;
@@ -43,6 +43,8 @@ pub struct Attempt<'a> {
     pub figures: Arc<JobFigures>,
     /// Whether to begin a new lineage: so asked, and no attempt has come to the end of taking the job over yet.
     pub fresh: &'a AtomicBool,
+    /// The lineage that an attempt has claimed: all those behind it are of the same.
+    pub lineage: &'a Arc<OnceLock<String>>,
     /// Where the job's log is while an attempt has it open.
     pub log: &'a Arc<LogSlot>,
 }
@@ -79,7 +81,7 @@ impl Attempt<'_> {
         };
         let committers = match self.recover_sinks(&identity, &start).await {
             Ok(committers) => committers,
-            Err(error) => return Err(or_fenced(error, start.log.as_ref(), self.world).await),
+            Err(error) => return Err(or_lost(error, start.log.as_ref(), self.world).await),
         };
         start.base.confirm(&start.pending);
         crate::failpoint::hit("restore.sink.fenced");
@@ -142,7 +144,7 @@ impl Attempt<'_> {
         let (stream, plan) = (self.plan.clone(), describe(self.plan, self.config.max_parallelism));
         let fresh = self.fresh.load(Ordering::Relaxed);
         let (parallelism, new_lineage) = (self.config.parallelism, self.config.new_lineage.clone());
-        let slot = Arc::clone(self.log);
+        let (slot, claimed_before) = (Arc::clone(self.log), Arc::clone(self.lineage));
         let ephemeral = self.config.ephemeral_lineages.clone();
         let (script, is_name_chosen) = (self.config.script.clone(), self.config.is_name_chosen);
         let claim = move || -> Result<(Option<JobLog>, TakenOver)> {
@@ -151,6 +153,9 @@ impl Attempt<'_> {
                 false => JobLog::open(store, &path, &job).map(|log| (log, None)),
             }
             .map_err(in_checkpoints)?;
+            if let Some(lineage) = claimed_before.get().filter(|_| damaged.is_none()) {
+                log.check_lineage(lineage)?;
+            }
             let (mut resumed, mut finished, mut changed, mut new) = (None, None, Vec::new(), Vec::new());
             let mut ids = identify(&plan, &BTreeMap::new());
             let claimed = log.claim(|entries, generation| {
@@ -186,6 +191,7 @@ impl Attempt<'_> {
                 let finished = finished.ok_or_else(|| Error::bug("a job was left alone and is not finished"))?;
                 return Ok((None, TakenOver::Finished(finished.0, finished.1)));
             };
+            claimed_before.get_or_init(|| claim.lineage.clone());
             let former = former_lineages(&log.entries(), &claim.lineage).into_iter().map(|claim| claim.lineage);
             let lost = damaged.iter().flat_map(|damaged| damaged.lineages.iter().cloned());
             let former = former.chain(lost).chain(fresh.then_some(ephemeral)).collect();
@@ -379,14 +385,22 @@ struct Claimed {
     new: Vec<NewOperator>,
 }
 
-/// What a failure means that may only follow from another start having taken the job over.
-pub(super) async fn or_fenced(error: Error, log: Option<&Arc<LogSlot>>, world: &World) -> Error {
-    let Some(log) = log.filter(|_| error.id().is_some_and(|id| id.starts_with("BL-SINK"))) else { return error };
+/// What a failure means that may only follow from another start having taken the job over, or from its log having been
+/// removed; and in any case there is nothing to go on from then.
+pub(super) async fn or_lost(error: Error, log: Option<&Arc<LogSlot>>, world: &World) -> Error {
+    let may_follow = may_be_gone_on_from(&error) || error.id().is_some_and(|id| id.starts_with("BL-SINK"));
+    let Some(log) = log.filter(|_| may_follow) else { return error };
     let log = Arc::clone(log);
     match world.blocking.call(move || log.with(|log| log.check_owner())).await {
-        Ok(Err(fenced)) if fenced.id() == Some("BL-JOB-FENCED") => fenced,
+        Ok(Err(lost)) if matches!(lost.id(), Some("BL-JOB-FENCED" | "BL-STATE-GONE")) => lost,
         _ => error,
     }
+}
+
+/// Whether the outside world has failed the job and nothing is known against going on from its last checkpoint. Errors
+/// with an id know better, but for those of failed checkpoints.
+pub(super) fn may_be_gone_on_from(error: &Error) -> bool {
+    matches!(error.blame(), Blame::World { .. }) && error.id().is_none_or(|id| id.starts_with("BL-LIM-CKPT"))
 }
 
 /// Says what a directory is for that cannot be used.

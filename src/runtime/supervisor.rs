@@ -1,7 +1,7 @@
 //! Starts a job, and starts it again when the outside world failed it and the restart strategy allows.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use tokio::task::JoinHandle;
 
@@ -104,6 +104,7 @@ async fn supervise(
 ) -> Result<JobSummary> {
     let mut restarts = 0;
     let fresh = AtomicBool::new(config.fresh);
+    let lineage = Arc::<OnceLock<String>>::default();
     loop {
         let attempt = Attempt {
             plan: &plan,
@@ -112,6 +113,7 @@ async fn supervise(
             notices: &notices,
             figures: Arc::clone(&figures),
             fresh: &fresh,
+            lineage: &lineage,
             log: &log,
         };
         let ended = attempt.run(&mut requests).await;

@@ -16,6 +16,7 @@ mod outside;
 mod plans;
 mod pushed;
 mod queries;
+mod removed;
 mod restoring;
 mod simulated;
 mod simulation;

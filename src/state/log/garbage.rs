@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::job_log::{entry_number, newest_of};
 use super::{JobLog, LogEntry};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::failpoint;
 use crate::state::files::is_file_name;
 use crate::storage::Store;
@@ -64,7 +64,10 @@ impl JobLog {
     /// meanwhile, what it removes is not needed by the new owner either, which started from a checkpoint that this one
     /// has retained.
     pub fn find_garbage(&mut self, retained: usize) -> Result<Garbage> {
-        let Some(owner) = self.owner else { return Err(Error::bug("garbage was collected without a claim")) };
+        let owner = self.claimed("garbage was collected")?;
+        // In a log that was begun in the place of ours, entries and files bear the same names.
+        self.check_claim(owner)?;
+        let owner = owner.generation;
         self.note_latest()?;
         let (doomed, in_use) = self.sort_checkpoints(retained);
         let newest = self.newest_epoch();
@@ -164,16 +167,13 @@ impl JobLog {
     }
 
     fn lineage(&self) -> Option<&str> {
-        self.entries.values().rev().find_map(|stored| match &stored.entry {
-            LogEntry::Claim(claim) => Some(claim.lineage.as_str()),
-            _ => None,
-        })
+        self.entries.values().rev().find_map(|stored| stored.entry.claim()).map(|claim| claim.lineage.as_str())
     }
 
     /// The newest checkpoint of this start, if it has made one.
     fn newest_epoch(&self) -> Option<Epoch> {
         let newest = newest_of(self.entries.values().map(|stored| &stored.entry), self.lineage()?)?;
-        (Some(newest.1) == self.owner).then_some(newest.0)
+        (newest.1 == self.owner.as_ref()?.generation).then_some(newest.0)
     }
 }
 

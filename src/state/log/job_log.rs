@@ -9,7 +9,8 @@
 //!
 //! The next entry is put under the next number unless that is taken. An older process that still runs therefore
 //! loses its next write to the newer claim, reads it, and stops: there is no gap between a check and the deed.
-//! All calls block.
+//! Somebody may remove the directory under a running process, and another start begin a log in its place. So each write
+//! first looks whether the claim of this process still stands. All calls block.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::garbage::epoch_directory;
 use super::{Claim, FORMAT_VERSION, LogEntry, Manifest};
 use crate::error::{Error, Result};
 use crate::failpoint;
@@ -35,7 +37,7 @@ pub struct JobLog {
     /// Below what this start may write: numbers and generations of entries that could not be read.
     pub(super) floor: (u64, Generation),
     /// Set once this process has claimed the job.
-    pub(super) owner: Option<Generation>,
+    pub(super) owner: Option<Owner>,
     /// How the paths begin of files that must not be collected.
     pub(super) held: Vec<String>,
     _lock: Box<dyn Lock>,
@@ -54,6 +56,15 @@ pub struct JobDirectory {
 pub(super) struct Stored {
     pub(super) entry: LogEntry,
     pub(super) digest: String,
+}
+
+/// The claim of this process.
+#[derive(Debug, Clone)]
+pub(super) struct Owner {
+    number: u64,
+    digest: String,
+    pub(super) generation: Generation,
+    lineage: String,
 }
 
 impl JobLog {
@@ -124,8 +135,9 @@ impl JobLog {
             let number = self.next_number();
             let put = self.store.put_if_absent(&self.entry_path(number), text.as_bytes());
             if let Ok(Put::Created) = put {
+                let lineage = claim.lineage.clone();
+                self.owner = Some(Owner { number, digest: digest.clone(), generation, lineage });
                 self.entries.insert(number, Stored { entry, digest });
-                self.owner = Some(generation);
                 failpoint::hit("restore.claimed");
                 return Ok(Some(claim));
             }
@@ -139,9 +151,11 @@ impl JobLog {
         }
     }
 
-    /// `BL-JOB-FENCED` when another start owns the job by now.
+    /// `BL-JOB-FENCED` when another start owns the job by now, `BL-STATE-GONE` when nobody does: the log is not there any
+    /// more.
     pub fn check_owner(&self) -> Result<()> {
-        let Some(owner) = self.owner else { return Err(Error::bug("an owner was asked for without a claim")) };
+        let owner = self.claimed("an owner was asked for")?;
+        self.check_claim(owner)?;
         let mut number = self.next_number();
         while let Some(stored) = self.read_entry(number)? {
             if let Some(rival) = rival(&stored.entry, owner, false) {
@@ -152,15 +166,32 @@ impl JobLog {
         Ok(())
     }
 
-    /// Writes the next entry durably and returns its digest. `BL-JOB-FENCED` when another start owns the job by now.
+    /// For a start that goes on within a process that has claimed the job before: fails as [`check_owner`](Self::check_owner)
+    /// does where the log is not that of the same lineage any more.
+    pub fn check_lineage(&self, lineage: &str) -> Result<()> {
+        match self.entries.values().rev().find_map(|stored| stored.entry.claim()) {
+            Some(claim) if claim.lineage == lineage => Ok(()),
+            Some(claim) => Err(Error::fenced(format!(
+                "job '{}' belongs to another start by now: {} is the log of lineage {}, and this start is of {lineage}",
+                self.job,
+                self.directory.display(),
+                claim.lineage
+            ))),
+            None => Err(self.gone(&self.directory.join("log"), lineage)),
+        }
+    }
+
+    /// Writes the next entry durably and returns its digest. `BL-JOB-FENCED` when another start owns the job by now,
+    /// `BL-STATE-GONE` when the log is not there any more.
     pub fn append(&mut self, entry: LogEntry) -> Result<String> {
-        let Some(owner) = self.owner else { return Err(Error::bug("an entry was written without a claim")) };
+        let owner = self.claimed("an entry was written")?.clone();
         let (text, digest) = write_entry(&entry)?;
         let (before, after) = match entry {
             LogEntry::Checkpoint(_) => ("manifest.before", "manifest.published"),
             _ => ("confirm.before", "confirm.after"),
         };
         failpoint::hit(before);
+        self.check_claim(&owner)?;
         loop {
             let number = self.next_number();
             let put = self.store.put_if_absent(&self.entry_path(number), text.as_bytes());
@@ -175,8 +206,8 @@ impl JobLog {
                 (None, Ok(_)) => return Err(self.vanished(number)),
             };
             let found = stored.digest.clone();
-            if let Some(rival) = rival(&stored.entry, owner, found == digest) {
-                return Err(self.overtaken(number, &rival, owner));
+            if let Some(rival) = rival(&stored.entry, &owner, found == digest) {
+                return Err(self.overtaken(number, &rival, &owner));
             }
             // Ours: the reply was lost, now or at an earlier attempt.
             self.accept(number, stored)?;
@@ -187,11 +218,45 @@ impl JobLog {
         }
     }
 
-    fn overtaken(&self, number: u64, rival: &str, owner: Generation) -> Error {
+    /// The claim of this process; `what` was done without one.
+    pub(super) fn claimed(&self, what: &str) -> Result<&Owner> {
+        self.owner.as_ref().ok_or_else(|| Error::bug(format!("{what} without a claim")))
+    }
+
+    /// Whether the claim still stands. It is never removed, so that otherwise the whole log was.
+    pub(super) fn check_claim(&self, owner: &Owner) -> Result<()> {
+        match self.read_entry(owner.number)? {
+            Some(stored) if stored.digest == owner.digest => Ok(()),
+            Some(stored) => {
+                let found = rival(&stored.entry, owner, false).unwrap_or_else(|| "another entry".to_owned());
+                Err(self.overtaken(owner.number, &found, owner))
+            }
+            None => Err(self.gone(&self.entry_path(owner.number), &owner.lineage)),
+        }
+    }
+
+    fn overtaken(&self, number: u64, rival: &str, owner: &Owner) -> Error {
         Error::fenced(format!(
-            "job '{}' belongs to another start by now: {} is {rival}, and this start is generation {owner}",
+            "job '{}' belongs to another start by now: {} is {rival}, and this start is generation {} of lineage {}",
             self.job,
-            self.entry_path(number).display()
+            self.entry_path(number).display(),
+            owner.generation,
+            owner.lineage
+        ))
+    }
+
+    fn gone(&self, path: &Path, lineage: &str) -> Error {
+        Error::world(format!(
+            "the checkpoints of job '{}' were removed while it ran, and there is nothing to go on from: {} is not there \
+             any more",
+            self.job,
+            path.display()
+        ))
+        .with_id("BL-STATE-GONE")
+        .with_help(format!("if {} was only moved, put it back before the next start", self.directory.display()))
+        .with_help(format!(
+            "otherwise the next start reads all input again. Rows that are public already come twice then, unless you \
+             remove them: files named part-{lineage}-… in the directories of its tables"
         ))
     }
 
@@ -211,7 +276,18 @@ impl JobLog {
             }
         }
         self.check_latest(latest)?;
+        if self.entries.is_empty() {
+            // What a process leaves whose log was removed while it ran: no file may come to bear the same name.
+            self.floor.1 = self.newest_of_files()?;
+        }
         self.check_order()
+    }
+
+    /// The latest generation that has left files of state.
+    pub(super) fn newest_of_files(&self) -> Result<Generation> {
+        let directories = self.store.list(&self.directory.join("data"))?;
+        let generations = directories.iter().filter_map(|directory| epoch_directory(&directory.path));
+        Ok(generations.map(|(_, generation)| generation).max().unwrap_or(Generation(0)))
     }
 
     /// The entry under a number, verified; `None` if there is none.
@@ -327,12 +403,21 @@ pub(super) fn entry_number(name: &str, suffix: &str) -> Option<u64> {
     (digits.len() >= 10 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
-/// Says who has written an entry that stands where ours should be; `None` if we have.
-fn rival(entry: &LogEntry, owner: Generation, is_same: bool) -> Option<String> {
+/// Says who has written an entry that stands where ours should be; `None` if we have. Generations are counted within one
+/// log, so that one which was begun in its place has the same.
+fn rival(entry: &LogEntry, owner: &Owner, is_same: bool) -> Option<String> {
     match entry {
-        LogEntry::Claim(claim) => Some(format!("a claim of generation {}", claim.generation)),
-        LogEntry::Checkpoint(manifest) if manifest.generation == owner => None,
-        LogEntry::Checkpoint(manifest) => Some(format!("a checkpoint of generation {}", manifest.generation)),
+        LogEntry::Claim(claim) => {
+            Some(format!("a claim of generation {} of lineage {}", claim.generation, claim.lineage))
+        }
+        LogEntry::Checkpoint(manifest)
+            if (manifest.generation, &manifest.lineage) == (owner.generation, &owner.lineage) =>
+        {
+            None
+        }
+        LogEntry::Checkpoint(manifest) => {
+            Some(format!("a checkpoint of generation {} of lineage {}", manifest.generation, manifest.lineage))
+        }
         // They name no generation; before those of another start stands its claim, which we would have met first.
         LogEntry::Confirm { .. } | LogEntry::Finished { .. } if is_same => None,
         LogEntry::Confirm { epoch } => Some(format!("the confirmation of epoch {epoch}")),

@@ -26,6 +26,16 @@ pub enum LogEntry {
     Finished { epoch: Epoch },
 }
 
+impl LogEntry {
+    /// The claim, if it is one.
+    pub fn claim(&self) -> Option<&Claim> {
+        match self {
+            Self::Claim(claim) => Some(claim),
+            _ => None,
+        }
+    }
+}
+
 /// Who runs the job from here on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claim {

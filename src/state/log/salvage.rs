@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::JobLog;
-use super::garbage::epoch_directory;
+use super::ScriptId;
 use super::job_log::{entry_number, read_entry};
-use super::{LogEntry, ScriptId};
 use crate::error::{Error, Result};
 use crate::storage::LocalStore;
 use crate::stream::Generation;
@@ -61,8 +60,8 @@ impl JobLog {
             number = number.max(found);
             if name.ends_with(".json") {
                 let bytes = self.store.read_all(&file.path)?;
-                if let Ok(LogEntry::Claim(claim)) = read_entry(&bytes).map(|stored| stored.entry) {
-                    script = claim.script;
+                if let Some(claim) = read_entry(&bytes).ok().as_ref().and_then(|stored| stored.entry.claim()) {
+                    script = claim.script.clone();
                 }
                 let text = String::from_utf8_lossy(&bytes);
                 for lineage in values(&text, "\"lineage\": \"", |digit| digit.is_ascii_hexdigit()) {
@@ -78,12 +77,7 @@ impl JobLog {
             }
             files.push(file.path);
         }
-        for directory in self.store.list(&self.directory.join("data"))? {
-            if let Some((_, Generation(found))) = epoch_directory(&directory.path) {
-                generation = generation.max(found);
-            }
-        }
-        self.floor = (number, Generation(generation));
+        self.floor = (number, Generation(generation).max(self.newest_of_files()?));
         Ok(DamagedLog { damage, lineages, script, files })
     }
 }
