@@ -16,6 +16,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::attempt::{Attempt, Ending, JobSummary, Start, may_be_gone_on_from, or_lost};
 use super::build::{BuiltJob, tasks_of};
 use super::channel::RECEIVER_GONE;
 use super::commits::{Committers, commit};
@@ -23,7 +24,6 @@ use super::log_slot::LogSlot;
 use super::notice::Notice;
 use super::requests::Requests;
 use super::source_control::{ControlSender, SourceControl};
-use super::start::{Attempt, Start, may_be_gone_on_from, or_lost};
 use crate::checkpoint::{Action, Coordinator, CoordinatorConfig, Event, TableId, TaskId};
 use crate::connectors::Committer;
 use crate::error::{Error, Result};
@@ -39,24 +39,6 @@ const NOT_RESUMED: &str = "what it reads comes only once, so that nothing goes o
 
 /// The id of the error of a stop that took too long.
 const STOP_TIMEOUT: &str = "BL-LIM-STOP-TIMEOUT";
-
-/// How a job came to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
-    /// All input was read and everything is committed.
-    Finished,
-    /// An earlier run had finished; nothing was done.
-    AlreadyFinished,
-    /// Stopped on request; `resumable` says whether the next start goes on from here.
-    Stopped { epoch: Epoch, resumable: bool },
-}
-
-/// A job's end and what it had counted, by operator, since its first start.
-#[derive(Debug, Clone)]
-pub struct JobSummary {
-    pub ending: Ending,
-    pub counters: BTreeMap<OperatorId, Counters>,
-}
 
 /// Answers of background work.
 enum Answer {

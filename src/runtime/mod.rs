@@ -1,5 +1,6 @@
 //! Stream plans as running tasks: channels, the three loops (source, chain, sink), the driver and the supervisor.
 
+mod attempt;
 mod build;
 mod channel;
 mod commits;
@@ -24,9 +25,9 @@ mod status;
 mod supervisor;
 mod task;
 
+pub use attempt::{Ending, JobSummary};
 pub use channel::Yields;
 pub use config::{JobConfig, RestartStrategy};
-pub use driver::{Ending, JobSummary};
 pub use notice::{Notice, Notices};
 pub use requests::Control;
 pub use status::{Figures, JobFigures};

@@ -3,51 +3,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use super::attempt::{Attempt, Ending, JobSummary, Start, or_lost};
 use super::build::{Environment, build, sink_context};
 use super::commits::Committers;
-use super::config::JobConfig;
 use super::description::{PlanIds, describe, sinks};
-use super::driver::{Driver, Ending, JobSummary};
+use super::driver::Driver;
 use super::events::Events;
 use super::input_changes::mention_changes;
-use super::log_slot::LogSlot;
-use super::notice::{Notice, Notices};
+use super::notice::Notice;
 use super::requests::Requests;
 use super::restoring::Restoring;
-use super::status::JobFigures;
 use crate::checkpoint::{
     NewOperator, Recovery, base_manifest, check_script, current_lineage, current_script, former_lineages, identify,
     recover,
 };
-use crate::connectors::{Committable, History, JobIdentity, SourceContext, World};
+use crate::connectors::{Committable, JobIdentity, SourceContext};
 use crate::error::{Blame, Error, Result};
-use crate::plan::{NodeKind, StreamPlan};
-use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest, OperatorId, SinkState};
-use crate::stream::{Counter, Generation, MemoryPool};
+use crate::plan::NodeKind;
+use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest};
+use crate::stream::{Generation, MemoryPool};
 
 /// Events that may wait for the driver.
 const EVENTS: usize = 1024;
 
 /// What needs a file system, in errors about a directory that is none.
 const CHECKPOINTS: &str = "checkpoints";
-
-/// One attempt at running a job; the supervisor makes another if the outside world failed this one.
-pub struct Attempt<'a> {
-    pub plan: &'a StreamPlan,
-    pub config: &'a JobConfig,
-    pub world: &'a World,
-    pub notices: &'a Notices,
-    pub figures: Arc<JobFigures>,
-    /// Whether to begin a new lineage: so asked, and no attempt has come to the end of taking the job over yet.
-    pub fresh: &'a AtomicBool,
-    /// The lineage that an attempt has claimed: all those behind it are of the same.
-    pub lineage: &'a Arc<OnceLock<String>>,
-    /// Where the job's log is while an attempt has it open.
-    pub log: &'a Arc<LogSlot>,
-}
 
 impl Attempt<'_> {
     /// Runs to the end.
@@ -339,32 +322,6 @@ impl Attempt<'_> {
     }
 }
 
-/// Where an attempt goes on from.
-pub(super) struct Start {
-    pub base: Manifest,
-    pub ids: PlanIds,
-    /// What the restored checkpoint holds prepared and nobody has confirmed as committed. The base has none: by the
-    /// next checkpoint these are committed.
-    pub pending: Vec<Committable>,
-    /// Open, unless nothing is kept.
-    pub log: Option<Arc<LogSlot>>,
-    pub resumed: bool,
-}
-
-impl Start {
-    /// What the checkpoint that is gone on from says of a sink.
-    fn history(&self, sink: &OperatorId) -> History {
-        if !self.resumed {
-            return History::default();
-        }
-        let written = self.base.operators.get(sink).map_or(0, |state| state.counters.get(Counter::NumRecordsOut));
-        let pending: u64 =
-            self.pending.iter().filter(|staged| staged.sink == sink.as_str()).map(|staged| staged.rows).sum();
-        let confirmed = self.base.sinks.get(sink.as_str()).and_then(SinkState::last_confirmed);
-        History { restored: Some(self.base.epoch), confirmed, public_rows: written.saturating_sub(pending) }
-    }
-}
-
 /// What came of reading the log.
 enum TakenOver {
     /// The job has finished, with this checkpoint.
@@ -383,24 +340,6 @@ struct Claimed {
     changed: Vec<String>,
     /// Operators that the checkpoint does not know.
     new: Vec<NewOperator>,
-}
-
-/// What a failure means that may only follow from another start having taken the job over, or from its log having been
-/// removed; and in any case there is nothing to go on from then.
-pub(super) async fn or_lost(error: Error, log: Option<&Arc<LogSlot>>, world: &World) -> Error {
-    let may_follow = may_be_gone_on_from(&error) || error.id().is_some_and(|id| id.starts_with("BL-SINK"));
-    let Some(log) = log.filter(|_| may_follow) else { return error };
-    let log = Arc::clone(log);
-    match world.blocking.call(move || log.with(|log| log.check_owner())).await {
-        Ok(Err(lost)) if matches!(lost.id(), Some("BL-JOB-FENCED" | "BL-STATE-GONE")) => lost,
-        _ => error,
-    }
-}
-
-/// Whether the outside world has failed the job and nothing is known against going on from its last checkpoint. Errors
-/// with an id know better, but for those of failed checkpoints.
-pub(super) fn may_be_gone_on_from(error: &Error) -> bool {
-    matches!(error.blame(), Blame::World { .. }) && error.id().is_none_or(|id| id.starts_with("BL-LIM-CKPT"))
 }
 
 /// Says what a directory is for that cannot be used.

@@ -5,12 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::task::JoinHandle;
 
+use super::attempt::{Attempt, JobSummary};
 use super::config::{JobConfig, RestartStrategy};
-use super::driver::JobSummary;
 use super::log_slot::LogSlot;
 use super::notice::{Notice, Notices};
 use super::requests::{Control, Requests, is_over};
-use super::start::Attempt;
 use super::status::{Figures, JobFigures};
 use crate::checkpoint::Wanted;
 use crate::connectors::World;

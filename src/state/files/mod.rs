@@ -18,8 +18,8 @@ mod write;
 
 pub use compact::{compact_table, is_overgrown, run_to_compact};
 pub use digest::digest;
-pub(super) use name::is_file_name;
 pub use name::{FileName, Writer, path_name};
+pub(super) use name::{epoch_directory, is_file_name};
 pub use read::{TableRows, read_table};
 pub use restore_progress::RestoreProgress;
 pub use schema::{check_schema, schema_text};

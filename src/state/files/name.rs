@@ -1,5 +1,7 @@
 //! The names of state files: whose rows a file holds can be read off its path, and which names are ours.
 
+use std::path::Path;
+
 use crate::stream::{Epoch, Generation};
 
 /// Whose file it is: everything that its path says.
@@ -37,6 +39,12 @@ impl FileName<'_> {
         };
         format!("data/{epoch}-{generation}/{operator}.{table}.{writer}.parquet")
     }
+}
+
+/// Reads the name of a directory `<epoch>-<generation>`.
+pub(in crate::state) fn epoch_directory(path: &Path) -> Option<(Epoch, Generation)> {
+    let (epoch, generation) = path.file_name()?.to_str()?.split_once('-')?;
+    Some((Epoch(epoch.parse().ok()?), Generation(generation.parse().ok()?)))
 }
 
 /// Whether a file's name is one that [`FileName`] makes.

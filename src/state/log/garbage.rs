@@ -14,9 +14,9 @@ use super::job_log::{entry_number, newest_of};
 use super::{JobLog, LogEntry};
 use crate::error::Result;
 use crate::failpoint;
-use crate::state::files::is_file_name;
+use crate::state::files::{epoch_directory, is_file_name};
 use crate::storage::Store;
-use crate::stream::{Epoch, Generation};
+use crate::stream::Epoch;
 
 /// What a collection removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -175,10 +175,4 @@ impl JobLog {
         let newest = newest_of(self.entries.values().map(|stored| &stored.entry), self.lineage()?)?;
         (newest.1 == self.owner.as_ref()?.generation).then_some(newest.0)
     }
-}
-
-/// Reads the name of a directory `<epoch>-<generation>`.
-pub(super) fn epoch_directory(path: &Path) -> Option<(Epoch, Generation)> {
-    let (epoch, generation) = path.file_name()?.to_str()?.split_once('-')?;
-    Some((Epoch(epoch.parse().ok()?), Generation(generation.parse().ok()?)))
 }

@@ -18,10 +18,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::garbage::epoch_directory;
 use super::{Claim, FORMAT_VERSION, LogEntry, Manifest};
 use crate::error::{Error, Result};
 use crate::failpoint;
+use crate::state::files::epoch_directory;
 use crate::state::files::{corrupt, digest, path_name};
 use crate::storage::{LocalStore, Lock, Locked, Put, Store, is_temporary};
 use crate::stream::{Epoch, Generation};
