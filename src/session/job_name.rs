@@ -1,7 +1,6 @@
-//! What a job is called that has no `pipeline.name`: after the script that it is in and the tables that it writes. Where
-//! it stands in the script does not matter, nor does the order of a statement set.
+//! What a job is called that has no `pipeline.name`: after the script that it is in and the table that it writes. Where it
+//! stands in the script does not matter, nor what a statement set consists of.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -9,24 +8,17 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::sql::Insert;
 use crate::state::path_name;
 
-/// How many tables of a statement set are named.
-const NAMED_TABLES: usize = 3;
-
 /// The longest name, in bytes of the directory that is called after it: file systems end at 255.
 const LONGEST_NAME: usize = 120;
 
-/// `late_flights-departures`; of a statement set the first of its tables in alphabetical order.
+/// `late_flights-departures`; of a statement set that writes several tables `late_flights`, whichever they are.
 pub fn job_name(script: &Path, inserts: &[Insert]) -> String {
-    let mut name = script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let tables: BTreeSet<&str> = inserts.iter().map(|insert| insert.target.table()).collect();
-    for table in tables.iter().take(NAMED_TABLES) {
-        name.push('-');
-        name.push_str(table);
+    let stem = script.file_stem().unwrap_or_default().to_string_lossy();
+    let mut tables = inserts.iter().map(|insert| insert.target.table());
+    match tables.next().filter(|first| tables.all(|table| table == *first)) {
+        Some(table) => shortened(format!("{stem}-{table}")),
+        None => shortened(stem.into_owned()),
     }
-    if tables.len() > NAMED_TABLES {
-        name.push_str("-and-more");
-    }
-    shortened(name)
 }
 
 /// The name, or as much of it as leaves room for a digest of the whole.
@@ -58,14 +50,13 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_called_after_its_script_and_its_tables() {
+    fn a_job_is_called_after_its_script_and_its_table() {
         assert_eq!(name("queries/late_flights.sql", &["departures"]), "late_flights-departures");
         assert_eq!(name("a.b.sql", &["x.y.z"]), "a.b-z");
-        for set in [["b", "a", "c"], ["c", "b", "a"]] {
-            assert_eq!(name("s.sql", &set), "s-a-b-c");
+        assert_eq!(name("s.sql", &["a", "a"]), "s-a", "one table, written by two queries");
+        for set in [&["b", "a"][..], &["a", "b"], &["e", "d", "c", "b", "a"]] {
+            assert_eq!(name("s.sql", set), "s");
         }
-        assert_eq!(name("s.sql", &["b", "a", "b"]), "s-a-b", "one table, written by two queries");
-        assert_eq!(name("s.sql", &["e", "d", "c", "b", "a"]), "s-a-b-c-and-more");
     }
 
     /// A directory bears the name, with three characters for each byte that is no letter of ASCII.
