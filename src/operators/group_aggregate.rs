@@ -22,6 +22,7 @@ use crate::stream::{ChangeKind, Changes, EventTime};
 
 /// Rows that are worked on together.
 const PIECE_ROWS: usize = 4096;
+
 /// An updating GROUP BY.
 #[derive(Debug, Clone)]
 pub struct GroupAggregateSpec {

@@ -23,9 +23,8 @@ use super::{KeyIndex, batch_of, integers};
 use crate::error::{Error, Result};
 use crate::state::{SnapshotWriter, StateTable, TableKind, TableSpec};
 
-/// Changed rows that are put into batches together, and their encoded bytes.
-const SAVE_ROWS: usize = 64 * 1024;
-const SAVE_BYTES: usize = 16 << 20;
+/// Changed rows that are put into batches together.
+const SAVED_TOGETHER: ScanBudget = ScanBudget { rows: 64 * 1024, bytes: 16 << 20 };
 /// The slot belongs to a key.
 const USED: u8 = 1;
 /// The slot stands in the list of changes.
@@ -154,6 +153,7 @@ impl BagTable {
             let flags = &mut self.flags[*slot as usize];
             if *flags & USED != 0 && self.bags[*slot as usize].is_empty() {
                 *flags &= !USED;
+                self.bags[*slot as usize] = Bag::default();
                 free.push(*slot);
             }
         }
@@ -163,45 +163,47 @@ impl BagTable {
     /// The next rows of a scan, with all columns, and the number of the key of each: at least one where there is one.
     /// Until the scan is done, it may be taken up again, whatever was added meanwhile.
     pub fn scan(&mut self, scan: &mut BagScan, budget: ScanBudget) -> Result<Scanned> {
-        let (mut slots, mut found) = (Vec::new(), Found::default());
+        let (mut slots, mut found, mut ranges) = (Vec::new(), Found::default(), Vec::new());
         loop {
             let keys = SCAN_KEYS.min(scan.rows - scan.at);
             let columns: Vec<ArrayRef> = scan.keys.iter().map(|column| column.slice(scan.at, keys)).collect();
             self.assign(&columns, keys, &mut slots)?;
             for slot in &slots {
                 let rows = self.bags[*slot as usize].rows(scan.behind.as_ref(), scan.direction);
-                let last = found.extend(rows, *slot, scan.at as u32, budget);
+                let last = found.extend(rows, *slot, budget);
+                ranges.resize(found.rows.len(), scan.at as u32);
                 if last.is_some() {
                     scan.behind = last;
                     break;
                 }
                 (scan.at, scan.behind) = (scan.at + 1, None);
             }
-            if found.slots.is_empty() && !scan.is_done() {
-                self.release(&slots);
-                continue;
-            }
-            let mut columns = self.keys.gather(&found.slots)?;
-            columns.extend(self.order.decode(found.rows.iter().map(RowBytes::as_slice))?);
-            columns.push(Arc::new(Int64Array::from(found.weights)));
+            let is_over = !found.rows.is_empty() || scan.is_done();
+            let rows = is_over.then(|| self.batch(&self.schema, &found.slots, &found.rows, &found.weights));
             self.release(&slots);
-            return Ok(Scanned { rows: batch_of(&self.schema, columns, found.slots.len())?, ranges: found.keys });
+            if let Some(rows) = rows {
+                return Ok(Scanned { rows: rows?, ranges });
+            }
         }
     }
 
-    /// Rows as batches with the columns of `schema`, which may lack the weight.
-    fn batches(&self, schema: &SchemaRef, unsaved: Unsaved, mut to: impl FnMut(RecordBatch)) -> Result<()> {
-        let Unsaved { slots, rows, weights, .. } = unsaved;
+    /// Rows with the columns of `schema`, which may lack the weight.
+    fn batch(&self, schema: &SchemaRef, slots: &[u32], rows: &[RowBytes], weights: &[i64]) -> Result<RecordBatch> {
+        let mut columns = self.keys.gather(slots)?;
+        columns.extend(self.order.decode(rows.iter().map(RowBytes::as_slice))?);
+        if columns.len() < schema.fields().len() {
+            columns.push(Arc::new(Int64Array::from(weights.to_vec())));
+        }
+        batch_of(schema, columns, rows.len())
+    }
+
+    /// The same in pieces that fit into a batch.
+    fn batches(&self, schema: &SchemaRef, found: Found, mut to: impl FnMut(RecordBatch)) -> Result<()> {
         let mut at = 0;
-        for piece in pieces(&rows, |row| row.as_slice().len()) {
-            let rows = at..at + piece.len();
-            let mut columns = self.keys.gather(&slots[rows.clone()])?;
-            columns.extend(self.order.decode(piece.iter().map(RowBytes::as_slice))?);
-            if columns.len() < schema.fields().len() {
-                columns.push(Arc::new(Int64Array::from_iter_values(weights[rows.clone()].iter().copied())));
-            }
-            to(batch_of(schema, columns, piece.len())?);
-            at = rows.end;
+        for rows in pieces(&found.rows, |row| row.as_slice().len()) {
+            let piece = at..at + rows.len();
+            to(self.batch(schema, &found.slots[piece.clone()], rows, &found.weights[piece.clone()])?);
+            at = piece.end;
         }
         Ok(())
     }
@@ -218,17 +220,17 @@ impl StateTable for BagTable {
         let unique = Arc::new(self.schema.project(&unique)?);
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
-        let (mut put, mut gone) = (Unsaved::default(), Unsaved::default());
+        let (mut put, mut gone) = (Found::default(), Found::default());
         for (index, slot) in changed.iter().enumerate() {
             self.flags[*slot as usize] &= !LISTED;
             let mut bag = std::mem::take(&mut self.bags[*slot as usize]);
             bag.save(|row, weight| put.push(*slot, row.clone(), weight), |row| gone.push(*slot, row, 0));
             self.bags[*slot as usize] = bag;
             let is_last = index + 1 == changed.len();
-            if put.is_full() || is_last {
+            if put.is_full(SAVED_TOGETHER) || is_last {
                 self.batches(&self.schema, std::mem::take(&mut put), |rows| to.put(rows))?;
             }
-            if gone.is_full() || is_last {
+            if gone.is_full(SAVED_TOGETHER) || is_last {
                 self.rows -= gone.rows.len();
                 self.heap_bytes -= gone.rows.iter().map(RowBytes::heap_bytes).sum::<usize>();
                 self.batches(&unique, std::mem::take(&mut gone), |rows| to.delete(rows))?;
@@ -260,54 +262,38 @@ impl StateTable for BagTable {
     }
 }
 
-/// What a barrier hands over, until it is worth a batch.
-#[derive(Default)]
-struct Unsaved {
-    slots: Vec<u32>,
-    rows: Vec<RowBytes>,
-    weights: Vec<i64>,
-    bytes: usize,
-}
-
-impl Unsaved {
-    fn push(&mut self, slot: u32, row: RowBytes, weight: i64) {
-        self.bytes += row.as_slice().len();
-        self.slots.push(slot);
-        self.rows.push(row);
-        self.weights.push(weight);
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows.len() >= SAVE_ROWS || self.bytes >= SAVE_BYTES
-    }
-}
-
-/// What a step of a scan has found.
+/// Rows that a step of a scan has found, or that a barrier hands over, until they are worth a batch.
 #[derive(Default)]
 struct Found {
     slots: Vec<u32>,
     rows: Vec<RowBytes>,
     weights: Vec<i64>,
-    keys: Vec<u32>,
+    /// Encoded.
     bytes: usize,
 }
 
 impl Found {
+    fn push(&mut self, slot: u32, row: RowBytes, weight: i64) {
+        self.bytes += row.as_slice().len() + size_of::<i64>();
+        self.slots.push(slot);
+        self.rows.push(row);
+        self.weights.push(weight);
+    }
+
+    fn is_full(&self, budget: ScanBudget) -> bool {
+        self.rows.len() >= budget.rows || self.bytes >= budget.bytes
+    }
+
     /// Adds the rows of a key; the last one where the budget ended before them.
     fn extend<'a>(
         &mut self,
         rows: impl Iterator<Item = (&'a RowBytes, i64)>,
         slot: u32,
-        key: u32,
         budget: ScanBudget,
     ) -> Option<RowBytes> {
         for (row, weight) in rows {
-            self.slots.push(slot);
-            self.rows.push(row.clone());
-            self.weights.push(weight);
-            self.keys.push(key);
-            self.bytes += row.as_slice().len() + size_of::<i64>();
-            if self.rows.len() >= budget.rows || self.bytes >= budget.bytes {
+            self.push(slot, row.clone(), weight);
+            if self.is_full(budget) {
                 return Some(row.clone());
             }
         }
