@@ -1,7 +1,7 @@
 //! A session: settings, tables, and the statements that are executed in it.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
@@ -33,7 +33,7 @@ use crate::sql::{
     parse_statement, split_script,
 };
 use crate::state::ScriptId;
-use crate::storage::{LocalFiles, Stores};
+use crate::storage::{LocalFiles, Stores, absolute};
 use crate::stream::{SystemClock, ThreadBlocking};
 use crate::{connectors, formats};
 
@@ -174,7 +174,7 @@ impl Session {
     }
 
     /// Executes one statement. Jobs that `pipeline.name` does not name are called after the `script` that the statement is
-    /// from and the tables that they write; without either they never resume.
+    /// from and the table that they write; without either they never resume.
     pub async fn execute(&mut self, statement: StatementAt, script: Option<&Path>) -> Result<Outcome> {
         let StatementAt { statement, span, .. } = statement;
         // What blames the query without saying where means the whole statement.
@@ -433,13 +433,10 @@ impl Session {
 
     fn job_config(&self, settings: &JobSettings, job: String, script: Option<&Path>, is_durable: bool) -> JobConfig {
         let checkpoints = &settings.checkpoints;
-        let directory = is_durable.then(|| match &checkpoints.directory {
-            Some(directory) => directory.clone(),
-            None => {
-                self.note(format!("checkpoints of job {job} go to {CHECKPOINT_DIRECTORY}"));
-                PathBuf::from(CHECKPOINT_DIRECTORY)
-            }
-        });
+        if is_durable && checkpoints.directory.is_none() {
+            self.note(format!("checkpoints of job {job} go to {CHECKPOINT_DIRECTORY}"));
+        }
+        let directory = is_durable.then(|| checkpoint_directory(settings).to_owned());
         let script = script.map(|script| self.script_id(script, settings));
         let ephemeral_lineages = ephemeral_lineages(&job, script.as_ref(), settings);
         let random = (self.new_lineage)();
@@ -544,11 +541,6 @@ fn ephemeral_lineages(job: &str, script: Option<&ScriptId>, settings: &JobSettin
 
 fn checkpoint_directory(settings: &JobSettings) -> &Path {
     settings.checkpoints.directory.as_deref().unwrap_or(Path::new(CHECKPOINT_DIRECTORY))
-}
-
-/// The path from the root on, links and all.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// One of them: the rest is drawn.

@@ -148,7 +148,7 @@ pub static PIPELINE_NAME: OptionSpec = OptionSpec::honoured(
     "pipeline.name",
     Text,
     None,
-    "The name of the next jobs, which their checkpoints are found by. Not set: the script's file name and the tables that they write.",
+    "The name of the next jobs, which their checkpoints are found by. Not set: the script's file name and the table that they write.",
 );
 
 pub static SOURCE_IDLE_TIMEOUT: OptionSpec = OptionSpec::honoured(

@@ -145,3 +145,9 @@ pub trait LocalStore: Store {
     /// Takes the lock file at `path`, if nobody else holds it.
     fn lock(&self, path: &Path) -> Result<Locked>;
 }
+
+/// The path from the root on, links and all. It is for people and for comparison: files are reached by the path as it was
+/// given.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

@@ -21,7 +21,7 @@ use super::super::{Committable, Committer, History, SinkContext, World};
 use super::names::{self, Kind};
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::storage::{Access, LocalStore, Put};
+use crate::storage::{Access, LocalStore, Put, absolute};
 use crate::stream::{Blocking, Epoch, Generation};
 
 /// Bytes that are read at once to digest a file.
@@ -484,11 +484,6 @@ fn further(lost: &[(&Prepared, &StagedFile)]) -> String {
 /// All files with the committable that each belongs to.
 fn files_of(prepared: &[Prepared]) -> impl Iterator<Item = (&Prepared, &StagedFile)> {
     prepared.iter().flat_map(|prepared| prepared.staged.files.iter().map(move |file| (prepared, file)))
-}
-
-/// The path in full. It is for people and for comparison: files are reached by the path as it was given.
-pub(super) fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {

@@ -12,12 +12,12 @@ use sha2::{Digest, Sha256};
 use super::super::{
     Committable, Committer, Delivery, JobIdentity, SinkContext, SinkFactory, SinkMode, SinkWriter, World,
 };
-use super::committer::{FileCommitter, Staged, StagedFile, absolute, hexadecimal};
+use super::committer::{FileCommitter, Staged, StagedFile, hexadecimal};
 use super::names::{self, Kind};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::formats::RowWriter;
-use crate::storage::{Access, LocalStore, NewFile, Store};
+use crate::storage::{Access, LocalStore, NewFile, Store, absolute};
 use crate::stream::{Changes, Clock, Epoch, Generation};
 
 /// Encoded bytes that are handed to the store at once.

@@ -167,7 +167,7 @@ impl JobLog {
     }
 
     fn lineage(&self) -> Option<&str> {
-        self.entries.values().rev().find_map(|stored| stored.entry.claim()).map(|claim| claim.lineage.as_str())
+        self.last_claim().map(|claim| claim.lineage.as_str())
     }
 
     /// The newest checkpoint of this start, if it has made one.

@@ -169,7 +169,7 @@ impl JobLog {
     /// For a start that goes on within a process that has claimed the job before: fails as [`check_owner`](Self::check_owner)
     /// does where the log is not that of the same lineage any more.
     pub fn check_lineage(&self, lineage: &str) -> Result<()> {
-        match self.entries.values().rev().find_map(|stored| stored.entry.claim()) {
+        match self.last_claim() {
             Some(claim) if claim.lineage == lineage => Ok(()),
             Some(claim) => Err(Error::fenced(format!(
                 "job '{}' belongs to another start by now: {} is the log of lineage {}, and this start is of {lineage}",
@@ -221,6 +221,11 @@ impl JobLog {
     /// The claim of this process; `what` was done without one.
     pub(super) fn claimed(&self, what: &str) -> Result<&Owner> {
         self.owner.as_ref().ok_or_else(|| Error::bug(format!("{what} without a claim")))
+    }
+
+    /// Who has claimed the job last.
+    pub(super) fn last_claim(&self) -> Option<&Claim> {
+        self.entries.values().rev().find_map(|stored| stored.entry.claim())
     }
 
     /// Whether the claim still stands. It is never removed, so that otherwise the whole log was.

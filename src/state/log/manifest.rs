@@ -195,11 +195,12 @@ impl TableState {
     /// or have changed: these go together or not at all.
     pub fn drop_superseded(&mut self) {
         let mut kept: Vec<FileState> = Vec::with_capacity(self.files.len());
-        for (index, file) in self.files.iter().enumerate() {
-            let is_superseded = self.files[index + 1..].iter().any(|younger| younger.supersedes(file));
-            let shares_groups = |older: &FileState| older.groups.0 <= file.groups.1 && file.groups.0 <= older.groups.1;
-            if !is_superseded || kept.iter().any(shares_groups) {
-                kept.push(file.clone());
+        let mut files = std::mem::take(&mut self.files).into_iter();
+        while let Some(file) = files.next() {
+            let groups = file.groups.0..file.groups.1.saturating_add(1);
+            let is_superseded = files.as_slice().iter().any(|younger| younger.supersedes(&file));
+            if !is_superseded || kept.iter().any(|older| older.overlaps(&groups)) {
+                kept.push(file);
             }
         }
         self.files = kept;
