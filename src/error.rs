@@ -133,6 +133,12 @@ impl Error {
         self
     }
 
+    /// The same about another place: the one that it names is in a text that nobody sees now.
+    pub fn moved_to(mut self, span: Span) -> Self {
+        self.0.span = Some(span);
+        self
+    }
+
     /// Who can mend it.
     pub fn blame(&self) -> Blame {
         self.0.blame

@@ -4,7 +4,6 @@ use crate::connectors::{self, Connector};
 use crate::error::{Error, Result};
 use crate::formats::{self, Format};
 use crate::options::{OptionSpec, Options, nearest};
-use crate::sql::ObjectName;
 
 /// The connector that the options name.
 pub fn connector(options: &Options) -> Result<&'static dyn Connector> {
@@ -22,7 +21,7 @@ pub fn connector(options: &Options) -> Result<&'static dyn Connector> {
 }
 
 /// Checks keys and values.
-pub fn check_options(connector: &dyn Connector, options: &Options, table: &ObjectName) -> Result<()> {
+pub fn check_options(connector: &dyn Connector, options: &Options, table: &str) -> Result<()> {
     let format = format(connector, options)?;
     for (key, value) in options.iter() {
         if matches!(key, "connector" | "format" | "property-version") {
@@ -78,7 +77,7 @@ fn unknown_factory(name: &str, what: &str, known: impl Iterator<Item = &'static 
     }
 }
 
-fn unsupported(key: &str, connector: &dyn Connector, format: Option<&dyn Format>, table: &ObjectName) -> Error {
+fn unsupported(key: &str, connector: &dyn Connector, format: Option<&dyn Format>, table: &str) -> Error {
     let mut supported: Vec<String> = vec!["connector".to_owned()];
     supported.extend(connector.takes_format().then(|| "format".to_owned()));
     supported.extend(connector.options().iter().map(|spec: &OptionSpec| spec.key.to_owned()));
@@ -89,7 +88,7 @@ fn unsupported(key: &str, connector: &dyn Connector, format: Option<&dyn Format>
     let error = Error::query(format!(
         "Unsupported options found for '{}' of table `{}`.\n\nUnsupported options:\n\n{key}\n\nSupported options:\n\n{}",
         connector.name(),
-        table.table(),
+        table,
         supported.join("\n")
     ));
     match nearest(key, supported.iter().map(String::as_str)) {

@@ -26,17 +26,24 @@ impl Catalog {
         if self.is_taken(&create.name, create.if_not_exists)? {
             return Ok(Created::Existed);
         }
+        let merged = create.like.as_ref().map(|like| self.merged(create, like)).transpose()?;
+        let table = self.checked(merged.as_ref().unwrap_or(create), settings, type_of)?;
+        self.entries.insert(table.name.clone(), Entry::Table(Arc::new(table)));
+        Ok(Created::New)
+    }
+
+    /// A table from a declaration with its WITH clause, all checked; not added yet.
+    pub(super) fn checked(&self, create: &CreateTable, settings: Options, type_of: TypeOf<'_>) -> Result<Table> {
         let options = Options::new(create.options.iter().cloned());
         let connector = connector(&options).map_err(|error| error.with_span(create.options_span))?;
-        check_options(connector, &options, &create.name).map_err(|error| error.with_span(create.options_span))?;
+        check_options(connector, &options, create.name.table())
+            .map_err(|error| error.with_span(create.options_span))?;
         if !create.partitioned_by.is_empty() {
             return Err(Error::query("PARTITIONED BY is not built yet")
                 .with_span(create.name.span)
                 .with_help("leave it out; the part files then lie in one directory"));
         }
-        let table = self.declare(create, options, settings, Handle::Connector(connector), type_of)?;
-        self.entries.insert(table.name.clone(), Entry::Table(Arc::new(table)));
-        Ok(Created::New)
+        self.declare(create, options, settings, Handle::Connector(connector), type_of)
     }
 
     /// A table from a declaration, with columns and watermark checked; not added yet.
@@ -63,9 +70,12 @@ impl Catalog {
         let watermark = watermark(create, &columns, type_of)?;
         Ok(Table {
             name: own_name(&create.name)?.to_owned(),
+            is_temporary: create.temporary,
             columns,
             watermark,
             primary_key: create.primary_key.clone(),
+            key_name: create.key_name.clone(),
+            distribution: create.distribution.clone(),
             comment: create.comment.clone(),
             options,
             settings,
@@ -80,16 +90,23 @@ impl Catalog {
         }
         let view = View {
             name: own_name(&create.name)?.to_owned(),
+            is_temporary: create.temporary,
+            comment: create.comment.clone(),
             columns: create.columns.clone(),
             query: create.query.clone(),
             text: create.query_text.clone(),
         };
         check(&view).map_err(|error| error.with_span(create.name.span))?;
+        if create.or_replace && matches!(self.entries.get(&view.name), Some(Entry::Table(_))) {
+            return Err(Error::query(format!("`{}` is a table, which a view does not replace", view.name))
+                .with_span(create.name.span)
+                .with_help("choose another name, or DROP TABLE first"));
+        }
         self.entries.insert(view.name.clone(), Entry::View(Arc::new(view)));
         Ok(Created::New)
     }
 
-    fn is_taken(&self, name: &ObjectName, if_not_exists: bool) -> Result<bool> {
+    pub(super) fn is_taken(&self, name: &ObjectName, if_not_exists: bool) -> Result<bool> {
         let table = own_name(name)?;
         match self.entries.get(table) {
             None => Ok(false),
@@ -164,7 +181,10 @@ fn watermark(create: &CreateTable, columns: &[Column], type_of: TypeOf<'_>) -> R
             .with_help("declare it as TIMESTAMP(3); a TIMESTAMP without a number has precision 6"));
         }
     }
-    let (data_type, _) = type_of(&definition.expression, columns).map_err(|error| error.with_span(definition.span))?;
+    let (data_type, _) = type_of(&definition.expression, columns).map_err(|error| match definition.is_inherited {
+        true => error.moved_to(definition.span),
+        false => error.with_span(definition.span),
+    })?;
     if !matches!(data_type, SqlType::Timestamp(_) | SqlType::TimestampLtz(_)) {
         return Err(Error::query(format!(
             "the watermark must be a TIMESTAMP, but `{}` is {data_type}",

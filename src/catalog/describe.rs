@@ -1,4 +1,4 @@
-//! DESCRIBE and SHOW CREATE: a table in words that can be run again, secrets masked.
+//! DESCRIBE, SHOW COLUMNS and SHOW CREATE: a table in words that can be run again, secrets masked.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -6,12 +6,13 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, StringArray};
 use arrow::record_batch::RecordBatch;
 
-use super::table::{ColumnSource, Table, View};
+use super::table::{Column, ColumnSource, Table, View};
 use crate::error::Result;
 
-/// Flink's columns of DESCRIBE: name, type, null, key, extras, watermark.
-pub fn describe(table: &Table) -> Result<RecordBatch> {
-    let columns = &table.columns;
+/// Flink's columns of DESCRIBE: name, type, null, key, extras, watermark, and comment where there is any. One row for each
+/// column whose name is wanted.
+pub fn describe(table: &Table, wanted: &dyn Fn(&str) -> bool) -> Result<RecordBatch> {
+    let columns: Vec<&Column> = table.columns.iter().filter(|column| wanted(&column.name)).collect();
     let names: StringArray = columns.iter().map(|column| Some(column.name.as_str())).collect();
     let rowtime = |name: &str| table.watermark.as_ref().is_some_and(|watermark| watermark.rowtime == name);
     let types: StringArray = columns
@@ -38,7 +39,7 @@ pub fn describe(table: &Table) -> Result<RecordBatch> {
             table.watermark.as_ref().filter(|_| rowtime(&column.name)).map(|watermark| watermark.text.clone())
         })
         .collect();
-    let all: [(&str, ArrayRef); 6] = [
+    let mut all: Vec<(&str, ArrayRef)> = vec![
         ("name", Arc::new(names)),
         ("type", Arc::new(types)),
         ("null", Arc::new(nulls)),
@@ -46,11 +47,16 @@ pub fn describe(table: &Table) -> Result<RecordBatch> {
         ("extras", Arc::new(extras)),
         ("watermark", Arc::new(watermarks)),
     ];
+    if table.columns.iter().any(|column| column.comment.is_some()) {
+        let comments: StringArray = columns.iter().map(|column| column.comment.as_deref()).collect();
+        all.push(("comment", Arc::new(comments)));
+    }
     Ok(RecordBatch::try_from_iter_with_nullable(all.into_iter().map(|(name, array)| (name, array, true)))?)
 }
 
 /// The same of a view: name, type, whether it can be NULL.
-pub fn describe_view(columns: &[(String, String, bool)]) -> Result<RecordBatch> {
+pub fn describe_view(columns: &[(String, String, bool)], wanted: &dyn Fn(&str) -> bool) -> Result<RecordBatch> {
+    let columns: Vec<&(String, String, bool)> = columns.iter().filter(|(name, ..)| wanted(name)).collect();
     let names: StringArray = columns.iter().map(|(name, ..)| Some(name.as_str())).collect();
     let types: StringArray = columns.iter().map(|(_, data_type, _)| Some(data_type.as_str())).collect();
     let nulls: BooleanArray = columns.iter().map(|(.., nullable)| Some(*nullable)).collect();
@@ -98,11 +104,15 @@ pub fn show_create_table(table: &Table) -> String {
     }
     if !table.primary_key.is_empty() {
         let names: Vec<String> = table.primary_key.iter().map(|name| format!("`{name}`")).collect();
-        parts.push(format!("  PRIMARY KEY ({}) NOT ENFORCED", names.join(", ")));
+        let constraint = table.key_name.as_ref().map(|name| format!("CONSTRAINT `{name}` ")).unwrap_or_default();
+        parts.push(format!("  {constraint}PRIMARY KEY ({}) NOT ENFORCED", names.join(", ")));
     }
-    let _ = write!(text, "CREATE TABLE `{}` (\n{}\n)", table.name, parts.join(",\n"));
+    let _ = write!(text, "CREATE {}TABLE `{}` (\n{}\n)", temporary(table.is_temporary), table.name, parts.join(",\n"));
     if let Some(comment) = &table.comment {
         let _ = write!(text, " COMMENT '{}'", quoted(comment));
+    }
+    if let Some(distribution) = &table.distribution {
+        let _ = write!(text, " {distribution}");
     }
     let options: Vec<String> = table
         .options
@@ -124,7 +134,12 @@ pub fn show_create_view(view: &View) -> String {
     } else {
         format!(" ({})", view.columns.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
     };
-    format!("CREATE VIEW `{}`{columns} AS\n{}", view.name, view.text)
+    let comment = view.comment.as_ref().map(|comment| format!(" COMMENT '{}'", quoted(comment))).unwrap_or_default();
+    format!("CREATE {}VIEW `{}`{columns}{comment} AS\n{}", temporary(view.is_temporary), view.name, view.text)
+}
+
+fn temporary(is_temporary: bool) -> &'static str {
+    if is_temporary { "TEMPORARY " } else { "" }
 }
 
 fn quoted(text: &str) -> String {

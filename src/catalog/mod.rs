@@ -1,12 +1,16 @@
 //! Names to tables and views, with what was declared of them. Looks nothing up in the outside world.
 
+mod alter;
 mod check;
 mod create;
 mod describe;
+mod like;
+mod namespace;
 mod table;
 
 pub use create::Created;
 pub use describe::{describe, describe_view, show_create_table, show_create_view};
+pub use namespace::{CATALOG, DATABASE, check_database, namespace};
 pub use table::{Column, ColumnSource, Handle, Table, View, Watermark};
 
 use std::collections::BTreeMap;
@@ -71,16 +75,42 @@ impl Catalog {
         self.entries.insert(table.name.clone(), Entry::Table(Arc::new(table)));
     }
 
-    /// Removes a table or view; false if there is none of that name and kind.
-    pub fn remove(&mut self, name: &ObjectName, is_view: bool) -> Result<bool> {
-        let table = own_name(name)?;
-        match self.entries.get(table) {
-            Some(entry) if matches!(entry, Entry::View(_)) == is_view => {
-                self.entries.remove(table);
-                Ok(true)
-            }
-            _ => Ok(false),
+    /// Removes a table or view.
+    pub fn remove(&mut self, name: &ObjectName, is_view: bool, is_temporary: bool, if_exists: bool) -> Result<()> {
+        let own = own_name(name)?;
+        let what = if is_view { "view" } else { "table" };
+        let (is_other_kind, is_kept) = match self.entries.get(own) {
+            Some(Entry::Table(table)) => (is_view, table.is_temporary),
+            Some(Entry::View(view)) => (!is_view, view.is_temporary),
+            None => (false, is_temporary),
+        };
+        let is_there = self.entries.contains_key(own) && !is_other_kind;
+        if is_there && is_kept == is_temporary {
+            self.entries.remove(own);
+            return Ok(());
         }
+        let word = what.to_uppercase();
+        if is_there && is_kept {
+            return Err(Error::query(format!("`{own}` is a temporary {what}"))
+                .with_span(name.span)
+                .with_help(format!("write DROP TEMPORARY {word} {own}")));
+        }
+        if if_exists {
+            return Ok(());
+        }
+        let temporary = if is_temporary { "temporary " } else { "" };
+        let error = Error::query(format!("there is no {temporary}{what} `{own}`")).with_span(name.span);
+        Err(if is_other_kind {
+            error.with_help(format!(
+                "it is a {0}: write DROP {1} {own}",
+                if is_view { "table" } else { "view" },
+                if is_view { "TABLE" } else { "VIEW" }
+            ))
+        } else if is_there {
+            error.with_help(format!("it is not temporary: write DROP {word} {own}"))
+        } else {
+            error.with_help(format!("write DROP {}{word} IF EXISTS to go on without it", temporary.to_uppercase()))
+        })
     }
 
     /// Names of all tables and views.
@@ -93,9 +123,7 @@ impl Catalog {
 fn own_name(name: &ObjectName) -> Result<&str> {
     let Some((table, path)) = name.parts.split_last() else { return Err(Error::bug("a name has at least one part")) };
     if path.len() > 2 || !DEFAULT_PATH.ends_with(&path.iter().map(String::as_str).collect::<Vec<_>>()) {
-        return Err(Error::query(format!("there is no database `{}`", path.join(".")))
-            .with_span(name.span)
-            .with_help("all tables are in `default_catalog`.`default_database`; leave the path out"));
+        return Err(namespace::no_database(&path.join("."), name.span));
     }
     Ok(table)
 }

@@ -5,20 +5,26 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use sqlparser::ast;
 
+use super::check::{check_options, connector};
 use crate::connectors::{Connector, SinkFactory, SourceFactory, TableContext};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Span};
 use crate::options::Options;
-use crate::sql::SqlType;
+use crate::sql::{ColumnDefinition, ColumnKind, CreateTable, Distribution, ObjectName, SqlType, WatermarkDefinition};
 
 /// A table.
 #[derive(Debug, Clone)]
 pub struct Table {
     pub name: String,
+    pub is_temporary: bool,
     /// In the order of the declaration.
     pub columns: Vec<Column>,
     pub watermark: Option<Watermark>,
     /// Names of the primary key's columns.
     pub primary_key: Vec<String>,
+    /// What CONSTRAINT calls the primary key, if it does.
+    pub key_name: Option<String>,
+    /// Shown, and of no effect.
+    pub distribution: Option<Distribution>,
     pub comment: Option<String>,
     /// The WITH clause.
     pub options: Options,
@@ -66,6 +72,8 @@ pub struct Watermark {
 #[derive(Debug, Clone)]
 pub struct View {
     pub name: String,
+    pub is_temporary: bool,
+    pub comment: Option<String>,
     /// Names of its columns, empty for those of the query.
     pub columns: Vec<String>,
     pub query: Box<ast::Query>,
@@ -107,6 +115,59 @@ impl Table {
             Handle::Given { sink: Some(sink), .. } => Ok(Arc::clone(sink)),
             Handle::Given { .. } => Err(Error::query(format!("table `{}` cannot be written", self.name))),
         }
+    }
+
+    /// The same table with other values of some options, as a hint gives them; checked as in its CREATE TABLE.
+    pub fn with_options(&self, options: Vec<(String, String)>) -> Result<Self> {
+        if let Handle::Given { .. } = self.handle {
+            return Err(Error::query(format!("`{}` is a table of the program itself and takes no options", self.name)));
+        }
+        let declared = self.options.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let options = Options::new(declared.chain(options));
+        let connector = connector(&options)?;
+        check_options(connector, &options, &self.name)?;
+        Ok(Self { options, handle: Handle::Connector(connector), ..self.clone() })
+    }
+
+    /// The statement that declares the same table, as if each part of it stood at `span`.
+    pub(super) fn definition(&self, span: Span) -> CreateTable {
+        let column = |column: &Column| ColumnDefinition {
+            name: column.name.clone(),
+            kind: match &column.source {
+                ColumnSource::Physical => {
+                    ColumnKind::Physical { data_type: column.data_type.clone(), not_null: !column.nullable }
+                }
+                ColumnSource::Computed { expression, .. } => ColumnKind::Computed(expression.clone()),
+            },
+            comment: column.comment.clone(),
+            span,
+        };
+        CreateTable {
+            name: ObjectName { parts: vec![self.name.clone()], span },
+            temporary: self.is_temporary,
+            if_not_exists: false,
+            or_replace: false,
+            columns: self.columns.iter().map(column).collect(),
+            watermark: self.watermark.as_ref().map(|watermark| WatermarkDefinition {
+                rowtime: watermark.rowtime.clone(),
+                expression: watermark.expression.clone(),
+                span,
+                is_inherited: true,
+            }),
+            primary_key: self.primary_key.clone(),
+            key_name: self.key_name.clone(),
+            distribution: self.distribution.clone(),
+            partitioned_by: Vec::new(),
+            comment: self.comment.clone(),
+            options: self.options.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            options_span: span,
+            like: None,
+        }
+    }
+
+    /// The name of the primary key: the one that it was given, or Flink's.
+    pub(super) fn constraint_name(&self) -> String {
+        self.key_name.clone().unwrap_or_else(|| format!("PK_{}", self.primary_key.join("_")))
     }
 
     fn context(&self) -> TableContext {

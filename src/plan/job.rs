@@ -59,7 +59,7 @@ pub fn plan_inserts(inserts: &[Insert], catalog: &Catalog, settings: &PlanSettin
     let mut lowering = Lowering::new(settings);
     let (mut logical, mut warnings) = (Vec::new(), Vec::new());
     for insert in inserts {
-        let target = sink_target(catalog.table(&insert.target)?)?;
+        let target = insert_target(insert, catalog)?;
         let late = match &insert.late {
             None => None,
             Some(name) => Some(LateSink { target: sink_target(catalog.table(name)?)?, span: name.span }),
@@ -212,6 +212,30 @@ pub fn view_columns(view: &View, catalog: &Catalog) -> Result<Vec<(String, Strin
         (name, format!("{}{rowtime}", type_name(&column.data_type)), nullable)
     });
     Ok(columns.collect())
+}
+
+/// The columns of a query as those of a table: name, type, whether it can be NULL.
+pub fn query_columns(query: &ast::Query, catalog: &Catalog) -> Result<Vec<(String, SqlType, bool)>> {
+    let bound = QueryBinder::new(catalog).query(query)?;
+    let columns = bound.scope.visible().map(|column| {
+        if column.data_type == DataType::Null {
+            return Err(at(Error::query("Illegal use of 'NULL'"), query)
+                .with_help(format!("give `{}` a type: CAST(NULL AS INT)", column.name)));
+        }
+        let name = column.duplicate_of.as_ref().unwrap_or(&column.name).clone();
+        Ok((name, sql_type(&column.data_type), column.nullable || column.is_rowtime))
+    });
+    columns.collect()
+}
+
+/// The target of an INSERT, with the options of its hint.
+pub fn insert_target(insert: &Insert, catalog: &Catalog) -> Result<SinkTarget> {
+    let table = catalog.table(&insert.target)?;
+    if insert.options.is_empty() {
+        return sink_target(table);
+    }
+    let table = table.with_options(insert.options.clone()).map_err(|error| error.with_span(insert.target.span))?;
+    sink_target(&Arc::new(table))
 }
 
 /// A table as somewhere to write.

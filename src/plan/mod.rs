@@ -13,8 +13,8 @@ pub mod windows;
 pub use changelog_mode::{ChangelogMode, Delete};
 pub use explain::{explain, explain_batch};
 pub use job::{
-    LogicalQuery, Planned, bind_insert, bind_select, check_view, plan_inserts, plan_query, sink_target, type_of,
-    view_columns,
+    LogicalQuery, Planned, bind_insert, bind_select, check_view, insert_target, plan_inserts, plan_query,
+    query_columns, sink_target, type_of, view_columns,
 };
 pub use lower::{KeyedShuffle, LateSink, PlanSettings, SinkTarget, constant_rows, only_once, optimize, source_node};
 pub use prepare::{Payload, Placed, Preparation, Prepared};

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use super::{Notice, Session};
 use crate::connectors::stdin::{Inferred, infer};
 use crate::error::{Error, Result};
-use crate::plan::type_of;
-use crate::sql::on_large_stack;
 
 impl Session {
     /// Waits for the first line of the input, which stays to be read, and declares the table that fits it. `missing` is
@@ -37,7 +35,6 @@ impl Session {
 
     fn declare_inferred(&mut self, declaration: &str) -> Result<()> {
         let create = self.declaration(declaration)?;
-        let settings = self.settings.for_table(create.name.table());
-        on_large_stack(|| self.catalog.create_table(&create, settings, &type_of)).map(drop)
+        self.create_table(&create).map(drop)
     }
 }

@@ -2,6 +2,7 @@
 //! to, and the handle of a running job.
 
 mod batch_job;
+mod definitions;
 mod implicit_stdin;
 mod job;
 mod job_name;
@@ -12,6 +13,7 @@ pub mod setting_list;
 #[expect(clippy::module_inception, reason = "the session is the folder's one noun")]
 mod session;
 mod settings;
+mod show;
 mod version;
 
 pub use crate::sql::{Statement, StatementAt};

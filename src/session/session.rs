@@ -4,38 +4,28 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
-use arrow::record_batch::RecordBatch;
-
 use super::batch_job;
 use super::job::{RowShape, StreamingJob, streaming_rows};
 use super::job_name::job_name;
 use super::machine::default_memory_limit;
 use super::{JobSettings, Notice, Notices, Outcome, RuntimeMode, Settings};
 use crate::batch::BatchInsert;
-use crate::catalog::{
-    Catalog, Entry, Handle, Table, UNDECLARED_STDIN, describe, describe_view, show_create_table, show_create_view,
-};
+use crate::catalog::{Catalog, Handle, Table, UNDECLARED_STDIN};
 use crate::checkpoint::CheckpointMode;
 use crate::connectors::memory::{ChannelSink, MemorySource, Pusher};
 use crate::connectors::stdin::Pipe;
 use crate::connectors::{Delivery, SinkMode, World};
 use crate::error::{Blame, Error, Result};
-use crate::expressions::function_list;
 use crate::plan::{
-    self, LogicalQuery, PlanSettings, Planned, SinkTarget, check_view, explain, explain_batch, plan_inserts,
-    plan_query, type_of, view_columns,
+    self, LogicalQuery, PlanSettings, Planned, SinkTarget, explain, explain_batch, plan_inserts, plan_query, type_of,
 };
 use crate::runtime::{JobConfig, RestartStrategy, Yields};
 use crate::sql::{
-    CreateTable, DropKind, Insert, ObjectName, ShowKind, Statement, StatementAt, on_large_stack, parse_script,
-    parse_statement, split_script,
+    CreateTable, Insert, Statement, StatementAt, on_large_stack, parse_script, parse_statement, split_script,
 };
 use crate::state::ScriptId;
 use crate::storage::{LocalFiles, Stores, absolute};
 use crate::stream::{SystemClock, ThreadBlocking};
-use crate::{connectors, formats};
 
 /// Where checkpoints go when nobody says where.
 const CHECKPOINT_DIRECTORY: &str = ".beadline/checkpoints";
@@ -200,16 +190,12 @@ impl Session {
             Statement::Insert(insert) => self.insert(std::slice::from_ref(insert), script).await,
             Statement::StatementSet(inserts) => self.insert(inserts, script).await,
             Statement::Query(query) => self.select(query).await,
-            Statement::CreateTable(create) => {
-                let settings = self.settings.for_table(create.name.table());
-                on_large_stack(|| self.catalog.create_table(create, settings, &type_of))?;
-                Ok(Outcome::Done)
-            }
-            Statement::CreateView(create) => {
-                let known = self.catalog.clone();
-                on_large_stack(|| self.catalog.create_view(create, |view| check_view(view, &known)))?;
-                Ok(Outcome::Done)
-            }
+            Statement::CreateTable(create) => self.create_table(create),
+            Statement::CreateTableAs(create) => self.create_table_as(create, script).await,
+            Statement::CreateView(create) => self.create_view(create),
+            Statement::AlterTable(alter) => self.alter_table(alter),
+            Statement::AlterView(alter) => self.alter_view(alter),
+            Statement::Namespace(statement) => self.namespace(statement),
             Statement::Set { key, value } => {
                 for warning in self.settings.set(key, value)? {
                     self.warn(warning);
@@ -220,29 +206,17 @@ impl Session {
                 self.settings.reset(key.as_deref());
                 Ok(Outcome::Done)
             }
-            Statement::ShowSettings => {
-                let listed = self.settings.list();
-                let column = |text: &dyn Fn(&super::Listed) -> String| listed.iter().map(text).collect::<Vec<_>>();
-                table(&[
-                    ("key", column(&|listed| listed.key.to_string())),
-                    ("value", column(&|listed| listed.value.clone().unwrap_or_default().to_string())),
-                    ("from", column(&|listed| listed.origin.name().to_owned())),
-                ])
-            }
+            Statement::ShowSettings => self.show_settings(),
             Statement::Show(kind) => self.show(kind),
-            Statement::Describe(name) => {
-                let described = match self.catalog.entry(name)? {
-                    Entry::Table(table) => describe(table)?,
-                    Entry::View(view) => describe_view(&on_large_stack(|| view_columns(view, &self.catalog))?)?,
-                };
-                Ok(Outcome::Table(described.schema(), vec![described]))
+            Statement::Describe(name) => self.describe(name, None),
+            Statement::Drop { kind, name, temporary, if_exists } => {
+                self.drop_object(*kind, name, *temporary, *if_exists)
             }
-            Statement::Drop { kind, name, if_exists } => self.drop_entry(*kind, name, *if_exists),
             Statement::Explain(statement) => self.explain(statement),
         }
     }
 
-    async fn insert(&mut self, inserts: &[Insert], script: Option<&Path>) -> Result<Outcome> {
+    pub(super) async fn insert(&mut self, inserts: &[Insert], script: Option<&Path>) -> Result<Outcome> {
         let settings = self.settings.job()?;
         if settings.runtime_mode == RuntimeMode::Batch {
             return self.insert_batch(inserts, &settings, script);
@@ -298,7 +272,7 @@ impl Session {
     fn insert_batch(&mut self, inserts: &[Insert], settings: &JobSettings, script: Option<&Path>) -> Result<Outcome> {
         let mut batch = Vec::new();
         for insert in inserts {
-            let target = plan::sink_target(self.catalog.table(&insert.target)?)?;
+            let target = plan::insert_target(insert, &self.catalog)?;
             let query = on_large_stack(|| {
                 plan::bind_insert(insert, &self.catalog, None)?.with_windows_per_row(settings.windows_per_row)
             })?;
@@ -327,6 +301,13 @@ impl Session {
     }
 
     fn explain(&mut self, statement: &Statement) -> Result<Outcome> {
+        if let Statement::CreateTableAs(create) = statement {
+            let before = self.catalog.clone();
+            let insert = self.declare_table_as(create);
+            let explained = insert.and_then(|insert| self.explain(&Statement::Insert(Box::new(insert))));
+            self.catalog = before;
+            return explained;
+        }
         let settings = self.settings.job()?;
         if settings.runtime_mode == RuntimeMode::Batch {
             return self.explain_batch(statement, &settings);
@@ -365,48 +346,6 @@ impl Session {
         })?;
         queries.iter().flat_map(|query| &query.warnings).for_each(|warning| self.warn(warning.clone()));
         Ok(Outcome::Text(explain_batch(&queries)?))
-    }
-
-    fn show(&self, kind: &ShowKind) -> Result<Outcome> {
-        let names = |is_view: bool| {
-            let entries = self.catalog.names().filter(move |(_, entry)| !is_view || matches!(entry, Entry::View(_)));
-            entries.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
-        };
-        match kind {
-            ShowKind::Tables => table(&[("table name", names(false))]),
-            ShowKind::Views => table(&[("view name", names(true))]),
-            ShowKind::Functions => {
-                let list = function_list();
-                table(&[
-                    ("function name", list.iter().map(|(name, _)| (*name).to_owned()).collect()),
-                    ("meaning", list.iter().map(|(_, doc)| (*doc).to_owned()).collect()),
-                ])
-            }
-            ShowKind::Connectors => table(&[
-                ("connector name", connectors::all().iter().map(|connector| connector.name().to_owned()).collect()),
-                ("meaning", connectors::all().iter().map(|connector| connector.doc().to_owned()).collect()),
-            ]),
-            ShowKind::Formats => table(&[
-                ("format name", formats::all().iter().map(|format| format.name().to_owned()).collect()),
-                ("meaning", formats::all().iter().map(|format| format.doc().to_owned()).collect()),
-            ]),
-            ShowKind::CreateTable(name) => Ok(Outcome::Text(show_create_table(self.catalog.table(name)?))),
-            ShowKind::CreateView(name) => match self.catalog.entry(name)? {
-                Entry::View(view) => Ok(Outcome::Text(show_create_view(view))),
-                Entry::Table(_) => Err(Error::query(format!("`{}` is a table", name.table())).with_span(name.span)),
-            },
-        }
-    }
-
-    fn drop_entry(&mut self, kind: DropKind, name: &ObjectName, if_exists: bool) -> Result<Outcome> {
-        let is_view = kind == DropKind::View;
-        if self.catalog.remove(name, is_view)? || if_exists {
-            return Ok(Outcome::Done);
-        }
-        let what = if is_view { "view" } else { "table" };
-        Err(Error::query(format!("there is no {what} `{}`", name.table()))
-            .with_span(name.span)
-            .with_help(format!("write DROP {} IF EXISTS to go on without it", what.to_uppercase())))
     }
 
     /// A name that no other job of this session has, and whether a later session will come to the same one.
@@ -491,7 +430,7 @@ impl Session {
         (self.notices)(Notice::Note(note));
     }
 
-    fn warn(&self, warning: String) {
+    pub(super) fn warn(&self, warning: String) {
         (self.notices)(Notice::Warning(warning));
     }
 
@@ -546,14 +485,4 @@ fn checkpoint_directory(settings: &JobSettings) -> &Path {
 /// One of them: the rest is drawn.
 fn ephemeral_lineage(beginning: &str, random: &str) -> String {
     format!("{beginning}{}", random.get(beginning.len()..).unwrap_or_default())
-}
-
-/// A small table of texts.
-fn table(columns: &[(&str, Vec<String>)]) -> Result<Outcome> {
-    let fields: Vec<Field> = columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, false)).collect();
-    let arrays: Vec<ArrayRef> =
-        columns.iter().map(|(_, values)| Arc::new(StringArray::from(values.clone())) as ArrayRef).collect();
-    let schema = Arc::new(Schema::new(fields));
-    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
-    Ok(Outcome::Table(schema, vec![batch]))
 }

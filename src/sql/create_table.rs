@@ -1,4 +1,4 @@
-//! `CREATE TABLE`: columns of every kind, watermark, key, partitions, options.
+//! `CREATE TABLE`: columns of every kind, watermark, key, partitions, options; from another table, from a query.
 
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
@@ -7,17 +7,33 @@ use crate::error::{Error, Result, Span};
 
 use super::cursor::Cursor;
 use super::data_type::data_type;
+use super::like;
 use super::query;
-use super::statement::{ColumnDefinition, ColumnKind, CreateTable, WatermarkDefinition};
+use super::statement::{
+    ColumnDefinition, ColumnKind, CreateTable, CreateTableAs, Distribution, Statement, WatermarkDefinition,
+};
 
 /// The most columns of a table.
 const COLUMNS: usize = 2000;
 
+/// How a CREATE TABLE begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Beginning {
+    pub or_replace: bool,
+    /// `REPLACE TABLE`.
+    pub is_replace: bool,
+    pub temporary: bool,
+    /// Where the statement begins.
+    pub start: usize,
+}
+
 /// Reads what stands behind `CREATE … TABLE`.
-pub(super) fn create_table(parser: &mut Parser, or_replace: bool, temporary: bool) -> Result<CreateTable> {
+pub(super) fn create_table(parser: &mut Parser, beginning: Beginning) -> Result<Statement> {
+    let Beginning { or_replace, is_replace, temporary, start } = beginning;
     let if_not_exists = parser.takes(&["IF", "NOT", "EXISTS"]);
     let name = parser.object_name("the name of the table")?;
     let mut body = Body::default();
+    let mut order = Vec::new();
     let mut table = CreateTable {
         options_span: name.span,
         name,
@@ -27,33 +43,61 @@ pub(super) fn create_table(parser: &mut Parser, or_replace: bool, temporary: boo
         columns: Vec::new(),
         watermark: None,
         primary_key: Vec::new(),
+        key_name: None,
+        distribution: None,
         partitioned_by: Vec::new(),
         comment: None,
         options: Vec::new(),
+        like: None,
     };
-    if parser.takes_sign(&Token::LParen) {
-        loop {
-            body.element(parser)?;
-            if parser.takes_sign(&Token::RParen) {
-                break;
-            }
-            if !parser.takes_sign(&Token::Comma) {
-                return Err(parser.unexpected("`,` or `)`"));
-            }
-        }
-    } else if !parser.sees(&["AS"]) && !parser.sees(&["LIKE"]) {
+    let has_body = parser.peek_token_ref().token == Token::LParen;
+    let sign_at = |index: usize, sign: &Token| parser.peek_nth_token_ref(index).token == *sign;
+    if has_body && (sign_at(2, &Token::Comma) || sign_at(2, &Token::RParen)) && !sign_at(1, &Token::RParen) {
+        order = parser.names("the name of a column")?;
+    } else if parser.takes_sign(&Token::LParen) {
+        body.elements(parser)?;
+    } else if parser.peek_token_ref().token == Token::EOF {
         return Err(parser.unexpected("`(` and the columns"));
     }
     let mut partitions = Vec::new();
+    let mut query = None;
     while !matches!(parser.peek_token_ref().token, Token::EOF) {
+        if parser.takes(&["AS"]) {
+            query = Some(query::query(parser)?);
+            break;
+        }
+        if parser.takes(&["LIKE"]) {
+            table.like = Some(like::like(parser)?);
+            break;
+        }
         clause(parser, &mut table, &mut partitions)?;
     }
-    body.check(&partitions)?;
+    let is_whole = query.is_none() && table.like.is_none();
+    if is_whole && (!has_body || !order.is_empty()) {
+        let help = "or write the columns with their types in parentheses behind the name";
+        return Err(parser.unexpected("LIKE or AS").with_help(help));
+    }
+    body.check(&partitions, table.distribution.as_ref(), is_whole)?;
     table.partitioned_by = partitions.into_iter().map(|(name, _)| name).collect();
     table.columns = body.columns;
     table.watermark = body.watermark;
     table.primary_key = body.primary_key.into_iter().flatten().map(|(name, _)| name).collect();
-    Ok(table)
+    table.key_name = body.key_name;
+    let span = Span { start, end: parser.behind().end };
+    let Some(query) = query else {
+        if is_replace {
+            return Err(Error::query("REPLACE TABLE is for tables that are made by a query")
+                .with_span(table.name.span)
+                .with_help("write REPLACE TABLE t WITH (…) AS SELECT …, or DROP TABLE t and CREATE TABLE t"));
+        }
+        return Ok(Statement::CreateTable(table));
+    };
+    if temporary {
+        return Err(Error::query("CREATE TABLE AS SELECT syntax does not support to create temporary table yet.")
+            .with_span(table.name.span)
+            .with_help("leave TEMPORARY out: no table outlives its session here"));
+    }
+    Ok(Statement::CreateTableAs(Box::new(CreateTableAs { create: table, order, is_replace, query, span })))
 }
 
 /// A clause behind the columns.
@@ -63,30 +107,44 @@ fn clause(parser: &mut Parser, table: &mut CreateTable, partitions: &mut Vec<(St
         table.comment = Some(parser.text("the comment in quotes")?);
     } else if parser.takes(&["PARTITIONED", "BY"]) {
         partitions.extend(parser.names("the name of a column")?);
+    } else if parser.takes(&["DISTRIBUTED"]) {
+        table.distribution = Some(distribution(parser, start)?);
     } else if parser.sees(&["WITH"]) {
         parser.expects(&["WITH"])?;
         options(parser, &mut table.options)?;
         table.options_span = Span { start, end: parser.behind().end };
     } else {
-        for (words, help) in [
-            (&["AS"][..], "create the table with its columns, then fill it with INSERT INTO … SELECT"),
-            (&["LIKE"], "write the columns and options out"),
-            (&["DISTRIBUTED"], "leave it out: rows are distributed by their keys"),
-        ] {
-            if parser.sees(words) {
-                let word = words[0];
-                return Err(Error::query(format!("CREATE TABLE … {word} is not built yet"))
-                    .with_span(parser.here())
-                    .with_help(help));
-            }
-        }
-        return Err(parser.unexpected("WITH, PARTITIONED BY, COMMENT or the end of the statement"));
+        return Err(parser.unexpected("WITH, PARTITIONED BY, COMMENT, LIKE, AS or the end of the statement"));
     }
     Ok(())
 }
 
+/// What stands behind `DISTRIBUTED` or `DISTRIBUTION`; the clause begins at `start`.
+pub(super) fn distribution(parser: &mut Parser, start: usize) -> Result<Distribution> {
+    let (mut kind, mut columns, mut buckets) = (None, Vec::new(), None);
+    let has_columns = parser.takes(&["BY"]);
+    if has_columns {
+        kind = ["HASH", "RANGE"].into_iter().find(|kind| parser.takes(&[kind]));
+        columns = parser.names("the name of a column")?;
+    }
+    if parser.takes(&["INTO"]) {
+        let count = parser.number("how many buckets")?;
+        parser.expects(&["BUCKETS"])?;
+        if count == 0 {
+            return Err(Error::query(
+                "Invalid bucket count '0'. The number of buckets for a distributed table must be at least 1.",
+            )
+            .with_span(Span { start, end: parser.behind().end }));
+        }
+        buckets = Some(count);
+    } else if !has_columns {
+        return Err(parser.unexpected("BY or INTO"));
+    }
+    Ok(Distribution { kind, columns, buckets, span: Span { start, end: parser.behind().end } })
+}
+
 /// `('key' = 'value', …)`
-fn options(parser: &mut Parser, options: &mut Vec<(String, String)>) -> Result<()> {
+pub(super) fn options(parser: &mut Parser, options: &mut Vec<(String, String)>) -> Result<()> {
     parser.expects_sign(&Token::LParen)?;
     if parser.takes_sign(&Token::RParen) {
         return Ok(());
@@ -107,21 +165,35 @@ fn options(parser: &mut Parser, options: &mut Vec<(String, String)>) -> Result<(
 
 /// What stands in the parentheses.
 #[derive(Default)]
-struct Body {
-    columns: Vec<ColumnDefinition>,
-    watermark: Option<WatermarkDefinition>,
+pub(super) struct Body {
+    pub columns: Vec<ColumnDefinition>,
+    pub watermark: Option<WatermarkDefinition>,
     rowtime: Option<Span>,
-    primary_key: Option<Vec<(String, Span)>>,
+    pub primary_key: Option<Vec<(String, Span)>>,
+    pub key_name: Option<String>,
 }
 
 impl Body {
-    fn element(&mut self, parser: &mut Parser) -> Result<()> {
+    /// Reads all of it, up to the closing parenthesis.
+    pub fn elements(&mut self, parser: &mut Parser) -> Result<()> {
+        loop {
+            self.element(parser)?;
+            if parser.takes_sign(&Token::RParen) {
+                return Ok(());
+            }
+            if !parser.takes_sign(&Token::Comma) {
+                return Err(parser.unexpected("`,` or `)`"));
+            }
+        }
+    }
+
+    pub fn element(&mut self, parser: &mut Parser) -> Result<()> {
         let start = parser.here().start;
         if parser.sees(&["WATERMARK", "FOR"]) {
             return self.watermark(parser);
         }
         if parser.takes(&["CONSTRAINT"]) {
-            parser.name("the name of the constraint")?;
+            self.key_name = Some(parser.name("the name of the constraint")?);
             if !parser.sees(&["PRIMARY", "KEY"]) && !parser.sees(&["UNIQUE"]) {
                 return Err(parser.unexpected("PRIMARY KEY"));
             }
@@ -169,7 +241,7 @@ impl Body {
                 not_null = false;
             } else if parser.sees(&["PRIMARY", "KEY"]) || parser.sees(&["CONSTRAINT"]) {
                 if parser.takes(&["CONSTRAINT"]) {
-                    parser.name("the name of the constraint")?;
+                    self.key_name = Some(parser.name("the name of the constraint")?);
                 }
                 parser.expects(&["PRIMARY", "KEY"])?;
                 self.primary_key(parser, vec![(name.to_owned(), named)], start)?;
@@ -203,7 +275,7 @@ impl Body {
         if self.watermark.is_some() {
             return Err(Error::query("a table has one WATERMARK at most").with_span(span));
         }
-        self.watermark = Some(WatermarkDefinition { rowtime, expression, span });
+        self.watermark = Some(WatermarkDefinition { rowtime, expression, span, is_inherited: false });
         self.rowtime = Some(named);
         Ok(())
     }
@@ -230,8 +302,26 @@ impl Body {
         Ok(())
     }
 
-    /// Whether the names that are used are columns; columns of the key are not null.
-    fn check(&mut self, partitions: &[(String, Span)]) -> Result<()> {
+    /// Whether the names that are used are columns; columns of the key are not null. If the body is not the whole table,
+    /// names that are no columns here may be some of the rest.
+    fn check(
+        &mut self,
+        partitions: &[(String, Span)],
+        distribution: Option<&Distribution>,
+        is_whole: bool,
+    ) -> Result<()> {
+        if !is_whole {
+            for (name, _) in self.primary_key.iter().flatten() {
+                let column = self.columns.iter_mut().find(|column| column.name == *name);
+                if let Some(ColumnKind::Physical { not_null, .. }) = column.map(|column| &mut column.kind) {
+                    *not_null = true;
+                }
+            }
+            return Ok(());
+        }
+        for (name, place) in distribution.iter().flat_map(|distribution| &distribution.columns) {
+            self.find(name, *place, "DISTRIBUTED BY")?;
+        }
         if let Some((watermark, place)) = self.watermark.as_ref().zip(self.rowtime) {
             self.find(&watermark.rowtime, place, "the WATERMARK")?;
         }

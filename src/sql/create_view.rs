@@ -28,13 +28,11 @@ pub(super) fn create_view(
             columns.push(column);
         }
     }
-    if parser.takes(&["COMMENT"]) {
-        parser.text("the comment in quotes")?;
-    }
+    let comment = if parser.takes(&["COMMENT"]) { Some(parser.text("the comment in quotes")?) } else { None };
     parser.expects(&["AS"])?;
     let start = parser.here().start;
     let query = query::query(parser)?;
     let end = parser.behind().end;
     let query_text = text.get(start - offset..end - offset).unwrap_or_default().to_owned();
-    Ok(CreateView { name, temporary, if_not_exists, or_replace, columns, query, query_text })
+    Ok(CreateView { name, temporary, if_not_exists, or_replace, columns, comment, query, query_text })
 }

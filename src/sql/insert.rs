@@ -39,7 +39,7 @@ pub(super) fn insert(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>) -> Resu
         }
         None => None,
     };
-    Ok(Insert { target, columns, query, late, span })
+    Ok(Insert { target, options: Vec::new(), columns, query, late, span })
 }
 
 /// Whether the parenthesis that comes next holds columns and not a query.

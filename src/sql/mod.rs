@@ -4,19 +4,24 @@
 //! The way of a text: `split` cuts a script into statements, `limits` measures them, `tokens` makes sqlparser's tokens,
 //! `parser` decides by the first words who reads them. The places in the syntax tree are byte offsets in the script.
 
+mod alter;
 mod create_table;
 mod create_view;
 mod cursor;
 mod data_type;
 mod dialect;
+mod hints;
 mod insert;
 mod interval;
 mod lexer;
+mod like;
 mod limits;
+mod namespace;
 mod parser;
 mod query;
 mod refused;
 mod settings;
+mod show;
 mod split;
 mod statement;
 mod tokens;
@@ -26,16 +31,21 @@ mod window_call;
 #[cfg(test)]
 mod tests;
 
+pub use alter::{AlterTable, AlterView, ColumnPlace, TableChange, TableElements, ViewChange};
 pub use dialect::FlinkDialect;
+pub use hints::table_options;
 pub use interval::{IntervalLength, interval_length};
+pub use like::{LikeClause, MergeStrategy};
 pub use limits::{SQL_BYTES, SQL_DEPTH, on_large_stack};
+pub use namespace::{DropKind, NamespaceAction, NamespaceKind, NamespaceStatement};
 pub use parser::{parse_script, parse_statement};
 pub use query::{parse_expression, parse_query};
+pub use show::{ListKind, NamePattern, ShowKind};
 pub use split::split_script;
 pub use sqlparser::ast::Query;
 pub use statement::{
-    ColumnDefinition, ColumnKind, CreateTable, CreateView, DropKind, Insert, ObjectName, Script, ShowKind, Statement,
-    StatementAt, WatermarkDefinition,
+    ColumnDefinition, ColumnKind, CreateTable, CreateTableAs, CreateView, Distribution, Insert, ObjectName, Script,
+    Statement, StatementAt, WatermarkDefinition,
 };
 pub use tokens::script_span;
 pub use types::SqlType;

@@ -6,12 +6,15 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::error::{Error, Result, Span};
 
+use super::create_table::Beginning;
 use super::cursor::Cursor;
 use super::dialect::FlinkDialect;
-use super::statement::{DropKind, Script, ShowKind, Statement, StatementAt};
+use super::hints::Hints;
+use super::namespace::{NamespaceKind, create_namespace, drop_object, use_namespace};
+use super::statement::{Script, Statement, StatementAt};
 use super::tokens::{cover, tokens, words};
 use super::types::SqlType;
-use super::{create_table, create_view, data_type, insert, limits, query, refused, settings, split};
+use super::{alter, create_table, create_view, data_type, insert, limits, query, refused, settings, show, split};
 
 /// A statement this shallow is read on the caller's stack.
 const SHALLOW: usize = 8;
@@ -72,7 +75,11 @@ fn read(text: &str, offset: usize) -> Result<Statement> {
         return statement;
     }
     let dialect = FlinkDialect::default();
-    statement(&dialect, tokens(text, offset)?, text, offset)
+    let mut tokens = tokens(text, offset)?;
+    let hints = Hints::take(&mut tokens)?;
+    let mut statement = statement(&dialect, tokens, text, offset)?;
+    hints.apply(&mut statement)?;
+    Ok(statement)
 }
 
 /// Reads a statement that is all of the tokens.
@@ -106,14 +113,23 @@ fn statement(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, off
     } else if parser.takes(&["CREATE"]) {
         create(parser, text, offset)?
     } else if parser.takes(&["SHOW"]) {
-        Statement::Show(show(parser)?)
+        Statement::Show(show::show(parser)?)
+    } else if parser.takes(&["ALTER"]) {
+        alter::alter(parser, text, offset)?
+    } else if parser.takes(&["USE"]) {
+        Statement::Namespace(use_namespace(parser)?)
+    } else if parser.sees(&["REPLACE", "TABLE"]) {
+        let beginning = Beginning { is_replace: true, start: parser.here().start, ..Beginning::default() };
+        parser.takes(&["REPLACE", "TABLE"]);
+        create_table::create_table(parser, beginning)?
     } else if parser.takes(&["DESCRIBE"]) || parser.takes(&["DESC"]) {
+        parser.takes(&["EXTENDED"]);
         Statement::Describe(parser.object_name("the name of a table or view")?)
     } else if parser.takes(&["DROP"]) {
         drop_object(parser)?
     } else {
         return Err(parser.unexpected("a statement").with_help(
-            "a statement begins with SELECT, INSERT INTO, CREATE, EXECUTE STATEMENT SET, EXPLAIN, SET, RESET, SHOW, DESCRIBE or DROP",
+            "a statement begins with SELECT, INSERT INTO, CREATE, ALTER, DROP, USE, EXECUTE STATEMENT SET, EXPLAIN, SET, RESET, SHOW or DESCRIBE",
         ));
     };
     parser.end()?;
@@ -122,59 +138,21 @@ fn statement(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, off
 
 /// What stands behind `CREATE`.
 fn create(parser: &mut Parser, text: &str, offset: usize) -> Result<Statement> {
+    let start = parser.behind().start;
     let or_replace = parser.takes(&["OR", "REPLACE"]);
+    for (word, kind) in [("CATALOG", NamespaceKind::Catalog), ("DATABASE", NamespaceKind::Database)] {
+        if !or_replace && parser.takes(&[word]) {
+            return create_namespace(parser, kind).map(Statement::Namespace);
+        }
+    }
     let temporary = parser.takes(&["TEMPORARY"]);
     if parser.takes(&["TABLE"]) {
-        create_table::create_table(parser, or_replace, temporary).map(Statement::CreateTable)
+        create_table::create_table(parser, Beginning { or_replace, temporary, start, is_replace: false })
     } else if parser.takes(&["VIEW"]) {
         create_view::create_view(parser, or_replace, temporary, text, offset).map(Statement::CreateView)
     } else {
         Err(parser.unexpected("TABLE or VIEW"))
     }
-}
-
-/// What stands behind `SHOW`.
-fn show(parser: &mut Parser) -> Result<ShowKind> {
-    for (word, kind) in [
-        ("TABLES", ShowKind::Tables),
-        ("VIEWS", ShowKind::Views),
-        ("FUNCTIONS", ShowKind::Functions),
-        ("CONNECTORS", ShowKind::Connectors),
-        ("FORMATS", ShowKind::Formats),
-    ] {
-        if parser.takes(&[word]) {
-            for clause in ["FROM", "IN", "LIKE", "ILIKE", "NOT"] {
-                if parser.sees(&[clause]) {
-                    return Err(Error::query(format!("SHOW {word} {clause} is not built yet"))
-                        .with_span(parser.here())
-                        .with_help(format!("SHOW {word} lists them all")));
-                }
-            }
-            return Ok(kind);
-        }
-    }
-    if parser.takes(&["CREATE", "TABLE"]) {
-        Ok(ShowKind::CreateTable(parser.object_name("the name of a table")?))
-    } else if parser.takes(&["CREATE", "VIEW"]) {
-        Ok(ShowKind::CreateView(parser.object_name("the name of a view")?))
-    } else {
-        Err(parser.unexpected("TABLES, VIEWS, FUNCTIONS, CONNECTORS, FORMATS, CREATE TABLE or CREATE VIEW"))
-    }
-}
-
-/// What stands behind `DROP`.
-fn drop_object(parser: &mut Parser) -> Result<Statement> {
-    parser.takes(&["TEMPORARY"]);
-    let kind = if parser.takes(&["TABLE"]) {
-        DropKind::Table
-    } else if parser.takes(&["VIEW"]) {
-        DropKind::View
-    } else {
-        return Err(parser.unexpected("TABLE or VIEW"));
-    };
-    let if_exists = parser.takes(&["IF", "EXISTS"]);
-    let name = parser.object_name("the name to drop")?;
-    Ok(Statement::Drop { kind, name, if_exists })
 }
 
 /// `EXPLAIN [PLAN FOR | CHANGELOG_MODE] statement`. The changelog mode is always shown.
@@ -212,9 +190,10 @@ fn explain(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, offse
         return Err(only());
     }
     match statement(dialect, rest.to_vec(), text, offset)? {
-        inner @ (Statement::Query(_) | Statement::Insert(_) | Statement::StatementSet(_)) => {
-            Ok(Statement::Explain(Box::new(inner)))
-        }
+        inner @ (Statement::Query(_)
+        | Statement::Insert(_)
+        | Statement::StatementSet(_)
+        | Statement::CreateTableAs(_)) => Ok(Statement::Explain(Box::new(inner))),
         _ => Err(only()),
     }
 }

@@ -10,35 +10,41 @@ use crate::error::{Error, Result};
 
 use super::cursor::Cursor;
 use super::dialect::FlinkDialect;
+use super::hints::Hints;
 use super::tokens::{cover, script_span, tokens, words};
 use super::{limits, refused};
 
 /// Reads one query, such as the stored text of a view. Spans count from its start.
 pub fn parse_query(text: &str) -> Result<Box<ast::Query>> {
-    alone(text, |parser| {
+    let (mut query, hints) = alone(text, |parser| {
         let query = query(parser)?;
         parser.end()?;
         Ok(query)
-    })
+    })?;
+    hints.apply_to_query(&mut query)?;
+    Ok(query)
 }
 
 /// Reads one expression. Spans count from its start.
 pub fn parse_expression(text: &str) -> Result<Expr> {
-    alone(text, |parser| {
+    let (expression, hints) = alone(text, |parser| {
         let expression = expression(parser)?;
         parser.end()?;
         Ok(expression)
-    })
+    })?;
+    hints.end()?;
+    Ok(expression)
 }
 
-fn alone<T: Send>(text: &str, read: impl FnOnce(&mut Parser) -> Result<T> + Send) -> Result<T> {
+fn alone<T: Send>(text: &str, read: impl FnOnce(&mut Parser) -> Result<T> + Send) -> Result<(T, Hints)> {
     limits::check_bytes(text)?;
     limits::check_depth(text, 0)?;
     limits::on_large_stack(|| {
-        let tokens = tokens(text, 0)?;
+        let mut tokens = tokens(text, 0)?;
+        let hints = Hints::take(&mut tokens)?;
         refused::in_query(&tokens)?;
         let dialect = FlinkDialect::default();
-        read(&mut dialect.parser(tokens))
+        Ok((read(&mut dialect.parser(tokens))?, hints))
     })
 }
 
@@ -76,6 +82,11 @@ impl VisitorMut for Normaliser {
     type Break = Error;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        if let TableFactor::Table { name, with_hints, .. } = factor
+            && !with_hints.is_empty()
+        {
+            return refuse("WITH (…) behind a table", ast::Spanned::span(name));
+        }
         if let Some(plain) = plain_function(factor) {
             *factor = plain;
         }

@@ -3,6 +3,10 @@
 use sqlparser::ast;
 
 use super::SqlType;
+use super::alter::{AlterTable, AlterView};
+use super::like::LikeClause;
+use super::namespace::{DropKind, NamespaceStatement};
+use super::show::ShowKind;
 use crate::error::Span;
 
 /// A parsed script: statements in order.
@@ -45,7 +49,12 @@ impl ObjectName {
 #[derive(Debug, Clone)]
 pub enum Statement {
     CreateTable(CreateTable),
+    CreateTableAs(Box<CreateTableAs>),
     CreateView(CreateView),
+    AlterTable(AlterTable),
+    AlterView(AlterView),
+    /// `USE`, CREATE and DROP of a catalog or a database.
+    Namespace(NamespaceStatement),
     Insert(Box<Insert>),
     /// `EXECUTE STATEMENT SET BEGIN … END`: one job.
     StatementSet(Vec<Insert>),
@@ -66,27 +75,11 @@ pub enum Statement {
     Drop {
         kind: DropKind,
         name: ObjectName,
+        temporary: bool,
         if_exists: bool,
     },
     /// `EXPLAIN [PLAN FOR] statement`
     Explain(Box<Statement>),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ShowKind {
-    Tables,
-    Views,
-    Functions,
-    Connectors,
-    Formats,
-    CreateTable(ObjectName),
-    CreateView(ObjectName),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DropKind {
-    Table,
-    View,
 }
 
 #[derive(Debug, Clone)]
@@ -99,12 +92,49 @@ pub struct CreateTable {
     pub watermark: Option<WatermarkDefinition>,
     /// `PRIMARY KEY (…) NOT ENFORCED`, names in order; empty without.
     pub primary_key: Vec<String>,
+    /// What `CONSTRAINT` calls the primary key.
+    pub key_name: Option<String>,
+    pub distribution: Option<Distribution>,
     pub partitioned_by: Vec<String>,
     pub comment: Option<String>,
     /// In the order of the text; of a key given twice the last one counts.
     pub options: Vec<(String, String)>,
     /// The span of the WITH clause, for errors about options.
     pub options_span: Span,
+    pub like: Option<LikeClause>,
+}
+
+/// `DISTRIBUTED [BY [HASH | RANGE] (columns)] [INTO n BUCKETS]`, which says how a store lays out its rows.
+#[derive(Debug, Clone)]
+pub struct Distribution {
+    /// `HASH` or `RANGE`; none: the store chooses.
+    pub kind: Option<&'static str>,
+    pub columns: Vec<(String, Span)>,
+    pub buckets: Option<u32>,
+    pub span: Span,
+}
+
+impl std::fmt::Display for Distribution {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("DISTRIBUTED")?;
+        if !self.columns.is_empty() {
+            let names: Vec<String> = self.columns.iter().map(|(name, _)| format!("`{name}`")).collect();
+            write!(out, " BY {}({})", self.kind.unwrap_or_default(), names.join(", "))?;
+        }
+        self.buckets.map_or(Ok(()), |buckets| write!(out, " INTO {buckets} BUCKETS"))
+    }
+}
+
+/// `CREATE TABLE t … AS query`
+#[derive(Debug, Clone)]
+pub struct CreateTableAs {
+    pub create: CreateTable,
+    /// The columns in another order than the query's, where only names stand in the parentheses.
+    pub order: Vec<(String, Span)>,
+    /// `REPLACE TABLE`: the table has to be there.
+    pub is_replace: bool,
+    pub query: Box<ast::Query>,
+    pub span: Span,
 }
 
 #[derive(Debug, Clone)]
@@ -137,6 +167,8 @@ pub struct WatermarkDefinition {
     pub rowtime: String,
     pub expression: Box<ast::Expr>,
     pub span: Span,
+    /// Whether it is another table's or an earlier statement's, so that places in `expression` mean nothing here.
+    pub is_inherited: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -146,6 +178,7 @@ pub struct CreateView {
     pub if_not_exists: bool,
     pub or_replace: bool,
     pub columns: Vec<String>,
+    pub comment: Option<String>,
     pub query: Box<ast::Query>,
     /// The text of the query, for SHOW CREATE VIEW.
     pub query_text: String,
@@ -155,6 +188,8 @@ pub struct CreateView {
 #[derive(Debug, Clone)]
 pub struct Insert {
     pub target: ObjectName,
+    /// Of the hint OPTIONS behind the target: they count before those of its WITH clause.
+    pub options: Vec<(String, String)>,
     pub columns: Vec<String>,
     /// SELECT, VALUES, WITH …
     pub query: Box<ast::Query>,

@@ -31,6 +31,8 @@ fn show(statement: &Statement) -> String {
             list(&mut out, "partitioned", &table.partitioned_by);
             out.extend(table.comment.iter().map(|comment| format!(" | comment {comment}")));
             out.extend(table.options.iter().map(|(key, value)| format!(" | {key}={value}")));
+            out.extend(table.distribution.iter().map(|distribution| format!(" | {distribution}")));
+            out.extend(table.like.iter().map(|like| format!(" | like {}", like.source.parts.join("."))));
             out
         }
         Statement::CreateView(view) => {
@@ -46,8 +48,29 @@ fn show(statement: &Statement) -> String {
         Statement::Query(query) => format!("query {query}"),
         Statement::Explain(inner) => format!("explain {}", show(inner)),
         Statement::Describe(name) => format!("describe {}", name.parts.join(".")),
-        Statement::Drop { kind, name, if_exists } => {
-            format!("drop {kind:?} {}{}", name.parts.join("."), if *if_exists { " if exists" } else { "" })
+        Statement::Drop { kind, name, temporary, if_exists } => {
+            let mut out = format!("drop {kind:?} {}", name.parts.join("."));
+            flags(&mut out, false, *temporary, false);
+            out.push_str(if *if_exists { " if exists" } else { "" });
+            out
+        }
+        Statement::Namespace(NamespaceStatement { action, kind, name }) => {
+            format!("{action:?} {kind:?} {}", name.parts.join("."))
+        }
+        Statement::CreateTableAs(create) => {
+            let order: Vec<String> = create.order.iter().map(|(name, _)| name.clone()).collect();
+            let mut out = show(&Statement::CreateTable(create.create.clone()));
+            list(&mut out, "order", &order);
+            format!("{out}{} | as {}", if create.is_replace { " | replaces" } else { "" }, create.query)
+        }
+        Statement::Show(ShowKind::List { kind, database, chosen }) => {
+            let mut out = format!("list {kind:?}");
+            out.extend(database.iter().map(|name| format!(" of {}", name.parts.join("."))));
+            out.extend(chosen.iter().map(|chosen| {
+                let (not, i) = (if chosen.is_negated { "not " } else { "" }, if chosen.is_caseless { "i" } else { "" });
+                format!(" {not}{i}like {}", chosen.pattern)
+            }));
+            out
         }
         Statement::Show(ShowKind::CreateTable(name)) => format!("show create table {}", name.parts.join(".")),
         Statement::Show(ShowKind::CreateView(name)) => format!("show create view {}", name.parts.join(".")),
@@ -176,11 +199,39 @@ fn create_table_with_mistakes() {
     );
     check(
         "CREATE TABLE t (a INT) ENGINE x",
-        "error at [ENGINE]: expected WITH, PARTITIONED BY, COMMENT or the end of the statement, found `ENGINE`",
+        "error at [ENGINE]: expected WITH, PARTITIONED BY, COMMENT, LIKE, AS or the end of the statement, found `ENGINE`",
     );
-    check("CREATE TABLE t AS SELECT 1", "error at [AS]: CREATE TABLE … AS is not built yet");
-    check("CREATE TABLE t WITH ('a'='b') AS SELECT 1", "error at [WITH]: expected `(` and the columns, found `WITH`");
-    check("CREATE TABLE t (a INT) LIKE u", "error at [LIKE]: CREATE TABLE … LIKE is not built yet");
+    check("CREATE TABLE t WITH ('a'='b')", "error at []: expected LIKE or AS, but the statement ends here");
+    check("CREATE TABLE t (a, b) WITH ('a'='b')", "error at []: expected LIKE or AS, but the statement ends here");
+    check(
+        "CREATE TABLE t WITH ('a'='b') LIKE u AS SELECT 1",
+        "error at [AS]: expected the end of the statement, found `AS`",
+    );
+    check(
+        "CREATE TABLE t LIKE u (OVERWRITING CONSTRAINTS)",
+        "error at [OVERWRITING]: Illegal merging strategy 'OVERWRITING' for 'CONSTRAINTS' option.",
+    );
+    check(
+        "CREATE TABLE t LIKE u (INCLUDING OPTIONS EXCLUDING OPTIONS)",
+        "error at [EXCLUDING]: Each like option feature can be declared only once: OPTIONS",
+    );
+    check("CREATE TABLE t LIKE u ()", "error at [)]: expected INCLUDING, EXCLUDING or OVERWRITING, found `)`");
+    check(
+        "CREATE TABLE t (a INT) DISTRIBUTED BY HASH(b)",
+        "error at [b]: DISTRIBUTED BY names `b`, which is not a column of the table",
+    );
+    check(
+        "CREATE TABLE t (a INT) DISTRIBUTED INTO 0 BUCKETS",
+        "error at [DISTRIBUTED INTO 0 BUCKETS]: Invalid bucket count '0'. The number of buckets for a distributed table must be at least 1.",
+    );
+    check(
+        "CREATE TEMPORARY TABLE t WITH ('a'='b') AS SELECT 1",
+        "error at [t]: CREATE TABLE AS SELECT syntax does not support to create temporary table yet.",
+    );
+    check(
+        "REPLACE TABLE t (a INT) WITH ('a'='b')",
+        "error at [t]: REPLACE TABLE is for tables that are made by a query",
+    );
     check("CREATE TABLE t (a AS b +)", "error at [)]: expected an expression, found `)`");
     check(
         "CREATE TABLE a.b.c.d (a INT)",
@@ -189,6 +240,94 @@ fn create_table_with_mistakes() {
     let many: Vec<String> = (0..2001).map(|column| format!("c{column} INT")).collect();
     let error = parse_statement(&format!("CREATE TABLE t ({})", many.join(", ")), 0).unwrap_err();
     assert_eq!(error.id(), Some("BL-LIM-COLUMNS"));
+}
+
+#[test]
+fn tables_of_other_tables_and_of_queries() {
+    check("CREATE TABLE t LIKE a.b.u", "table t | like a.b.u");
+    check(
+        "CREATE TABLE t (x INT, PRIMARY KEY (y) NOT ENFORCED, WATERMARK FOR ts AS ts) WITH ('a'='b') LIKE u (EXCLUDING ALL INCLUDING OPTIONS)",
+        "table t | x INT | watermark ts = ts | key y | a=b | like u",
+    );
+    check("CREATE TABLE t WITH ('a'='b') AS SELECT 1", "table t | a=b | as SELECT 1");
+    check("CREATE TABLE t (a, b) WITH ('a'='b') AS VALUES (1, 2)", "table t | a=b | order a,b | as VALUES (1, 2)");
+    check("CREATE OR REPLACE TABLE t (c INT) AS SELECT 1", "table t replace | c INT | as SELECT 1");
+    check(
+        "REPLACE TABLE t AS WITH q AS (SELECT 1) SELECT * FROM q",
+        "table t | replaces | as WITH q AS (SELECT 1) SELECT * FROM q",
+    );
+    check(
+        "CREATE TABLE t (a INT) DISTRIBUTED BY HASH(a) INTO 4 BUCKETS WITH ('a'='b')",
+        "table t | a INT | a=b | DISTRIBUTED BY HASH(`a`) INTO 4 BUCKETS",
+    );
+}
+
+#[test]
+fn the_catalog_and_the_database() {
+    check("USE CATALOG c", "Use Catalog c");
+    check("USE c.d", "Use Database c.d");
+    check("CREATE DATABASE IF NOT EXISTS d COMMENT 'x' WITH ('a'='b')", "Create { if_not_exists: true } Database d");
+    check("CREATE CATALOG c WITH ('type'='jdbc')", "Create { if_not_exists: false } Catalog c");
+    check("DROP DATABASE IF EXISTS d CASCADE", "Drop { if_exists: true } Database d");
+    check("DROP DATABASE d RESTRICT", "Drop { if_exists: false } Database d");
+    check("DROP TEMPORARY SYSTEM FUNCTION IF EXISTS f", "drop Function f temporary if exists");
+    check("DROP TABLE t CASCADE", "error at [CASCADE]: expected the end of the statement, found `CASCADE`");
+    check("DROP TEMPORARY DATABASE d", "error at [DATABASE]: expected TABLE or VIEW, found `DATABASE`");
+}
+
+#[test]
+fn alterations() {
+    let alter = |text: &str, expected: &str| {
+        let found = match parse_statement(text, 0).map(|at| at.statement) {
+            Ok(Statement::AlterTable(alter)) => match alter.change {
+                TableChange::Rename(new) => format!("rename {}", new.table()),
+                TableChange::RenameColumn { from, to } => format!("rename {} to {}", from.0, to.0),
+                TableChange::Set { options, .. } => format!("set {options:?}"),
+                TableChange::Reset { keys, .. } => format!("reset {}", keys[0].0),
+                TableChange::Add(elements) | TableChange::Modify(elements) => {
+                    let columns: Vec<String> = elements
+                        .columns
+                        .iter()
+                        .map(|(column, place)| match place {
+                            ColumnPlace::Unsaid => column.name.clone(),
+                            ColumnPlace::First => format!("{} first", column.name),
+                            ColumnPlace::After(other, _) => format!("{} after {other}", column.name),
+                        })
+                        .collect();
+                    let key = elements.primary_key.map(|key| format!(" key {}", key[0].0)).unwrap_or_default();
+                    let watermark = elements.watermark.map(|_| " watermark").unwrap_or_default();
+                    format!("elements [{}]{key}{watermark}", columns.join(", "))
+                }
+                TableChange::DropColumns(names) => format!("drop {}", names.len()),
+                TableChange::DropPrimaryKey { constraint, .. } => format!("drop key {constraint:?}"),
+                TableChange::DropWatermark(_) => "drop watermark".to_owned(),
+                TableChange::Distribution(distribution) => format!("distribution {}", distribution.is_some()),
+            },
+            Ok(other) => format!("{other:?}"),
+            Err(error) => error.message().to_owned(),
+        };
+        assert_eq!(found, expected, "{text}");
+    };
+    alter("ALTER TABLE t RENAME TO u", "rename u");
+    alter("ALTER TABLE IF EXISTS a.b.t RENAME x TO y", "rename x to y");
+    alter("ALTER TABLE t SET ('a'='b')", "set [(\"a\", \"b\")]");
+    alter("ALTER TABLE t RESET ('a')", "reset a");
+    alter("ALTER TABLE t ADD x INT COMMENT 'x' FIRST", "elements [x first]");
+    alter(
+        "ALTER TABLE t ADD (x INT, y AS x + 1 AFTER x, WATERMARK FOR ts AS ts, CONSTRAINT c PRIMARY KEY (x) NOT ENFORCED)",
+        "elements [x, y after x] key x watermark",
+    );
+    alter("ALTER TABLE t MODIFY WATERMARK FOR ts AS ts", "elements [] watermark");
+    alter("ALTER TABLE t DROP (x, y)", "drop 2");
+    alter("ALTER TABLE t DROP x", "drop 1");
+    alter("ALTER TABLE t DROP PRIMARY KEY", "drop key None");
+    alter("ALTER TABLE t DROP CONSTRAINT c", "drop key Some(\"c\")");
+    alter("ALTER TABLE t DROP WATERMARK", "drop watermark");
+    alter("ALTER TABLE t ADD DISTRIBUTION BY HASH(x)", "distribution true");
+    alter("ALTER TABLE t ADD COLUMN x INT", "ADD COLUMN is not Flink's SQL");
+    alter("ALTER TABLE t ADD PARTITION (d = '1')", "partitions are not built yet");
+    alter("ALTER TABLE t OWNER TO me", "expected RENAME, SET, RESET, ADD, MODIFY or DROP, found `OWNER`");
+    alter("ALTER TABLE t COMMENT 'x'", "expected RENAME, SET, RESET, ADD, MODIFY or DROP, found `COMMENT`");
 }
 
 #[test]
@@ -283,17 +422,21 @@ fn the_small_statements() {
     check("VALUES (1), (2)", "query VALUES (1), (2)");
     check("WITH a AS (SELECT 1) SELECT * FROM a", "query WITH a AS (SELECT 1) SELECT * FROM a");
     check("(SELECT 1) UNION ALL (SELECT 2)", "query (SELECT 1) UNION ALL (SELECT 2)");
-    check("SHOW TABLES", "Show(Tables)");
-    check("show views", "Show(Views)");
-    check("SHOW FUNCTIONS;", "Show(Functions)");
-    check("SHOW CONNECTORS", "Show(Connectors)");
-    check("SHOW FORMATS", "Show(Formats)");
+    check("SHOW TABLES", "list Tables");
+    check("show views", "list Views");
+    check("SHOW FUNCTIONS;", "list Functions");
+    check("SHOW CONNECTORS", "list Connectors");
+    check("SHOW FORMATS", "list Formats");
+    check("SHOW TABLES IN a.b NOT LIKE 'x%'", "list Tables of a.b not like x%");
+    check("SHOW CATALOGS ILIKE 'x%'", "list Catalogs ilike x%");
+    check("SHOW MATERIALIZED TABLES", "list Nothing(\"materialized table name\")");
+    check("DESCRIBE EXTENDED t", "describe t");
     check("SHOW CREATE TABLE a.T", "show create table a.T");
     check("SHOW CREATE VIEW `a b`", "show create view a b");
     check("DESCRIBE t", "describe t");
     check("DESC a.b", "describe a.b");
     check("DROP TABLE IF EXISTS t", "drop Table t if exists");
-    check("DROP TEMPORARY VIEW v", "drop View v");
+    check("DROP TEMPORARY VIEW v", "drop View v temporary");
     check("EXPLAIN SELECT 1", "explain query SELECT 1");
     check("EXPLAIN PLAN FOR INSERT INTO t SELECT 1", "explain insert t | SELECT 1");
     check("EXPLAIN CHANGELOG_MODE SELECT 1", "explain query SELECT 1");
@@ -306,12 +449,13 @@ fn the_small_statements() {
 fn the_small_statements_with_mistakes() {
     check(
         "SHOW",
-        "error at []: expected TABLES, VIEWS, FUNCTIONS, CONNECTORS, FORMATS, CREATE TABLE or CREATE VIEW, but the statement ends here",
+        "error at []: expected TABLES, VIEWS, COLUMNS, FUNCTIONS, CONNECTORS, FORMATS, CATALOGS, DATABASES, MODULES, CURRENT CATALOG, CURRENT DATABASE, CREATE TABLE or CREATE VIEW, but the statement ends here",
     );
-    check("SHOW TABLES LIKE 'a'", "error at [LIKE]: SHOW TABLES LIKE is not built yet");
-    check("SHOW CATALOGS", "error at [SHOW CATALOGS]: SHOW CATALOGS is not built yet");
+    check("SHOW TABLES ILIKE 'a'", "error at [ILIKE]: SHOW TABLES takes LIKE, not ILIKE");
+    check("SHOW TABLES NOT 'a'", "error at ['a']: expected LIKE and a pattern in quotes, found `'a'`");
+    check("SHOW CATALOGS FROM a", "error at [FROM]: SHOW CATALOGS takes no database");
+    check("SHOW COLUMNS t", "error at [t]: expected FROM and the name of a table, found `t`");
     check("DESCRIBE", "error at []: expected the name of a table or view, but the statement ends here");
-    check("DROP FUNCTION f", "error at [DROP FUNCTION]: DROP FUNCTION is not built yet");
     check("DROP t", "error at [t]: expected TABLE or VIEW, found `t`");
     check("EXPLAIN ESTIMATED_COST SELECT 1", "error at [ESTIMATED_COST]: EXPLAIN ESTIMATED_COST is not built yet");
     check(
@@ -328,11 +472,9 @@ fn the_small_statements_with_mistakes() {
     for (text, name) in [
         ("CREATE FUNCTION f AS 'x'", "CREATE FUNCTION"),
         ("CREATE TEMPORARY SYSTEM FUNCTION f AS 'x'", "CREATE TEMPORARY SYSTEM FUNCTION"),
-        ("CREATE CATALOG c WITH ('a'='b')", "CREATE CATALOG"),
-        ("CREATE DATABASE d", "CREATE DATABASE"),
-        ("ALTER TABLE t RENAME TO u", "ALTER"),
+        ("ALTER DATABASE d SET ('a'='b')", "ALTER DATABASE"),
         ("ANALYZE TABLE t COMPUTE STATISTICS", "ANALYZE"),
-        ("USE CATALOG c", "USE"),
+        ("USE MODULES core", "USE MODULES"),
         ("ADD JAR 'x'", "ADD"),
         ("COMPILE PLAN 'x' FOR INSERT INTO t SELECT 1", "COMPILE"),
         ("UPDATE t SET a = 1", "UPDATE"),
@@ -342,9 +484,7 @@ fn the_small_statements_with_mistakes() {
     ] {
         check(text, &format!("error at [{name}]: {name} is not built yet"));
     }
-    for statement in
-        ["ALTER TABLE t", "USE c", "SHOW JOBS", "CREATE TABLE t AS SELECT 1", "SELECT a != b", "SELECT (", "FROB"]
-    {
+    for statement in ["ALTER TABLE t", "SHOW JOBS", "SHOW CATALOGS IN a", "SELECT a != b", "SELECT (", "FROB"] {
         let error = parse_statement(statement, 0).unwrap_err();
         assert!(!error.helps().is_empty(), "{statement} gets a next step");
     }

@@ -4,7 +4,7 @@
 //! one; so a span of the syntax tree finds its place again without any index (`script_span`), and sqlparser's messages
 //! carry the offset too. Nothing of Flink's is folded: names keep their case.
 
-use sqlparser::tokenizer::{Location, Span as AstSpan, Token, TokenWithSpan};
+use sqlparser::tokenizer::{Location, Span as AstSpan, Token, TokenWithSpan, Whitespace};
 
 use crate::error::{Error, Result, Span};
 
@@ -80,7 +80,8 @@ fn token(text: &str, lexeme: Lexeme) -> Result<Token> {
         Kind::Text => literal(content)?,
         Kind::Number => Token::Number(content.into(), false),
         Kind::Sign => sign(content)?,
-        Kind::Hint => return Err(refuse_hint(content)),
+        // sqlparser skips it; `hints` takes it out before.
+        Kind::Hint => Token::Whitespace(Whitespace::MultiLineComment(content.to_owned())),
         Kind::DoubleQuoted => {
             let inner = &content[1..content.len() - 1];
             return Err(Error::query("double quotes have no meaning in Flink's SQL")
@@ -270,17 +271,6 @@ fn no_character(code: u32) -> Error {
     Error::query(format!("there is no character {code:#x}"))
 }
 
-fn refuse_hint(content: &str) -> Error {
-    let name =
-        content[3..].trim_start().split(|next: char| !next.is_alphanumeric() && next != '_').next().unwrap_or_default();
-    let error = Error::query(format!("the hint /*+ {} */ is not built yet", name.to_ascii_uppercase()));
-    if name.eq_ignore_ascii_case("OPTIONS") {
-        error.with_help("put the options into the WITH clause of the table")
-    } else {
-        error.with_help("leave it out: the result is the same without it")
-    }
-}
-
 fn left_open(open: Open) -> Error {
     match open {
         Open::Text => Error::query("the text that begins here has no closing quote")
@@ -334,10 +324,6 @@ mod tests {
         check(
             "a § b",
             "2..4 unexpected character \"§\"  help: names with special characters stand in back-quotes: `a-b`",
-        );
-        check(
-            "t /*+ OPTIONS('a'='b') */",
-            "2..25 the hint /*+ OPTIONS */ is not built yet  help: put the options into the WITH clause of the table",
         );
         check("``", "0..2 a name cannot be empty");
     }

@@ -19,7 +19,7 @@ use crate::operators::WindowKind;
 use crate::options::nearest;
 use crate::plan::nodes::{TableReference, watermark_node, window_node};
 use crate::plan::windows::check_lengths;
-use crate::sql::{ObjectName, WindowCall, WindowFunction, WindowInput, table_name, window_call};
+use crate::sql::{ObjectName, WindowCall, WindowFunction, WindowInput, table_name, table_options, window_call};
 use crate::stream::WATERMARK_COLUMN;
 
 /// Binds the queries of one statement.
@@ -134,10 +134,12 @@ impl<'a> QueryBinder<'a> {
             return self.window(call).map_err(|error| error.with_span(span));
         }
         match factor {
-            ast::TableFactor::Table { name, alias, args: None, version: None, .. } => {
+            ast::TableFactor::Table { name, alias, args: None, version: None, with_hints, .. } => {
                 let object = table_name(name).ok_or_else(|| Error::query(format!("{name} is no table")))?;
-                let parts: Vec<String> = object.parts.clone();
-                let bound = self.named(&parts, object)?;
+                let bound = match table_options(with_hints) {
+                    options if options.is_empty() => self.named(&object.parts.clone(), object)?,
+                    options => self.with_options(&object, options)?,
+                };
                 aliased(bound, alias.as_ref())
             }
             ast::TableFactor::Derived { lateral: false, subquery, alias, .. } => {
@@ -184,6 +186,26 @@ impl<'a> QueryBinder<'a> {
                 rename(bound?, &view.columns)?
             }
         };
+        bound.scope.qualifier = Some(name.table().to_owned());
+        Ok(bound)
+    }
+
+    /// A table, read with the options of a hint.
+    fn with_options(&mut self, name: &ObjectName, options: Vec<(String, String)>) -> Result<BoundQuery> {
+        let is_cte = matches!(name.parts.as_slice(), [only] if self.ctes.iter().any(|(known, _)| known == only));
+        let entry = if is_cte { None } else { Some(self.catalog.entry(name)?) };
+        let Some(Entry::Table(table)) = entry else {
+            return Err(Error::query(format!(
+                "View '{}' cannot be enriched with new options. Hints can only be applied to tables.",
+                name.table()
+            ))
+            .with_span(name.span)
+            .with_help("put the hint behind the table inside the view's query"));
+        };
+        let mut bound = table
+            .with_options(options)
+            .and_then(|table| scan(&Arc::new(table)))
+            .map_err(|error| error.with_span(name.span))?;
         bound.scope.qualifier = Some(name.table().to_owned());
         Ok(bound)
     }
