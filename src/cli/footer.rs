@@ -21,6 +21,20 @@ pub fn footer(name: &str, shown: Option<u64>, summary: &JobSummary) -> String {
     }
 }
 
+/// What became of the rows of a job that nothing goes on from.
+pub fn stopped(name: &str, summary: &JobSummary) -> String {
+    let rows = summary.status.rows_in;
+    let read = format!("{} {} read", count(rows), if rows == 1 { "row" } else { "rows" });
+    let windows = match summary.counts_in_windows {
+        true => "; what windows that were still open held of them is in no output",
+        false => "",
+    };
+    match name {
+        "" => format!("note: stopped: {read}{windows}"),
+        _ => format!("note: job {name} stopped: {read}{windows}; nothing can go on from here"),
+    }
+}
+
 /// `late_flights-1: 62 % · 1.2M in · 340k/s · late 194 · watermark 2013-01-03 05:00:00.000 · 1 s left`
 pub fn progress(name: &str, status: &JobStatus) -> String {
     let mut parts = Vec::new();
@@ -119,7 +133,7 @@ mod tests {
 
     #[test]
     fn footers() {
-        let mut summary = JobSummary { ending: Ending::Finished, status: status() };
+        let mut summary = JobSummary { ending: Ending::Finished, status: status(), counts_in_windows: true };
         assert_eq!(footer("", None, &summary), "3 rows · 1.2M in · 0.84 s · late 0");
         summary.status.late = 194;
         summary.status.partially_late = 2;
@@ -129,6 +143,10 @@ mod tests {
             footer("job-1", Some(1), &summary),
             "job-1: 1 row · 6,064 in · 0.84 s · late 194 · partially late 2 · stopped"
         );
+        let windows = "note: stopped: 6,064 rows read; what windows that were still open held of them is in no output";
+        assert_eq!(stopped("", &summary), windows);
+        (summary.counts_in_windows, summary.status.rows_in) = (false, 1);
+        assert_eq!(stopped("j", &summary), "note: job j stopped: 1 row read; nothing can go on from here");
     }
 
     #[test]

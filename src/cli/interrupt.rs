@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Error, Result};
+use crate::session::StopSignal;
 
 /// Two signals that are no further apart mean "now".
 const TWICE: Duration = Duration::from_secs(2);
@@ -66,6 +67,14 @@ impl Interrupts {
     #[cfg(test)]
     pub fn scripted(receiver: tokio::sync::mpsc::Receiver<()>) -> Self {
         Self { source: Source::Scripted(receiver) }
+    }
+
+    /// Tells an input of the first signal, whatever else the process is busy with then.
+    pub fn tell(mut self, stop: StopSignal) {
+        tokio::spawn(async move {
+            self.next().await;
+            stop.send();
+        });
     }
 
     /// Waits for a signal. Cancel-safe.

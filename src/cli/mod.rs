@@ -9,6 +9,7 @@ mod report;
 mod runner;
 mod screen;
 mod script;
+mod standard_input;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -106,6 +107,7 @@ fn run<E: Engine>(arguments: Arguments, screen: Arc<Screen>, open: impl FnOnce(S
             Arc::new(move |notice| runner::show_notice(&screen, &notice))
         };
         let input = script::data(&arguments.inputs);
+        Interrupts::of_process()?.tell(input.stop_signal());
         let engine = open(Start { settings: arguments.settings, fresh: arguments.fresh, notices, input })?;
         let look = Look {
             format: arguments.format,

@@ -376,9 +376,7 @@ impl<E: Engine> Runner<E> {
             }
             Ending::Stopped { at: None } => {
                 self.lost = true;
-                if !name.is_empty() {
-                    self.screen.note(&format!("note: job {name} stopped; nothing can go on from here"));
-                }
+                self.screen.note(&footer::stopped(name, summary));
             }
             Ending::Finished => {}
         }

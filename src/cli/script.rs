@@ -1,14 +1,13 @@
 //! Reads the SQL that is run: files, commands, stdin. Where stdin is not SQL, it is data.
 
-use std::io::{ErrorKind, IsTerminal, Read};
+use std::io::{IsTerminal, Read};
 use std::path::Path;
-
-use bytes::Bytes;
 
 use super::arguments::Input;
 use super::runner::ScriptText;
+use super::standard_input::StandardInput;
 use crate::error::{Error, Result};
-use crate::session::{self, Pipe};
+use crate::session::Pipe;
 
 /// All scripts in order; `None` if the only one would be typed into a terminal.
 pub fn read(inputs: &[Input]) -> Result<Option<Vec<ScriptText>>> {
@@ -26,27 +25,7 @@ pub fn data(inputs: &[Input]) -> Pipe {
                 .with_help("put the SQL into a file, or on the command line behind -c"),
         );
     }
-    Pipe::new(StandardInput { block: Vec::new() })
-}
-
-/// The process's standard input.
-#[derive(Debug)]
-struct StandardInput {
-    /// Where reads go before they are cut to what has come.
-    block: Vec<u8>,
-}
-
-impl session::Input for StandardInput {
-    fn read(&mut self, most: usize) -> Result<Bytes> {
-        self.block.resize(most, 0);
-        loop {
-            match std::io::stdin().read(&mut self.block) {
-                Ok(length) => return Ok(Bytes::copy_from_slice(&self.block[..length])),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io("read stdin", &error)),
-            }
-        }
-    }
+    Pipe::new(StandardInput::default())
 }
 
 fn read_one(input: &Input) -> Result<ScriptText> {

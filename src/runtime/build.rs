@@ -295,6 +295,7 @@ async fn chain_task(
         clock: Arc::clone(&environment.world.clock),
         status,
         memory,
+        is_resumable: environment.directory.is_some() && environment.plan.can_resume(),
     })
 }
 

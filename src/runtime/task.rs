@@ -32,6 +32,8 @@ pub struct ChainTask {
     pub status: Arc<TaskStatus>,
     /// What the state holds, as last measured.
     pub memory: Grant,
+    /// Whether a later start goes on from a stop; if not, what is under way then is done before.
+    pub is_resumable: bool,
 }
 
 struct Running {
@@ -177,7 +179,12 @@ impl Running {
     async fn barrier(&mut self, barrier: Barrier) -> Result<()> {
         self.measure()?;
         failpoint::hit("barrier.align.last");
-        while barrier.kind == BarrierKind::Drain && self.task.chain.is_busy() {
+        let is_end = match barrier.kind {
+            BarrierKind::Drain => true,
+            BarrierKind::Stop => !self.task.is_resumable,
+            BarrierKind::Checkpoint | BarrierKind::Savepoint => false,
+        };
+        while is_end && self.task.chain.is_busy() {
             self.advance().await?;
         }
         self.flush(Flush::All).await?;

@@ -128,6 +128,6 @@ impl RunningJob for BatchJob {
             None => !self.is_stopping(),
         };
         let ending = if is_complete { Ending::Finished } else { Ending::Stopped { at: None } };
-        Ok(JobSummary { ending, status: self.status_as(JobState::Ended) })
+        Ok(JobSummary { ending, status: self.status_as(JobState::Ended), counts_in_windows: false })
     }
 }

@@ -16,7 +16,7 @@ use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
 use crate::runtime::{self, Control, Figures, JobConfig, JobFigures, Notices};
-use crate::stream::{Changes, Clock, Epoch};
+use crate::stream::{Changes, Clock, Counter, Epoch};
 
 /// A streaming job.
 pub struct StreamingJob {
@@ -124,7 +124,8 @@ impl RunningJob for StreamingJob {
             }
         };
         let status = self.status_of(self.figures.read(), JobState::Ended);
-        Ok(JobSummary { ending, status })
+        let counts_in_windows = summary.counters.values().any(|count| count.get(Counter::WindowPairsCounted) > 0);
+        Ok(JobSummary { ending, status, counts_in_windows })
     }
 }
 

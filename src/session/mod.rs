@@ -25,5 +25,5 @@ pub use version::version;
 
 pub use crate::catalog::Handle;
 pub use crate::connectors::memory::Pusher;
-pub use crate::connectors::stdin::{Input, Pipe};
+pub use crate::connectors::stdin::{Input, Pipe, StopSignal};
 pub use crate::runtime::{Notice, Notices};

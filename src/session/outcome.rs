@@ -126,4 +126,6 @@ pub enum Ending {
 pub struct JobSummary {
     pub ending: Ending,
     pub status: JobStatus,
+    /// Whether rows were counted in windows: what those held that were open at a stop is in no output.
+    pub counts_in_windows: bool,
 }

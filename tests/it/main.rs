@@ -23,6 +23,7 @@ mod simulation;
 mod support;
 mod slt;
 mod stdin;
+mod stopped_pipe;
 mod stores;
 mod tidy;
 mod two_inputs;

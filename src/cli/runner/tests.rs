@@ -80,7 +80,7 @@ impl RunningJob for FakeJob {
     async fn wait(&self) -> Result<JobSummary> {
         let mut ending = self.ending.subscribe();
         let ended = ending.wait_for(Option::is_some).await.map_err(|error| Error::bug(error.to_string()))?;
-        Ok(JobSummary { ending: ended.expect("waited for"), status: self.status() })
+        Ok(JobSummary { ending: ended.expect("waited for"), status: self.status(), counts_in_windows: false })
     }
 }
 

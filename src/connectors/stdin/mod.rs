@@ -2,18 +2,23 @@
 //! come.
 //!
 //! It counts as bounded, because a pipe ends: windows then close, a script waits for its INSERT, `--final` and batch
-//! mode work. It is live as well: nothing waits for the end that can be shown before.
+//! mode work. It is live as well: nothing waits for the end that can be shown before. An end that comes with a stop, or
+//! shortly before one, is none: no window closes by it, and the half row in front of it is no row.
 
 mod infer;
 mod pipe;
+mod stop_signal;
 #[cfg(test)]
 mod tests;
 
 pub use infer::{Inferred, infer};
 pub use pipe::{Input, Pipe};
+pub use stop_signal::StopSignal;
 
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -151,6 +156,8 @@ impl Source for StdinSource {
             world: self.world.clone(),
             offset: 0,
             filling: None,
+            ending: None,
+            is_at_end: false,
         }))
     }
 
@@ -167,6 +174,10 @@ struct StdinReader {
     offset: u64,
     /// A read on its way, which leaves what it gets in the pipe.
     filling: Option<BoxFuture<'static, Result<()>>>,
+    /// The wait until an end is known to be no stop.
+    ending: Option<BoxFuture<'static, ()>>,
+    /// Whether it is.
+    is_at_end: bool,
 }
 
 impl Drop for StdinReader {
@@ -180,18 +191,20 @@ impl SplitReader for StdinReader {
     async fn next(&mut self) -> Result<Polled> {
         loop {
             self.take_in()?;
-            let at_end = self.pipe.is_exhausted();
-            if at_end && self.buffer.is_empty() {
+            if self.is_at_end && self.buffer.is_empty() {
                 return Ok(Polled::End);
             }
-            match self.buffer.cut(at_end)? {
+            match self.buffer.cut(self.is_at_end)? {
                 Cutting::Header(bytes) => self.offset += bytes.len() as u64,
                 Cutting::Rows(chunk) => {
                     self.offset += chunk.bytes.len() as u64;
                     let place = Place { offset: self.offset, line: self.buffer.line() };
                     return Ok(Polled::Chunk(chunk, place.position()));
                 }
-                Cutting::More => self.wait().await?,
+                Cutting::More => match self.pipe.exhausted() {
+                    Some(hold) => self.end(hold).await,
+                    None => self.wait().await?,
+                },
             }
         }
     }
@@ -222,6 +235,15 @@ impl StdinReader {
         }
     }
 
+    /// Waits until the end is known to be that of the rows: for ever, if it is that of a stop. Cancel-safe.
+    async fn end(&mut self, hold: Duration) {
+        let stop = self.pipe.stop_signal();
+        let ending = self.ending.get_or_insert_with(|| no_stop_within(hold, stop).boxed());
+        ending.await;
+        self.ending = None;
+        self.is_at_end = true;
+    }
+
     /// Waits for the read that is on its way. Cancel-safe: what it gets waits in the pipe.
     async fn wait(&mut self) -> Result<()> {
         if let Some(filling) = &mut self.filling {
@@ -235,5 +257,17 @@ impl StdinReader {
             None => self.read_ahead(),
         }
         Ok(())
+    }
+}
+
+/// Returns after `hold` unless a stop comes by then.
+async fn no_stop_within(hold: Duration, stop: StopSignal) {
+    if hold.is_zero() && !stop.is_sent() {
+        return;
+    }
+    tokio::select! {
+        biased;
+        () = stop.sent() => pending().await,
+        () = tokio::time::sleep(hold) => {}
     }
 }

@@ -6,11 +6,12 @@
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::super::row_buffer::{LONGEST_ROW, append, too_long};
-use super::{ORIGIN, READ_ONCE};
+use super::{ORIGIN, READ_ONCE, StopSignal};
 use crate::error::{Error, Result};
 
 /// Bytes of one read at most.
@@ -20,6 +21,11 @@ const BLOCK: usize = 256 << 10;
 pub trait Input: Debug + Send {
     /// Reads at most `most` bytes; none at the end. Blocks until there are some, and does not wait for more.
     fn read(&mut self, most: usize) -> Result<Bytes>;
+
+    /// For how long its end may turn out to be that of a stop whose signal has not come yet. Asked once it has ended.
+    fn end_hold(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// An input, shared by all who may want it. At most one reader takes bytes out.
@@ -28,13 +34,14 @@ pub struct Pipe {
     /// Locked while a read is on its way: reads follow each other.
     input: Mutex<Result<Box<dyn Input>>>,
     state: Mutex<State>,
+    stop: StopSignal,
 }
 
 #[derive(Debug, Default)]
 struct State {
     unread: VecDeque<Bytes>,
-    /// Whether the input has come to its end.
-    ended: bool,
+    /// Once the input has come to its end: for how long that may be a stop.
+    ended: Option<Duration>,
     failed: Option<Error>,
     /// Whether a reader has it.
     held: bool,
@@ -54,7 +61,12 @@ impl Pipe {
     }
 
     fn of(input: Result<Box<dyn Input>>) -> Self {
-        Self { input: Mutex::new(input), state: Mutex::default() }
+        Self { input: Mutex::new(input), state: Mutex::default(), stop: StopSignal::default() }
+    }
+
+    /// What tells it of a stop: an end that comes then, or shortly before, is no end of its rows.
+    pub fn stop_signal(&self) -> StopSignal {
+        self.stop.clone()
     }
 
     /// Whether it can be read from its first byte on, or why not. Does not wait.
@@ -89,7 +101,7 @@ impl Pipe {
                 state.unread.drain(..).for_each(|bytes| append(&mut all, bytes));
                 let end = memchr::memchr(b'\n', &all[looked_at..]).map(|length| looked_at + length);
                 looked_at = all.len();
-                let line = end.or(state.ended.then_some(all.len())).map(|end| all.slice(..end));
+                let line = end.or(state.ended.map(|_| all.len())).map(|end| all.slice(..end));
                 if !all.is_empty() {
                     state.unread.push_back(all);
                 }
@@ -125,16 +137,20 @@ impl Pipe {
     /// Reads a block and keeps it. Blocks until something has come.
     pub(super) fn fill(&self) {
         let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.state().ended {
+        if self.state().ended.is_some() {
             return;
         }
         let read = match &mut *input {
             Ok(input) => input.read(BLOCK),
             Err(why) => Err(why.clone()),
         };
+        let hold = match (&read, &*input) {
+            (Ok(bytes), Ok(input)) if bytes.is_empty() => input.end_hold(),
+            _ => Duration::ZERO,
+        };
         let mut state = self.state();
         match read {
-            Ok(bytes) if bytes.is_empty() => state.ended = true,
+            Ok(bytes) if bytes.is_empty() => state.ended = Some(hold),
             Ok(bytes) => state.unread.push_back(bytes),
             Err(error) => state.failed = Some(error),
         }
@@ -143,7 +159,7 @@ impl Pipe {
     /// Whether a read is worth while: nothing waits to be taken, and more may come.
     pub(super) fn is_dry(&self) -> bool {
         let state = self.state();
-        state.unread.is_empty() && !state.ended && state.failed.is_none()
+        state.unread.is_empty() && state.ended.is_none() && state.failed.is_none()
     }
 
     /// Takes what has been read; `None` if there is nothing now.
@@ -159,10 +175,10 @@ impl Pipe {
         }
     }
 
-    /// Whether everything has been taken.
-    pub(super) fn is_exhausted(&self) -> bool {
+    /// Once everything has been taken: for how long the end may still be that of a stop.
+    pub(super) fn exhausted(&self) -> Option<Duration> {
         let state = self.state();
-        state.ended && state.unread.is_empty()
+        state.ended.filter(|_| state.unread.is_empty())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -36,6 +36,26 @@ impl Input for Live {
     }
 }
 
+/// Pieces that are all there, with an end that is held.
+#[derive(Debug)]
+struct Held(Pieces, Duration);
+
+impl Input for Held {
+    fn read(&mut self, most: usize) -> Result<Bytes> {
+        self.0.read(most)
+    }
+
+    fn end_hold(&self) -> Duration {
+        self.1
+    }
+}
+
+/// Whole rows and a half one, and an end that is held for so long.
+fn held(hold_ms: u64) -> Pipe {
+    let pieces = [text("1\n2"), text("2\n3")].into_iter().map(Result::unwrap).collect();
+    Pipe::new(Held(Pieces(pieces), Duration::from_millis(hold_ms)))
+}
+
 fn pieces(pieces: &[&str]) -> Pipe {
     Pipe::new(Pieces(pieces.iter().map(|piece| Bytes::copy_from_slice(piece.as_bytes())).collect()))
 }
@@ -193,6 +213,42 @@ async fn no_input_and_a_broken_one_are_said() {
         }
     }
     assert_eq!(said, "broken");
+}
+
+/// What comes within this time, which passes at once.
+async fn within(ms: u64, reader: &mut Box<dyn SplitReader>) -> Option<Option<Vec<i64>>> {
+    let next = tokio::time::timeout(Duration::from_millis(ms), next(reader)).await.ok();
+    next.map(|rows| rows.map(|(numbers, _)| numbers))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_is_held_is_one_if_no_stop_comes() {
+    let world = world(held(100), InlineBlocking);
+    let mut reader = open(&world, &[], None).await.unwrap();
+    // Whole rows are not held back with it, and a wait that is given up goes on.
+    assert_eq!(within(1, &mut reader).await, Some(Some(vec![1, 22])));
+    assert_eq!(within(60, &mut reader).await, None);
+    assert_eq!(within(60, &mut reader).await, Some(Some(vec![3])));
+    assert_eq!(within(1, &mut reader).await, Some(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_with_a_stop_is_none_and_the_half_row_before_it_is_no_row() {
+    for stopped_after_ms in [None, Some(0), Some(99)] {
+        for hold_ms in [0, 100].into_iter().filter(|hold| stopped_after_ms.is_none_or(|after| after < *hold)) {
+            let world = world(held(hold_ms), InlineBlocking);
+            if stopped_after_ms.is_none() {
+                world.input.stop_signal().send();
+            }
+            let mut reader = open(&world, &[], None).await.unwrap();
+            assert_eq!(within(1, &mut reader).await, Some(Some(vec![1, 22])));
+            if let Some(after_ms) = stopped_after_ms {
+                assert_eq!(within(after_ms, &mut reader).await, None);
+                world.input.stop_signal().send();
+            }
+            assert_eq!(within(10_000, &mut reader).await, None, "{stopped_after_ms:?}, held {hold_ms} ms");
+        }
+    }
 }
 
 #[test]
