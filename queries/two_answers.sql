@@ -2,8 +2,8 @@
 -- late? The figures go to a report, the bad cases to whoever calls the passengers.
 --
 -- A statement set runs several INSERTs as one job. One checkpoint covers both outputs: kill it anywhere, and when it
--- has gone on, neither has lost a row or has one twice. Each INSERT reads the file for itself, so the footer counts its
--- rows two times.
+-- has gone on, neither has lost a row or has one twice. Both INSERTs read the file in one go, so the footer counts its
+-- rows once.
 --
 -- verify: restore parallelism batch
 -- golden: six_hours 85 rows, long_delays 85 rows

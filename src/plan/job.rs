@@ -56,8 +56,7 @@ impl LogicalQuery {
 
 /// Plans one INSERT, or the INSERTs of a statement set, as one job.
 pub fn plan_inserts(inserts: &[Insert], catalog: &Catalog, settings: &PlanSettings) -> Result<Planned> {
-    let mut lowering = Lowering::new(settings);
-    let (mut logical, mut warnings) = (Vec::new(), Vec::new());
+    let (mut bound, mut logical, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     for insert in inserts {
         let target = insert_target(insert, catalog)?;
         let late = match &insert.late {
@@ -66,8 +65,12 @@ pub fn plan_inserts(inserts: &[Insert], catalog: &Catalog, settings: &PlanSettin
         };
         let query = bind_insert(insert, catalog, late.as_ref())?.with_windows_per_row(settings.windows_per_row)?;
         warnings.extend(query.warnings);
-        lowering.insert(&query.plan, &target, late.as_ref()).map_err(|error| error.with_span(insert.span))?;
+        bound.push((target, late, insert.span));
         logical.push(query.plan);
+    }
+    let mut lowering = lowering(&logical, settings)?;
+    for (plan, (target, late, span)) in logical.iter().zip(&bound) {
+        lowering.insert(plan, target, late.as_ref()).map_err(|error| error.with_span(*span))?;
     }
     finish(lowering, logical, warnings, Arc::new(Schema::empty()))
 }
@@ -92,9 +95,18 @@ pub fn plan_query(
         schema: nullable(&query.schema),
         primary_key: Vec::new(),
     };
-    let mut lowering = Lowering::new(settings);
+    let mut lowering = lowering(std::slice::from_ref(&query.plan), settings)?;
     lowering.insert(&query.plan, &target, None).map_err(|error| blamed(error, statement))?;
     finish(lowering, vec![query.plan], query.warnings, query.schema)
+}
+
+/// The plan of a job that these queries are to be lowered into.
+fn lowering<'s>(plans: &[LogicalPlan], settings: &'s PlanSettings) -> Result<Lowering<'s>> {
+    let mut lowering = Lowering::new(settings);
+    if settings.reuse_sources {
+        lowering.share_sources(plans)?;
+    }
+    Ok(lowering)
 }
 
 /// Where the blame for an error of lowering lies, as far as the text tells.

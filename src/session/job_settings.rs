@@ -78,6 +78,8 @@ pub struct JobSettings {
     pub batch_rows: usize,
     /// In how many windows a row may lie.
     pub windows_per_row: usize,
+    /// Whether a table that is read in several places of a job is read once.
+    pub reuse_sources: bool,
     /// One total in bytes; `None`: a share of what the machine has.
     pub memory_limit: Option<u64>,
     /// How long a stop waits for its checkpoint and commits.

@@ -455,6 +455,7 @@ fn plan_settings(settings: &JobSettings) -> PlanSettings {
         keyed_shuffle: settings.keyed_shuffle,
         batch_rows: settings.batch_rows,
         windows_per_row: settings.windows_per_row,
+        reuse_sources: settings.reuse_sources,
     }
 }
 

@@ -181,6 +181,12 @@ pub static LOCAL_TIME_ZONE: OptionSpec = OptionSpec::honoured(
     "The zone in which TIMESTAMP_LTZ is shown and read: `UTC`, or an offset such as `+02:00`. `default` is UTC.",
 );
 
+pub static REUSE_SOURCES: OptionSpec = OptionSpec::honoured(
+    "table.optimizer.reuse-source-enabled",
+    Boolean,
+    Some("true"),
+    "Whether a table that is read in several places of a job is read once, for all of them.",
+);
 pub static DML_SYNC: OptionSpec = OptionSpec::honoured(
     "table.dml-sync",
     Boolean,
@@ -303,6 +309,7 @@ static HONOURED: &[&OptionSpec] = &[
     &NOT_NULL_ENFORCER,
     &KEYED_SHUFFLE,
     &LOCAL_TIME_ZONE,
+    &REUSE_SOURCES,
     &DML_SYNC,
     &MAX_COLUMN_WIDTH,
     &CHECKPOINT_EVERY_ROWS,

@@ -221,6 +221,7 @@ impl Settings {
             dml_sync: merged.boolean(&list::DML_SYNC)?,
             batch_rows: required(&list::BATCH_ROWS, merged.integer(&list::BATCH_ROWS)?)?,
             windows_per_row: required(&list::WINDOWS_PER_ROW, merged.integer(&list::WINDOWS_PER_ROW)?)?,
+            reuse_sources: merged.boolean(&list::REUSE_SOURCES)?,
             memory_limit: merged.size(&list::MEMORY_LIMIT)?,
             stop_timeout: merged.duration(&list::STOP_TIMEOUT)?.unwrap_or_default(),
             max_column_width: required(&list::MAX_COLUMN_WIDTH, merged.integer(&list::MAX_COLUMN_WIDTH)?)?,

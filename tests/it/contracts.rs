@@ -536,6 +536,7 @@ fn windowed(splits: &[Vec<Row>], windows: Windows) -> (StreamPlan, MemorySink, M
         keyed_shuffle: KeyedShuffle::Auto,
         batch_rows: 64,
         windows_per_row: 10_000,
+        reuse_sources: true,
     };
     let planned = plan_inserts(&[*insert], session.catalog(), &settings).expect("a plan");
     (planned.stream, counts, late)

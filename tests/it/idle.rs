@@ -162,6 +162,7 @@ fn plan(tables: &[Pausing; 2], windows: &str, is_union: bool) -> (StreamPlan, Me
         keyed_shuffle: KeyedShuffle::Auto,
         batch_rows: 64,
         windows_per_row: 10_000,
+        reuse_sources: true,
     };
     let planned = plan_inserts(&[*insert], session.catalog(), &settings).expect("a plan");
     (planned.stream, counts, late)

@@ -182,9 +182,39 @@ fn its_rows_come_only_once() {
     let (code, rows, said) = query(&scratch, &["-c", "SELECT line FROM stdin; SELECT line FROM stdin"], "a\n");
     assert_eq!((code, rows.as_str()), (1, "{\"line\":\"a\"}\n"));
     assert!(said.contains("error[BL-SOURCE-ONCE]"), "{said}");
-    let twice = "SELECT line FROM stdin UNION ALL SELECT line FROM stdin";
-    let (code, _, said) = query(&scratch, &["-c", twice], "a\n");
+    // One job may read it in several places, unless it is told to read each for itself.
+    let twice = "SELECT line FROM stdin UNION ALL SELECT CONCAT(line, '!') FROM stdin";
+    let (code, rows, said) = query(&scratch, &["-c", twice], "a\n");
+    let mut rows: Vec<&str> = rows.lines().collect();
+    rows.sort_unstable();
+    assert_eq!((code, rows), (0, vec!["{\"line\":\"a!\"}", "{\"line\":\"a\"}"]), "{said}");
+    let each = "SET 'table.optimizer.reuse-source-enabled' = 'false'";
+    let (code, _, said) = query(&scratch, &["-c", each, "-c", twice], "a\n");
     assert!(code == 1 && said.contains("can be read only once in a job"), "{said}");
+}
+
+#[test]
+fn two_inserts_of_a_statement_set_share_a_pipe() {
+    let input: String = (0..5_000).map(|n| format!("{{\"n\":{n},\"k\":\"{}\"}}\n", n % 7)).collect();
+    let table = |name: &str, columns: &str| {
+        let path = format!("'path' = '.beadline/out/{name}', 'format' = 'csv'");
+        format!("CREATE TABLE {name} ({columns}) WITH ('connector' = 'filesystem', {path});")
+    };
+    let sql = format!(
+        "{}{} EXECUTE STATEMENT SET BEGIN INSERT INTO odd SELECT n FROM stdin WHERE MOD(n, 2) = 1; \
+         INSERT INTO named SELECT k, n FROM stdin WHERE k = '3'; END;",
+        table("odd", "n BIGINT"),
+        table("named", "k STRING, n BIGINT")
+    );
+    for parallelism in [1, 2, 4] {
+        let scratch = Scratch::new();
+        let variant = Variant { parallelism: Some(parallelism), batch_rows: Some(64), ..Variant::default() };
+        let output = run(scratch.command(&variant).args(["-c", &sql]), input.as_bytes());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.contains("5,000 in"), "{said}");
+        let published = scratch.published();
+        assert_eq!((published["odd"].len(), published["named"].len()), (2_500, 714), "{said}");
+    }
 }
 
 /// The main job with its flights on stdin, and the flights.

@@ -167,9 +167,9 @@ fn window(line: &str) -> Option<i64> {
     time.contains("1970-").then(|| count.trim().parse().ok()).flatten()
 }
 
-/// Of `3 rows · 1,035 in · …`.
+/// Of `3 rows · 1,035 in · …`, in which the dots come byte by byte.
 fn rows_in(line: &str) -> Option<i64> {
-    let (before, _) = line.split_once(" in · ")?;
+    let (before, _) = line.split_once(" in ").filter(|_| line.contains(" late "))?;
     before.rsplit(' ').next()?.replace(',', "").parse().ok()
 }
 

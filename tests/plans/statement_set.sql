@@ -1,4 +1,4 @@
--- A table that two statements of a set read is read once by each.
+-- A table that two statements of a set read is read once, with the columns of both.
 CREATE TABLE e (id INT, k STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '10' SECOND)
 WITH ('connector' = 'filesystem', 'path' = 'in', 'format' = 'csv');
 CREATE TABLE counts (k STRING, n BIGINT) WITH ('connector' = 'print');

@@ -16,7 +16,6 @@ pub use pipe::{Input, Pipe};
 pub use stop_signal::StopSignal;
 
 use std::collections::BTreeSet;
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -238,7 +237,7 @@ impl StdinReader {
     /// Waits until the end is known to be that of the rows: for ever, if it is that of a stop. Cancel-safe.
     async fn end(&mut self, hold: Duration) {
         let stop = self.pipe.stop_signal();
-        let ending = self.ending.get_or_insert_with(|| no_stop_within(hold, stop).boxed());
+        let ending = self.ending.get_or_insert_with(|| stop.none_within(hold).boxed());
         ending.await;
         self.ending = None;
         self.is_at_end = true;
@@ -257,17 +256,5 @@ impl StdinReader {
             None => self.read_ahead(),
         }
         Ok(())
-    }
-}
-
-/// Returns after `hold` unless a stop comes by then.
-async fn no_stop_within(hold: Duration, stop: StopSignal) {
-    if hold.is_zero() && !stop.is_sent() {
-        return;
-    }
-    tokio::select! {
-        biased;
-        () = stop.sent() => pending().await,
-        () = tokio::time::sleep(hold) => {}
     }
 }

@@ -5,6 +5,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -23,8 +24,20 @@ impl StopSignal {
         *self.0.borrow()
     }
 
+    /// Returns after `hold`, unless it is sent by then.
+    pub(super) async fn none_within(self, hold: Duration) {
+        if hold.is_zero() && !self.is_sent() {
+            return;
+        }
+        tokio::select! {
+            biased;
+            () = self.sent() => pending().await,
+            () = tokio::time::sleep(hold) => {}
+        }
+    }
+
     /// Waits until it is sent.
-    pub(super) async fn sent(&self) {
+    async fn sent(&self) {
         if self.0.subscribe().wait_for(|is_sent| *is_sent).await.is_err() {
             pending::<()>().await;
         }

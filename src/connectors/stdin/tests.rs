@@ -52,7 +52,7 @@ impl Input for Held {
 
 /// Whole rows and a half one, and an end that is held for so long.
 fn held(hold_ms: u64) -> Pipe {
-    let pieces = [text("1\n2"), text("2\n3")].into_iter().map(Result::unwrap).collect();
+    let pieces = [text("1\n22\n3")].into_iter().map(Result::unwrap).collect();
     Pipe::new(Held(Pieces(pieces), Duration::from_millis(hold_ms)))
 }
 

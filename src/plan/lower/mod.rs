@@ -40,6 +40,8 @@ pub struct PlanSettings {
     pub batch_rows: usize,
     /// In how many windows a row may lie.
     pub windows_per_row: usize,
+    /// `table.optimizer.reuse-source-enabled`.
+    pub reuse_sources: bool,
 }
 
 /// Builds the plan of one job.
@@ -48,6 +50,8 @@ pub struct Lowering<'a> {
     plan: StreamPlan,
     /// Outputs of rows that operators refuse for their time.
     late: Vec<LateOutput>,
+    /// Tables that are read in several places.
+    shared: Vec<source::Shared>,
 }
 
 /// An operator of the plan that can refuse rows.
@@ -180,7 +184,7 @@ impl Flow {
 
 impl<'a> Lowering<'a> {
     pub fn new(settings: &'a PlanSettings) -> Self {
-        Self { settings, plan: StreamPlan::default(), late: Vec::new() }
+        Self { settings, plan: StreamPlan::default(), late: Vec::new(), shared: Vec::new() }
     }
 
     /// Rows of a logical plan. `watermark`: whether the hidden column is read above.

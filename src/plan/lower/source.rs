@@ -1,4 +1,4 @@
-//! Sources: a scan with the projections above it and the watermark, or VALUES.
+//! Sources: a scan with the projections above it and the watermark, or VALUES. Scans of one table become one source.
 
 use std::sync::Arc;
 
@@ -6,11 +6,12 @@ use arrow::array::ArrayRef;
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::common::{Column, DFSchema};
+use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, Values};
 
 use super::meaning::Meaning;
-use super::{Flow, Input, Lowering, is_source, through_projections};
+use super::{Flow, Input, Lowering, Named, bug, is_source, through_projections};
+use crate::catalog::Table;
 use crate::connectors::{SourceFactory, values};
 use crate::error::{Error, Result};
 use crate::expressions::{Scalar, compile};
@@ -20,13 +21,61 @@ use crate::plan::stream_plan::{Exchange, Node, NodeKind, OnError, Parallelism, S
 use crate::stream::WATERMARK_COLUMN;
 
 impl Lowering<'_> {
-    /// The source that a plan is, if it is one.
+    /// The source that a plan is, if it is one. A table that several plans read is read by the first of them, with what
+    /// all need; each takes its own columns.
     pub(super) fn source(&mut self, plan: &LogicalPlan, carry_watermark: bool) -> Result<Option<Flow>> {
-        let Some((source, schema)) = source_node(plan, carry_watermark, self.settings.idle_timeout_ms)? else {
-            return Ok(None);
+        let Some(scan) = Scan::of(plan)? else { return Ok(None) };
+        let carries = carry_watermark && scan.watermark.is_some();
+        let Some(shared) = self.shared.iter().position(|shared| shared.scan.is_same_table(&scan)) else {
+            let (source, schema) = scan.node(carries, self.settings.idle_timeout_ms)?;
+            let table = source.table.clone();
+            return Ok(Some(self.source_flow(&table, source, schema)));
         };
-        let table = source.table.clone();
-        Ok(Some(self.source_flow(&table, source, schema)))
+        let node = match self.shared[shared].node {
+            Some(node) => node,
+            None => {
+                let all = &self.shared[shared].scan;
+                // Whoever does not need the hidden column leaves it.
+                let (source, schema) = all.node(all.watermark.is_some(), self.settings.idle_timeout_ms)?;
+                let table = source.table.clone();
+                self.source_flow(&table, source, schema);
+                *self.shared[shared].node.insert(self.plan.nodes.len() - 1)
+            }
+        };
+        let mut flow = self.flow_of(node);
+        let of = &self.shared[shared].scan.columns;
+        let place = |(_, column): &(String, Expr)| of.iter().position(|(_, known)| known == column);
+        let mut indices: Vec<usize> = scan
+            .columns
+            .iter()
+            .map(|column| place(column).ok_or_else(|| Error::bug("a shared source lacks a column")))
+            .collect::<Result<_>>()?;
+        let named = indices.iter().zip(&scan.columns);
+        let mut fields: Vec<Field> =
+            named.map(|(index, (name, _))| flow.schema.field(*index).clone().with_name(name)).collect();
+        if carries {
+            indices.push(of.len());
+            fields.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
+        }
+        flow.arrange(&indices, Arc::new(Schema::new(fields)));
+        Ok(Some(flow))
+    }
+
+    /// Has the tables that several of these plans read, or one of them several times, read once.
+    pub fn share_sources<'p>(&mut self, plans: impl IntoIterator<Item = &'p LogicalPlan>) -> Result<()> {
+        let mut scans: Vec<Shared> = Vec::new();
+        for plan in plans {
+            visit_sources(plan, &mut |scan| match scans.iter_mut().find(|known| known.scan.is_same_table(&scan)) {
+                None => scans.push(Shared { scan, readers: 1, node: None }),
+                Some(known) => {
+                    known.readers += 1;
+                    known.scan.add(scan);
+                }
+            })?;
+        }
+        scans.retain(|known| known.readers > 1);
+        self.shared = scans;
+        Ok(())
     }
 
     /// VALUES as a source of constant rows.
@@ -57,79 +106,165 @@ impl Lowering<'_> {
             kind: NodeKind::Source(source),
             inputs: Vec::new(),
             parallelism: Parallelism::One,
-            schema: Arc::clone(&schema),
+            schema,
             mode: ChangelogMode::APPEND,
-            keys: keys.clone(),
+            keys,
         });
-        Flow { keys, is_fresh: true, ..Flow::from(vec![Input::of(index, Exchange::Forward)], Parallelism::One, schema) }
+        self.flow_of(index)
+    }
+
+    /// The rows of a source of the plan.
+    fn flow_of(&self, node: usize) -> Flow {
+        let Node { keys, schema, .. } = &self.plan.nodes[node];
+        let input = Input::of(node, Exchange::Forward);
+        let flow = Flow::from(vec![input], Parallelism::One, Arc::clone(schema));
+        Flow { keys: keys.clone(), is_fresh: true, ..flow }
     }
 }
 
-/// The source that a plan is, if it is one: `[Watermark] [Projection…] TableScan`; and the columns that leave it.
+/// A table that several readers share.
+pub(super) struct Shared {
+    /// With the columns that all of them need.
+    scan: Scan,
+    readers: usize,
+    /// The source, once the first reader has been lowered.
+    node: Option<usize>,
+}
+
+/// What one place of a query reads of a table: `[Watermark] [Projection…] TableScan`.
+struct Scan {
+    table: Arc<Table>,
+    /// What qualifies the table's own columns in `columns`.
+    qualifier: TableReference,
+    /// Physical columns that are decoded, by index.
+    projection: Vec<usize>,
+    /// Columns that leave, over the physical ones.
+    columns: Named,
+    /// The rowtime and the expression over `columns`.
+    watermark: Option<(String, Expr)>,
+    signature: String,
+}
+
+impl Scan {
+    /// The scan that a plan is, if it is one.
+    fn of(plan: &LogicalPlan) -> Result<Option<Self>> {
+        if !is_source(plan) {
+            return Ok(None);
+        }
+        let watermark = as_watermark(plan);
+        let rows = watermark.map_or(plan, |node| node.input.as_ref());
+        let (columns, scan) = through_projections(rows)?;
+        let LogicalPlan::TableScan(scan) = scan else {
+            return Err(Error::bug("a source without a scan"));
+        };
+        let table = Arc::clone(&table_of(&scan.source)?.table);
+        let all: Vec<usize> = (0..table.physical_schema().fields().len()).collect();
+        Ok(Some(Self {
+            qualifier: scan.table_name.clone(),
+            projection: scan.projection.clone().unwrap_or(all),
+            columns,
+            watermark: watermark.map(|node| (node.rowtime.clone(), node.expression.clone())),
+            signature: format!("{}{}", table.signature(), watermark_text(plan)),
+            table,
+        }))
+    }
+
+    /// Whether one source can stand for both.
+    fn is_same_table(&self, other: &Self) -> bool {
+        let (one, two) = (&self.table, &other.table);
+        let is_same = Arc::ptr_eq(one, two) || (one.name == two.name && one.settings == two.settings);
+        is_same && self.signature == other.signature
+    }
+
+    /// Reads what another needs as well.
+    fn add(&mut self, other: Self) {
+        self.projection.extend(other.projection);
+        self.projection.sort_unstable();
+        self.projection.dedup();
+        for (name, column) in other.columns {
+            if self.columns.iter().all(|(_, known)| *known != column) {
+                let mut unique = name;
+                while self.columns.iter().any(|(known, _)| *known == unique) {
+                    unique.push('\'');
+                }
+                self.columns.push((unique, column));
+            }
+        }
+    }
+
+    /// The same as a source, and the columns that leave it.
+    fn node(&self, carry_watermark: bool, idle_timeout_ms: u64) -> Result<(SourceNode, SchemaRef)> {
+        let (table, physical) = (&self.table, self.table.physical_schema());
+        let decoded = physical.project(&self.projection)?;
+        let decoded = DFSchema::try_from_qualified_schema(self.qualifier.clone(), &decoded).map_err(bug)?;
+        let compiled =
+            self.columns.iter().map(|(_, column)| compile(column, &decoded)).collect::<Result<Vec<Scalar>>>()?;
+        let field = |(column, (name, _)): (&Scalar, &(String, Expr))| {
+            Field::new(name, column.data_type().clone(), column.nullable())
+        };
+        let mut fields: Vec<Field> = compiled.iter().zip(&self.columns).map(field).collect();
+        let watermark = match &self.watermark {
+            None => None,
+            Some((rowtime, expression)) => {
+                let columns = DFSchema::try_from(Schema::new(fields.clone())).map_err(bug)?;
+                let place = self.columns.iter().position(|(name, _)| name == rowtime);
+                let rowtime = place.ok_or_else(|| Error::bug("the rowtime was pruned"))?;
+                fields[rowtime] = fields[rowtime].clone().with_nullable(false);
+                Some(WatermarkSpec { rowtime, expression: compile(expression, &columns)? })
+            }
+        };
+        if carry_watermark {
+            fields.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
+        }
+        let leaves = |name: &String| {
+            let stored = physical.index_of(name).ok()?;
+            compiled
+                .iter()
+                .position(|column| column.as_column().is_some_and(|read| self.projection.get(read) == Some(&stored)))
+        };
+        let primary_key: Option<Vec<usize>> = table.primary_key.iter().map(leaves).collect();
+        let on_error = match table.settings.raw("beadline.on-error") {
+            Some(value) if value.eq_ignore_ascii_case("skip") => OnError::Skip,
+            _ => OnError::Fail,
+        };
+        let idle = table.options.raw("scan.watermark.idle-timeout").and_then(crate::options::parse_duration);
+        let source = SourceNode {
+            table: table.name.clone(),
+            signature: self.signature.clone(),
+            factory: table.source()?,
+            projection: self.projection.clone(),
+            primary_key: primary_key.unwrap_or_default(),
+            columns: compiled,
+            watermark,
+            carry_watermark,
+            on_error,
+            idle_timeout_ms: idle.map_or(idle_timeout_ms, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
+        };
+        Ok((source, Arc::new(Schema::new(fields))))
+    }
+}
+
+/// Calls `visit` for each place of a plan that becomes a source.
+fn visit_sources(plan: &LogicalPlan, visit: &mut impl FnMut(Scan)) -> Result<()> {
+    match Scan::of(plan)? {
+        Some(scan) => visit(scan),
+        None => {
+            for input in plan.inputs() {
+                visit_sources(input, visit)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The source that a plan is, if it is one, by itself; and the columns that leave it.
 pub fn source_node(
     plan: &LogicalPlan,
     carry_watermark: bool,
     idle_timeout_ms: u64,
 ) -> Result<Option<(SourceNode, SchemaRef)>> {
-    if !is_source(plan) {
-        return Ok(None);
-    }
-    let watermark_node = as_watermark(plan);
-    let rows = watermark_node.map_or(plan, |node| node.input.as_ref());
-    let (columns, scan) = through_projections(rows)?;
-    let LogicalPlan::TableScan(scan) = scan else {
-        return Err(Error::bug("a source without a scan"));
-    };
-    let table = &table_of(&scan.source)?.table;
-    let all: Vec<usize> = (0..table.physical_schema().fields().len()).collect();
-    let projection = scan.projection.clone().unwrap_or(all);
-    let compiled =
-        columns.iter().map(|(_, column)| compile(column, &scan.projected_schema)).collect::<Result<Vec<Scalar>>>()?;
-    let watermark = match watermark_node {
-        None => None,
-        Some(node) => {
-            let rowtime = columns.iter().position(|(name, _)| *name == node.rowtime);
-            let rowtime = rowtime.ok_or_else(|| Error::bug("the rowtime was pruned"))?;
-            Some(WatermarkSpec { rowtime, expression: compile(&node.expression, rows.schema())? })
-        }
-    };
-    let mut fields: Vec<Field> = columns
-        .iter()
-        .zip(&compiled)
-        .enumerate()
-        .map(|(index, ((name, _), column))| {
-            let is_rowtime = watermark.as_ref().is_some_and(|watermark| watermark.rowtime == index);
-            Field::new(name, column.data_type().clone(), column.nullable() && !is_rowtime)
-        })
-        .collect();
-    let carry_watermark = carry_watermark && watermark.is_some();
-    if carry_watermark {
-        fields.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
-    }
-    let stored = |name: &String| table.physical_schema().index_of(name).ok();
-    let leaves = |stored: usize| {
-        compiled.iter().position(|column| column.as_column().is_some_and(|read| projection.get(read) == Some(&stored)))
-    };
-    let primary_key: Option<Vec<usize>> = table.primary_key.iter().map(|name| stored(name).and_then(leaves)).collect();
-    let setting = |key: &str| table.settings.raw(key).map(str::to_owned);
-    let on_error = match setting("beadline.on-error").as_deref() {
-        Some(value) if value.eq_ignore_ascii_case("skip") => OnError::Skip,
-        _ => OnError::Fail,
-    };
-    let idle = table.options.raw("scan.watermark.idle-timeout").and_then(crate::options::parse_duration);
-    let source = SourceNode {
-        table: table.name.clone(),
-        signature: format!("{}{}", table.signature(), watermark_text(plan)),
-        factory: table.source()?,
-        projection,
-        primary_key: primary_key.unwrap_or_default(),
-        columns: compiled,
-        watermark,
-        carry_watermark,
-        on_error,
-        idle_timeout_ms: idle.map_or(idle_timeout_ms, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
-    };
-    Ok(Some((source, Arc::new(Schema::new(fields)))))
+    let Some(scan) = Scan::of(plan)? else { return Ok(None) };
+    scan.node(carry_watermark && scan.watermark.is_some(), idle_timeout_ms).map(Some)
 }
 
 /// The WATERMARK clause over stored columns, whatever computed columns are called.
