@@ -69,12 +69,9 @@ impl Interrupts {
         Self { source: Source::Scripted(receiver) }
     }
 
-    /// Tells an input of the first signal, whatever else the process is busy with then.
-    pub fn tell(mut self, stop: StopSignal) {
-        tokio::spawn(async move {
-            self.next().await;
-            stop.send();
-        });
+    /// Has an input hear of the first signal, whatever else the process is busy with then.
+    pub fn tell(mut self, stop: &StopSignal) {
+        stop.listen(async move { self.next().await });
     }
 
     /// Waits for a signal. Cancel-safe.

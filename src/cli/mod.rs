@@ -107,7 +107,7 @@ fn run<E: Engine>(arguments: Arguments, screen: Arc<Screen>, open: impl FnOnce(S
             Arc::new(move |notice| runner::show_notice(&screen, &notice))
         };
         let input = script::data(&arguments.inputs);
-        Interrupts::of_process()?.tell(input.stop_signal());
+        Interrupts::of_process()?.tell(&input.stop_signal());
         let engine = open(Start { settings: arguments.settings, fresh: arguments.fresh, notices, input })?;
         let look = Look {
             format: arguments.format,

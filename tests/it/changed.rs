@@ -300,6 +300,8 @@ fn an_insert_in_front_and_another_order_leave_every_state_found() {
         (&[TOTALS], &[MORE, TOTALS]),
         (&[TOTALS, TOTALS], &[CHEAP, TOTALS, TOTALS]),
     ] {
+        // Each reads for itself, so that there are several sources to tell apart.
+        let set = |inserts: &[&str]| format!("SET 'table.optimizer.reuse-source-enabled' = 'false';{}", set(inserts));
         let expected = disk();
         run(&expected, &set(after)).expect("it runs");
         let store = killed(&set(before));
@@ -310,6 +312,25 @@ fn an_insert_in_front_and_another_order_leave_every_state_found() {
         assert_eq!(is_told("added"), after.contains(&ADDED) && !before.contains(&ADDED), "{said:?}");
         assert!(!is_told("totals") || before == [CHEAP] || after.contains(&MORE), "{after:?}: {said:?}");
         assert_same(&published(&store), &published(&expected), &format!("{before:?} to {after:?}"));
+    }
+}
+
+/// Where INSERTs share a source, a new one reads on where the others are, and somebody says so.
+#[test]
+fn an_insert_that_is_new_at_a_shared_source_reads_on_and_says_so() {
+    for after in [&[ADDED, TOTALS][..], &[CHEAP, TOTALS]] {
+        let expected = disk();
+        run(&expected, &set(after)).expect("it runs");
+        let store = killed(&set(&[TOTALS]));
+        let said = run(&store, &set(after)).unwrap_or_else(|error| panic!("{after:?}: {error}"));
+        assert!(
+            said.iter().any(|text| text.starts_with("warning: ") && text.contains("is new")),
+            "{after:?}: {said:?}"
+        );
+        let (found, all) = (published(&store), published(&expected));
+        assert_eq!(found["totals"], all["totals"], "{after:?}");
+        let new = if after.contains(&ADDED) { "added" } else { "cheap" };
+        assert!(found[new].len() < all[new].len(), "{after:?}");
     }
 }
 
