@@ -93,8 +93,15 @@ fn count() -> AggregateCall {
 
 fn windowed(window: WindowKind) -> Chain {
     let input = schema();
-    let assign =
-        WindowAssignSpec { input, time: 0, watermark: 2, window, operator: "window".into(), late_columns: vec![0, 1] };
+    let assign = WindowAssignSpec {
+        input,
+        time: 0,
+        watermark: 2,
+        window,
+        operator: "window".into(),
+        late_columns: vec![0, 1],
+        by_clock: false,
+    };
     let local =
         WindowLocalSpec { input: assign.output(), keys: vec![1], pane: 2, open_from: 3, calls: vec![count()], window };
     let time = |name| Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), false);

@@ -18,10 +18,10 @@ use super::table::BatchTable;
 use super::{BatchOptions, Tally};
 use crate::connectors::World;
 use crate::error::{Error, Result};
-use crate::expressions::{condition, scalar_error};
+use crate::expressions::{at_moment, condition, moment, reads_now, scalar_error};
 use crate::plan::nodes::as_window;
 use crate::plan::{constant_rows, only_once, optimize, source_node};
-use crate::stream::{EventTime, WATERMARK_COLUMN};
+use crate::stream::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 /// The plan for batch mode, with the same columns.
 pub(super) fn for_batch(
@@ -31,8 +31,18 @@ pub(super) fn for_batch(
     tally: &Arc<Tally>,
 ) -> Result<LogicalPlan> {
     let plan = Rewrite { world, options, tally }.plan(plan)?;
+    // A batch happens at one moment.
+    let now_ms = world.clock.now().0;
+    let plan = plan.transform_up(|plan| {
+        plan.map_expressions(|expression| match reads_now(&expression) {
+            true => at_moment(expression, now_ms)
+                .map(Transformed::yes)
+                .map_err(|error| DataFusionError::External(Box::new(error))),
+            false => Ok(Transformed::no(expression)),
+        })
+    });
     // Windows bring columns that nobody may read.
-    optimize(plan)
+    optimize(plan.map_err(scalar_error)?.data)
 }
 
 /// Refuses plans that would read a table twice whose rows can be read only once, or one that needs what the world does
@@ -63,10 +73,15 @@ impl Rewrite<'_> {
             LogicalPlan::Values(values) => {
                 let rows = constant_rows(values)?;
                 let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).map_err(scalar_error)?;
-                scan("VALUES", Arc::new(table), plan.schema())
+                scan("VALUES", Arc::new(table), plan.schema(), 0)
             }
             LogicalPlan::Extension(_) => {
                 let window = as_window(plan).ok_or_else(|| Error::bug("an extension that batch mode does not know"))?;
+                if window.by_clock {
+                    return Err(Error::query("windows over processing time need a stream: a batch has one moment")
+                        .with_span(window.span)
+                        .with_help("SET 'execution.runtime-mode' = 'streaming'"));
+                }
                 let input = self.plan(&window.input)?;
                 let window = window.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
                 Ok(LogicalPlan::Extension(Extension { node: Arc::new(window) }))
@@ -110,18 +125,21 @@ impl Rewrite<'_> {
         }
         let name = node.table.clone();
         let table = BatchTable::new(node, schema, self.world.clone(), self.options, Arc::clone(self.tally));
-        Ok(Some(scan(&name, Arc::new(table), plan.schema())?))
+        Ok(Some(scan(&name, Arc::new(table), plan.schema(), self.world.clock.now().0)?))
     }
 }
 
-/// A scan whose columns are named as in `schema`, with the hidden column of the watermark where that has it.
-fn scan(name: &str, table: Arc<dyn TableProvider>, schema: &DFSchema) -> Result<LogicalPlan> {
+/// A scan whose columns are named as in `schema`, with the hidden columns where that has them.
+fn scan(name: &str, table: Arc<dyn TableProvider>, schema: &DFSchema, now_ms: i64) -> Result<LogicalPlan> {
     let table_name = TableReference::bare(name);
     let scan = LogicalPlanBuilder::scan(table_name.clone(), provider_as_source(table), None);
     let scan = scan.and_then(LogicalPlanBuilder::build).map_err(scalar_error)?;
     let columns = schema.iter().map(|(qualifier, field)| {
         if field.name() == WATERMARK_COLUMN {
             return lit(EventTime::NONE.0).alias(WATERMARK_COLUMN);
+        }
+        if field.name() == PROCTIME_COLUMN {
+            return lit(moment(now_ms)).alias(PROCTIME_COLUMN);
         }
         let column = Expr::Column(Column::new(Some(table_name.clone()), field.name()));
         column.alias_qualified(qualifier.cloned(), field.name())

@@ -23,7 +23,7 @@ use crate::connectors::{Polled, Source, SourceContext, Split, SplitReader, World
 use crate::error::{Error, Result};
 use crate::formats::Decoder;
 use crate::plan::{Payload, Preparation, Prepared, SourceNode};
-use crate::stream::EventTime;
+use crate::stream::{EventTime, ProcTime};
 
 /// A bounded table with its computed columns.
 pub(super) struct BatchTable {
@@ -164,7 +164,7 @@ fn rows(reading: Reading) -> impl Stream<Item = Result<RecordBatch>> + Send + 's
         let prepared = prepared?;
         let bytes = prepared.bytes;
         // No watermark moves on: nothing is late here.
-        let placed = shared.preparation.place(prepared, EventTime::NONE)?;
+        let placed = shared.preparation.place(prepared, EventTime::NONE, ProcTime(0))?;
         shared.tally.read(placed.rows.len(), placed.skipped, bytes);
         Ok(placed.rows.into_batch())
     })

@@ -169,6 +169,11 @@ fn watermark(create: &CreateTable, columns: &[Column], type_of: TypeOf<'_>) -> R
             None => error,
         });
     };
+    if rowtime.is_proctime() {
+        return Err(Error::query("A watermark can not be defined for a processing-time attribute.")
+            .with_span(definition.span)
+            .with_help("leave WATERMARK out: windows over it are closed by the clock"));
+    }
     match rowtime.data_type {
         SqlType::Timestamp(0..=3) | SqlType::TimestampLtz(0..=3) => {}
         ref other => {

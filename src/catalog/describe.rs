@@ -17,7 +17,14 @@ pub fn describe(table: &Table, wanted: &dyn Fn(&str) -> bool) -> Result<RecordBa
     let rowtime = |name: &str| table.watermark.as_ref().is_some_and(|watermark| watermark.rowtime == name);
     let types: StringArray = columns
         .iter()
-        .map(|column| Some(format!("{}{}", column.data_type, if rowtime(&column.name) { " *ROWTIME*" } else { "" })))
+        .map(|column| {
+            let attribute = match (rowtime(&column.name), column.is_proctime()) {
+                (true, _) => " *ROWTIME*",
+                (_, true) => " *PROCTIME*",
+                _ => "",
+            };
+            Some(format!("{}{attribute}", column.data_type))
+        })
         .collect();
     let nulls: BooleanArray = columns.iter().map(|column| Some(column.nullable)).collect();
     let keys: StringArray = columns

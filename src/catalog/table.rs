@@ -185,6 +185,17 @@ impl Column {
         matches!(self.source, ColumnSource::Physical)
     }
 
+    /// Whether it is `PROCTIME()`: the time at which a row is read.
+    pub fn is_proctime(&self) -> bool {
+        match &self.source {
+            ColumnSource::Computed { expression, .. } => match expression.as_ref() {
+                ast::Expr::Function(function) => function.name.to_string().eq_ignore_ascii_case("PROCTIME"),
+                _ => false,
+            },
+            ColumnSource::Physical => false,
+        }
+    }
+
     /// Its name and Arrow type.
     pub fn field(&self) -> Field {
         Field::new(&self.name, self.data_type.arrow(), self.nullable)

@@ -6,7 +6,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::{BuildContext, Context, Operator, OperatorSpec, Progress};
 use crate::error::Result;
-use crate::expressions::Scalar;
+use crate::expressions::{Scalar, moments};
 use crate::state::{StateTable, batch_of};
 use crate::stream::{Changes, Counter, EventTime};
 
@@ -21,6 +21,8 @@ pub struct CalcSpec {
     pub columns: Vec<Scalar>,
     /// Their names and types.
     pub output: SchemaRef,
+    /// Whether the last of the input's columns is the time of the call, which does not come in.
+    pub reads_now: bool,
 }
 
 impl OperatorSpec for CalcSpec {
@@ -66,7 +68,13 @@ struct Calc {
 }
 
 impl Operator for Calc {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
+    fn on_rows(&mut self, _: usize, mut rows: Changes, cx: &mut Context) -> Result<Progress> {
+        if self.spec.reads_now {
+            let mut columns = rows.batch().columns().to_vec();
+            columns.push(moments(cx.now.0, rows.len()));
+            let batch = batch_of(&self.spec.input, columns, rows.len())?;
+            rows = rows.with_batch(batch);
+        }
         let Some(condition) = &self.spec.condition else {
             let rows = self.project(rows)?;
             cx.emit(rows);

@@ -37,6 +37,8 @@ pub struct WindowAssignSpec {
     pub operator: String,
     /// The columns of a late row, by index into the input.
     pub late_columns: Vec<usize>,
+    /// Whether the time is that of the clock, by which no row is late.
+    pub by_clock: bool,
 }
 
 impl WindowAssignSpec {
@@ -62,7 +64,7 @@ impl OperatorSpec for WindowAssignSpec {
     }
 
     fn late(&self) -> Option<SchemaRef> {
-        Some(self.late_schema())
+        (!self.by_clock).then(|| self.late_schema())
     }
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
@@ -79,7 +81,8 @@ impl OperatorSpec for WindowAssignSpec {
 
 impl fmt::Display for WindowAssignSpec {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "WindowAssign(time=[{}], window=[{}])", self.input.field(self.time).name(), self.window)
+        let by_clock = if self.by_clock { ", by clock" } else { "" };
+        write!(out, "WindowAssign(time=[{}], window=[{}]{by_clock})", self.input.field(self.time).name(), self.window)
     }
 }
 

@@ -97,8 +97,12 @@ impl Shown<'_> {
             NodeKind::Source(source) => {
                 let columns: Vec<String> = source.columns.iter().map(ToString::to_string).collect();
                 let _ = write!(text, "{indent}Source(table=[{}], columns=[{}]", source.table, columns.join(", "));
-                if let Some(watermark) = &source.watermark {
-                    let _ = write!(text, ", watermark=[{}]", watermark.expression);
+                match &source.watermark {
+                    _ if !source.clock_windows.is_empty() => text.push_str(", watermark=[clock]"),
+                    Some(watermark) => {
+                        let _ = write!(text, ", watermark=[{}]", watermark.expression);
+                    }
+                    None => {}
                 }
                 let bounded = if source.factory.is_bounded() { "bounded" } else { "unbounded" };
                 let _ = writeln!(text, ") {bounded}, {tasks}, {}{reference}", changes(node));

@@ -218,7 +218,11 @@ pub fn view_columns(view: &View, catalog: &Catalog) -> Result<Vec<(String, Strin
     let bound = QueryBinder::new(catalog).query(&view.query)?;
     let columns = bound.scope.visible().enumerate().map(|(index, column)| {
         let name = view.columns.get(index).unwrap_or(&column.name).clone();
-        let rowtime = if column.is_rowtime { " *ROWTIME*" } else { "" };
+        let rowtime = match (column.is_rowtime, column.is_proctime) {
+            (true, _) => " *ROWTIME*",
+            (_, true) => " *PROCTIME*",
+            _ => "",
+        };
         // A row whose event time is NULL is refused when it is read; the declared type takes NULL all the same.
         let nullable = column.nullable || column.is_rowtime;
         (name, format!("{}{rowtime}", type_name(&column.data_type)), nullable)

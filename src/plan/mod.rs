@@ -20,4 +20,5 @@ pub use lower::{KeyedShuffle, LateSink, PlanSettings, SinkTarget, constant_rows,
 pub use prepare::{Payload, Placed, Preparation, Prepared};
 pub use stream_plan::{
     Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, SinkNode, SourceNode, StreamPlan, WatermarkSpec,
+    WindowEnds,
 };

@@ -12,8 +12,9 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, TableSource, UserDe
 
 use crate::catalog::Table;
 use crate::error::{Error, Result, Span};
+use crate::expressions::instant_type;
 use crate::operators::WindowKind;
-use crate::stream::WATERMARK_COLUMN;
+use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 /// A table of the catalog as a plan holds it.
 #[derive(Debug)]
@@ -108,12 +109,75 @@ impl UserDefinedLogicalNodeCore for WatermarkNode {
     }
 }
 
+/// Where rows get the time at which they are read: the input's columns, then the hidden column of that time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ArrivalNode {
+    pub input: Arc<LogicalPlan>,
+    schema: DFSchemaRef,
+}
+
+/// The time of reading on top of a plan with unqualified columns.
+pub fn arrival_node(input: LogicalPlan) -> Result<LogicalPlan> {
+    let schema = arrival_schema(&input).map_err(super::bind::bug)?;
+    let node = ArrivalNode { input: Arc::new(input), schema };
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+}
+
+fn arrival_schema(input: &LogicalPlan) -> DataFusionResult<DFSchemaRef> {
+    let fields = input.schema().fields().iter().map(|field| field.as_ref().clone());
+    let fields: Vec<Field> = fields.chain([Field::new(PROCTIME_COLUMN, instant_type(), false)]).collect();
+    Ok(Arc::new(DFSchema::try_from(Schema::new(fields))?))
+}
+
+impl PartialOrd for ArrivalNode {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for ArrivalNode {
+    fn name(&self) -> &str {
+        "Arrival"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Arrival")
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
+        let Some(input) = inputs.into_iter().next() else {
+            return datafusion::common::internal_err!("an arrival has one input");
+        };
+        let schema = arrival_schema(&input)?;
+        Ok(Self { input: Arc::new(input), schema })
+    }
+
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let count = self.input.schema().fields().len();
+        Some(vec![sorted(output_columns.iter().copied().filter(|index| *index < count).collect())])
+    }
+}
+
 /// A window table function: the input's columns, then the three of the window; a row stands once for each of its windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowNode {
     pub input: Arc<LogicalPlan>,
     pub time: String,
     pub window: WindowKind,
+    /// Whether the time is that at which rows were read: the clock closes the windows, and no row is late.
+    pub by_clock: bool,
     /// Columns that a late table wants of the rows that are refused.
     pub late_columns: Vec<String>,
     /// Where it is written.
@@ -126,11 +190,13 @@ pub fn window_node(
     input: LogicalPlan,
     time: &str,
     window: WindowKind,
+    by_clock: bool,
     late_columns: Vec<String>,
     span: Span,
 ) -> Result<LogicalPlan> {
     let schema = window_schema(&input).map_err(super::bind::bug)?;
-    let node = WindowNode { input: Arc::new(input), time: time.to_owned(), window, late_columns, span, schema };
+    let node =
+        WindowNode { input: Arc::new(input), time: time.to_owned(), window, by_clock, late_columns, span, schema };
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 
@@ -219,6 +285,12 @@ fn sorted(mut indices: Vec<usize>) -> Vec<usize> {
 
 /// The node of ours in an extension.
 pub fn as_watermark(plan: &LogicalPlan) -> Option<&WatermarkNode> {
+    let LogicalPlan::Extension(extension) = plan else { return None };
+    extension.node.as_any().downcast_ref()
+}
+
+/// The node of ours in an extension.
+pub fn as_arrival(plan: &LogicalPlan) -> Option<&ArrivalNode> {
     let LogicalPlan::Extension(extension) = plan else { return None };
     extension.node.as_any().downcast_ref()
 }

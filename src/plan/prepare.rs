@@ -12,7 +12,8 @@ use arrow::record_batch::RecordBatch;
 use super::stream_plan::{OnError, SourceNode};
 use crate::connectors::{BadRow, Chunk, Decoder, Polled, Position};
 use crate::error::{Error, Result};
-use crate::stream::{Changes, EventTime, WATERMARK_COLUMN};
+use crate::expressions::{instant_type, moments};
+use crate::stream::{Changes, EventTime, PROCTIME_COLUMN, ProcTime, WATERMARK_COLUMN};
 
 /// How rows of one source are prepared; shared by its workers.
 pub struct Preparation {
@@ -63,6 +64,9 @@ impl Preparation {
             })
             .collect();
         let mut with_watermark = fields.clone();
+        if node.carry_proctime {
+            with_watermark.push(Field::new(PROCTIME_COLUMN, instant_type(), false));
+        }
         if node.carry_watermark {
             with_watermark.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
         }
@@ -118,7 +122,8 @@ impl Preparation {
 
     /// Gives prepared rows their place behind everything that moved the split's watermark to `before`: bad rows go by
     /// the table's policy, each row gets the watermark that it meets, and the maximum moves on.
-    pub fn place(&self, prepared: Prepared, before: EventTime) -> Result<Placed> {
+    /// `read_at` is the time of reading, which never steps back.
+    pub fn place(&self, prepared: Prepared, before: EventTime, read_at: ProcTime) -> Result<Placed> {
         let skipped = self.judge(&prepared.bad, &prepared.origin)?;
         let Prepared { mut rows, mut watermarks, far, origin, first_line, .. } = prepared;
         let mut nulls = 0;
@@ -150,6 +155,9 @@ impl Preparation {
             }
         };
         let mut columns = rows.batch().columns().to_vec();
+        if self.node.carry_proctime {
+            columns.push(moments(read_at.0, rows.len()));
+        }
         if self.node.carry_watermark {
             columns.push(Arc::new(met.unwrap_or_else(|| Int64Array::from(vec![before.0; rows.len()]))));
         }

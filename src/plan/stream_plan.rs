@@ -83,10 +83,30 @@ pub struct SourceNode {
     pub watermark: Option<WatermarkSpec>,
     /// Whether the hidden column [`WATERMARK_COLUMN`](crate::stream::WATERMARK_COLUMN) is appended as last column.
     pub carry_watermark: bool,
+    /// Whether the hidden column [`PROCTIME_COLUMN`](crate::stream::PROCTIME_COLUMN) is appended, before that of the
+    /// watermark.
+    pub carry_proctime: bool,
+    /// The windows that the clock closes. If there are any, the source's watermark is the clock's and not the table's.
+    pub clock_windows: Vec<WindowEnds>,
     /// What happens to a row that cannot be read.
     pub on_error: OnError,
     /// `table.exec.source.idle-timeout` or the table's own, in milliseconds; 0 = off.
     pub idle_timeout_ms: u64,
+}
+
+/// When windows end: at `offset_ms` and every `slide_ms` before and after it, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowEnds {
+    pub slide_ms: i64,
+    pub offset_ms: i64,
+}
+
+impl WindowEnds {
+    /// The first end behind this time.
+    pub fn after(self, time_ms: i64) -> i64 {
+        let into = time_ms.wrapping_sub(self.offset_ms).rem_euclid(self.slide_ms.max(1));
+        time_ms.saturating_add(self.slide_ms.max(1) - into)
+    }
 }
 
 /// How a split's watermark follows from its rows.

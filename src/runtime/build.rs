@@ -187,7 +187,8 @@ fn source_task(
     // Input that is all there always goes on: that it takes a while says something of this machine and nothing of the
     // rows.
     let idle_timeout = (source.idle_timeout_ms > 0 && source.factory.is_live())
-        .then(|| std::time::Duration::from_millis(source.idle_timeout_ms));
+        .then(|| std::time::Duration::from_millis(source.idle_timeout_ms))
+        .filter(|_| source.clock_windows.is_empty());
     let state = environment.state_of(&operator.id);
     let counters = state.map(|state| state.counters.clone()).unwrap_or_default();
     status.restore_source(&counters);
@@ -208,6 +209,7 @@ fn source_task(
         is_bounded: source.factory.is_bounded(),
         is_live: source.factory.is_live(),
         idle_timeout,
+        clock_windows: source.clock_windows.clone(),
         discovery_interval: source.factory.discovery_interval().filter(|_| !source.factory.is_bounded()),
         workers: config.parallelism,
         every_rows: config.checkpoint_every_rows,

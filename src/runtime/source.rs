@@ -30,9 +30,9 @@ use crate::checkpoint::{Event, OperatorPart, TaskId, TaskPart};
 use crate::connectors::{Polled, Position, Source, Split, SplitId};
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::plan::{Output, Payload, Placed, Preparation, Prepared};
+use crate::plan::{Output, Payload, Placed, Preparation, Prepared, WindowEnds};
 use crate::state::SplitState;
-use crate::stream::{Barrier, Clock, Counter, Counters, Epoch, EventTime, MemoryHolder, Message};
+use crate::stream::{Barrier, Clock, Counter, Counters, Epoch, EventTime, MemoryHolder, Message, ProcTime};
 
 /// Bytes that the splits of a source hold at most, but for what the one that is read now cannot do without.
 const HELD_BYTES: u64 = 64 << 20;
@@ -53,6 +53,8 @@ pub struct SourceTask {
     /// Whether rows come as they happen: none is held back while the next one is waited for.
     pub is_live: bool,
     pub idle_timeout: Option<Duration>,
+    /// The windows that the clock closes, if the watermark is the clock's.
+    pub clock_windows: Vec<WindowEnds>,
     /// How often it looks for splits that came since.
     pub discovery_interval: Option<Duration>,
     /// Chunks that are decoded at once.
@@ -88,6 +90,8 @@ struct Running {
     looking: Option<BoxFuture<'static, Result<Vec<Split>>>>,
     /// When the last look began, by the monotonic clock.
     looked: Duration,
+    /// The latest processing time that rows or a watermark of the clock have been given; none will be given less.
+    read_at: ProcTime,
 }
 
 /// What the loop has to deal with next.
@@ -135,6 +139,7 @@ impl SourceTask {
             chunk_bytes: 0,
             looking: None,
             looked: now,
+            read_at: ProcTime(i64::MIN),
         };
         running.run().await
     }
@@ -142,6 +147,9 @@ impl SourceTask {
 
 impl Running {
     async fn run(mut self) -> Result<()> {
+        // What was called past before a restart stays past, whatever the clock says now.
+        let called = self.splits.iter().map(|split| split.watermark).max().filter(|_| self.is_by_clock());
+        self.read_at = ProcTime(called.filter(|time| time.is_some()).map_or(i64::MIN, |time| time.0.saturating_add(1)));
         self.advance().await?;
         self.rest_if_idle().await?;
         loop {
@@ -166,7 +174,10 @@ impl Running {
                     }
                 }
                 Next::Control(None) => return Err(driver_gone()),
-                Next::Time => self.mark_idle(&turn.splits).await?,
+                Next::Time => {
+                    self.advance().await?;
+                    self.mark_idle(&turn.splits).await?;
+                }
                 Next::Found(found) => self.found(found),
                 Next::Step(step) => {
                     self.step(step).await?;
@@ -185,7 +196,7 @@ impl Running {
         if let Some(step) = self.arrived(turn).await? {
             return Ok(Next::Step(step));
         }
-        let wait = [self.idle_wait(&turn.splits), self.look_wait()].into_iter().flatten().min();
+        let wait = [self.idle_wait(&turn.splits), self.look_wait(), self.window_wait()].into_iter().flatten().min();
         let (splits, control, looking) = (&mut self.splits, &mut self.task.control, &mut self.looking);
         tokio::select! {
             biased;
@@ -311,8 +322,10 @@ impl Running {
     /// Sends prepared rows and what follows from them.
     async fn send(&mut self, index: usize, prepared: Prepared, position: Position) -> Result<()> {
         let bytes = prepared.bytes;
+        self.read_clock();
         let split = &mut self.splits[index];
-        let Placed { rows, skipped, watermark } = self.task.preparation.place(prepared, split.watermark)?;
+        let Placed { rows, skipped, watermark } =
+            self.task.preparation.place(prepared, split.watermark, self.read_at)?;
         let count = rows.len();
         split.position = position;
         split.idle = false;
@@ -326,7 +339,9 @@ impl Running {
         if count > 0 {
             self.task.outputs.rows(Output::Main, rows).await?;
         }
-        self.splits[index].watermark = watermark;
+        if !self.is_by_clock() {
+            self.splits[index].watermark = watermark;
+        }
         self.advance().await?;
         self.held_up += self.task.clock.elapsed().saturating_sub(before);
         self.splits[index].last_rows = self.own_time();
@@ -347,6 +362,12 @@ impl Running {
 
     /// Sends the minimum over the active splits if it has moved. The end of all input is sent by `end`.
     async fn advance(&mut self) -> Result<()> {
+        if self.is_by_clock() {
+            self.read_clock();
+            // Rows to come may be read in the same millisecond.
+            let called = EventTime(self.read_at.0.saturating_sub(1));
+            self.splits.iter_mut().for_each(|split| split.watermark = called);
+        }
         let active = self.splits.iter().filter(|split| !split.ended && !split.idle);
         let Some(minimum) = active.map(|split| split.watermark).min() else { return Ok(()) };
         if minimum > self.watermark {
@@ -355,6 +376,22 @@ impl Running {
             self.task.outputs.control(Message::Watermark(minimum)).await?;
         }
         Ok(())
+    }
+
+    fn is_by_clock(&self) -> bool {
+        !self.task.clock_windows.is_empty()
+    }
+
+    /// The time of day may step back, the time of reading does not.
+    fn read_clock(&mut self) {
+        self.read_at = self.read_at.max(self.task.clock.now());
+    }
+
+    /// How long until the clock closes the next window.
+    fn window_wait(&self) -> Option<Duration> {
+        let next = self.task.clock_windows.iter().map(|windows| windows.after(self.read_at.0)).min()?;
+        let wait_ms = next.saturating_sub(self.task.clock.now().0);
+        Some(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0)))
     }
 
     /// Asks for a checkpoint and waits until its barrier is out; true when the source has to stop.

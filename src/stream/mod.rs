@@ -21,5 +21,5 @@ pub use epoch::{Barrier, BarrierKind, Epoch, Generation};
 pub use memory::{Grant, MemoryHolder, MemoryPool};
 pub use message::Message;
 pub use spawn::{Blocking, InlineBlocking, ThreadBlocking};
-pub use time::{EventTime, WATERMARK_COLUMN};
+pub use time::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN};
 pub use total::Total;

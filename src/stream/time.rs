@@ -6,6 +6,10 @@ use std::fmt;
 /// milliseconds, never null, [`EventTime::NONE`] before the first watermark.
 pub const WATERMARK_COLUMN: &str = "$watermark";
 
+/// The hidden column that carries, for each row, the processing time at which its source handed it on:
+/// `TIMESTAMP_LTZ(3)`, never null, never less than that of a row before it.
+pub const PROCTIME_COLUMN: &str = "$proctime";
+
 /// A point in event time, in milliseconds since 1970-01-01 00:00:00 UTC; also the value of a watermark:
 /// "no row at or before this time is expected".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

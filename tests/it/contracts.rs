@@ -288,6 +288,8 @@ fn kept_back(rows: i64, sink: &MemorySink) -> StreamPlan {
         columns: vec![Scalar::column(&ids(), 0)],
         watermark: None,
         carry_watermark: false,
+        carry_proctime: false,
+        clock_windows: Vec::new(),
         on_error: OnError::Fail,
         idle_timeout_ms: 0,
     };

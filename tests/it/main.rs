@@ -14,6 +14,7 @@ mod naming;
 mod output;
 mod outside;
 mod plans;
+mod proctime;
 mod pushed;
 mod queries;
 mod removed;

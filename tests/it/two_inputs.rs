@@ -222,6 +222,8 @@ fn plan(tables: [Vec<i64>; 2], operator: Arc<dyn OperatorSpec>, exchange: Exchan
             columns: vec![Scalar::column(&ids(), 0)],
             watermark: None,
             carry_watermark: false,
+            carry_proctime: false,
+            clock_windows: Vec::new(),
             on_error: OnError::Fail,
             idle_timeout_ms: 0,
         })

@@ -15,6 +15,7 @@ fn calc(input: &SchemaRef, condition: Option<usize>, columns: &[usize]) -> CalcS
         condition: condition.map(|index| Scalar::column(input, index)),
         columns: columns.iter().map(|index| Scalar::column(input, *index)).collect(),
         output: Arc::new(Schema::new(fields)),
+        reads_now: false,
     }
 }
 

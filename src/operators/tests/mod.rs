@@ -76,6 +76,7 @@ fn windowed(
         window,
         operator: "window".into(),
         late_columns: (0..watermark).collect(),
+        by_clock: false,
     };
     let assigned = assign.output();
     let calls = calls(&assigned, texts);

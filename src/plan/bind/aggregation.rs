@@ -69,7 +69,10 @@ impl Aggregation {
         };
         let column = match plain {
             // A grouped column is a value like any other, but for the bounds of a window, which stay what they are.
-            Some(known) => ScopeColumn { is_rowtime: known.is_rowtime && known.window.is_some(), ..known.clone() },
+            Some(known) => {
+                let is_rowtime = known.is_rowtime && known.window.is_some();
+                ScopeColumn { is_rowtime, is_proctime: false, ..known.clone() }
+            }
             None => ScopeColumn::new(text(&typed.expression), typed.data_type.clone(), typed.nullable),
         };
         self.keys.push(Key { expression: typed.expression, column });

@@ -14,10 +14,11 @@ use super::typed::Typed;
 use crate::error::{Error, Result};
 use crate::expressions::{
     AGGREGATE_FUNCTIONS, CEIL_TO, CURRENT_WATERMARK, Call, FLOOR_TO, SIMILAR, SPECIAL_FORMS, TIMESTAMPADD,
-    TIMESTAMPDIFF, Unit, common_type, function_list, is_flinks, is_integer, lookup, type_name, unit_length,
+    TIMESTAMPDIFF, Unit, common_type, function_list, instant_type, is_flinks, is_integer, lookup, now, seconds_now,
+    type_name, unit_length,
 };
 use crate::options::nearest;
-use crate::stream::WATERMARK_COLUMN;
+use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 impl Binder<'_> {
     pub(super) fn round(&mut self, name: &str, inner: &ast::Expr, field: &ast::CeilFloorKind) -> Result<Typed> {
@@ -128,6 +129,8 @@ impl Binder<'_> {
         let arguments: Vec<&ast::Expr> =
             arguments.iter().map(|argument| plain_argument(&name, argument)).collect::<Result<_>>()?;
         match (name.as_str(), arguments.as_slice()) {
+            ("PROCTIME", []) => Ok(self.proctime()),
+            (_, []) if time_of_day(&name).is_some() => self.now(&name),
             ("CURRENT_WATERMARK", [rowtime]) => self.current_watermark(rowtime),
             ("COALESCE" | "IFNULL" | "NVL", [_, ..]) => self.coalesce(&arguments),
             ("NULLIF", [value, other]) => {
@@ -168,6 +171,24 @@ impl Binder<'_> {
                 let arguments = arguments.into_iter().map(|argument| self.bind(argument)).collect::<Result<_>>()?;
                 self.call_named(&name, arguments)
             }
+        }
+    }
+
+    /// When the row was read, where that is at hand, else when it is worked on.
+    fn proctime(&self) -> Typed {
+        match self.scope.has_proctime() && self.aggregation.is_none() {
+            true => Typed::new(Expr::Column(Column::new_unqualified(PROCTIME_COLUMN)), instant_type(), false),
+            false => Typed::new(now(), instant_type(), false),
+        }
+    }
+
+    /// `CURRENT_TIMESTAMP` and its kin.
+    fn now(&self, name: &str) -> Result<Typed> {
+        let now = Typed::new(now(), instant_type(), false);
+        match time_of_day(name).flatten() {
+            None if name == "UNIX_TIMESTAMP" => Ok(Typed::new(seconds_now(), DataType::Int64, false)),
+            None => Ok(now),
+            Some(as_type) => cast(now, &as_type),
         }
     }
 
@@ -244,6 +265,17 @@ impl Binder<'_> {
         let function = lookup(name).ok_or_else(|| unknown_function(name))?;
         call(function, arguments)
     }
+}
+
+/// The functions that are the time of day, and what it is turned into.
+fn time_of_day(name: &str) -> Option<Option<DataType>> {
+    Some(match name {
+        "CURRENT_TIMESTAMP" | "NOW" | "CURRENT_ROW_TIMESTAMP" | "UNIX_TIMESTAMP" => None,
+        "LOCALTIMESTAMP" => Some(DataType::Timestamp(TimeUnit::Millisecond, None)),
+        "CURRENT_DATE" => Some(DataType::Date32),
+        "CURRENT_TIME" | "LOCALTIME" => Some(DataType::Time32(TimeUnit::Millisecond)),
+        _ => return None,
+    })
 }
 
 fn plain_argument<'a>(name: &str, argument: &'a ast::FunctionArg) -> Result<&'a ast::Expr> {

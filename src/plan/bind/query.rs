@@ -14,13 +14,13 @@ use super::typed::Typed;
 use super::{at, bug, not_built};
 use crate::catalog::{Catalog, ColumnSource, Entry, Table};
 use crate::error::{Error, Result};
-use crate::expressions::type_name;
+use crate::expressions::{reads_now, type_name};
 use crate::operators::WindowKind;
 use crate::options::nearest;
-use crate::plan::nodes::{TableReference, watermark_node, window_node};
+use crate::plan::nodes::{TableReference, arrival_node, watermark_node, window_node};
 use crate::plan::windows::check_lengths;
 use crate::sql::{ObjectName, WindowCall, WindowFunction, WindowInput, table_name, table_options, window_call};
-use crate::stream::WATERMARK_COLUMN;
+use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 /// Binds the queries of one statement.
 pub struct QueryBinder<'a> {
@@ -33,6 +33,8 @@ pub struct QueryBinder<'a> {
     ctes: Vec<(String, BoundQuery)>,
     /// Views on the way, so that one cannot contain itself.
     views: usize,
+    /// Whether a query on the way asks when rows were read.
+    wants_proctime: bool,
 }
 
 /// Views within views.
@@ -40,12 +42,20 @@ const VIEW_DEPTH: usize = 64;
 
 impl<'a> QueryBinder<'a> {
     pub fn new(catalog: &'a Catalog) -> Self {
-        Self { catalog, late_columns: Vec::new(), warnings: Vec::new(), ctes: Vec::new(), views: 0 }
+        Self {
+            catalog,
+            late_columns: Vec::new(),
+            warnings: Vec::new(),
+            ctes: Vec::new(),
+            views: 0,
+            wants_proctime: false,
+        }
     }
 
     /// Binds a query; the scope has no qualifier.
     pub fn query(&mut self, query: &ast::Query) -> Result<BoundQuery> {
         let outer_ctes = self.ctes.len();
+        self.wants_proctime |= calls_proctime(query);
         if let Some(with) = &query.with {
             if with.recursive {
                 return Err(not_built("WITH RECURSIVE"));
@@ -170,7 +180,7 @@ impl<'a> QueryBinder<'a> {
         }
         let name = if name.parts.is_empty() { ObjectName { parts: parts.to_vec(), ..name } } else { name };
         let mut bound = match self.catalog.entry(&name)? {
-            Entry::Table(table) => scan(table)?,
+            Entry::Table(table) => scan(table, self.wants_proctime)?,
             Entry::View(view) => {
                 if self.views >= VIEW_DEPTH {
                     return Err(Error::query(format!("view `{}` contains itself", view.name)).with_span(name.span));
@@ -204,7 +214,7 @@ impl<'a> QueryBinder<'a> {
         };
         let mut bound = table
             .with_options(options)
-            .and_then(|table| scan(&Arc::new(table)))
+            .and_then(|table| scan(&Arc::new(table), self.wants_proctime))
             .map_err(|error| error.with_span(name.span))?;
         bound.scope.qualifier = Some(name.table().to_owned());
         Ok(bound)
@@ -239,7 +249,8 @@ impl<'a> QueryBinder<'a> {
                 .unwrap_or_else(|| Error::bug("a column is there and not"))
                 .with_span(call.time_span));
         };
-        if !time.is_rowtime || !input.scope.has_watermark() {
+        let by_clock = time.is_proctime;
+        if !by_clock && (!time.is_rowtime || !input.scope.has_watermark()) {
             return Err(Error::query(format!(
                 "The window function requires the timecol is a time attribute type, but is {}.",
                 type_name(&time.data_type)
@@ -248,7 +259,10 @@ impl<'a> QueryBinder<'a> {
             .with_help(format!(
                 "`{}` is no event-time attribute here: it needs a WATERMARK in its CREATE TABLE, and GROUP BY or an expression turns it into a plain timestamp",
                 time.name
-            )));
+            ))
+            .with_help(
+                "without times of its own: FROM TUMBLE((SELECT *, PROCTIME() AS pt FROM t), DESCRIPTOR(pt), …) goes by the clock",
+            ));
         }
         let late: Vec<String> = self
             .late_columns
@@ -259,6 +273,7 @@ impl<'a> QueryBinder<'a> {
         let mut scope = input.scope.clone();
         scope.columns.iter_mut().for_each(|column| {
             column.is_rowtime = false;
+            column.is_proctime = false;
             column.window = None;
         });
         let bounds_type = DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, None);
@@ -270,14 +285,29 @@ impl<'a> QueryBinder<'a> {
                 ..ScopeColumn::new(bound.name(), bounds_type.clone(), false)
             });
         }
-        let plan = window_node(input.plan, &call.time_column, kind, late, call.span)?;
+        let plan = window_node(input.plan, &call.time_column, kind, by_clock, late, call.span)?;
         scope.qualifier = None;
         aliased(BoundQuery { plan, scope }, call.alias.as_ref())
     }
 }
 
-/// A table's rows: physical columns decoded, computed ones computed, the watermark at hand.
-fn scan(table: &Arc<Table>) -> Result<BoundQuery> {
+/// Whether PROCTIME() stands anywhere in a query.
+fn calls_proctime(query: &ast::Query) -> bool {
+    use std::ops::ControlFlow;
+    let is_call = |expression: &ast::Expr| match expression {
+        ast::Expr::Function(function) => function.name.to_string().eq_ignore_ascii_case("PROCTIME"),
+        _ => false,
+    };
+    let found = ast::visit_expressions(query, |expression: &ast::Expr| match is_call(expression) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
+/// A table's rows: physical columns decoded, computed ones computed, the watermark at hand, and the time of reading if
+/// somebody `wants_proctime`.
+fn scan(table: &Arc<Table>, wants_proctime: bool) -> Result<BoundQuery> {
     let schema = table.physical_schema();
     let source = Arc::new(TableReference::new(Arc::clone(table)));
     // As text the name would be parsed, and lose its case.
@@ -297,28 +327,25 @@ fn scan(table: &Arc<Table>) -> Result<BoundQuery> {
         physical.columns.iter().map(|column| qualified(&column.name).alias(&column.name)).collect();
     let plan = LogicalPlan::Projection(Projection::try_new(unqualified, Arc::new(plan)).map_err(bug)?);
     let mut bound = BoundQuery { plan, scope: physical };
-    if table.columns.iter().any(|column| !column.is_physical()) {
-        let scope = bound.scope.clone();
-        let columns = table
-            .columns
-            .iter()
-            .map(|column| {
-                let typed = match &column.source {
-                    ColumnSource::Physical => {
-                        let known = scope.columns.iter().find(|known| known.name == column.name);
-                        let known = known.ok_or_else(|| Error::bug("a physical column is in the scan"))?;
-                        let expression = Expr::Column(Column::new_unqualified(&known.name));
-                        Typed::new(expression, known.data_type.clone(), known.nullable)
-                    }
-                    ColumnSource::Computed { expression, .. } => Binder::new(&scope).bind(expression)?,
-                };
-                let column = ScopeColumn::new(&column.name, typed.data_type.clone(), typed.nullable);
-                Ok((typed, column))
-            })
-            .collect::<Result<Vec<_>>>()?;
+    let computed = bind_computed(table, &bound.scope)?;
+    let by_clock = |column: &&(Typed, ScopeColumn)| reads_clock(&column.0);
+    let wants_proctime = wants_proctime || computed.iter().any(|(typed, _)| reads_proctime(&typed.expression));
+    if !computed.is_empty() {
+        let columns = declared(table, &bound.scope, &computed, false)?;
         bound = project(bound, columns)?;
     }
+    if wants_proctime {
+        bound.plan = arrival_node(bound.plan)?;
+        bound.scope.columns.push(ScopeColumn::proctime());
+    }
     if let Some(watermark) = &table.watermark {
+        let reads = |(_, column): &&(Typed, ScopeColumn)| {
+            column.name == watermark.rowtime || watermark.expression.to_string().contains(&column.name)
+        };
+        if computed.iter().filter(by_clock).any(|column| reads(&column)) {
+            return Err(Error::query("a watermark cannot go by the time of day")
+                .with_help("leave WATERMARK out, declare `pt AS PROCTIME()`, and put the windows on pt"));
+        }
         let expression = Binder::new(&bound.scope).bind(&watermark.expression)?;
         let plan = watermark_node(bound.plan, &watermark.rowtime, expression.expression)?;
         let mut scope = bound.scope;
@@ -328,7 +355,60 @@ fn scan(table: &Arc<Table>) -> Result<BoundQuery> {
         scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, false));
         bound = BoundQuery { plan, scope };
     }
+    if computed.iter().any(|column| by_clock(&column)) {
+        let columns = declared(table, &bound.scope, &computed, true)?;
+        bound = project(bound, columns)?;
+    }
     Ok(bound)
+}
+
+/// The computed columns of a table over its physical ones, and over the time of reading.
+fn bind_computed(table: &Table, physical: &Scope) -> Result<Vec<(Typed, ScopeColumn)>> {
+    let mut scope = physical.clone();
+    scope.columns.push(ScopeColumn::proctime());
+    let mut computed = Vec::new();
+    for column in &table.columns {
+        if let ColumnSource::Computed { expression, .. } = &column.source {
+            let typed = Binder::new(&scope).bind(expression)?;
+            let is_proctime = matches!(&typed.expression, Expr::Column(column) if column.name == PROCTIME_COLUMN);
+            let column = ScopeColumn::new(&column.name, typed.data_type.clone(), typed.nullable);
+            computed.push((typed, ScopeColumn { is_proctime, ..column }));
+        }
+    }
+    Ok(computed)
+}
+
+/// The columns of a table in their order. Those that read the clock come last, when the rest is there, `with_clock`.
+fn declared(
+    table: &Table,
+    scope: &Scope,
+    computed: &[(Typed, ScopeColumn)],
+    with_clock: bool,
+) -> Result<Vec<(Typed, ScopeColumn)>> {
+    let mut columns = Vec::new();
+    for column in &table.columns {
+        let found = computed.iter().find(|(_, known)| known.name == column.name);
+        match found.filter(|(typed, _)| reads_clock(typed) || !with_clock) {
+            Some((typed, _)) if reads_clock(typed) && !with_clock => {}
+            Some(found) => columns.push(found.clone()),
+            None => {
+                let known = scope.columns.iter().find(|known| known.name == column.name);
+                let known = known.ok_or_else(|| Error::bug("a column of the table is in the scan"))?;
+                let expression = Expr::Column(Column::new_unqualified(&known.name));
+                columns.push((Typed::new(expression, known.data_type.clone(), known.nullable), known.clone()));
+            }
+        }
+    }
+    Ok(columns)
+}
+
+fn reads_proctime(expression: &Expr) -> bool {
+    expression.column_refs().iter().any(|column| column.name == PROCTIME_COLUMN)
+}
+
+/// Whether a value depends on when its row is read or worked on.
+fn reads_clock(typed: &Typed) -> bool {
+    reads_proctime(&typed.expression) || reads_now(&typed.expression)
 }
 
 /// A function in FROM that is no window function.

@@ -19,7 +19,7 @@ use super::typed::Typed;
 use super::{at, bug, literal, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::{common_type, type_name};
-use crate::stream::WATERMARK_COLUMN;
+use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 /// A plan and the scope of its columns, field by field.
 #[derive(Debug, Clone)]
@@ -70,6 +70,10 @@ pub fn project(input: BoundQuery, columns: Vec<(Typed, ScopeColumn)>) -> Result<
         expressions.push(if is_itself { typed.expression } else { typed.expression.alias(&column.name) });
         scope.columns.push(column);
     }
+    if input.scope.has_proctime() {
+        expressions.push(Expr::Column(Column::new_unqualified(PROCTIME_COLUMN)));
+        scope.columns.push(ScopeColumn::proctime());
+    }
     if input.scope.has_watermark() {
         expressions.push(Expr::Column(Column::new_unqualified(WATERMARK_COLUMN)));
         scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, false));
@@ -118,6 +122,7 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
         .all(|bound| columns.iter().any(|column| column.window == Some(*bound)));
     columns.iter_mut().for_each(|column| {
         column.is_rowtime &= is_window;
+        column.is_proctime = false;
         column.window = column.window.filter(|_| is_window);
     });
     let plan = LogicalPlan::Aggregate(aggregate);
@@ -146,6 +151,7 @@ pub fn distinct(bound: BoundQuery) -> Result<BoundQuery> {
 
 /// UNION ALL: columns by position, brought to a common type, with the names of the first query.
 pub fn union(left: BoundQuery, right: BoundQuery) -> Result<BoundQuery> {
+    let keep_proctime = left.scope.has_proctime() && right.scope.has_proctime();
     let keep_watermark = left.scope.has_watermark() && right.scope.has_watermark();
     let (one, two): (Vec<_>, Vec<_>) =
         (left.scope.visible().cloned().collect(), right.scope.visible().cloned().collect());
@@ -167,6 +173,7 @@ pub fn union(left: BoundQuery, right: BoundQuery) -> Result<BoundQuery> {
             data_type,
             nullable: first.nullable || second.nullable,
             is_rowtime: first.is_rowtime && second.is_rowtime && keep_watermark,
+            is_proctime: first.is_proctime && second.is_proctime,
             window: None,
             duplicate_of: first.duplicate_of.clone(),
         });
@@ -178,13 +185,16 @@ pub fn union(left: BoundQuery, right: BoundQuery) -> Result<BoundQuery> {
             let typed = cast(Typed::new(expression, own.data_type.clone(), own.nullable), &common.data_type)?;
             expressions.push(typed.expression.alias(&common.name));
         }
-        if keep_watermark {
-            expressions.push(Expr::Column(Column::new_unqualified(WATERMARK_COLUMN)));
-        }
+        let hidden = [(keep_proctime, PROCTIME_COLUMN), (keep_watermark, WATERMARK_COLUMN)];
+        let hidden = hidden.into_iter().filter(|(is_kept, _)| *is_kept);
+        expressions.extend(hidden.map(|(_, name)| Expr::Column(Column::new_unqualified(name))));
         Ok(LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(bound.plan)).map_err(bug)?))
     };
     let inputs = vec![Arc::new(side(left, &one)?), Arc::new(side(right, &two)?)];
     let mut scope = Scope { qualifier: None, columns };
+    if keep_proctime {
+        scope.columns.push(ScopeColumn::proctime());
+    }
     if keep_watermark {
         scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, false));
     }

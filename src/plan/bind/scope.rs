@@ -4,8 +4,9 @@ use arrow::datatypes::DataType;
 use sqlparser::ast;
 
 use crate::error::{Error, Result};
+use crate::expressions::instant_type;
 use crate::options::nearest;
-use crate::stream::WATERMARK_COLUMN;
+use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 /// The columns in reach, in order.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,8 @@ pub struct ScopeColumn {
     pub nullable: bool,
     /// Whether it is an event-time attribute: windows may be put on it.
     pub is_rowtime: bool,
+    /// Whether it is a processing-time attribute: windows may be put on it, too.
+    pub is_proctime: bool,
     /// Whether it is a bound of the window that a window table function assigned.
     pub window: Option<WindowColumn>,
     /// The name that it shares with an earlier column; it can be named by neither.
@@ -54,7 +57,20 @@ impl WindowColumn {
 impl ScopeColumn {
     /// A plain column.
     pub fn new(name: impl Into<String>, data_type: DataType, nullable: bool) -> Self {
-        Self { name: name.into(), data_type, nullable, is_rowtime: false, window: None, duplicate_of: None }
+        Self {
+            name: name.into(),
+            data_type,
+            nullable,
+            is_rowtime: false,
+            is_proctime: false,
+            window: None,
+            duplicate_of: None,
+        }
+    }
+
+    /// The hidden column of the time at which a row was read.
+    pub fn proctime() -> Self {
+        Self { is_proctime: true, ..Self::new(PROCTIME_COLUMN, instant_type(), false) }
     }
 
     fn ambiguous(&self) -> Error {
@@ -78,6 +94,11 @@ impl Scope {
     /// Whether the watermark that each row meets is at hand.
     pub fn has_watermark(&self) -> bool {
         self.columns.iter().any(|column| column.name == WATERMARK_COLUMN)
+    }
+
+    /// Whether the time at which each row was read is at hand.
+    pub fn has_proctime(&self) -> bool {
+        self.columns.iter().any(|column| column.name == PROCTIME_COLUMN)
     }
 
     /// The column of that name, perhaps qualified.

@@ -211,6 +211,10 @@ fn name_of(expression: &ast::Expr) -> Option<String> {
         ast::Expr::Identifier(ident) => Some(ident.value.clone()),
         ast::Expr::CompoundIdentifier(idents) => idents.last().map(|ident| ident.value.clone()),
         ast::Expr::Nested(inner) => name_of(inner),
+        // CURRENT_DATE and its kin.
+        ast::Expr::Function(function) if matches!(function.args, ast::FunctionArguments::None) => {
+            Some(function.name.to_string().to_ascii_uppercase())
+        }
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::common::{Column, ExprSchema};
 use datafusion::logical_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion::prelude::lit;
 
 use super::meaning::Meaning;
 use super::{Flow, Input, Lowering, calc, substitute, substitute_by};
@@ -85,9 +86,14 @@ impl Lowering<'_> {
             Ok(before.add(&text(argument), on_rows(expression, "an aggregate function")?))
         })?;
         let watermark = before.columns.len();
-        before.columns.push((WATERMARK_COLUMN.to_owned(), Expr::Column(Column::new_unqualified(WATERMARK_COLUMN))));
+        let met = match window.by_clock {
+            // A source gives no row a time that it has called past.
+            true => lit(i64::MIN),
+            false => Expr::Column(Column::new_unqualified(WATERMARK_COLUMN)),
+        };
+        before.columns.push((WATERMARK_COLUMN.to_owned(), met));
 
-        let mut flow = self.lower(&window.input, true)?;
+        let mut flow = self.lower_below(window, !window.by_clock)?;
         calc(&mut flow, &window.input, &conditions, Some(before.columns))?;
         // Late rows have the names that the late table knows, and keys those that the plan shows.
         if !flow.keeps_names(&(0..watermark).collect::<Vec<_>>()) {
@@ -114,6 +120,7 @@ impl Lowering<'_> {
             window: window.window,
             operator: "WindowAggregate".to_owned(),
             late_columns,
+            by_clock: window.by_clock,
         };
         let unchanged = std::mem::take(&mut flow.keys);
         flow.push(Arc::new(assign), unchanged);

@@ -10,7 +10,7 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::expressions::{Call, split, text};
-use crate::plan::nodes::{WINDOW_COLUMNS, as_watermark, as_window};
+use crate::plan::nodes::{WINDOW_COLUMNS, as_arrival, as_watermark, as_window};
 use crate::stream::WATERMARK_COLUMN;
 
 /// The rows of a logical plan.
@@ -28,6 +28,11 @@ impl Meaning {
         if let Some(watermark) = as_watermark(plan) {
             let mut input = Self::of(&watermark.input);
             input.columns.push(WATERMARK_COLUMN.to_owned());
+            return input;
+        }
+        if let Some(arrival) = as_arrival(plan) {
+            let mut input = Self::of(&arrival.input);
+            input.columns.push("PROCTIME()".to_owned());
             return input;
         }
         if let Some(window) = as_window(plan) {

@@ -15,15 +15,17 @@ pub use source::{check_read_once, constant_rows, is_bounded, is_live, only_once,
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::common::Column;
+use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 
 use super::bind::bug;
 use super::changelog_mode::ChangelogMode;
-use super::nodes::{as_watermark, as_window};
+use super::nodes::{as_arrival, as_watermark, as_window};
 use super::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
 use crate::error::{Error, Result};
-use crate::expressions::{Scalar, compile, compile_condition};
+use crate::expressions::{
+    NOW_COLUMN, Scalar, compile, compile_condition, instant_type, now_from_column, reads_now, text,
+};
 use crate::operators::{CalcSpec, OperatorSpec};
 use crate::stream::WATERMARK_COLUMN;
 
@@ -52,6 +54,8 @@ pub struct Lowering<'a> {
     late: Vec<LateOutput>,
     /// Tables that are read in several places.
     shared: Vec<source::Shared>,
+    /// The time that the windows above what is lowered now go by.
+    time: source::TimeNeed,
 }
 
 /// An operator of the plan that can refuse rows.
@@ -177,14 +181,23 @@ impl Flow {
         if let Some(places) = self.places.take() {
             let columns = places.indices.iter().map(|index| Scalar::column(&places.of, *index)).collect();
             let keys = std::mem::take(&mut self.keys);
-            self.push(Arc::new(CalcSpec { input: places.of, condition: None, columns, output }), keys);
+            self.push(
+                Arc::new(CalcSpec { input: places.of, condition: None, columns, output, reads_now: false }),
+                keys,
+            );
         }
     }
 }
 
 impl<'a> Lowering<'a> {
     pub fn new(settings: &'a PlanSettings) -> Self {
-        Self { settings, plan: StreamPlan::default(), late: Vec::new(), shared: Vec::new() }
+        Self {
+            settings,
+            plan: StreamPlan::default(),
+            late: Vec::new(),
+            shared: Vec::new(),
+            time: source::TimeNeed::Any,
+        }
     }
 
     /// Rows of a logical plan. `watermark`: whether the hidden column is read above.
@@ -209,6 +222,14 @@ impl<'a> Lowering<'a> {
             LogicalPlan::Limit(_) => Err(bounded_only("LIMIT")),
             other => Err(Error::bug(format!("{} is not lowered", other.display()))),
         }
+    }
+
+    /// What a window function reads.
+    fn lower_below(&mut self, window: &super::nodes::WindowNode, watermark: bool) -> Result<Flow> {
+        let outer = std::mem::replace(&mut self.time, source::TimeNeed::of(window));
+        let flow = self.lower(&window.input, watermark);
+        self.time = outer;
+        flow
     }
 
     /// Projections and filters on top of each other as one operator, as far as nothing is computed twice for that.
@@ -291,7 +312,7 @@ impl<'a> Lowering<'a> {
         let copies = super::windows::projections(window)?;
         // The hidden column may stand among others, which are counted with it.
         let needs_watermark = watermark || has_watermark(window.input.schema());
-        let mut flow = self.lower(&window.input, needs_watermark)?;
+        let mut flow = self.lower_below(window, needs_watermark)?;
         let mut made = Vec::new();
         let over = |copy: &super::windows::Copy, expression: &Expr| substitute_by(expression, &copy.columns);
         let of_copy = |copy: &super::windows::Copy| -> Result<(Vec<Expr>, Named)> {
@@ -390,6 +411,10 @@ impl<'p> Stack<'p> {
 
 /// Filters and projects: `columns` and `conditions` are over the columns of `input`; without columns all leave.
 fn calc(flow: &mut Flow, input: &LogicalPlan, conditions: &[Expr], columns: Option<Named>) -> Result<()> {
+    let reads_now = conditions.iter().chain(columns.iter().flatten().map(|(_, column)| column)).any(reads_now);
+    if reads_now {
+        return calc_now(flow, input, conditions, columns);
+    }
     let schema = input.schema();
     // The hidden column is there or not, whatever the logical plan says.
     let all = || flow.schema.fields().iter().map(|field| field.name().clone());
@@ -419,7 +444,44 @@ fn calc(flow: &mut Flow, input: &LogicalPlan, conditions: &[Expr], columns: Opti
     let place = |scalar: Scalar| scalar.with_places(&places, &flow.schema);
     let condition = condition.map(place).transpose()?;
     let columns = columns.into_iter().map(place).collect::<Result<Vec<_>>>()?;
-    flow.push(Arc::new(CalcSpec { input: Arc::clone(&flow.schema), condition, columns, output }), keys);
+    flow.push(
+        Arc::new(CalcSpec { input: Arc::clone(&flow.schema), condition, columns, output, reads_now: false }),
+        keys,
+    );
+    Ok(())
+}
+
+/// The same where the time of day is read: it stands behind the columns of `input`.
+fn calc_now(flow: &mut Flow, input: &LogicalPlan, conditions: &[Expr], columns: Option<Named>) -> Result<()> {
+    let all = || flow.schema.fields().iter().map(|field| field.name().clone());
+    let columns = columns
+        .unwrap_or_else(|| all().map(|name| (name.clone(), Expr::Column(Column::new_unqualified(name)))).collect());
+    let now = Field::new(NOW_COLUMN, instant_type(), false);
+    let with_now = DFSchema::try_from(Schema::new(vec![now.clone()])).map_err(bug)?;
+    let known = input.schema().join(&with_now).map_err(bug)?;
+    let names = conditions.iter().map(text).collect::<Vec<_>>().join(" AND ");
+    let conditions = conditions.iter().map(now_from_column).collect::<Result<Vec<_>>>()?;
+    let condition = compile_condition(&conditions, &known)?.map(|condition| condition.with_text(names));
+    let mut compiled = Vec::new();
+    let mut fields = Vec::new();
+    for (name, column) in columns {
+        let column = compile(&now_from_column(&column)?, &known)?.with_text(text(&column));
+        fields.push(Field::new(name, column.data_type().clone(), column.nullable()));
+        compiled.push(column);
+    }
+    let from: Vec<Option<usize>> = compiled.iter().map(Scalar::as_column).collect();
+    let keys = keys::projected(&flow.keys, &from);
+    let mut places = flow.take_places();
+    // A hidden column that nobody reads may be missing here.
+    places.resize(input.schema().fields().len(), usize::MAX);
+    places.push(flow.schema.fields().len());
+    let fields_in = flow.schema.fields().iter().map(|field| field.as_ref().clone()).chain([now]);
+    let schema: SchemaRef = Arc::new(Schema::new(fields_in.collect::<Vec<_>>()));
+    let place = |scalar: Scalar| scalar.with_places(&places, &schema);
+    let condition = condition.map(place).transpose()?;
+    let columns = compiled.into_iter().map(place).collect::<Result<Vec<_>>>()?;
+    let output: SchemaRef = Arc::new(Schema::new(fields));
+    flow.push(Arc::new(CalcSpec { input: Arc::clone(&schema), condition, columns, output, reads_now: true }), keys);
     Ok(())
 }
 
@@ -508,13 +570,14 @@ fn replace_columns(expression: &Expr, of: impl Fn(&Column) -> Option<Expr>) -> R
 
 /// Whether a plan is a table's watermark or scan, perhaps below projections.
 fn is_source(plan: &LogicalPlan) -> bool {
-    is_scan(plan) || as_watermark(plan).is_some()
+    is_scan(plan) || as_watermark(plan).is_some() || as_arrival(plan).is_some()
 }
 
 fn is_scan(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::TableScan(_) => true,
-        LogicalPlan::Projection(projection) => is_scan(&projection.input),
+        // A source has no time of day.
+        LogicalPlan::Projection(projection) => !projection.expr.iter().any(reads_now) && is_scan(&projection.input),
         _ => false,
     }
 }

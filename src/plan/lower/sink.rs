@@ -155,8 +155,13 @@ impl Lowering<'_> {
                 fields.map(|(field, column)| Field::new(field.name(), field.data_type().clone(), column.nullable()));
             let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
             let index = self.plan.nodes.len();
-            let spec =
-                CalcSpec { input: Arc::clone(&output.schema), condition: None, columns, output: Arc::clone(&schema) };
+            let spec = CalcSpec {
+                input: Arc::clone(&output.schema),
+                condition: None,
+                columns,
+                output: Arc::clone(&schema),
+                reads_now: false,
+            };
             self.plan.nodes.push(Node {
                 name: format!("late-{index}"),
                 kind: NodeKind::Chain(vec![Arc::new(spec)]),

@@ -14,20 +14,20 @@ use super::{Flow, Input, Lowering, Named, bug, is_source, through_projections};
 use crate::catalog::Table;
 use crate::connectors::{SourceFactory, values};
 use crate::error::{Error, Result};
-use crate::expressions::{Scalar, compile};
+use crate::expressions::{Scalar, compile, instant_type};
 use crate::plan::changelog_mode::ChangelogMode;
-use crate::plan::nodes::{as_watermark, table_of};
-use crate::plan::stream_plan::{Exchange, Node, NodeKind, OnError, Parallelism, SourceNode, WatermarkSpec};
-use crate::stream::WATERMARK_COLUMN;
+use crate::plan::nodes::{WindowNode, as_arrival, as_watermark, as_window, table_of};
+use crate::plan::stream_plan::{Exchange, Node, NodeKind, OnError, Parallelism, SourceNode, WatermarkSpec, WindowEnds};
+use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 impl Lowering<'_> {
     /// The source that a plan is, if it is one. A table that several plans read is read by the first of them, with what
     /// all need; each takes its own columns.
     pub(super) fn source(&mut self, plan: &LogicalPlan, carry_watermark: bool) -> Result<Option<Flow>> {
-        let Some(scan) = Scan::of(plan)? else { return Ok(None) };
+        let Some(scan) = Scan::of(plan, &self.time)? else { return Ok(None) };
         let carries = carry_watermark && scan.watermark.is_some();
-        let Some(shared) = self.shared.iter().position(|shared| shared.scan.is_same_table(&scan)) else {
-            let (source, schema) = scan.node(carries, self.settings.idle_timeout_ms)?;
+        let Some(shared) = self.shared.iter().position(|shared| shared.scan.can_be(&scan)) else {
+            let (source, schema) = scan.node(carries, true, self.settings.idle_timeout_ms)?;
             let table = source.table.clone();
             return Ok(Some(self.source_flow(&table, source, schema)));
         };
@@ -36,7 +36,7 @@ impl Lowering<'_> {
             None => {
                 let all = &self.shared[shared].scan;
                 // Whoever does not need the hidden column leaves it.
-                let (source, schema) = all.node(all.watermark.is_some(), self.settings.idle_timeout_ms)?;
+                let (source, schema) = all.node(all.watermark.is_some(), true, self.settings.idle_timeout_ms)?;
                 let table = source.table.clone();
                 self.source_flow(&table, source, schema);
                 *self.shared[shared].node.insert(self.plan.nodes.len() - 1)
@@ -53,8 +53,13 @@ impl Lowering<'_> {
         let named = indices.iter().zip(&scan.columns);
         let mut fields: Vec<Field> =
             named.map(|(index, (name, _))| flow.schema.field(*index).clone().with_name(name)).collect();
+        let hidden = of.len();
+        if scan.has_proctime {
+            indices.push(hidden);
+            fields.push(Field::new(PROCTIME_COLUMN, instant_type(), false));
+        }
         if carries {
-            indices.push(of.len());
+            indices.push(hidden + usize::from(self.shared[shared].scan.has_proctime));
             fields.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
         }
         flow.arrange(&indices, Arc::new(Schema::new(fields)));
@@ -65,7 +70,10 @@ impl Lowering<'_> {
     pub fn share_sources<'p>(&mut self, plans: impl IntoIterator<Item = &'p LogicalPlan>) -> Result<()> {
         let mut scans: Vec<Shared> = Vec::new();
         for plan in plans {
-            visit_sources(plan, &mut |scan| match scans.iter_mut().find(|known| known.scan.is_same_table(&scan)) {
+            visit_sources(plan, &TimeNeed::Any, &mut |scan| match scans
+                .iter_mut()
+                .find(|known| known.scan.can_be(&scan))
+            {
                 None => scans.push(Shared { scan, readers: 1, node: None }),
                 Some(known) => {
                     known.readers += 1;
@@ -91,6 +99,8 @@ impl Lowering<'_> {
             columns: (0..schema.fields().len()).map(|index| Scalar::column(&schema, index)).collect(),
             watermark: None,
             carry_watermark: false,
+            carry_proctime: false,
+            clock_windows: Vec::new(),
             on_error: OnError::Fail,
             idle_timeout_ms: 0,
         };
@@ -131,7 +141,30 @@ pub(super) struct Shared {
     node: Option<usize>,
 }
 
-/// What one place of a query reads of a table: `[Watermark] [Projection…] TableScan`.
+/// By which time the windows above a source go.
+#[derive(Debug, Clone)]
+pub(super) enum TimeNeed {
+    /// There are none.
+    Any,
+    Event,
+    /// The clock closes these.
+    Clock(Vec<WindowEnds>),
+}
+
+impl TimeNeed {
+    /// What a window function needs of the sources below it.
+    pub(super) fn of(window: &WindowNode) -> Self {
+        match window.by_clock {
+            false => Self::Event,
+            true => {
+                let (slide_ms, offset_ms) = (window.window.slide_ms(), window.window.offset_ms());
+                Self::Clock(vec![WindowEnds { slide_ms, offset_ms }])
+            }
+        }
+    }
+}
+
+/// What one place of a query reads of a table: `[Watermark] [Arrival] [Projection…] TableScan`.
 struct Scan {
     table: Arc<Table>,
     /// What qualifies the table's own columns in `columns`.
@@ -142,17 +175,22 @@ struct Scan {
     columns: Named,
     /// The rowtime and the expression over `columns`.
     watermark: Option<(String, Expr)>,
+    /// Whether the time of reading leaves as well.
+    has_proctime: bool,
+    time: TimeNeed,
     signature: String,
 }
 
 impl Scan {
     /// The scan that a plan is, if it is one.
-    fn of(plan: &LogicalPlan) -> Result<Option<Self>> {
+    fn of(plan: &LogicalPlan, time: &TimeNeed) -> Result<Option<Self>> {
         if !is_source(plan) {
             return Ok(None);
         }
         let watermark = as_watermark(plan);
         let rows = watermark.map_or(plan, |node| node.input.as_ref());
+        let arrival = as_arrival(rows);
+        let rows = arrival.map_or(rows, |node| node.input.as_ref());
         let (columns, scan) = through_projections(rows)?;
         let LogicalPlan::TableScan(scan) = scan else {
             return Err(Error::bug("a source without a scan"));
@@ -164,20 +202,43 @@ impl Scan {
             projection: scan.projection.clone().unwrap_or(all),
             columns,
             watermark: watermark.map(|node| (node.rowtime.clone(), node.expression.clone())),
+            has_proctime: arrival.is_some(),
+            time: time.clone(),
             signature: format!("{}{}", table.signature(), watermark_text(plan)),
             table,
         }))
     }
 
-    /// Whether one source can stand for both.
+    /// Whether both read the same rows.
     fn is_same_table(&self, other: &Self) -> bool {
         let (one, two) = (&self.table, &other.table);
         let is_same = Arc::ptr_eq(one, two) || (one.name == two.name && one.settings == two.settings);
         is_same && self.signature == other.signature
     }
 
+    /// Whether one source can stand for both: it has one watermark, by the table's clause or by the clock.
+    fn can_be(&self, other: &Self) -> bool {
+        let is_one_time = !matches!(
+            (&self.time, &other.time),
+            (TimeNeed::Event, TimeNeed::Clock(_)) | (TimeNeed::Clock(_), TimeNeed::Event)
+        );
+        is_one_time && self.is_same_table(other)
+    }
+
     /// Reads what another needs as well.
     fn add(&mut self, other: Self) {
+        self.has_proctime |= other.has_proctime;
+        match (&mut self.time, other.time) {
+            (TimeNeed::Clock(known), TimeNeed::Clock(more)) => {
+                for ends in more {
+                    if !known.contains(&ends) {
+                        known.push(ends);
+                    }
+                }
+            }
+            (any @ TimeNeed::Any, more) => *any = more,
+            _ => {}
+        }
         self.projection.extend(other.projection);
         self.projection.sort_unstable();
         self.projection.dedup();
@@ -193,7 +254,12 @@ impl Scan {
     }
 
     /// The same as a source, and the columns that leave it.
-    fn node(&self, carry_watermark: bool, idle_timeout_ms: u64) -> Result<(SourceNode, SchemaRef)> {
+    fn node(
+        &self,
+        carry_watermark: bool,
+        carry_proctime: bool,
+        idle_timeout_ms: u64,
+    ) -> Result<(SourceNode, SchemaRef)> {
         let (table, physical) = (&self.table, self.table.physical_schema());
         let decoded = physical.project(&self.projection)?;
         let decoded = DFSchema::try_from_qualified_schema(self.qualifier.clone(), &decoded).map_err(bug)?;
@@ -213,6 +279,9 @@ impl Scan {
                 Some(WatermarkSpec { rowtime, expression: compile(expression, &columns)? })
             }
         };
+        if carry_proctime && self.has_proctime {
+            fields.push(Field::new(PROCTIME_COLUMN, instant_type(), false));
+        }
         if carry_watermark {
             fields.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
         }
@@ -237,6 +306,11 @@ impl Scan {
             columns: compiled,
             watermark,
             carry_watermark,
+            carry_proctime: carry_proctime && self.has_proctime,
+            clock_windows: match &self.time {
+                TimeNeed::Clock(windows) => windows.clone(),
+                TimeNeed::Any | TimeNeed::Event => Vec::new(),
+            },
             on_error,
             idle_timeout_ms: idle.map_or(idle_timeout_ms, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
         };
@@ -245,26 +319,27 @@ impl Scan {
 }
 
 /// Calls `visit` for each place of a plan that becomes a source.
-fn visit_sources(plan: &LogicalPlan, visit: &mut impl FnMut(Scan)) -> Result<()> {
-    match Scan::of(plan)? {
+fn visit_sources(plan: &LogicalPlan, time: &TimeNeed, visit: &mut impl FnMut(Scan)) -> Result<()> {
+    match Scan::of(plan, time)? {
         Some(scan) => visit(scan),
         None => {
+            let window = as_window(plan).map(TimeNeed::of);
             for input in plan.inputs() {
-                visit_sources(input, visit)?;
+                visit_sources(input, window.as_ref().unwrap_or(time), visit)?;
             }
         }
     }
     Ok(())
 }
 
-/// The source that a plan is, if it is one, by itself; and the columns that leave it.
+/// The source that a plan is, if it is one, by itself and without the time of reading; and the columns that leave it.
 pub fn source_node(
     plan: &LogicalPlan,
     carry_watermark: bool,
     idle_timeout_ms: u64,
 ) -> Result<Option<(SourceNode, SchemaRef)>> {
-    let Some(scan) = Scan::of(plan)? else { return Ok(None) };
-    scan.node(carry_watermark && scan.watermark.is_some(), idle_timeout_ms).map(Some)
+    let Some(scan) = Scan::of(plan, &TimeNeed::Any)? else { return Ok(None) };
+    scan.node(carry_watermark && scan.watermark.is_some(), false, idle_timeout_ms).map(Some)
 }
 
 /// The WATERMARK clause over stored columns, whatever computed columns are called.

@@ -47,6 +47,7 @@ impl Query {
             window,
             operator: "window".to_owned(),
             late_columns: vec![0, 1, 2],
+            by_clock: false,
         };
         let call = |function, argument, name| AggregateCall {
             function,

@@ -159,6 +159,8 @@ impl Bench {
             columns: vec![time.clone()],
             watermark: Some(WatermarkSpec { rowtime: 0, expression: time }),
             carry_watermark: false,
+            carry_proctime: false,
+            clock_windows: Vec::new(),
             on_error: OnError::Fail,
             idle_timeout_ms: TIMEOUT,
         };
@@ -172,6 +174,7 @@ impl Bench {
             is_bounded: false,
             is_live: true,
             idle_timeout: Some(Duration::from_millis(TIMEOUT)),
+            clock_windows: Vec::new(),
             discovery_interval: None,
             workers: 2,
             every_rows: None,
