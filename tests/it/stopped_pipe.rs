@@ -115,8 +115,9 @@ impl Pipeline {
     fn start(scratch: &Scratch, producer: &str, sql: &str) -> Self {
         let mut program = scratch.command(&Variant { parallelism: Some(2), ..Variant::default() });
         program.args(["--format", "csv", "--progress", "never", "--color", "never", "-c", TABLES, "-c", sql]);
-        // The shell outlives the signal, as one does at which commands are typed.
-        let script = format!("trap : INT; {producer} | \"$0\" \"$@\"; echo \"exit $?\"");
+        // The shell outlives the signal, as one does at which commands are typed. The terminal must not throw away what it
+        // has not shown yet, as it does at Ctrl-C by itself.
+        let script = format!("stty noflsh; trap : INT; {producer} | \"$0\" \"$@\"; echo \"exit $?\"");
         let mut command = Command::new("sh");
         command.current_dir(scratch.path()).args(["-c", &script]).arg(program.get_program()).args(program.get_args());
         Self { terminal: spawn_command(command, Some(PATIENCE_MS)).expect("a terminal"), said: String::new() }
