@@ -1,8 +1,9 @@
 -- Punctuality: which airline leaves Kennedy and La Guardia on time? An analyst's question to a folder of log files.
 --
--- There is no window, so the answer is never complete: it is corrected as rows come. Each printed row leads with a
--- column `op`: +I a new airline, -U and +U its old and its new figures. To see only where it ends up:
---   beadline --final queries/punctuality.sql
+-- There is no window, so every row may correct the answer. The input ends, and what is printed is where the answer ends
+-- up. To see how it gets there:
+--   beadline --changes queries/punctuality.sql
+-- Each row then leads with a column `op`: +I a new airline, -U and +U its old and its new figures.
 --
 -- verify: parallelism batch
 -- golden: stdout 14 rows

@@ -58,7 +58,7 @@ impl Bench {
     async fn select(&self, sql: &str, options: BatchOptions) -> Result<Vec<String>> {
         let script = parse_script(sql)?;
         let [statement] = &script.statements[..] else { panic!("one statement") };
-        let Statement::Query(query) = &statement.statement else { panic!("no query: {sql}") };
+        let Statement::Query { query, .. } = &statement.statement else { panic!("no query: {sql}") };
         let query = bind_select(query, &self.catalog)?;
         check([&query], &self.world)?;
         let (schema, mut stream) = run(query, &self.world, options, &self.tally).await?;

@@ -41,17 +41,21 @@ pub struct Arguments {
     #[arg(long)]
     pub fresh: bool,
 
-    /// Print the last state of an updating query over bounded input, not its changes
-    #[arg(long = "final")]
-    pub is_final: bool,
+    /// Print the changes of a query as they come, not its answer
+    #[arg(long)]
+    changes: bool,
+
+    /// Run everything once over bounded tables, as -D execution.runtime-mode=batch
+    #[arg(long)]
+    batch: bool,
 
     /// As SET 'KEY' = 'VALUE' before the first statement
     #[arg(short = 'D', long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
-    pub settings: Vec<(String, String)>,
+    settings: Vec<(String, String)>,
 
     /// How rows are written
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "auto", hide_default_value = true)]
-    pub format: Format,
+    format: Format,
 
     /// Whether output is coloured; NO_COLOR and CLICOLOR_FORCE are heard
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
@@ -60,6 +64,10 @@ pub struct Arguments {
     /// Rows of a bounded query shown on a terminal; 0: all
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub max_rows: usize,
+
+    /// Do not show a long result in $PAGER
+    #[arg(long)]
+    pub no_pager: bool,
 
     /// Whether a line on stderr shows how far a job is
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
@@ -113,8 +121,8 @@ Exit codes:
 Examples:
   beadline queries/late_flights.sql
   beadline --fresh queries/late_flights.sql
-  beadline -f tables.sql -c 'SELECT origin, COUNT(*) FROM flights GROUP BY origin' --final
-  beadline -D parallelism.default=1 -D execution.runtime-mode=batch report.sql --format csv > report.csv
+  beadline -f tables.sql -c 'SELECT origin, COUNT(*) AS n FROM flights GROUP BY origin ORDER BY n DESC LIMIT 10'
+  beadline -D parallelism.default=1 --batch report.sql --format csv > report.csv
   journalctl -f -o json | beadline -c 'SELECT MESSAGE FROM stdin'
   beadline < setup.sql";
 
@@ -128,6 +136,22 @@ impl Arguments {
             return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, "stdin can be read only once"));
         }
         Ok(read)
+    }
+
+    /// What is set before the first statement; a flag that has a setting behind it comes before `-D`, which wins.
+    pub fn all_settings(&self) -> Vec<(String, String)> {
+        let wants_changes = self.changes || self.format == Format::Changelog;
+        let flags = [
+            (wants_changes, "sql-client.execution.result-mode", "changelog"),
+            (self.batch, "execution.runtime-mode", "batch"),
+        ];
+        let flags = flags.iter().filter(|(is_given, ..)| *is_given);
+        flags.map(|(_, key, value)| ((*key).to_owned(), (*value).to_owned())).chain(self.settings.clone()).collect()
+    }
+
+    /// How rows are written: a changelog is a table of changes.
+    pub fn rows_format(&self) -> Format {
+        if self.format == Format::Changelog { Format::Table } else { self.format }
     }
 }
 
@@ -199,9 +223,19 @@ mod tests {
     #[test]
     fn settings_are_cut_at_the_first_equals_sign() {
         let arguments = read(&["-D", "a.b = c=d", "--set", "x=", "f.sql"]);
-        assert_eq!(arguments.settings, [("a.b".into(), "c=d".into()), ("x".into(), String::new())]);
+        assert_eq!(arguments.all_settings(), [("a.b".into(), "c=d".into()), ("x".into(), String::new())]);
         let error = Arguments::read(["beadline", "-D", "nothing"]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn flags_stand_for_settings() {
+        let mode = |value: &str| ("sql-client.execution.result-mode".to_owned(), value.to_owned());
+        assert_eq!(read(&["--changes"]).all_settings(), [mode("changelog")]);
+        let changelog = read(&["--format", "changelog", "-D", "sql-client.execution.result-mode=table"]);
+        assert_eq!(changelog.all_settings(), [mode("changelog"), mode("table")]);
+        assert_eq!(changelog.rows_format(), Format::Table);
+        assert_eq!(read(&["--batch"]).all_settings(), [("execution.runtime-mode".into(), "batch".into())]);
     }
 
     #[test]

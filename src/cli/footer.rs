@@ -66,6 +66,19 @@ pub fn progress(name: &str, status: &JobStatus) -> String {
     named(name, &parts)
 }
 
+/// That a SELECT has left rows out for their time, and how to see them.
+pub fn left_out(late: u64) -> String {
+    format!(
+        "{} came too late for {} window and {} not in the result. To see {}: SELECT … LATE RECORDS INTO t, where t is a table \
+         with their columns; to count {}: a WATERMARK that waits longer",
+        if late == 1 { "1 row".to_owned() } else { format!("{} rows", count(late)) },
+        if late == 1 { "its" } else { "their" },
+        if late == 1 { "is" } else { "are" },
+        if late == 1 { "it" } else { "them" },
+        if late == 1 { "it" } else { "them" },
+    )
+}
+
 /// What is worth a word only when it happened.
 fn push_rare(parts: &mut Vec<String>, status: &JobStatus) {
     if status.partially_late > 0 {
@@ -82,7 +95,7 @@ fn named(name: &str, parts: &[String]) -> String {
 }
 
 /// `6,064`, `1.2M`.
-fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     match number {
         0..1_000 => number.to_string(),
         1_000..1_000_000 => format!("{},{:03}", number / 1_000, number % 1_000),

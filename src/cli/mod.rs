@@ -4,6 +4,7 @@ mod arguments;
 mod engine;
 mod footer;
 mod interrupt;
+mod live;
 mod render;
 mod report;
 mod runner;
@@ -89,6 +90,12 @@ pub fn main<E: Engine>(open: impl FnOnce(Start) -> Result<E>) -> ExitCode {
     }
 }
 
+/// What a long result is shown in, if anything: a terminal's user pages, and an empty PAGER means not to.
+fn pager(arguments: &Arguments, screen: &Screen) -> Option<String> {
+    let pager = std::env::var("PAGER").unwrap_or_else(|_| "less".to_owned());
+    (screen.rows_on_terminal && !arguments.no_pager && !pager.trim().is_empty()).then_some(pager)
+}
+
 /// Makes the threads and the session, and runs the scripts.
 fn run<E: Engine>(arguments: Arguments, screen: Arc<Screen>, open: impl FnOnce(Start) -> Result<E>) -> Result<Exit> {
     let Some(scripts) = script::read(&arguments.inputs)? else {
@@ -100,6 +107,7 @@ fn run<E: Engine>(arguments: Arguments, screen: Arc<Screen>, open: impl FnOnce(S
         .thread_name("beadline")
         .build()
         .map_err(|error| Error::io("start threads", &error))?;
+    let (settings, format) = (arguments.all_settings(), arguments.rows_format());
     let exit = runtime.block_on(async {
         let interrupts = Interrupts::of_process()?;
         let notices: Notices = {
@@ -108,16 +116,18 @@ fn run<E: Engine>(arguments: Arguments, screen: Arc<Screen>, open: impl FnOnce(S
         };
         let input = script::data(&arguments.inputs);
         Interrupts::of_process()?.tell(&input.stop_signal());
-        let engine = open(Start { settings: arguments.settings, fresh: arguments.fresh, notices, input })?;
+        let engine = open(Start { settings, fresh: arguments.fresh, notices, input })?;
         let look = Look {
-            format: arguments.format,
+            format,
             is_terminal: screen.rows_on_terminal,
             has_colour: screen.rows_in_colour,
             max_rows: (arguments.max_rows > 0).then_some(arguments.max_rows),
+            width: screen.columns(),
             max_column_width: usize::MAX,
             zone: "UTC".to_owned(),
         };
-        let manner = Manner { look, is_final: arguments.is_final, keep_going: arguments.keep_going };
+        let pager = pager(&arguments, &screen);
+        let manner = Manner { look, pager, keep_going: arguments.keep_going };
         let clock = Arc::new(SystemClock::default());
         Ok(Runner::new(engine, screen, manner, clock, interrupts).run(scripts).await)
     });

@@ -14,12 +14,13 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::engine::Engine;
 use super::interrupt::{Interrupts, Presses, Wish};
-use super::render::{Fold, Look, Renderer, Shape, renderer};
+use super::live::{self, FrameLook};
+use super::render::{Format, Look, PagedRenderer, Renderer, Shape, renderer};
 use super::report::{error_text, notice_text};
 use super::screen::Screen;
 use super::{Exit, Failure, footer};
 use crate::error::{Error, Result};
-use crate::session::{Ending, JobHandle, JobSummary, Notice, Outcome, RowStream, StatementAt};
+use crate::session::{Ending, JobHandle, JobSummary, Notice, Outcome, ResultMode, RowStream, Standing, StatementAt};
 use crate::stream::{Changes, Clock};
 
 /// How often a progress line changes, and how long a table waits for more rows before it chooses widths.
@@ -40,7 +41,8 @@ pub struct ScriptText {
 #[derive(Debug, Clone)]
 pub struct Manner {
     pub look: Look,
-    pub is_final: bool,
+    /// What shows a bounded result that is taller than the terminal.
+    pub pager: Option<String>,
     pub keep_going: bool,
 }
 
@@ -160,19 +162,11 @@ impl<E: Engine> Runner<E> {
     /// Prints the rows of a SELECT as they come.
     async fn select(&mut self, mut rows: RowStream) -> Result<(), Failure> {
         let job = Arc::clone(&rows.job);
-        let mut shape =
-            Shape { schema: Arc::clone(&rows.schema), is_updating: rows.is_updating, is_bounded: rows.is_bounded };
-        let mut fold = None;
-        if self.manner.is_final && shape.is_updating {
-            if !shape.is_bounded {
-                self.stop_quietly(&job).await;
-                return Err(Error::query("--final prints the last state, and this query never ends")
-                    .with_help("leave --final out to see the changes")
-                    .into());
-            }
-            shape.is_updating = false;
-            fold = Some(Fold::new(Arc::clone(&shape.schema))?);
+        if let Some(standing) = self.live_table(&mut rows)? {
+            return self.watch(rows, standing).await;
         }
+        let shape =
+            Shape { schema: Arc::clone(&rows.schema), is_updating: rows.is_changelog, is_bounded: rows.is_bounded };
         let max_rows = self.manner.look.max_rows.filter(|_| !rows.is_live);
         let mut renderer = match self.renderer(shape, max_rows) {
             Ok(renderer) => renderer,
@@ -181,7 +175,11 @@ impl<E: Engine> Runner<E> {
                 return Err(error.into());
             }
         };
-        let shown = match self.print(&mut rows, renderer.as_mut(), fold).await {
+        if let Some(pager) = self.manner.pager.clone().filter(|_| rows.is_bounded && !rows.is_live) {
+            let (screen, lines) = (Arc::clone(&self.screen), self.screen.lines());
+            renderer = Box::new(PagedRenderer::new(renderer, screen, pager, lines));
+        }
+        let shown = match self.print(&mut rows, renderer.as_mut()).await {
             Ok(shown) => shown,
             Err(failure) => {
                 if !matches!(failure, Failure::Aborted) {
@@ -190,39 +188,69 @@ impl<E: Engine> Runner<E> {
                 return Err(failure);
             }
         };
+        let keeps_late = rows.keeps_late;
         drop(rows);
-        let waited = Arc::clone(&job);
-        let summary = self.attend(Some(&job), async move { waited.wait().await }, None).await??;
+        self.end_select(&job, shown, keeps_late).await
+    }
+
+    /// Whether a result is shown as one table that changes: on a terminal, if its rows change while somebody may watch.
+    fn live_table(&self, rows: &mut RowStream) -> Result<Option<Standing>> {
+        let is_drawn = matches!(self.manner.look.resolved(), Format::Table | Format::Chart);
+        Ok(if self.screen.can_repaint && is_drawn { rows.take_standing() } else { None })
+    }
+
+    /// Shows the rows that stand, then the last of them as a result.
+    async fn watch(&mut self, mut rows: RowStream, standing: Standing) -> Result<(), Failure> {
+        let job = Arc::clone(&rows.job);
+        let settings = self.engine.settings()?;
+        let look = FrameLook {
+            zone: settings.time_zone,
+            has_colour: self.manner.look.has_colour,
+            max_column_width: settings.max_column_width,
+            is_chart: self.manner.look.format == Format::Chart,
+        };
+        let (screen, clock) = (Arc::clone(&self.screen), Arc::clone(&self.clock));
+        let shown = live::show(&mut rows, standing, look, &screen, clock.as_ref());
+        let last = match self.attend(Some(&job), shown, None).await.and_then(|shown| shown) {
+            Ok(last) => last,
+            Err(failure) => {
+                if !matches!(failure, Failure::Aborted) {
+                    self.stop_quietly(&job).await;
+                }
+                return Err(failure);
+            }
+        };
+        let shape = Shape { schema: last.schema(), is_updating: false, is_bounded: true };
+        let mut renderer = self.renderer(shape, self.manner.look.max_rows)?;
+        let mut out = Vec::new();
+        renderer.rows(&last, &mut out)?;
+        renderer.finish(&mut out);
+        self.screen.rows(&out)?;
+        self.end_select(&job, last.len() as u64, rows.keeps_late).await
+    }
+
+    /// Waits for the end of a SELECT whose rows have been shown, and says what there is to say.
+    async fn end_select(&mut self, job: &JobHandle, shown: u64, keeps_late: bool) -> Result<(), Failure> {
+        let waited = Arc::clone(job);
+        let summary = self.attend(Some(job), async move { waited.wait().await }, None).await??;
         self.ended(job.name(), Some(shown), &summary);
+        if summary.status.late > 0 && !keeps_late {
+            show_notice(&self.screen, &Notice::Warning(footer::left_out(summary.status.late)));
+        }
         Ok(())
     }
 
     /// Reads `rows` to their end; returns how many were printed.
-    async fn print(
-        &mut self,
-        rows: &mut RowStream,
-        renderer: &mut dyn Renderer,
-        mut fold: Option<Fold>,
-    ) -> Result<u64, Failure> {
+    async fn print(&mut self, rows: &mut RowStream, renderer: &mut dyn Renderer) -> Result<u64, Failure> {
         let job = Arc::clone(&rows.job);
         let mut shown = 0;
         let mut out = Vec::new();
         while let Some(changes) = self.attend(Some(&job), rows.next(), Some(&mut *renderer)).await? {
             let changes = changes?;
-            match &mut fold {
-                Some(fold) => fold.add(&changes)?,
-                None => {
-                    shown += changes.len() as u64;
-                    renderer.rows(&changes, &mut out)?;
-                    self.screen.rows(&out)?;
-                    out.clear();
-                }
-            }
-        }
-        if let Some(fold) = fold {
-            let last = fold.finish()?;
-            shown = last.len() as u64;
-            renderer.rows(&last, &mut out)?;
+            shown += changes.len() as u64;
+            renderer.rows(&changes, &mut out)?;
+            self.screen.rows(&out)?;
+            out.clear();
         }
         renderer.finish(&mut out);
         self.screen.rows(&out)?;
@@ -388,6 +416,9 @@ impl<E: Engine> Runner<E> {
         let mut look = Look { max_rows, ..self.manner.look.clone() };
         look.max_column_width = settings.max_column_width;
         look.zone = settings.time_zone;
+        if settings.result_mode == ResultMode::Tableau && look.format == Format::Auto {
+            look.format = Format::Table;
+        }
         renderer(&look, shape)
     }
 

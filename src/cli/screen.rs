@@ -2,7 +2,10 @@
 //! anything else is written. A closed pipe is no error: it ends the run.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use unicode_width::UnicodeWidthChar;
 
 use super::Failure;
 use super::arguments::When;
@@ -13,6 +16,8 @@ pub struct Screen {
     streams: Mutex<Streams>,
     /// Whether rows go to a terminal.
     pub rows_on_terminal: bool,
+    /// Whether rows go to a terminal that knows how to move its cursor.
+    pub can_repaint: bool,
     /// Whether rows may be coloured.
     pub rows_in_colour: bool,
     /// Whether errors may be coloured.
@@ -20,12 +25,17 @@ pub struct Screen {
     /// Whether a progress line is wanted.
     pub has_progress: bool,
     is_quiet: bool,
+    /// Whether somebody else paints the terminal: no progress line meanwhile.
+    is_lent: AtomicBool,
 }
 
 struct Streams {
     rows: Box<dyn Write + Send>,
     rest: Box<dyn Write + Send>,
     progress_is_shown: bool,
+    /// The lines of a live table, which are painted anew in their place, and how wide the terminal was.
+    painted: Vec<String>,
+    painted_columns: usize,
 }
 
 impl Screen {
@@ -37,6 +47,7 @@ impl Screen {
         let rest_on_terminal = rest.is_terminal();
         Self {
             rows_on_terminal: rows.is_terminal(),
+            can_repaint: rows.is_terminal() && variable("TERM").is_some_and(|term| term != "dumb"),
             rows_in_colour: may_colour(rows.is_terminal()),
             errors_in_colour: may_colour(rest_on_terminal),
             has_progress: !is_quiet
@@ -46,8 +57,33 @@ impl Screen {
                     When::Never => false,
                 },
             is_quiet,
-            streams: Mutex::new(Streams { rows: Box::new(rows), rest: Box::new(rest), progress_is_shown: false }),
+            is_lent: AtomicBool::new(false),
+            streams: Mutex::new(Streams {
+                rows: Box::new(rows),
+                rest: Box::new(rest),
+                progress_is_shown: false,
+                painted: Vec::new(),
+                painted_columns: 0,
+            }),
         }
+    }
+
+    /// How many lines the terminal has that rows go to.
+    pub fn lines(&self) -> usize {
+        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|_| self.rows_on_terminal);
+        size.map(|size| usize::from(size.ws_row)).filter(|lines| *lines > 0).unwrap_or(24)
+    }
+
+    /// Somebody else begins or ends to paint the terminal.
+    pub fn lend(&self, is_lent: bool) {
+        self.end_progress();
+        self.is_lent.store(is_lent, Ordering::Relaxed);
+    }
+
+    /// How wide the terminal is that rows go to; 80 where they go elsewhere.
+    pub fn columns(&self) -> usize {
+        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|_| self.rows_on_terminal);
+        size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
     }
 
     /// Writes rows and makes sure that they arrive.
@@ -79,9 +115,26 @@ impl Screen {
         }
     }
 
+    /// Paints lines in place of those that were painted before; what is written meanwhile stands above them. None: takes
+    /// them away.
+    pub fn paint(&self, lines: &[String]) {
+        self.paint_at(lines, self.columns());
+    }
+
+    /// The same on a terminal of this width.
+    pub fn paint_at(&self, lines: &[String], columns: usize) {
+        let mut streams = self.lock();
+        if lines.is_empty() && streams.painted.is_empty() {
+            return;
+        }
+        let picture = streams.picture(lines, columns);
+        // Rows go this way too, and notice when nobody reads them.
+        let _ = streams.rows.write_all(picture.as_bytes()).and_then(|()| streams.rows.flush());
+    }
+
     /// Shows how far a job is, in place of what was shown before.
     pub fn progress(&self, line: &str) {
-        if self.has_progress {
+        if self.has_progress && !self.is_lent.load(Ordering::Relaxed) {
             let mut streams = self.lock();
             streams.progress_is_shown = true;
             let _ = write!(streams.rest, "\r\u{1b}[2K{line}");
@@ -106,7 +159,54 @@ impl Streams {
             let _ = write!(self.rest, "\r\u{1b}[2K");
             let _ = self.rest.flush();
         }
+        if !self.painted.is_empty() {
+            let picture = self.picture(&[], self.painted_columns);
+            let _ = self.rows.write_all(picture.as_bytes()).and_then(|()| self.rows.flush());
+        }
     }
+
+    /// What turns the painted lines into others: the cursor stands below them, before and after. Lines that stay are not
+    /// written again. The terminal shows all of it at once, if it knows how to (mode 2026).
+    fn picture(&mut self, lines: &[String], columns: usize) -> String {
+        let before = std::mem::take(&mut self.painted);
+        // A terminal that has become narrower has broken the lines that did not fit any more.
+        let height = |line: &String| width_of(line).div_ceil(columns.max(1)).max(1);
+        let is_as_wide = columns == self.painted_columns;
+        let up: usize = if is_as_wide { before.len() } else { before.iter().map(height).sum() };
+        let mut picture = String::from("\u{1b}[?2026h\r");
+        if up > 0 {
+            picture.push_str(&format!("\u{1b}[{up}A"));
+        }
+        if !is_as_wide || lines.is_empty() {
+            picture.push_str("\u{1b}[J");
+        }
+        for (place, line) in lines.iter().enumerate() {
+            if !is_as_wide || before.get(place) != Some(line) {
+                picture.push_str(line);
+                picture.push_str("\u{1b}[K");
+            }
+            picture.push('\n');
+        }
+        if before.len() > lines.len() {
+            picture.push_str("\u{1b}[J");
+        }
+        picture.push_str("\u{1b}[?2026l");
+        (self.painted, self.painted_columns) = (lines.to_vec(), columns);
+        picture
+    }
+}
+
+/// The columns that a line takes, its escapes apart.
+fn width_of(line: &str) -> usize {
+    let mut width = 0;
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\u{1b}' => drop(characters.by_ref().find(|character| character.is_ascii_alphabetic())),
+            other => width += other.width().unwrap_or(0),
+        }
+    }
+    width
 }
 
 /// The flag, else NO_COLOR, else CLICOLOR_FORCE, else a terminal that is not dumb.
@@ -167,11 +267,19 @@ pub mod fake {
         pub fn of_test(rows: impl Write + Send + 'static, rest: impl Write + Send + 'static, progress: bool) -> Self {
             Self {
                 rows_on_terminal: false,
+                can_repaint: false,
                 rows_in_colour: false,
                 errors_in_colour: false,
                 has_progress: progress,
                 is_quiet: false,
-                streams: Mutex::new(Streams { rows: Box::new(rows), rest: Box::new(rest), progress_is_shown: false }),
+                is_lent: AtomicBool::new(false),
+                streams: Mutex::new(Streams {
+                    rows: Box::new(rows),
+                    rest: Box::new(rest),
+                    progress_is_shown: false,
+                    painted: Vec::new(),
+                    painted_columns: 0,
+                }),
             }
         }
     }

@@ -19,9 +19,13 @@ pub fn explain(planned: &Planned, promise: Delivery) -> String {
     }
     text.push_str("\n== Streaming Plan ==\n");
     let mut shown = Shown { plan: &planned.stream, promise, references: Vec::new() };
+    let is_arranged = !planned.arrangement.is_none();
+    if is_arranged {
+        let _ = writeln!(text, "Answer({})", planned.arrangement);
+    }
     for (index, node) in planned.stream.nodes.iter().enumerate() {
         if let NodeKind::Sink(_) = node.kind {
-            shown.tree(index, 0, &mut text);
+            shown.tree(index, usize::from(is_arranged), &mut text);
         }
     }
     text

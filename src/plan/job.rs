@@ -7,7 +7,9 @@ use datafusion::common::Column as PlanColumn;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use sqlparser::ast;
 
-use super::bind::{Binder, BoundQuery, QueryBinder, Scope, ScopeColumn, Typed, at, cast_to_sql, sql_type};
+use super::arrangement::Arrangement;
+use super::bind::{Binder, BoundQuery, QueryBinder, Scope, ScopeColumn, Typed, at, cast_to_sql, not_built, sql_type};
+use super::inner_order;
 use super::lower::{
     LateSink, Lowering, PlanSettings, SinkTarget, check_read_once, is_bounded, is_implicit, is_live, optimize,
 };
@@ -18,7 +20,7 @@ use crate::connectors::SinkFactory;
 use crate::error::{Error, Result};
 use crate::expressions::type_name;
 use crate::operators::LATE_COLUMNS;
-use crate::sql::{Insert, SqlType};
+use crate::sql::{Insert, ObjectName, SqlType};
 
 /// A job that can be run.
 #[derive(Debug, Clone)]
@@ -34,8 +36,14 @@ pub struct Planned {
     pub is_live: bool,
     /// Whether rows of a SELECT may be taken back.
     pub is_updating: bool,
-    /// The columns of a SELECT.
+    /// The upsert keys of a SELECT's rows, each as columns by index.
+    pub keys: Vec<Vec<usize>>,
+    /// The columns of a SELECT that are shown.
     pub schema: SchemaRef,
+    /// The columns that its rows come with.
+    pub all: SchemaRef,
+    /// How the rows of a SELECT are to be shown. They come as the stream makes them, with all columns that this needs.
+    pub arrangement: Arrangement,
 }
 
 /// A SELECT or an INSERT as a logical plan, for batch mode.
@@ -59,45 +67,59 @@ pub fn plan_inserts(inserts: &[Insert], catalog: &Catalog, settings: &PlanSettin
     let (mut bound, mut logical, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     for insert in inserts {
         let target = insert_target(insert, catalog)?;
-        let late = match &insert.late {
-            None => None,
-            Some(name) => Some(LateSink { target: sink_target(catalog.table(name)?)?, span: name.span }),
-        };
+        let late = late_sink(insert.late.as_ref(), catalog)?;
         let query = bind_insert(insert, catalog, late.as_ref())?.with_windows_per_row(settings.windows_per_row)?;
         warnings.extend(query.warnings);
-        bound.push((target, late, insert.span));
+        bound.push((target, late, insert));
         logical.push(query.plan);
     }
     let mut lowering = lowering(&logical, settings)?;
-    for (plan, (target, late, span)) in logical.iter().zip(&bound) {
-        lowering.insert(plan, target, late.as_ref()).map_err(|error| error.with_span(*span))?;
+    for (plan, (target, late, insert)) in logical.iter().zip(&bound) {
+        let blamed = |error| inner_order::blamed(error, plan, &insert.query, true).with_span(insert.span);
+        lowering.insert(plan, target, late.as_ref()).map_err(blamed)?;
     }
     finish(lowering, logical, warnings, Arc::new(Schema::empty()))
 }
 
-/// Plans a SELECT whose rows go to `sink`, which is made for the columns.
+/// Plans a SELECT whose rows go to `sink`. Its ORDER BY and LIMIT are left to whoever reads them there.
 pub fn plan_query(
-    query: &ast::Query,
+    statement: &ast::Query,
+    late: Option<&ObjectName>,
     catalog: &Catalog,
     settings: &PlanSettings,
     sink: Arc<dyn SinkFactory>,
 ) -> Result<Planned> {
-    let statement = query;
-    let query = bind_select(query, catalog)?.with_windows_per_row(settings.windows_per_row)?;
-    if let Some(field) = query.schema.fields().iter().find(|field| *field.data_type() == DataType::Null) {
+    let late = late_sink(late, catalog)?;
+    let mut binder = QueryBinder::new(catalog);
+    binder.late_columns = late_columns(late.as_ref());
+    let bound = binder.query(statement)?;
+    let columns: Vec<ScopeColumn> = bound.scope.visible().cloned().collect();
+    check_windows_per_row(&bound.plan, settings.windows_per_row)?;
+    if let Some(column) = columns.iter().find(|column| column.data_type == DataType::Null) {
         return Err(at(Error::query("Illegal use of 'NULL'"), statement)
-            .with_help(format!("give `{}` a type: CAST(NULL AS INT)", field.name())));
+            .with_help(format!("give `{}` a type: CAST(NULL AS INT)", column.name)));
     }
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    let (arrangement, plan) = Arrangement::take_off(bound.plan.clone(), &names)?;
+    let plan = optimize(plan)?;
     let target = SinkTarget {
         table: "collect".to_owned(),
         signature: String::new(),
         factory: sink,
-        schema: nullable(&query.schema),
+        schema: nullable(plan.schema().inner()),
         primary_key: Vec::new(),
     };
-    let mut lowering = lowering(std::slice::from_ref(&query.plan), settings)?;
-    lowering.insert(&query.plan, &target, None).map_err(|error| blamed(error, statement))?;
-    finish(lowering, vec![query.plan], query.warnings, query.schema)
+    let mut lowering = lowering(std::slice::from_ref(&plan), settings)?;
+    lowering
+        .insert(&plan, &target, late.as_ref())
+        .map_err(|error| inner_order::blamed(error, &plan, statement, false))?;
+    let fields = columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), column.nullable));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let logical = plain(bound, &columns)?;
+    let all = nullable(plan.schema().inner());
+    let planned = Planned { arrangement, all, ..finish(lowering, vec![logical], binder.warnings, schema)? };
+    check_arrangement(&planned, statement)?;
+    Ok(planned)
 }
 
 /// The plan of a job that these queries are to be lowered into.
@@ -109,13 +131,28 @@ fn lowering<'s>(plans: &[LogicalPlan], settings: &'s PlanSettings) -> Result<Low
     Ok(lowering)
 }
 
-/// Where the blame for an error of lowering lies, as far as the text tells.
-fn blamed(error: Error, query: &ast::Query) -> Error {
-    match (&query.order_by, &query.limit_clause) {
-        (Some(order), _) => at(error, order),
-        (None, Some(limit)) => at(error, limit),
-        (None, None) => at(error, query),
+/// Refuses an order or a number of rows that only an end of the rows could give.
+fn check_arrangement(planned: &Planned, query: &ast::Query) -> Result<()> {
+    let Arrangement { keys, limit, .. } = &planned.arrangement;
+    if planned.is_bounded {
+        return Ok(());
     }
+    let over_what_ends = "over input that ends it works: files, stdin, rows of datagen up to 'number-of-rows'";
+    if !keys.is_empty() {
+        let what = match limit {
+            Some(_) => "ORDER BY with LIMIT over unbounded input (Top-N)",
+            None => "ORDER BY over unbounded input",
+        };
+        return Err(inner_order::at_order(not_built(what), query)
+            .with_help(over_what_ends)
+            .with_help("LIMIT without ORDER BY shows the first rows that come, and ends the query"));
+    }
+    if limit.is_some() && planned.is_updating {
+        return Err(inner_order::at_limit(not_built("LIMIT over unbounded rows that change (Top-N)"), query)
+            .with_help(over_what_ends)
+            .with_help("rows of windows (TUMBLE, HOP) never change: LIMIT over them ends the query"));
+    }
+    Ok(())
 }
 
 /// A SELECT as a logical plan with exactly its visible columns.
@@ -123,21 +160,21 @@ pub fn bind_select(query: &ast::Query, catalog: &Catalog) -> Result<LogicalQuery
     let mut binder = QueryBinder::new(catalog);
     let bound = binder.query(query)?;
     let columns: Vec<ScopeColumn> = bound.scope.visible().cloned().collect();
-    let expressions: Vec<Expr> =
-        columns.iter().map(|column| Expr::Column(PlanColumn::new_unqualified(&column.name))).collect();
     let fields = columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), column.nullable));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    Ok(LogicalQuery { plan: on_top(bound, expressions)?, schema, warnings: binder.warnings })
+    Ok(LogicalQuery { plan: plain(bound, &columns)?, schema, warnings: binder.warnings })
+}
+
+/// The plan of a query with exactly these columns of it.
+fn plain(bound: BoundQuery, columns: &[ScopeColumn]) -> Result<LogicalPlan> {
+    on_top(bound, columns.iter().map(|column| Expr::Column(PlanColumn::new_unqualified(&column.name))).collect())
 }
 
 /// An INSERT's query as a logical plan with exactly the sink's columns.
 pub fn bind_insert(insert: &Insert, catalog: &Catalog, late: Option<&LateSink>) -> Result<LogicalQuery> {
     let table = catalog.table(&insert.target)?;
     let mut binder = QueryBinder::new(catalog);
-    if let Some(late) = late {
-        let names = late.target.schema.fields().iter().map(|field| field.name().clone());
-        binder.late_columns = names.filter(|name| !LATE_COLUMNS.contains(&name.as_str())).collect();
-    }
+    binder.late_columns = late_columns(late);
     let bound = binder.query(&insert.query)?;
     let given: Vec<ScopeColumn> = bound.scope.visible().cloned().collect();
     let stored: Vec<&Column> = table.stored().collect();
@@ -188,6 +225,18 @@ pub fn bind_insert(insert: &Insert, catalog: &Catalog, late: Option<&LateSink>) 
     }
     let schema = nullable(&stored_schema(table));
     Ok(LogicalQuery { plan: on_top(bound, expressions)?, schema, warnings: binder.warnings })
+}
+
+/// The table of late rows, if the statement names one.
+fn late_sink(name: Option<&ObjectName>, catalog: &Catalog) -> Result<Option<LateSink>> {
+    let sink = |name: &ObjectName| Ok(LateSink { target: sink_target(catalog.table(name)?)?, span: name.span });
+    name.map(sink).transpose()
+}
+
+/// The columns that it wants of the rows themselves.
+fn late_columns(late: Option<&LateSink>) -> Vec<String> {
+    let names = late.into_iter().flat_map(|late| late.target.schema.fields()).map(|field| field.name().clone());
+    names.filter(|name| !LATE_COLUMNS.contains(&name.as_str())).collect()
 }
 
 /// The type of an expression over columns of a table: for computed columns and watermarks.
@@ -284,14 +333,17 @@ fn finish(
 ) -> Result<Planned> {
     let stream = lowering.finish();
     check_read_once(&stream)?;
-    let is_updating = stream.nodes.iter().any(|node| matches!(node.kind, NodeKind::Sink(_)) && !node.mode.is_append());
+    let sinks = || stream.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Sink(_)));
     Ok(Planned {
         is_bounded: is_bounded(&stream),
         is_live: is_live(&stream),
-        is_updating,
+        is_updating: sinks().any(|node| !node.mode.is_append()),
+        keys: sinks().next().map_or_else(Vec::new, |node| node.keys.clone()),
+        arrangement: Arrangement::none(schema.fields().len()),
         stream,
         logical,
         warnings,
+        all: SchemaRef::clone(&schema),
         schema,
     })
 }

@@ -1,8 +1,10 @@
 //! Statements to logical plans to stream plans; checks; EXPLAIN. Opens nothing.
 
+mod arrangement;
 pub mod bind;
 mod changelog_mode;
 mod explain;
+mod inner_order;
 mod job;
 mod lower;
 pub mod nodes;
@@ -10,6 +12,7 @@ mod prepare;
 mod stream_plan;
 pub mod windows;
 
+pub use arrangement::{Arrangement, OrderKey};
 pub use changelog_mode::{ChangelogMode, Delete};
 pub use explain::{explain, explain_batch};
 pub use job::{

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::channel::Yields;
 use crate::checkpoint::CheckpointMode;
 use crate::state::ScriptId;
+use crate::stream::MemoryPool;
 
 /// The settings of one job.
 #[derive(Debug, Clone)]
@@ -46,8 +47,8 @@ pub struct JobConfig {
     pub retained: usize,
     pub max_pending_epochs: usize,
     pub restart: RestartStrategy,
-    /// Bytes of state and of rows on their way that the job may hold in memory; `None`: no limit.
-    pub memory_limit: Option<u64>,
+    /// Where bytes of state and of rows on their way are counted, and how many there may be.
+    pub memory: MemoryPool,
     /// How long a stop waits for its checkpoint and commits.
     pub stop_timeout: Duration,
     /// Under a simulation: seeded yields in the channels.

@@ -24,7 +24,7 @@ use crate::connectors::{Committable, JobIdentity, SourceContext};
 use crate::error::{Blame, Error, Result};
 use crate::plan::NodeKind;
 use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest};
-use crate::stream::{Generation, MemoryPool};
+use crate::stream::Generation;
 
 /// Events that may wait for the driver.
 const EVENTS: usize = 1024;
@@ -76,7 +76,7 @@ impl Attempt<'_> {
             identity: &identity,
             directory: directory.clone(),
             world: self.world,
-            memory: MemoryPool::new(self.config.memory_limit),
+            memory: self.config.memory.clone(),
             events: Events::new(sender),
             figures: Arc::clone(&self.figures),
             notices: self.notices,

@@ -9,12 +9,13 @@ use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
-use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, RowStream, RunningJob};
+use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, RunningJob};
+use super::row_stream::{RowShape, RowStream};
 use crate::batch::{self, BatchInsert, BatchOptions, Tally};
 use crate::connectors::{JobIdentity, World};
 use crate::error::{Error, Result};
-use crate::plan::LogicalQuery;
-use crate::stream::{Clock, Epoch};
+use crate::plan::{Arrangement, LogicalQuery};
+use crate::stream::{Clock, Epoch, MemoryPool};
 
 /// A batch that runs.
 struct BatchJob {
@@ -28,7 +29,12 @@ struct BatchJob {
 }
 
 /// A SELECT: it runs as its rows are read.
-pub async fn select(query: LogicalQuery, world: &World, options: BatchOptions) -> Result<RowStream> {
+pub async fn select(
+    query: LogicalQuery,
+    wants_changes: bool,
+    world: &World,
+    options: BatchOptions,
+) -> Result<RowStream> {
     batch::check([&query], world)?;
     let job = BatchJob::new(String::new(), world);
     let (schema, rows): (SchemaRef, _) = batch::run(query, world, options, &job.tally).await?;
@@ -39,7 +45,18 @@ pub async fn select(query: LogicalQuery, world: &World, options: BatchOptions) -
         }
     };
     let rows = rows.take_until(stopped.boxed()).boxed();
-    Ok(RowStream { schema, is_updating: false, is_bounded: true, is_live: false, rows, job: Arc::new(job) })
+    let shape = RowShape {
+        keys: Vec::new(),
+        all: Arc::clone(&schema),
+        arrangement: Arrangement::none(schema.fields().len()),
+        shown: schema,
+        is_updating: false,
+        wants_changes,
+        is_bounded: true,
+        is_live: false,
+        keeps_late: false,
+    };
+    RowStream::new(shape, rows, Arc::new(job), &MemoryPool::new(None))
 }
 
 /// INSERTs, started on the tokio runtime of the caller; what lineages with the digits `former` have left goes first.

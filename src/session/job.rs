@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::StreamExt;
 use futures::future::{BoxFuture, Shared};
+use futures::stream::BoxStream;
 use tokio::sync::mpsc;
 
-use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, RowStream, RunningJob};
+use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, RunningJob};
 use crate::checkpoint::Wanted;
 use crate::connectors::World;
 use crate::error::{Error, Result};
@@ -129,19 +129,9 @@ impl RunningJob for StreamingJob {
     }
 }
 
-/// What is known of a SELECT's rows before there are any; the fields are those of [`RowStream`].
-pub struct RowShape {
-    pub schema: SchemaRef,
-    pub is_updating: bool,
-    pub is_bounded: bool,
-    pub is_live: bool,
-}
-
-/// The rows that a streaming SELECT writes to `receiver`; a failure of the job is the last item.
-pub fn streaming_rows(shape: RowShape, receiver: mpsc::Receiver<Changes>, job: JobHandle) -> RowStream {
-    let RowShape { schema, is_updating, is_bounded, is_live } = shape;
-    let waited = Arc::clone(&job);
-    let rows = futures::stream::unfold(Some((receiver, waited)), |state| async move {
+/// The changes that a streaming SELECT writes to `receiver`; a failure of the job is the last item.
+pub fn changes_of(receiver: mpsc::Receiver<Changes>, job: JobHandle) -> BoxStream<'static, Result<Changes>> {
+    let changes = futures::stream::unfold(Some((receiver, job)), |state| async move {
         let (mut receiver, job) = state?;
         if let Some(rows) = receiver.recv().await {
             return Some((Ok(rows), Some((receiver, job))));
@@ -151,5 +141,5 @@ pub fn streaming_rows(shape: RowShape, receiver: mpsc::Receiver<Changes>, job: J
             Err(error) => Some((Err(error), None)),
         }
     });
-    RowStream { schema, is_updating, is_bounded, is_live, rows: rows.boxed(), job }
+    changes.boxed()
 }

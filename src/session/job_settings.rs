@@ -13,6 +13,17 @@ pub enum RuntimeMode {
     Batch,
 }
 
+/// What a SELECT gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResultMode {
+    /// Its answer.
+    Table,
+    /// Its changes.
+    Changelog,
+    /// Its changes, drawn as a table.
+    Tableau,
+}
+
 /// What happens after a failure of the outside world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartStrategy {
@@ -56,6 +67,7 @@ impl CheckpointSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobSettings {
     pub runtime_mode: RuntimeMode,
+    pub result_mode: ResultMode,
     /// `pipeline.name`.
     pub name: Option<String>,
     /// Tasks of a parallel node; `None`: as many as there are cores.

@@ -1,24 +1,31 @@
 //! The façade that programs embed and the command line drives: a session with its settings, what a statement comes
 //! to, and the handle of a running job.
 
+mod answer;
 mod batch_job;
 mod definitions;
+mod fold;
 mod implicit_stdin;
 mod job;
 mod job_name;
 mod job_settings;
 mod machine;
 mod outcome;
+mod row_stream;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod setting_list;
 #[expect(clippy::module_inception, reason = "the session is the folder's one noun")]
 mod session;
 mod settings;
 mod show;
+mod sorter;
 mod version;
 
 pub use crate::sql::{Statement, StatementAt};
-pub use job_settings::{CheckpointSettings, JobSettings, RestartStrategy, RuntimeMode};
-pub use outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Outcome, RowStream, RunningJob};
+pub use job_settings::{CheckpointSettings, JobSettings, RestartStrategy, ResultMode, RuntimeMode};
+pub use outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Outcome, RunningJob};
+pub use row_stream::{RowShape, RowStream, Standing};
 pub use session::Session;
 pub use settings::{Listed, Origin, Settings};
 pub use version::version;
@@ -26,4 +33,5 @@ pub use version::version;
 pub use crate::catalog::Handle;
 pub use crate::connectors::memory::Pusher;
 pub use crate::connectors::stdin::{Input, Pipe, StopSignal};
+pub use crate::plan::{Arrangement, OrderKey};
 pub use crate::runtime::{Notice, Notices};

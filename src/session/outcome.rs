@@ -6,11 +6,10 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use futures::StreamExt;
-use futures::stream::BoxStream;
 
+use super::row_stream::RowStream;
 use crate::error::Result;
-use crate::stream::{Changes, Epoch, EventTime};
+use crate::stream::{Epoch, EventTime};
 
 /// What a statement comes to.
 pub enum Outcome {
@@ -20,33 +19,10 @@ pub enum Outcome {
     Text(String),
     /// A small table: SHOW, DESCRIBE, SET without a key.
     Table(SchemaRef, Vec<RecordBatch>),
-    /// The rows of a SELECT, as they come.
+    /// The rows of a SELECT.
     Rows(RowStream),
     /// An INSERT or a statement set, started.
     Job(JobHandle),
-}
-
-/// The result of a running SELECT.
-pub struct RowStream {
-    /// Names and types of the columns.
-    pub schema: SchemaRef,
-    /// Whether rows can be taken back: the output then leads with a column `op`.
-    pub is_updating: bool,
-    /// Whether it ends by itself.
-    pub is_bounded: bool,
-    /// Whether rows come as they happen, so that somebody may be watching them.
-    pub is_live: bool,
-    /// The rows.
-    pub rows: BoxStream<'static, Result<Changes>>,
-    /// The job that makes them; it has no name and is never resumed.
-    pub job: JobHandle,
-}
-
-impl RowStream {
-    /// The next rows, `None` at the end.
-    pub async fn next(&mut self) -> Option<Result<Changes>> {
-        self.rows.next().await
-    }
 }
 
 /// A job, shared by everyone who watches it.

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::batch_job;
-use super::job::{RowShape, StreamingJob, streaming_rows};
+use super::job::{StreamingJob, changes_of};
 use super::job_name::job_name;
 use super::machine::default_memory_limit;
-use super::{JobSettings, Notice, Notices, Outcome, RuntimeMode, Settings};
+use super::{JobSettings, Notice, Notices, Outcome, ResultMode, RowShape, RowStream, RuntimeMode, Settings};
 use crate::batch::BatchInsert;
 use crate::catalog::{Catalog, Handle, Table, UNDECLARED_STDIN};
 use crate::checkpoint::CheckpointMode;
@@ -21,11 +21,12 @@ use crate::plan::{
 };
 use crate::runtime::{JobConfig, RestartStrategy, Yields};
 use crate::sql::{
-    CreateTable, Insert, Statement, StatementAt, on_large_stack, parse_script, parse_statement, split_script,
+    CreateTable, Insert, ObjectName, Statement, StatementAt, on_large_stack, parse_script, parse_statement,
+    split_script,
 };
 use crate::state::ScriptId;
 use crate::storage::{LocalFiles, Stores, absolute};
-use crate::stream::{SystemClock, ThreadBlocking};
+use crate::stream::{MemoryPool, SystemClock, ThreadBlocking};
 
 /// Where checkpoints go when nobody says where.
 const CHECKPOINT_DIRECTORY: &str = ".beadline/checkpoints";
@@ -41,6 +42,8 @@ pub struct Session {
     pub(super) world: World,
     pub(super) notices: Notices,
     fresh: bool,
+    /// Whether a SELECT gives its changes, whatever the setting says.
+    wants_changes: bool,
     /// Names of jobs started here: a second one of the same name gets a number.
     job_names: BTreeSet<String>,
     yields: Yields,
@@ -73,6 +76,7 @@ impl Session {
             world,
             notices: Arc::new(|_| {}),
             fresh: false,
+            wants_changes: false,
             job_names: BTreeSet::new(),
             yields: Yields::default(),
             new_lineage: Arc::new(random_lineage),
@@ -130,12 +134,21 @@ impl Session {
         Ok(outcome)
     }
 
-    /// Runs a SELECT and returns its rows.
-    pub async fn query(&mut self, text: &str) -> Result<super::RowStream> {
+    /// Runs a SELECT and returns its answer: over input that ends the rows that stand at the end, each once, in the order
+    /// of ORDER BY. Over input that never ends an updating query has no such rows, and gives its changes.
+    pub async fn query(&mut self, text: &str) -> Result<RowStream> {
         match self.sql(text).await? {
             Outcome::Rows(rows) => Ok(rows),
             _ => Err(Error::query("this is no query").with_help("use `sql` for other statements")),
         }
+    }
+
+    /// Runs a SELECT and returns its changes as they come, those that take rows back included.
+    pub async fn changes(&mut self, text: &str) -> Result<RowStream> {
+        self.wants_changes = true;
+        let rows = self.query(text).await;
+        self.wants_changes = false;
+        rows
     }
 
     /// Declares a table whose rows the program pushes in: a CREATE TABLE without a WITH clause. At most
@@ -189,7 +202,7 @@ impl Session {
         match statement {
             Statement::Insert(insert) => self.insert(std::slice::from_ref(insert), script).await,
             Statement::StatementSet(inserts) => self.insert(inserts, script).await,
-            Statement::Query(query) => self.select(query).await,
+            Statement::Query { query, late } => self.select(query, late.as_ref()).await,
             Statement::CreateTable(create) => self.create_table(create),
             Statement::CreateTableAs(create) => self.create_table_as(create, script).await,
             Statement::CreateView(create) => self.create_view(create),
@@ -241,13 +254,18 @@ impl Session {
         Ok(Outcome::Job(job))
     }
 
-    async fn select(&mut self, query: &crate::sql::Query) -> Result<Outcome> {
+    async fn select(&mut self, query: &crate::sql::Query, late: Option<&ObjectName>) -> Result<Outcome> {
         let settings = self.settings.job()?;
         if settings.runtime_mode == RuntimeMode::Batch {
+            if let Some(late) = late {
+                self.catalog.table(late)?;
+                self.warn(none_is_late(late.table()));
+            }
             return self.select_batch(query, &settings).await;
         }
         let (sink, receiver) = ChannelSink::new(SinkMode::Retract, WAITING_BATCHES);
-        let planned = on_large_stack(|| plan_query(query, &self.catalog, &plan_settings(&settings), Arc::new(sink)))?;
+        let planned =
+            on_large_stack(|| plan_query(query, late, &self.catalog, &plan_settings(&settings), Arc::new(sink)))?;
         self.warn_all(&planned);
         let config = JobConfig {
             checkpoint_interval: None,
@@ -255,17 +273,34 @@ impl Session {
             restart: RestartStrategy::None,
             ..self.job_config(&settings, "select".to_owned(), None, false)
         };
-        let Planned { stream, schema, is_updating, is_bounded, is_live, .. } = planned;
-        let notices = Arc::clone(&self.notices);
+        let wants_changes = self.wants_changes(&settings);
+        if wants_changes {
+            check_changes(&planned)?;
+        }
+        let Planned { stream, schema, keys, all, arrangement, is_updating, is_bounded, is_live, .. } = planned;
+        let shape = RowShape {
+            keys,
+            all,
+            shown: schema,
+            is_updating,
+            wants_changes,
+            is_bounded,
+            is_live,
+            keeps_late: late.is_some(),
+            arrangement,
+        };
+        let (notices, memory) = (Arc::clone(&self.notices), config.memory.clone());
         let job = StreamingJob::start(String::new(), false, stream, config, self.world.clone(), notices, is_bounded);
-        Ok(Outcome::Rows(streaming_rows(RowShape { schema, is_updating, is_bounded, is_live }, receiver, job)))
+        let changes = changes_of(receiver, Arc::clone(&job));
+        Ok(Outcome::Rows(RowStream::new(shape, changes, job, &memory)?))
     }
 
     async fn select_batch(&mut self, query: &crate::sql::Query, settings: &JobSettings) -> Result<Outcome> {
         let query =
             on_large_stack(|| plan::bind_select(query, &self.catalog)?.with_windows_per_row(settings.windows_per_row))?;
         query.warnings.iter().for_each(|warning| self.warn(warning.clone()));
-        let rows = batch_job::select(query, &self.world, self.batch_options(settings)).await?;
+        let options = self.batch_options(settings);
+        let rows = batch_job::select(query, self.wants_changes(settings), &self.world, options).await?;
         Ok(Outcome::Rows(rows))
     }
 
@@ -279,7 +314,7 @@ impl Session {
             query.warnings.iter().for_each(|warning| self.warn(warning.clone()));
             let late = insert.late.as_ref().map(|late| plan::sink_target(self.catalog.table(late)?)).transpose()?;
             if let Some(SinkTarget { table, .. }) = &late {
-                self.warn(format!("in batch mode every row is counted and none is late: {table} stays empty"));
+                self.warn(none_is_late(table));
             }
             batch.push(BatchInsert { query, target, late });
         }
@@ -290,6 +325,10 @@ impl Session {
         let identity = crate::connectors::JobIdentity { job, lineage, generation: crate::stream::Generation(1) };
         let former = self.fresh.then_some(ephemeral_lineages);
         Ok(Outcome::Job(batch_job::insert(batch, identity, former, &self.world, self.batch_options(settings))?))
+    }
+
+    fn wants_changes(&self, settings: &JobSettings) -> bool {
+        self.wants_changes || settings.result_mode != ResultMode::Table
     }
 
     fn batch_options(&self, settings: &JobSettings) -> crate::batch::BatchOptions {
@@ -320,9 +359,9 @@ impl Session {
         let planned = on_large_stack(|| match statement {
             Statement::Insert(insert) => plan_inserts(std::slice::from_ref(insert), &self.catalog, &settings),
             Statement::StatementSet(inserts) => plan_inserts(inserts, &self.catalog, &settings),
-            Statement::Query(query) => {
+            Statement::Query { query, late } => {
                 let (sink, _) = ChannelSink::new(SinkMode::Retract, 1);
-                plan_query(query, &self.catalog, &settings, Arc::new(sink))
+                plan_query(query, late.as_ref(), &self.catalog, &settings, Arc::new(sink))
             }
             _ => Err(unexplained()),
         })?;
@@ -338,7 +377,7 @@ impl Session {
         let queries: Vec<LogicalQuery> = on_large_stack(|| match statement {
             Statement::Insert(only) => Ok(vec![insert(only)?]),
             Statement::StatementSet(inserts) => inserts.iter().map(insert).collect(),
-            Statement::Query(query) => {
+            Statement::Query { query, .. } => {
                 let query = plan::bind_select(query, &self.catalog)?;
                 Ok(vec![query.with_windows_per_row(settings.windows_per_row)?])
             }
@@ -406,7 +445,9 @@ impl Session {
                     RestartStrategy::FixedDelay { attempts, delay }
                 }
             },
-            memory_limit: settings.memory_limit.or_else(|| default_memory_limit(self.world.stores.local().as_ref())),
+            memory: MemoryPool::new(
+                settings.memory_limit.or_else(|| default_memory_limit(self.world.stores.local().as_ref())),
+            ),
             stop_timeout: settings.stop_timeout,
             yields: self.yields.clone(),
         }
@@ -437,6 +478,22 @@ impl Session {
     fn warn_all(&self, planned: &Planned) {
         planned.warnings.iter().for_each(|warning| self.warn(warning.clone()));
     }
+}
+
+/// Changes come as they happen: an order, or a number of rows of which some are taken back, is only of an answer.
+fn check_changes(planned: &Planned) -> Result<()> {
+    let clause = match &planned.arrangement {
+        arrangement if !arrangement.keys.is_empty() => "ORDER BY",
+        arrangement if planned.is_updating && arrangement.limit.is_some() => "LIMIT",
+        arrangement if planned.is_updating && arrangement.offset > 0 => "OFFSET",
+        _ => return Ok(()),
+    };
+    Err(Error::query(format!("{clause} is for the answer of a query, and its changes are asked for"))
+        .with_help(format!("leave {clause} out; or ask for the answer: without --changes, with 'sql-client.execution.result-mode' = 'table'")))
+}
+
+fn none_is_late(table: &str) -> String {
+    format!("in batch mode every row is counted and none is late: {table} stays empty")
 }
 
 fn unexplained() -> Error {

@@ -41,6 +41,13 @@ pub static RUNTIME_MODE: OptionSpec = OptionSpec::honoured(
 )
 .effect(Effect::RefusedUnless(&["STREAMING", "BATCH"]));
 
+pub static RESULT_MODE: OptionSpec = OptionSpec::honoured(
+    "sql-client.execution.result-mode",
+    Enum(&["TABLE", "CHANGELOG", "TABLEAU"]),
+    Some("TABLE"),
+    "What a SELECT gives: TABLE its answer, CHANGELOG its changes as they come, TABLEAU the same drawn as a table.",
+);
+
 pub static CHECKPOINT_INTERVAL: OptionSpec = OptionSpec::honoured(
     "execution.checkpointing.interval",
     Duration,
@@ -290,6 +297,7 @@ pub static OF_TABLES: &[&OptionSpec] =
 /// The settings that are honoured.
 static HONOURED: &[&OptionSpec] = &[
     &RUNTIME_MODE,
+    &RESULT_MODE,
     &CHECKPOINT_INTERVAL,
     &CHECKPOINT_DIRECTORY,
     &CHECKPOINT_MIN_PAUSE,
@@ -419,7 +427,6 @@ static KNOWN: &[OptionSpec] = &[
     refused("table.sql-dialect", Text, Some("default"), &["default"], "The SQL dialect."),
     refused("table.dynamic-table-options.enabled", Boolean, Some("true"), ON, "Whether OPTIONS hints are taken."),
     // SQL client.
-    accepted("sql-client.execution.result-mode", Enum(&["TABLE", "CHANGELOG", "TABLEAU"]), Some("TABLE"), "How Flink's client shows rows; here `--format`."),
     accepted("sql-client.execution.max-table-result.rows", Integer, Some("1000000"), "How many rows Flink's client keeps; here `--max-rows`."),
     accepted("sql-client.verbose", Boolean, Some("false"), "Whether Flink's client prints stack traces."),
     accepted("sql-client.display.print-time-cost", Boolean, None, "The footer always has the time; `--quiet` leaves it out."),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::job_settings::{CheckpointSettings, JobSettings, RestartStrategy, RuntimeMode};
+use super::job_settings::{CheckpointSettings, JobSettings, RestartStrategy, ResultMode, RuntimeMode};
 use super::setting_list as list;
 use crate::checkpoint::CheckpointMode;
 use crate::error::{Error, Result};
@@ -171,6 +171,11 @@ impl Settings {
             runtime_mode: match merged.choice(&list::RUNTIME_MODE)? {
                 Some("BATCH") => RuntimeMode::Batch,
                 _ => RuntimeMode::Streaming,
+            },
+            result_mode: match merged.choice(&list::RESULT_MODE)? {
+                Some("CHANGELOG") => ResultMode::Changelog,
+                Some("TABLEAU") => ResultMode::Tableau,
+                _ => ResultMode::Table,
             },
             name: merged.text(&list::PIPELINE_NAME).map(str::to_owned),
             parallelism: match merged.integer(&list::TABLE_PARALLELISM)? {

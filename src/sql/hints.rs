@@ -75,7 +75,7 @@ impl Hints {
 
     fn put_to_statement(&mut self, statement: &mut Statement) {
         match statement {
-            Statement::Query(query) => self.put_to_query(query),
+            Statement::Query { query, .. } => self.put_to_query(query),
             Statement::Insert(insert) => self.put_to_insert(insert),
             Statement::StatementSet(inserts) => inserts.iter_mut().for_each(|insert| self.put_to_insert(insert)),
             Statement::CreateView(view) => self.put_to_query(&mut view.query),
@@ -234,7 +234,7 @@ mod tests {
 
     fn check(text: &str, expected: &str) {
         let found = match parse_statement(text, 0).map(|at| at.statement) {
-            Ok(Statement::Query(query)) => query.to_string(),
+            Ok(Statement::Query { query, .. }) => query.to_string(),
             Ok(Statement::Insert(insert)) => format!("{:?} {}", insert.options, insert.query),
             Ok(other) => format!("{other:?}"),
             Err(error) => {

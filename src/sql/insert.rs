@@ -29,16 +29,7 @@ pub(super) fn insert(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>) -> Resu
     let columns = if has_columns(&parser) { columns(&mut parser)? } else { Vec::new() };
     let query = query::query(&mut parser)?;
     parser.end()?;
-    let late = match late {
-        Some(late) => {
-            let mut parser = dialect.parser(late);
-            parser.expects(&["LATE", "RECORDS", "INTO"])?;
-            let table = parser.object_name("the name of the table for late rows")?;
-            parser.end()?;
-            Some(table)
-        }
-        None => None,
-    };
+    let late = late.map(|late| query::late_table(dialect, late)).transpose()?;
     Ok(Insert { target, options: Vec::new(), columns, query, late, span })
 }
 

@@ -102,14 +102,18 @@ fn statement(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, off
         return insert::insert(dialect, tokens).map(|insert| Statement::Insert(Box::new(insert)));
     }
     refused::in_query(&tokens)?;
-    if let Some(late) = (0..tokens.len()).find(|index| words(&tokens[*index..], &["LATE", "RECORDS", "INTO"])) {
-        return Err(Error::query("LATE RECORDS INTO belongs to an INSERT")
-            .with_span(cover(&tokens[late..late + 3]))
-            .with_help("write INSERT INTO table SELECT … LATE RECORDS INTO late_table"));
-    }
+    let (tokens, late) = query::split_late(tokens)?;
+    let place = late.as_ref().map(|late| cover(&late[..3]));
     let parser = &mut dialect.parser(tokens);
     let statement = if query::begins(parser) {
-        Statement::Query(query::query(parser)?)
+        Statement::Query {
+            query: query::query(parser)?,
+            late: late.map(|late| query::late_table(dialect, late)).transpose()?,
+        }
+    } else if let Some(place) = place {
+        return Err(Error::query("LATE RECORDS INTO belongs to a query").with_span(place).with_help(
+            "write SELECT … LATE RECORDS INTO late_table, or INSERT INTO table SELECT … LATE RECORDS INTO late_table",
+        ));
     } else if parser.takes(&["CREATE"]) {
         create(parser, text, offset)?
     } else if parser.takes(&["SHOW"]) {
@@ -190,7 +194,7 @@ fn explain(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, offse
         return Err(only());
     }
     match statement(dialect, rest.to_vec(), text, offset)? {
-        inner @ (Statement::Query(_)
+        inner @ (Statement::Query { .. }
         | Statement::Insert(_)
         | Statement::StatementSet(_)
         | Statement::CreateTableAs(_)) => Ok(Statement::Explain(Box::new(inner))),

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use super::cursor::Cursor;
 use super::dialect::FlinkDialect;
 use super::hints::Hints;
+use super::statement::ObjectName;
 use super::tokens::{cover, script_span, tokens, words};
 use super::{limits, refused};
 
@@ -179,7 +180,7 @@ pub(super) fn split_late(mut tokens: Vec<TokenWithSpan>) -> Result<(Vec<TokenWit
             _ if words(&tokens[index..], &["LATE", "RECORDS", "INTO"]) => {
                 if depth > 0 {
                     let span = cover(&tokens[index..index + 3]);
-                    return Err(Error::query("LATE RECORDS INTO belongs to the whole INSERT")
+                    return Err(Error::query("LATE RECORDS INTO belongs to the whole statement")
                         .with_span(span)
                         .with_help("write it behind the query, outside of all parentheses"));
                 }
@@ -192,6 +193,15 @@ pub(super) fn split_late(mut tokens: Vec<TokenWithSpan>) -> Result<(Vec<TokenWit
     let late = tokens.split_off(index);
     tokens.push(TokenWithSpan::new(Token::EOF, empty_at(late[0].span.start)));
     Ok((tokens, Some(late)))
+}
+
+/// Reads `LATE RECORDS INTO table`.
+pub(super) fn late_table(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>) -> Result<ObjectName> {
+    let mut parser = dialect.parser(tokens);
+    parser.expects(&["LATE", "RECORDS", "INTO"])?;
+    let table = parser.object_name("the name of the table for late rows")?;
+    parser.end()?;
+    Ok(table)
 }
 
 fn empty_at(location: sqlparser::tokenizer::Location) -> sqlparser::tokenizer::Span {

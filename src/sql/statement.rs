@@ -58,7 +58,11 @@ pub enum Statement {
     Insert(Box<Insert>),
     /// `EXECUTE STATEMENT SET BEGIN … END`: one job.
     StatementSet(Vec<Insert>),
-    Query(Box<ast::Query>),
+    /// `query [LATE RECORDS INTO late]`
+    Query {
+        query: Box<ast::Query>,
+        late: Option<ObjectName>,
+    },
     /// `SET 'key' = 'value'`
     Set {
         key: String,

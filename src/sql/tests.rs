@@ -45,7 +45,8 @@ fn show(statement: &Statement) -> String {
         Statement::StatementSet(inserts) => {
             format!("set [{}]", inserts.iter().map(show_insert).collect::<Vec<_>>().join("; "))
         }
-        Statement::Query(query) => format!("query {query}"),
+        Statement::Query { query, late: None } => format!("query {query}"),
+        Statement::Query { query, late: Some(late) } => format!("query {query} | late {}", late.parts.join(".")),
         Statement::Explain(inner) => format!("explain {}", show(inner)),
         Statement::Describe(name) => format!("describe {}", name.parts.join(".")),
         Statement::Drop { kind, name, temporary, if_exists } => {
@@ -373,9 +374,10 @@ fn inserts_with_mistakes() {
     check("INSERT INTO t SELECT 1 LATE RECORDS INTO a b", "error at [b]: expected the end of the statement, found `b`");
     check(
         "INSERT INTO t SELECT * FROM (SELECT 1 LATE RECORDS INTO a)",
-        "error at [LATE RECORDS INTO]: LATE RECORDS INTO belongs to the whole INSERT",
+        "error at [LATE RECORDS INTO]: LATE RECORDS INTO belongs to the whole statement",
     );
-    check("SELECT 1 LATE RECORDS INTO a", "error at [LATE RECORDS INTO]: LATE RECORDS INTO belongs to an INSERT");
+    check("SELECT 1 LATE RECORDS INTO a", "query SELECT 1 | late a");
+    check("SHOW TABLES LATE RECORDS INTO a", "error at [LATE RECORDS INTO]: LATE RECORDS INTO belongs to a query");
     check("INSERT INTO t SELECT 1 FROM", "error at []: expected a name, but the statement ends here");
     check(
         "INSERT INTO t SELECT 1 FROM LATE RECORDS INTO a",
@@ -496,7 +498,7 @@ fn a_script_and_its_places() {
     let pieces = split_script(text).unwrap();
     assert_eq!(pieces.len(), 3);
     let second = parse_statement(pieces[1].1, pieces[1].0.start).unwrap();
-    let Statement::Query(query) = &second.statement else { panic!("a query") };
+    let Statement::Query { query, .. } = &second.statement else { panic!("a query") };
     let sqlparser::ast::SetExpr::Select(select) = &*query.body else { panic!("a SELECT") };
     let place = second.span_of(sqlparser::ast::Spanned::span(&select.projection[1]));
     assert_eq!(&text[place.start..place.end], "b");

@@ -29,7 +29,7 @@ use beadline::runtime::{Ending, JobConfig, JobSummary, RestartStrategy, Yields};
 use beadline::session::{Handle, Session, Statement};
 use beadline::state::{KeyedTable, SlotColumns, StateTable};
 use beadline::storage::FakeStore;
-use beadline::stream::{Changes, Counter, EventTime, ProcTime};
+use beadline::stream::{Changes, Counter, EventTime, MemoryPool, ProcTime};
 use proptest::prelude::*;
 
 use crate::simulated::{runtime, soon, world};
@@ -58,7 +58,7 @@ pub fn config(seed: u64) -> JobConfig {
         retained: 2,
         max_pending_epochs: 3,
         restart: RestartStrategy::FixedDelay { attempts: 50, delay: Duration::from_millis(20) },
-        memory_limit: None,
+        memory: MemoryPool::new(None),
         stop_timeout: Duration::from_secs(60),
         yields: Yields::seeded(seed),
     }

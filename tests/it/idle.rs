@@ -21,7 +21,7 @@ use beadline::plan::{KeyedShuffle, PlanSettings, StreamPlan, plan_inserts};
 use beadline::runtime::{Ending, JobConfig, JobSummary, RestartStrategy, Yields};
 use beadline::session::{Handle, Session, Statement};
 use beadline::storage::FakeStore;
-use beadline::stream::{Changes, Counter};
+use beadline::stream::{Changes, Counter, MemoryPool};
 
 use crate::simulated::{runtime, soon, world};
 use crate::support::full;
@@ -192,7 +192,7 @@ fn config(seed: u64) -> JobConfig {
         retained: 2,
         max_pending_epochs: 3,
         restart: RestartStrategy::None,
-        memory_limit: None,
+        memory: MemoryPool::new(None),
         stop_timeout: Duration::from_secs(60),
         yields: Yields::seeded(seed),
     }

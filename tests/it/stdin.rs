@@ -69,7 +69,7 @@ impl Running {
 #[test]
 fn rows_of_a_live_pipe_are_shown_as_they_come() {
     let scratch = Scratch::new();
-    for (options, updating) in [(&[][..], false), (&["-D", "parallelism.default=2"], false), (&[], true)] {
+    for (options, updating) in [(&[][..], false), (&["-D", "parallelism.default=2"], false), (&["--changes"], true)] {
         let sql = match updating {
             false => "SELECT n FROM stdin WHERE n <> 2",
             true => "SELECT COUNT(*) AS n FROM stdin WHERE n <> 2",
@@ -140,7 +140,7 @@ fn the_first_line_declares_the_table() {
 fn views_last_states_and_batches_read_it_too() {
     let scratch = Scratch::new();
     let sql = "CREATE VIEW v AS SELECT line, COUNT(*) AS n FROM stdin GROUP BY line; SELECT * FROM v";
-    for mode in [&["--final"][..], &["-D", "execution.runtime-mode=batch"]] {
+    for mode in [&[][..], &["--batch"]] {
         let (code, rows, said) = query(&scratch, &[mode, &["-c", sql]].concat(), "a\nb\na\n");
         let mut rows: Vec<&str> = rows.lines().collect();
         rows.sort_unstable();

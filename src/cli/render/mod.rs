@@ -2,13 +2,19 @@
 //!
 //! Rows of an updating query lead with a column `op`. Only a table on a terminal is ever cut or coloured.
 
+mod chart;
 mod csv;
-mod fold;
+mod markdown;
 mod ndjson;
+mod paged;
+mod raw;
 mod table;
 mod value;
+mod vertical;
 
-pub use fold::Fold;
+pub use chart::chart_lines;
+pub use paged::PagedRenderer;
+pub use table::{cut, escaped, is_number};
 pub use value::{Style, ValueWriter};
 
 use arrow::datatypes::SchemaRef;
@@ -32,6 +38,16 @@ pub enum Format {
     Ndjson,
     /// One JSON array; bounded queries only
     Json,
+    /// A table in Markdown
+    Markdown,
+    /// A line a value
+    Vertical,
+    /// The changes of a query in a table, as with --changes
+    Changelog,
+    /// The values of one column as they are, without a header
+    Raw,
+    /// Bars for labels and their numbers, lines for numbers over a time
+    Chart,
 }
 
 /// How the output looks, whatever the query.
@@ -45,6 +61,8 @@ pub struct Look {
     pub has_colour: bool,
     /// Rows of a bounded query shown on a terminal; `None`: all.
     pub max_rows: Option<usize>,
+    /// Columns that there are for a chart.
+    pub width: usize,
     /// The widest value shown on a terminal.
     pub max_column_width: usize,
     /// The zone in which a table shows instants.
@@ -75,7 +93,7 @@ pub trait Renderer: Send {
 /// A renderer of one result.
 pub fn renderer(look: &Look, shape: Shape) -> Result<Box<dyn Renderer>> {
     Ok(match look.resolved() {
-        Format::Auto | Format::Table => Box::new(table::TableRenderer::new(look, shape)?),
+        Format::Auto | Format::Table | Format::Changelog => Box::new(table::TableRenderer::new(look, shape)?),
         Format::Csv => Box::new(csv::CsvRenderer::new(b',', shape, &look.zone)?),
         Format::Tsv => Box::new(csv::CsvRenderer::new(b'\t', shape, &look.zone)?),
         Format::Ndjson => Box::new(ndjson::JsonRenderer::lines(shape, &look.zone)?),
@@ -84,6 +102,10 @@ pub fn renderer(look: &Look, shape: Shape) -> Result<Box<dyn Renderer>> {
                 .with_help("use --format ndjson: an object a line, as rows come"));
         }
         Format::Json => Box::new(ndjson::JsonRenderer::array(shape, &look.zone)?),
+        Format::Markdown => Box::new(markdown::MarkdownRenderer::new(shape, &look.zone)?),
+        Format::Vertical => Box::new(vertical::VerticalRenderer::new(shape, &look.zone)?),
+        Format::Raw => Box::new(raw::RawRenderer::new(&shape, &look.zone)?),
+        Format::Chart => Box::new(chart::ChartRenderer::new(&shape, &look.zone, look.width)?),
     })
 }
 
@@ -102,32 +124,13 @@ impl Look {
 mod samples {
     //! Rows that the tests of all renderers share.
 
-    use std::sync::Arc;
-
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
-    use arrow::record_batch::RecordBatch;
-
     use super::{Format, Look, Shape, renderer};
-    use crate::stream::{ChangeKind, Changes};
-
-    pub fn batch(names: &[Option<&str>], counts: &[i64]) -> RecordBatch {
-        RecordBatch::try_from_iter_with_nullable([
-            ("name", Arc::new(StringArray::from(names.to_vec())) as ArrayRef, true),
-            ("n", Arc::new(Int64Array::from(counts.to_vec())) as ArrayRef, true),
-        ])
-        .unwrap()
-    }
-
-    /// `a` once, then twice; and a row with NULL.
-    pub fn updates() -> Changes {
-        use ChangeKind::*;
-        let batch = batch(&[Some("a"), None, Some("a"), Some("a")], &[1, 1, 1, 2]);
-        Changes::new(batch, vec![Insert, Insert, UpdateBefore, UpdateAfter])
-    }
+    pub use crate::session::samples::{batch, updates};
+    use crate::stream::Changes;
 
     pub fn pipe(format: Format) -> Look {
         let zone = "UTC".to_owned();
-        Look { format, is_terminal: false, has_colour: false, max_rows: None, max_column_width: 30, zone }
+        Look { format, is_terminal: false, has_colour: false, max_rows: None, width: 80, max_column_width: 30, zone }
     }
 
     pub fn render(look: &Look, batches: &[Changes], is_updating: bool) -> String {
@@ -163,7 +166,8 @@ mod tests {
     fn no_format_cuts_or_colours_in_a_pipe() {
         let long = "x".repeat(500);
         let rows = Changes::inserts(batch(&vec![Some(long.as_str()); 2_000], &vec![1; 2_000]));
-        for format in [Format::Table, Format::Csv, Format::Tsv, Format::Ndjson, Format::Json] {
+        use Format::{Changelog, Csv, Json, Markdown, Ndjson, Table, Tsv, Vertical};
+        for format in [Table, Csv, Tsv, Ndjson, Json, Markdown, Vertical, Changelog] {
             let text = samples::render(&pipe(format), std::slice::from_ref(&rows), false);
             assert_eq!(text.matches(&long).count(), 2_000, "{format:?}");
             assert!(!text.contains('\u{1b}'), "{format:?}");

@@ -205,12 +205,12 @@ impl Renderer for TableRenderer {
     }
 }
 
-fn is_number(data_type: &DataType) -> bool {
+pub fn is_number(data_type: &DataType) -> bool {
     data_type.is_numeric()
 }
 
 /// Control characters as escapes: a value must not move the cursor, nor break the line.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     if !text.chars().any(char::is_control) {
         return text.to_owned();
     }
@@ -220,7 +220,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// The beginning of `text`, `limit` columns wide at most, with `…` as its last.
-fn cut(text: &str, limit: usize) -> (String, usize) {
+pub fn cut(text: &str, limit: usize) -> (String, usize) {
     let (mut kept, mut width) = (String::new(), 0);
     for character in text.chars() {
         let wide = character.width().unwrap_or(0);

@@ -1,7 +1,7 @@
 //! `stdin`: standard input as a table. One split that is read once, ends with the input, and hands rows out as they
 //! come.
 //!
-//! It counts as bounded, because a pipe ends: windows then close, a script waits for its INSERT, `--final` and batch
+//! It counts as bounded, because a pipe ends: windows then close, a script waits for its INSERT, a SELECT and batch
 //! mode work. It is live as well: nothing waits for the end that can be shown before. An end that comes with a stop, or
 //! shortly before one, is none: no window closes by it, and the half row in front of it is no row.
 

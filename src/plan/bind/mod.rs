@@ -35,6 +35,6 @@ pub fn bug(error: datafusion::error::DataFusionError) -> Error {
 }
 
 /// Something of Flink that is not here yet.
-fn not_built(what: &str) -> Error {
+pub fn not_built(what: &str) -> Error {
     Error::query(format!("{what} is not built yet"))
 }

@@ -8,7 +8,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection
 use sqlparser::ast;
 
 use super::expression::Binder;
-use super::relation::{BoundQuery, aliased, limited, order_column, project, rename, sort, union, values};
+use super::relation::{BoundQuery, aliased, fetched, limited, order_column, project, rename, sort, union, values};
 use super::scope::{Scope, ScopeColumn, WindowColumn};
 use super::typed::Typed;
 use super::{at, bug, not_built};
@@ -78,7 +78,7 @@ impl<'a> QueryBinder<'a> {
             bound = limited(bound, limit).map_err(|error| at(error, limit))?;
         }
         if let Some(fetch) = &query.fetch {
-            return Err(at(not_built("FETCH").with_help("write LIMIT n"), fetch));
+            bound = fetched(bound, fetch, query.limit_clause.as_ref()).map_err(|error| at(error, fetch))?;
         }
         bound.scope.qualifier = None;
         Ok(bound)

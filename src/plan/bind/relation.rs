@@ -295,16 +295,35 @@ pub fn limited(input: BoundQuery, limit: &ast::LimitClause) -> Result<BoundQuery
         ast::LimitClause::OffsetCommaLimit { offset, limit } => (Some(limit), Some(offset)),
         ast::LimitClause::LimitOffset { .. } => return Err(not_built("LIMIT BY")),
     };
-    let number = |expression: Option<&ast::Expr>| -> Result<Option<Box<Expr>>> {
-        let Some(expression) = expression else { return Ok(None) };
-        let typed = Binder::new(&Scope::default()).bind(expression)?;
-        match typed.number.filter(|number| *number >= 0) {
-            Some(number) => Ok(Some(Box::new(lit(number)))),
-            None => Err(at(Error::query("LIMIT and OFFSET take a whole number"), expression)),
-        }
-    };
-    let limit = Limit { skip: number(skip)?, fetch: number(rows)?, input: Arc::new(input.plan) };
+    let limit = Limit { skip: row_count(skip)?, fetch: row_count(rows)?, input: Arc::new(input.plan) };
     Ok(BoundQuery { plan: LogicalPlan::Limit(limit), scope: input.scope })
+}
+
+/// FETCH FIRST n ROWS ONLY, which is LIMIT n; `input` has lost the rows of an OFFSET already.
+pub fn fetched(input: BoundQuery, fetch: &ast::Fetch, limit: Option<&ast::LimitClause>) -> Result<BoundQuery> {
+    if fetch.with_ties || fetch.percent {
+        return Err(Error::query("FETCH … WITH TIES and PERCENT are not Flink's SQL"));
+    }
+    if matches!(limit, Some(ast::LimitClause::LimitOffset { limit: Some(_), .. })) {
+        return Err(Error::query("LIMIT and FETCH say the same: one is enough"));
+    }
+    let rows = row_count(fetch.quantity.as_ref())?.or_else(|| Some(Box::new(lit(1_i64))));
+    // An OFFSET is a LIMIT without a number so far.
+    let (skip, below) = match input.plan {
+        LogicalPlan::Limit(Limit { skip, fetch: None, input }) if limit.is_some() => (skip, input),
+        plan => (None, Arc::new(plan)),
+    };
+    Ok(BoundQuery { plan: LogicalPlan::Limit(Limit { skip, fetch: rows, input: below }), scope: input.scope })
+}
+
+/// A number of rows, as LIMIT takes it.
+fn row_count(expression: Option<&ast::Expr>) -> Result<Option<Box<Expr>>> {
+    let Some(expression) = expression else { return Ok(None) };
+    let typed = Binder::new(&Scope::default()).bind(expression)?;
+    match typed.number.filter(|number| *number >= 0) {
+        Some(number) => Ok(Some(Box::new(lit(number)))),
+        None => Err(at(Error::query("LIMIT, OFFSET and FETCH take a whole number"), expression)),
+    }
 }
 
 fn df_schema(scope: &Scope) -> Result<DFSchema> {

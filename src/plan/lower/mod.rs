@@ -505,9 +505,11 @@ fn has_watermark(schema: &datafusion::common::DFSchema) -> bool {
     schema.has_column_with_unqualified_name(WATERMARK_COLUMN)
 }
 
+/// Of a query that another one reads, or an INSERT: a SELECT has its own at the top taken off before.
 fn bounded_only(what: &str) -> Error {
-    Error::query(format!("{what} is not built yet for streams"))
-        .with_help("over bounded tables it runs once as a batch: SET 'execution.runtime-mode' = 'batch'")
+    Error::query(format!("{what} inside of a stream is not built yet"))
+        .with_help("at the top of a SELECT it works, over input that ends")
+        .with_help("over bounded tables everything can run once as a batch: SET 'execution.runtime-mode' = 'batch'")
 }
 
 /// Drops columns that nobody reads, down to the scans.

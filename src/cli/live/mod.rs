@@ -1,0 +1,163 @@
+//! A result that changes while somebody watches: one table on the terminal, painted anew in its place.
+//!
+//! ```text
+//!   changes ──▶ LiveRows ──page──▶ FramePainter ──lines──▶ Screen::paint
+//!               every change       ten times a second, if something has changed
+//! ```
+
+mod frame;
+mod keys;
+mod rows;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use frame::FrameLook;
+use frame::{FramePainter, Moment, page_rows};
+use keys::{Key, Keys};
+use rows::LiveRows;
+use tokio::time::MissedTickBehavior;
+
+use super::Failure;
+use super::screen::Screen;
+use crate::error::Result;
+use crate::session::{JobStatus, RowStream, Standing};
+use crate::stream::{Changes, Clock, EventTime};
+
+/// Between two pictures.
+const REPAINT: Duration = Duration::from_millis(100);
+/// After so long the status line says how far the job is, though no row has changed.
+const STATUS: Duration = Duration::from_secs(1);
+/// After so long without progress the table says why.
+const STALL: Duration = Duration::from_secs(10);
+
+/// Shows the rows that stand until the job has ended; whoever wants that earlier stops the job. The table goes, and
+/// the last state comes back as a whole.
+pub async fn show(
+    rows: &mut RowStream,
+    standing: Standing,
+    look: FrameLook,
+    screen: &Screen,
+    clock: &dyn Clock,
+) -> Result<Changes, Failure> {
+    let job = Arc::clone(&rows.job);
+    let mut live = LiveRows::new(standing)?;
+    let mut painter = FramePainter::new(look)?;
+    let mut keys = Keys::of_terminal();
+    let mut view = View { from: 0, is_paused: false };
+    let mut progress = Progress::new(&job.status());
+    let mut ticks = tokio::time::interval(REPAINT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let _lent = Lent::new(screen);
+    let (mut painted, mut painted_at) = (u64::MAX, Duration::ZERO);
+    let begun = clock.elapsed();
+    loop {
+        tokio::select! {
+            biased;
+            _ = ticks.tick() => {
+                let now = clock.elapsed().saturating_sub(begun);
+                let pressed = keys.pressed();
+                for key in &pressed {
+                    match key {
+                        Key::Quit => job.stop().await?,
+                        other => view.press(*other, live.len(), page_rows(screen.lines())),
+                    }
+                }
+                let has_news = painted != live.changes() && !view.is_paused || painter.is_fading(now) && !view.is_paused;
+                if has_news || !pressed.is_empty() || now.saturating_sub(painted_at) >= STATUS {
+                    let status = job.status();
+                    let stalled = progress.stalled(&status, now);
+                    let (columns, lines) = (screen.columns(), screen.lines());
+                    let View { from, is_paused } = view;
+                    let moment = Moment { rows: &live, from, columns, lines, now, status: &status, is_paused, stalled };
+                    // What stands still while painting is paused is the rows, not the time.
+                    if !is_paused || !pressed.is_empty() {
+                        screen.paint(&painter.draw(&moment)?);
+                        painted = live.changes();
+                    }
+                    painted_at = now;
+                }
+            }
+            changes = rows.next() => match changes {
+                Some(changes) => live.add(&changes?)?,
+                None => break,
+            },
+        }
+    }
+    Ok(Changes::inserts(live.page(0, usize::MAX)?))
+}
+
+/// Which rows are looked at.
+#[derive(Debug, Clone, Copy)]
+struct View {
+    from: usize,
+    is_paused: bool,
+}
+
+impl View {
+    fn press(&mut self, key: Key, rows: usize, page: usize) {
+        match key {
+            Key::Pause => self.is_paused = !self.is_paused,
+            Key::Next if self.from + page < rows => self.from += page,
+            Key::Previous => self.from = self.from.saturating_sub(page),
+            Key::Next | Key::Quit => {}
+        }
+    }
+}
+
+/// The terminal is painted by us; it is given back on every way out.
+struct Lent<'a>(&'a Screen);
+
+impl<'a> Lent<'a> {
+    fn new(screen: &'a Screen) -> Self {
+        screen.lend(true);
+        Self(screen)
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.0.paint(&[]);
+        self.0.lend(false);
+    }
+}
+
+/// When rows came and time moved, for the question why nothing is to be seen.
+struct Progress {
+    rows_in: u64,
+    rows_at: Duration,
+    watermark: Option<EventTime>,
+    watermark_at: Duration,
+}
+
+impl Progress {
+    fn new(status: &JobStatus) -> Self {
+        let (rows_in, watermark) = (status.rows_in, status.watermark);
+        Self { rows_in, rows_at: Duration::ZERO, watermark, watermark_at: Duration::ZERO }
+    }
+
+    /// Why nothing moves, if nothing has for a while.
+    fn stalled(&mut self, status: &JobStatus, now: Duration) -> Option<String> {
+        if status.rows_in != self.rows_in {
+            (self.rows_in, self.rows_at) = (status.rows_in, now);
+        }
+        if status.watermark != self.watermark {
+            (self.watermark, self.watermark_at) = (status.watermark, now);
+        }
+        let seconds = |since: Duration| now.saturating_sub(since).as_secs();
+        if seconds(self.rows_at) >= STALL.as_secs() {
+            return Some(format!("no row for {} s", seconds(self.rows_at)));
+        }
+        let watermark = self.watermark?;
+        (seconds(self.watermark_at) >= STALL.as_secs()).then(|| {
+            format!(
+                "the watermark has stood at {watermark} for {} s: a split without rows may hold it back; \
+                 SET 'table.exec.source.idle-timeout' = '5 s' lets it go on",
+                seconds(self.watermark_at)
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
