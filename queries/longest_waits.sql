@@ -24,7 +24,7 @@ SELECT
   COUNT(*) AS flights,
   MAX(TIMESTAMPDIFF(MINUTE, sched, dep)) AS worst_minutes
 FROM flights
-WHERE dep >= sched + INTERVAL '180' MINUTE
+WHERE dep >= sched + INTERVAL '3' HOUR
 GROUP BY dest
-ORDER BY flights DESC, worst_minutes DESC
+ORDER BY flights DESC, worst_minutes DESC, dest
 LIMIT 10;

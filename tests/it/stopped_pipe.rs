@@ -7,7 +7,6 @@ use std::time::Duration;
 use beadline::error::Result;
 use beadline::session::{Ending, Input, Outcome, Pipe, Session};
 use beadline::storage::FakeStore;
-use beadline::stream::Changes;
 use bytes::Bytes;
 use rexpect::session::{PtySession, spawn_command};
 
@@ -62,7 +61,7 @@ fn stopped_after(ms: u64, is_select: bool, parallelism: usize) -> (usize, Ending
             false => session.sql(&format!("INSERT INTO counted {WINDOWS}")).await,
         };
         let (job, rows) = match started.expect("a job") {
-            Outcome::Rows(rows) => (rows.job, Some(rows.rows)),
+            Outcome::Rows(rows) => (std::sync::Arc::clone(&rows.job), Some(rows)),
             Outcome::Job(job) => (job, None),
             _ => panic!("it runs"),
         };
@@ -76,9 +75,12 @@ fn stopped_after(ms: u64, is_select: bool, parallelism: usize) -> (usize, Ending
             stopping.stop().await.expect("it can be stopped");
         });
         let windows = match rows {
-            Some(rows) => {
-                let batches: Vec<Changes> = futures::TryStreamExt::try_collect(rows).await.expect("rows");
-                batches.iter().map(Changes::len).sum()
+            Some(mut rows) => {
+                let mut count = 0;
+                while let Some(changes) = rows.next().await {
+                    count += changes.expect("rows").len();
+                }
+                count
             }
             None => 0,
         };
