@@ -149,7 +149,7 @@ impl<E: Engine> Runner<E> {
                 renderer.finish(&mut out);
                 self.screen.rows(&out)
             }
-            Outcome::Rows(rows) => self.select(rows).await,
+            Outcome::Rows(rows) => self.select(*rows).await,
             Outcome::Job(job) if job.is_awaited() => self.insert(job).await,
             Outcome::Job(job) => {
                 self.screen.note(&format!("note: job {} is running", job.name()));

@@ -20,7 +20,7 @@ pub enum Outcome {
     /// A small table: SHOW, DESCRIBE, SET without a key.
     Table(SchemaRef, Vec<RecordBatch>),
     /// The rows of a SELECT.
-    Rows(RowStream),
+    Rows(Box<RowStream>),
     /// An INSERT or a statement set, started.
     Job(JobHandle),
 }

@@ -138,7 +138,7 @@ impl Session {
     /// of ORDER BY. Over input that never ends an updating query has no such rows, and gives its changes.
     pub async fn query(&mut self, text: &str) -> Result<RowStream> {
         match self.sql(text).await? {
-            Outcome::Rows(rows) => Ok(rows),
+            Outcome::Rows(rows) => Ok(*rows),
             _ => Err(Error::query("this is no query").with_help("use `sql` for other statements")),
         }
     }
@@ -292,7 +292,7 @@ impl Session {
         let (notices, memory) = (Arc::clone(&self.notices), config.memory.clone());
         let job = StreamingJob::start(String::new(), false, stream, config, self.world.clone(), notices, is_bounded);
         let changes = changes_of(receiver, Arc::clone(&job));
-        Ok(Outcome::Rows(RowStream::new(shape, changes, job, &memory)?))
+        Ok(Outcome::Rows(Box::new(RowStream::new(shape, changes, job, &memory)?)))
     }
 
     async fn select_batch(&mut self, query: &crate::sql::Query, settings: &JobSettings) -> Result<Outcome> {
@@ -301,7 +301,7 @@ impl Session {
         query.warnings.iter().for_each(|warning| self.warn(warning.clone()));
         let options = self.batch_options(settings);
         let rows = batch_job::select(query, self.wants_changes(settings), &self.world, options).await?;
-        Ok(Outcome::Rows(rows))
+        Ok(Outcome::Rows(Box::new(rows)))
     }
 
     fn insert_batch(&mut self, inserts: &[Insert], settings: &JobSettings, script: Option<&Path>) -> Result<Outcome> {

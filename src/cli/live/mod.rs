@@ -63,7 +63,7 @@ pub async fn show(
                         other => view.press(*other, live.len(), page_rows(screen.lines())),
                     }
                 }
-                let has_news = painted != live.changes() && !view.is_paused || painter.is_fading(now) && !view.is_paused;
+                let has_news = !view.is_paused && (painted != live.changes() || painter.is_fading(now));
                 if has_news || !pressed.is_empty() || now.saturating_sub(painted_at) >= STATUS {
                     let status = job.status();
                     let stalled = progress.stalled(&status, now);

@@ -204,7 +204,7 @@ fn rows_of(source: BoxStream<'static, Result<Changes>>, is_updating: bool, is_bo
 fn select(is_updating: bool, is_bounded: bool) -> Outcome {
     use ChangeKind::*;
     let changes = Changes::new(numbers(&[1, 1, 2]), vec![Insert, UpdateBefore, UpdateAfter]);
-    Outcome::Rows(rows_of(stream::iter([Ok(changes)]).boxed(), is_updating, is_bounded))
+    Outcome::Rows(Box::new(rows_of(stream::iter([Ok(changes)]).boxed(), is_updating, is_bounded)))
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn a_job_over_unbounded_input_goes_on_and_is_awaited_at_the_end() {
     let after = rows_of(rows.boxed(), false, true);
     let run = run(Case {
         script: "insert select",
-        answers: vec![Ok(Outcome::Job(job)), Ok(Outcome::Rows(after))],
+        answers: vec![Ok(Outcome::Job(job)), Ok(Outcome::Rows(Box::new(after)))],
         ..Case::default()
     });
     assert_eq!((run.exit, run.rows.as_str()), (Exit::Success, "{\"n\":7}\n"));
