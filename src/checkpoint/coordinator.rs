@@ -180,6 +180,8 @@ struct Requests {
     savepoints: Vec<u64>,
     /// Answered at the very end.
     stops: Vec<u64>,
+    /// One of them wants the last checkpoint to be kept.
+    keeps_stop: bool,
     /// Sources wait for a barrier.
     is_due: bool,
 }
@@ -337,7 +339,8 @@ impl Coordinator {
     /// Takes a request up, or says why it cannot be served.
     fn request(&mut self, request: Request, actions: &mut Vec<Action>) -> Result<()> {
         let Request { id, what } = request;
-        if what.is_stop() {
+        let keeps_stop = matches!(what, Wanted::Stop { savepoint: true, .. });
+        if what.is_stop() && !keeps_stop {
             self.requests.stops.push(id);
             return Ok(());
         }
@@ -345,7 +348,12 @@ impl Coordinator {
             return Err(Error::query(format!("job {} keeps no checkpoints", self.config.base.job))
                 .with_help("SET 'execution.checkpointing.interval', and give it a name: SET 'pipeline.name'"));
         }
-        let is_savepoint = matches!(what, Wanted::Savepoint { .. });
+        if keeps_stop && self.last_barrier.is_none() {
+            self.requests.stops.push(id);
+            self.requests.keeps_stop = true;
+            return Ok(());
+        }
+        let is_savepoint = keeps_stop || matches!(what, Wanted::Savepoint { .. });
         match self.last_barrier {
             None if is_savepoint => self.requests.savepoints.push(id),
             None => self.requests.checkpoints.push(id),
@@ -612,7 +620,7 @@ impl Coordinator {
             self.last_barrier = kind.is_last().then_some(barrier);
             // Any checkpoint from here on contains what an earlier request wanted to be in one.
             let mut requests = std::mem::take(&mut self.requests.checkpoints);
-            let is_pinned = !self.requests.savepoints.is_empty();
+            let is_pinned = !self.requests.savepoints.is_empty() || (kind.is_last() && self.requests.keeps_stop);
             requests.append(&mut self.requests.savepoints);
             self.requests.is_due = false;
             let in_flight = InFlight { barrier, since: now, parts: BTreeMap::new(), requests, is_pinned };

@@ -20,14 +20,17 @@ pub enum Wanted {
     Checkpoint,
     /// A checkpoint that is kept whatever else is removed; with a directory as a copy in there.
     Savepoint { target: Option<PathBuf> },
-    /// A last checkpoint, then the end; with a directory as a savepoint in there. With `drain` time ends first, so that
-    /// every window fires.
-    Stop { target: Option<PathBuf>, drain: bool },
+    /// A last checkpoint, then the end. With `savepoint` it is one that is kept whatever else is removed; with a directory
+    /// in there. With `drain` time ends first, so that every window fires.
+    Stop { savepoint: bool, target: Option<PathBuf>, drain: bool },
 }
 
 impl Wanted {
     /// The plain stop.
-    pub const STOP: Self = Self::Stop { target: None, drain: false };
+    pub const STOP: Self = Self::Stop { savepoint: false, target: None, drain: false };
+
+    /// The stop with a savepoint.
+    pub const STOP_WITH_SAVEPOINT: Self = Self::Stop { savepoint: true, target: None, drain: false };
 
     pub fn is_stop(&self) -> bool {
         matches!(self, Self::Stop { .. })

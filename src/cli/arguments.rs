@@ -7,6 +7,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 use super::render::Format;
+use super::screen::LogFormat;
 
 /// When something is done: as the terminal says, or always, or never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -49,6 +50,14 @@ pub struct Arguments {
     #[arg(long)]
     batch: bool,
 
+    /// Run the SQL in FILE first: tables and settings. A prompt runs init.sql of the configuration by itself
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+
+    /// Run no init.sql
+    #[arg(long, conflicts_with = "init")]
+    pub no_init: bool,
+
     /// As SET 'KEY' = 'VALUE' before the first statement
     #[arg(short = 'D', long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
     settings: Vec<(String, String)>,
@@ -72,6 +81,10 @@ pub struct Arguments {
     /// Whether a line on stderr shows how far a job is
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
     pub progress: When,
+
+    /// How notes, warnings, errors and the figures of long runs are written to stderr
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
+    pub log_format: LogFormat,
 
     /// No notes and no footer on stderr; errors and warnings stay
     #[arg(short, long)]
@@ -109,7 +122,8 @@ Exit codes:
   130  interrupted with nothing to go on from, or twice";
 
 const AFTER_HELP: &str = "\
-Without FILE, -f and -c, SQL is read from stdin; with them, stdin is data: the table stdin.
+Without FILE, -f and -c, SQL is read from stdin, and typed where that is a terminal; with them, stdin is data: the
+table stdin.
 Rows go to stdout, everything else to stderr. Ctrl-C stops with a checkpoint; again within 2 seconds, at once.
 
 Exit codes:
@@ -118,7 +132,13 @@ Exit codes:
   2    wrong use of the command line
   130  interrupted with nothing to go on from, or twice
 
+Files:
+  $XDG_CONFIG_HOME/beadline/config.toml   flags and settings, or the file that BEADLINE_CONFIG names
+  $XDG_CONFIG_HOME/beadline/init.sql      run before the first prompt
+  $XDG_STATE_HOME/beadline/history        what was typed; a line that begins with a space is not kept
+
 Examples:
+  beadline
   beadline queries/late_flights.sql
   beadline --fresh queries/late_flights.sql
   beadline -f tables.sql -c 'SELECT origin, COUNT(*) AS n FROM flights GROUP BY origin ORDER BY n DESC LIMIT 10'
@@ -129,6 +149,7 @@ Examples:
 impl Arguments {
     /// Reads the flags; an error knows its exit code (0 for help, 2 for wrong use).
     pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
         let matches = Self::command().try_get_matches_from(arguments)?;
         let mut read = Self::from_arg_matches(&matches)?;
         read.inputs = inputs(&read, &matches);

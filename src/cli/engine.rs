@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::session::{JobSettings, Notice, Notices, Outcome, Pipe, Session, StatementAt};
+use crate::session::{JobHandle, JobSettings, Notice, Notices, Outcome, Pipe, Session, StatementAt, Vocabulary};
 
 /// What a session starts with.
 pub struct Start {
@@ -30,6 +30,14 @@ pub trait Engine {
     async fn execute(&mut self, statement: StatementAt, script: Option<&Path>) -> Result<Outcome>;
     /// The settings as they stand.
     fn settings(&self) -> Result<JobSettings>;
+    /// The names that a prompt completes.
+    fn vocabulary(&self) -> Vocabulary {
+        Vocabulary::default()
+    }
+    /// Jobs that have not ended.
+    fn running_jobs(&self) -> Vec<JobHandle> {
+        Vec::new()
+    }
 }
 
 #[async_trait(?Send)]
@@ -44,6 +52,14 @@ impl Engine for Session {
 
     fn settings(&self) -> Result<JobSettings> {
         self.job_settings()
+    }
+
+    fn vocabulary(&self) -> Vocabulary {
+        Session::vocabulary(self)
+    }
+
+    fn running_jobs(&self) -> Vec<JobHandle> {
+        self.jobs().running().cloned().collect()
     }
 }
 

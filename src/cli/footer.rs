@@ -113,6 +113,15 @@ fn short(number: f64) -> String {
     }
 }
 
+/// `900 kB`, `256 MB`, `1.5 GB`: by powers of 1,024.
+pub fn bytes(number: u64) -> String {
+    match number as f64 {
+        n if n < 999.5 * 1024.0 => format!("{:.0} kB", n / 1024.0),
+        n if n < 999.5 * 1_048_576.0 => format!("{:.0} MB", n / 1_048_576.0),
+        n => format!("{:.1} GB", n / 1_073_741_824.0),
+    }
+}
+
 /// `0.84 s`, `12.3 s`, `2 min 05 s`.
 fn seconds(time: Duration) -> String {
     match time.as_secs_f64() {
@@ -123,11 +132,13 @@ fn seconds(time: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod samples {
+    //! Figures that tests start from.
+
     use super::*;
     use crate::stream::EventTime;
 
-    fn status() -> JobStatus {
+    pub fn status() -> JobStatus {
         JobStatus {
             state: JobState::Running,
             rows_in: 1_234_567,
@@ -138,11 +149,19 @@ mod tests {
             bytes_in: 50,
             bytes_total: Some(100),
             watermark: Some(EventTime(0)),
+            held_by: None,
+            state_bytes: 0,
             checkpoints: 0,
             pause_max: Duration::ZERO,
             elapsed: Duration::from_millis(840),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples::status;
+    use super::*;
 
     #[test]
     fn footers() {

@@ -1,14 +1,23 @@
-//! Ctrl-C and SIGTERM: once stops with a checkpoint, again within two seconds ends at once.
+//! Ctrl-C, SIGTERM and SIGHUP: once stops with a checkpoint, again within two seconds ends at once.
 
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 
 use crate::error::{Error, Result};
 use crate::session::StopSignal;
 
 /// Two signals that are no further apart mean "now".
 const TWICE: Duration = Duration::from_secs(2);
+
+/// What has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Ctrl-C. At a prompt it ends the query only.
+    Interrupt,
+    /// SIGTERM, or SIGHUP: the terminal is gone.
+    Terminate,
+}
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +54,9 @@ pub struct Interrupts {
 
 enum Source {
     Signals {
-        interrupt: Signal,
-        terminate: Signal,
+        interrupt: unix::Signal,
+        terminate: unix::Signal,
+        hangup: unix::Signal,
     },
     #[cfg(test)]
     Scripted(tokio::sync::mpsc::Receiver<()>),
@@ -59,6 +69,7 @@ impl Interrupts {
         let source = Source::Signals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
         };
         Ok(Self { source })
     }
@@ -71,16 +82,19 @@ impl Interrupts {
 
     /// Has an input hear of the first signal, whatever else the process is busy with then.
     pub fn tell(mut self, stop: &StopSignal) {
-        stop.listen(async move { self.next().await });
+        stop.listen(async move {
+            self.next().await;
+        });
     }
 
     /// Waits for a signal. Cancel-safe.
-    pub async fn next(&mut self) {
+    pub async fn next(&mut self) -> Signal {
         match &mut self.source {
-            Source::Signals { interrupt, terminate } => {
+            Source::Signals { interrupt, terminate, hangup } => {
                 tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => Signal::Interrupt,
+                    _ = terminate.recv() => Signal::Terminate,
+                    _ = hangup.recv() => Signal::Terminate,
                 }
             }
             #[cfg(test)]
@@ -88,8 +102,14 @@ impl Interrupts {
                 if receiver.recv().await.is_none() {
                     std::future::pending::<()>().await;
                 }
+                Signal::Interrupt
             }
         }
+    }
+
+    /// Waits for the end of the process to be asked for; what arrives of Ctrl-C meanwhile is not heard. Cancel-safe.
+    pub async fn terminated(&mut self) {
+        while self.next().await != Signal::Terminate {}
     }
 }
 

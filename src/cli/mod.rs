@@ -1,10 +1,13 @@
 //! The command line: flags, scripts, rows on stdout, everything else on stderr.
 
 mod arguments;
+mod config;
 mod engine;
 mod footer;
+mod health;
 mod interrupt;
 mod live;
+mod prompt;
 mod render;
 mod report;
 mod runner;
@@ -12,19 +15,23 @@ mod screen;
 mod script;
 mod standard_input;
 
+use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use arguments::Arguments;
+use config::{Configuration, Folders};
 pub use engine::{Engine, Start, session};
 use interrupt::Interrupts;
+use prompt::{Manners, Prompt};
 use render::Look;
-use runner::{Manner, Runner};
+use runner::{Manner, Runner, ScriptText};
 use screen::Screen;
 
 use crate::error::{Error, Result};
 use crate::session::{self, Notices};
-use crate::stream::SystemClock;
+use crate::stream::{Clock, SystemClock};
 
 /// How the process exits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +73,19 @@ impl From<Exit> for ExitCode {
 
 /// The whole program: reads the process's arguments and runs what they say on the session that `open` makes.
 pub fn main<E: Engine>(open: impl FnOnce(Start) -> Result<E>) -> ExitCode {
-    let arguments = match Arguments::read(std::env::args_os()) {
+    let folders = Folders::of_user();
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let configured = Configuration::read(&given, &folders, &|name| std::env::var(name).ok())
+        .and_then(|configuration| configuration.before(given));
+    let configured = match configured {
+        Ok(configured) => configured,
+        Err(error) => {
+            // If stderr is gone there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "{}", report::error_text(&error, None, false));
+            return ExitCode::FAILURE;
+        }
+    };
+    let arguments = match Arguments::read(configured) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help goes to stdout, errors to stderr; if that stream is gone there is nobody to tell.
@@ -74,14 +93,21 @@ pub fn main<E: Engine>(open: impl FnOnce(Start) -> Result<E>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let screen = Arc::new(Screen::of_process(arguments.color, arguments.progress, arguments.quiet));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let screen = Arc::new(Screen::of_process(
+        arguments.color,
+        arguments.progress,
+        arguments.quiet,
+        arguments.log_format,
+        Arc::clone(&clock),
+    ));
     if arguments.version {
         return match screen.rows(session::version(arguments.verbose).as_bytes()) {
             Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         };
     }
-    match run(arguments, Arc::clone(&screen), open) {
+    match run(arguments, &folders, Arc::clone(&screen), clock, open) {
         Ok(exit) => exit.into(),
         Err(error) => {
             screen.complain(&report::error_text(&error, None, screen.errors_in_colour));
@@ -97,11 +123,15 @@ fn pager(arguments: &Arguments, screen: &Screen) -> Option<String> {
 }
 
 /// Makes the threads and the session, and runs the scripts.
-fn run<E: Engine>(arguments: Arguments, screen: Arc<Screen>, open: impl FnOnce(Start) -> Result<E>) -> Result<Exit> {
-    let Some(scripts) = script::read(&arguments.inputs)? else {
-        screen.complain("error: no SQL\n  help: beadline FILE, beadline -c 'SQL', or SQL on stdin; --help has more");
-        std::process::exit(2);
-    };
+fn run<E: Engine>(
+    arguments: Arguments,
+    folders: &Folders,
+    screen: Arc<Screen>,
+    clock: Arc<dyn Clock>,
+    open: impl FnOnce(Start) -> Result<E>,
+) -> Result<Exit> {
+    let scripts = script::read(&arguments.inputs)?;
+    let init = init(&arguments, folders, scripts.is_none())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("beadline")
@@ -126,12 +156,36 @@ fn run<E: Engine>(arguments: Arguments, screen: Arc<Screen>, open: impl FnOnce(S
             max_column_width: usize::MAX,
             zone: "UTC".to_owned(),
         };
-        let pager = pager(&arguments, &screen);
-        let manner = Manner { look, pager, keep_going: arguments.keep_going };
-        let clock = Arc::new(SystemClock::default());
-        Ok(Runner::new(engine, screen, manner, clock, interrupts).run(scripts).await)
+        let manner = Manner {
+            look,
+            pager: pager(&arguments, &screen),
+            keep_going: arguments.keep_going,
+            is_interactive: scripts.is_none(),
+            has_footer: true,
+        };
+        let runner = Runner::new(engine, screen, manner, clock, interrupts);
+        match scripts {
+            Some(scripts) => Ok(runner.run(init.into_iter().chain(scripts).collect()).await),
+            None => {
+                let history = folders.state.as_ref().map(|folder| folder.join("history"));
+                let greeting = format!("{}. HELP; lists commands, Ctrl-D leaves.", session::version(false).trim());
+                Prompt::run(runner, Manners { history, greeting, init }).await
+            }
+        }
     });
     // After an abort a call that blocks must not hold the process.
     runtime.shutdown_background();
     exit
+}
+
+/// The script that runs before all others: the one that was named, or at a prompt the user's own.
+fn init(arguments: &Arguments, folders: &Folders, is_prompt: bool) -> Result<Option<ScriptText>> {
+    if let Some(named) = &arguments.init {
+        return script::read_file(named).map(Some);
+    }
+    let own = folders.configuration.as_ref().map(|folder| folder.join("init.sql"));
+    match own.filter(|path| is_prompt && !arguments.no_init && path.exists()) {
+        Some(path) => script::read_file(&path).map(Some),
+        None => Ok(None),
+    }
 }

@@ -3,6 +3,7 @@
 //! A job over bounded input is waited for; others go on and are awaited together at the end. The first error ends the
 //! run, unless told otherwise; whatever still runs is then stopped with a checkpoint.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,21 +11,28 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
+use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::engine::Engine;
-use super::interrupt::{Interrupts, Presses, Wish};
+use super::health::Health;
+use super::interrupt::{Interrupts, Presses, Signal, Wish};
 use super::live::{self, FrameLook};
 use super::render::{Format, Look, PagedRenderer, Renderer, Shape, renderer};
 use super::report::{error_text, notice_text};
 use super::screen::Screen;
 use super::{Exit, Failure, footer};
 use crate::error::{Error, Result};
-use crate::session::{Ending, JobHandle, JobSummary, Notice, Outcome, ResultMode, RowStream, Standing, StatementAt};
+use crate::session::{
+    Ending, JobHandle, JobState, JobSummary, Notice, Outcome, ResultMode, RowStream, Standing, StatementAt,
+};
 use crate::stream::{Changes, Clock};
 
 /// How often a progress line changes, and how long a table waits for more rows before it chooses widths.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How often a long run says how it stands where there is no progress line; the first time after a sixth of it.
+const FIGURES: Duration = Duration::from_secs(60);
 
 /// SQL and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,22 +52,33 @@ pub struct Manner {
     /// What shows a bounded result that is taller than the terminal.
     pub pager: Option<String>,
     pub keep_going: bool,
+    /// Whether somebody types the statements: a signal then ends a query and not the run, and INSERTs go on in the
+    /// background.
+    pub is_interactive: bool,
+    /// Whether a footer stands below a result.
+    pub has_footer: bool,
 }
 
 /// Runs scripts on one engine.
 pub struct Runner<E> {
-    engine: E,
-    screen: Arc<Screen>,
-    manner: Manner,
+    pub(super) engine: E,
+    pub(super) screen: Arc<Screen>,
+    pub(super) manner: Manner,
     clock: Arc<dyn Clock>,
-    interrupts: Interrupts,
+    pub(super) interrupts: Interrupts,
     presses: Presses,
     ticks: Interval,
     /// Jobs that go on while the script does.
     background: Vec<JobHandle>,
     /// A stop of all jobs that is under way.
     stop: Option<BoxFuture<'static, Vec<Error>>>,
-    was_interrupted: bool,
+    /// Those that show how a job in the background of a prompt ends; each says whether it went well.
+    watchers: Vec<JoinHandle<bool>>,
+    /// What is known of each job from looking at it.
+    health: BTreeMap<String, Health>,
+    /// When figures are due.
+    next_figures: Duration,
+    interrupted_by: Option<Signal>,
     /// A job was stopped that nothing can go on from.
     lost: bool,
     failed: bool,
@@ -68,6 +87,7 @@ pub struct Runner<E> {
 impl<E: Engine> Runner<E> {
     /// A runner; needs a tokio runtime with time.
     pub fn new(engine: E, screen: Arc<Screen>, manner: Manner, clock: Arc<dyn Clock>, interrupts: Interrupts) -> Self {
+        let next_figures = clock.elapsed() + FIGURES / 6;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
@@ -80,7 +100,10 @@ impl<E: Engine> Runner<E> {
             ticks,
             background: Vec::new(),
             stop: None,
-            was_interrupted: false,
+            watchers: Vec::new(),
+            health: BTreeMap::new(),
+            next_figures,
+            interrupted_by: None,
             lost: false,
             failed: false,
         }
@@ -90,7 +113,7 @@ impl<E: Engine> Runner<E> {
     pub async fn run(mut self, scripts: Vec<ScriptText>) -> Exit {
         for script in &scripts {
             match self.script(script).await {
-                Ok(()) if self.was_interrupted => break,
+                Ok(()) if self.interrupted_by.is_some() => break,
                 Ok(()) => {}
                 Err(Failure::Error(error)) => {
                     self.report(&error, script);
@@ -105,6 +128,34 @@ impl<E: Engine> Runner<E> {
         self.await_background().await
     }
 
+    /// Runs what was typed, up to its first error; returns the signal that ended it.
+    pub async fn typed(&mut self, script: &ScriptText) -> Result<Option<Signal>, Failure> {
+        self.health.clear();
+        let ran = self.script(script).await;
+        self.screen.end_progress();
+        self.stop = None;
+        self.presses = Presses::default();
+        self.lost = false;
+        let signal = self.interrupted_by.take();
+        ran.map(|()| signal)
+    }
+
+    /// Waits until all jobs in the background have ended; the next signal stops them.
+    pub async fn wait_for_all(&mut self) -> Exit {
+        let watchers = join_all(std::mem::take(&mut self.watchers));
+        match self.attend(None, watchers, None).await {
+            Ok(ends) if ends.iter().all(|end| matches!(end, Ok(true))) => Exit::Success,
+            Ok(_) => Exit::Failed,
+            Err(_) => Exit::Interrupted,
+        }
+    }
+
+    /// Stops all jobs in the background, each with a checkpoint.
+    pub async fn stop_all(&mut self) -> Exit {
+        self.start_stop(None);
+        self.wait_for_all().await
+    }
+
     /// Runs one script. With `--keep-going` its errors are reported here.
     async fn script(&mut self, script: &ScriptText) -> Result<(), Failure> {
         let statements = self.engine.parse(&script.text)?;
@@ -113,7 +164,7 @@ impl<E: Engine> Runner<E> {
                 Err(Failure::Error(error)) if self.manner.keep_going => self.report(&error, script),
                 other => other?,
             }
-            if self.was_interrupted {
+            if self.interrupted_by.is_some() {
                 return Ok(());
             }
         }
@@ -121,17 +172,22 @@ impl<E: Engine> Runner<E> {
     }
 
     async fn statement(&mut self, statement: StatementAt, script: Option<&Path>) -> Result<(), Failure> {
+        // That of the last SELECT: none has a name.
+        self.health.remove("");
         let executed = tokio::select! {
             biased;
-            outcome = self.engine.execute(statement, script) => Some(outcome),
-            () = self.interrupts.next() => None,
+            outcome = self.engine.execute(statement, script) => Ok(outcome),
+            signal = self.interrupts.next() => Err(signal),
         };
-        let Some(outcome) = executed else {
-            // There is no job yet that could take a checkpoint.
-            self.presses.press(self.clock.elapsed());
-            self.was_interrupted = true;
-            self.lost = true;
-            return Ok(());
+        let outcome = match executed {
+            Ok(outcome) => outcome,
+            Err(signal) => {
+                // There is no job yet that could take a checkpoint.
+                self.presses.press(self.clock.elapsed());
+                self.interrupted_by = Some(signal);
+                self.lost = true;
+                return Ok(());
+            }
         };
         match outcome? {
             Outcome::Done => Ok(()),
@@ -150,6 +206,11 @@ impl<E: Engine> Runner<E> {
                 self.screen.rows(&out)
             }
             Outcome::Rows(rows) => self.select(*rows).await,
+            Outcome::Job(job) if self.manner.is_interactive && !self.engine.settings()?.dml_sync => {
+                self.screen.note(&format!("note: job {} is running; SHOW JOBS; lists jobs", job.name()));
+                self.follow(job);
+                Ok(())
+            }
             Outcome::Job(job) if job.is_awaited() => self.insert(job).await,
             Outcome::Job(job) => {
                 self.screen.note(&format!("note: job {} is running", job.name()));
@@ -196,7 +257,11 @@ impl<E: Engine> Runner<E> {
     /// Whether a result is shown as one table that changes: on a terminal, if its rows change while somebody may watch.
     fn live_table(&self, rows: &mut RowStream) -> Result<Option<Standing>> {
         let is_drawn = matches!(self.manner.look.resolved(), Format::Table | Format::Chart);
-        Ok(if self.screen.can_repaint && is_drawn { rows.take_standing() } else { None })
+        Ok(if self.screen.can_repaint && self.manner.look.is_terminal && is_drawn {
+            rows.take_standing()
+        } else {
+            None
+        })
     }
 
     /// Shows the rows that stand, then the last of them as a result.
@@ -266,9 +331,9 @@ impl<E: Engine> Runner<E> {
     }
 
     /// Waits for the jobs that went on while the script did.
-    async fn await_background(mut self) -> Exit {
+    async fn await_background(&mut self) -> Exit {
         while let Some(job) = self.background.first().cloned() {
-            if self.was_interrupted && self.stop.is_none() {
+            if self.interrupted_by.is_some() && self.stop.is_none() {
                 self.start_stop(None);
             }
             let waited = Arc::clone(&job);
@@ -289,7 +354,7 @@ impl<E: Engine> Runner<E> {
     }
 
     /// Stops what still runs, then exits as said.
-    async fn end(mut self, exit: Exit) -> Exit {
+    async fn end(&mut self, exit: Exit) -> Exit {
         while let Some(job) = self.background.first().cloned() {
             if self.stop.is_none() {
                 self.start_stop(None);
@@ -331,10 +396,10 @@ impl<E: Engine> Runner<E> {
             };
             tokio::select! {
                 biased;
-                () = self.interrupts.next() => match self.presses.press(self.clock.elapsed()) {
+                signal = self.interrupts.next() => match self.presses.press(self.clock.elapsed()) {
                     Wish::Stop => {
                         self.screen.note("note: stopping; Ctrl-C within 2 s ends at once");
-                        self.was_interrupted = true;
+                        self.interrupted_by = Some(signal);
                         self.start_stop(job);
                     }
                     Wish::Patience => self.screen.note("note: still stopping; Ctrl-C within 2 s ends at once"),
@@ -353,6 +418,7 @@ impl<E: Engine> Runner<E> {
                     }
                 }
                 _ = self.ticks.tick() => {
+                    self.look_after(job);
                     if let Some(job) = job {
                         let status = job.status();
                         if status.elapsed >= TICK {
@@ -369,9 +435,53 @@ impl<E: Engine> Runner<E> {
         }
     }
 
-    /// Asks `job` and all jobs in the background to stop.
+    /// Looks at `job` and at those in the background: says what has become of them, and where nobody sees a progress
+    /// line how they stand, every so often.
+    fn look_after(&mut self, job: Option<&JobHandle>) {
+        let now = self.clock.elapsed();
+        let figures_are_due = self.screen.wants_figures() && now >= self.next_figures;
+        let in_background = self.background.iter().filter(|other| job.is_none_or(|job| !Arc::ptr_eq(other, job)));
+        for job in job.into_iter().chain(in_background) {
+            let status = job.status();
+            let name = job.name();
+            let health = self.health.entry(name.to_owned()).or_insert_with(|| Health::new(now));
+            for news in health.look(now, &status) {
+                let whose = if name.is_empty() { String::new() } else { format!("job {name}: ") };
+                self.screen.note(&format!("note: {whose}{news}"));
+            }
+            if figures_are_due && status.state != JobState::Ended {
+                self.screen.figures(&footer::progress(name, &status));
+            }
+        }
+        if figures_are_due {
+            self.next_figures = now + FIGURES;
+        }
+    }
+
+    /// Shows the end of a job in the background of a prompt when it comes.
+    fn follow(&mut self, job: JobHandle) {
+        self.watchers.retain(|watcher| !watcher.is_finished());
+        let screen = Arc::clone(&self.screen);
+        self.watchers.push(tokio::spawn(async move {
+            let end = job.wait().await;
+            match &end {
+                Ok(summary) => {
+                    let (note, footer) = ending_notes(job.name(), None, summary);
+                    note.into_iter().chain(footer).for_each(|note| screen.note(&note));
+                }
+                Err(error) => screen.complain(&text_of_job(job.name(), error, screen.errors_in_colour)),
+            }
+            end.is_ok()
+        }));
+    }
+
+    /// Asks `job` and all jobs in the background to stop; at a prompt the job alone, or all of them where it is none.
     fn start_stop(&mut self, job: Option<&JobHandle>) {
-        let mut jobs: Vec<JobHandle> = self.background.clone();
+        let mut jobs: Vec<JobHandle> = match (self.manner.is_interactive, job) {
+            (true, Some(_)) => Vec::new(),
+            (true, None) => self.engine.running_jobs(),
+            (false, _) => self.background.clone(),
+        };
         if let Some(job) = job
             && !jobs.iter().any(|other| Arc::ptr_eq(other, job))
         {
@@ -391,24 +501,9 @@ impl<E: Engine> Runner<E> {
     }
 
     fn ended(&mut self, name: &str, shown: Option<u64>, summary: &JobSummary) {
-        match summary.ending {
-            Ending::AlreadyFinished => {
-                return self
-                    .screen
-                    .note(&format!("note: job {name} is finished already; nothing was done. --fresh starts it over"));
-            }
-            Ending::Stopped { at: Some(epoch) } => {
-                self.screen.note(&format!(
-                    "note: job {name} stopped at checkpoint {epoch}; the same command goes on from there"
-                ));
-            }
-            Ending::Stopped { at: None } => {
-                self.lost = true;
-                self.screen.note(&footer::stopped(name, summary));
-            }
-            Ending::Finished => {}
-        }
-        self.screen.note(&footer::footer(name, shown, summary));
+        self.lost |= matches!(summary.ending, Ending::Stopped { at: None });
+        let (note, footer) = ending_notes(name, shown, summary);
+        note.into_iter().chain(footer.filter(|_| self.manner.has_footer)).for_each(|note| self.screen.note(&note));
     }
 
     fn renderer(&self, shape: Shape, max_rows: Option<usize>) -> Result<Box<dyn Renderer>> {
@@ -424,15 +519,39 @@ impl<E: Engine> Runner<E> {
 
     fn report(&mut self, error: &Error, script: &ScriptText) {
         self.failed = true;
+        self.complain(error, script);
+    }
+
+    /// Shows an error with its place in the script.
+    pub(super) fn complain(&self, error: &Error, script: &ScriptText) {
         let place = Some((script.name.as_str(), script.text.as_str()));
         self.screen.complain(&error_text(error, place, self.screen.errors_in_colour));
     }
 
     fn report_of_job(&mut self, name: &str, error: &Error) {
         self.failed = true;
-        let error = error.clone().context(format_args!("job {name}"));
-        self.screen.complain(&error_text(&error, None, self.screen.errors_in_colour));
+        self.screen.complain(&text_of_job(name, error, self.screen.errors_in_colour));
     }
+}
+
+fn text_of_job(name: &str, error: &Error, in_colour: bool) -> String {
+    error_text(&error.clone().context(format_args!("job {name}")), None, in_colour)
+}
+
+/// What is said of a job that ended well, and its footer.
+fn ending_notes(name: &str, shown: Option<u64>, summary: &JobSummary) -> (Option<String>, Option<String>) {
+    let first = match summary.ending {
+        Ending::AlreadyFinished => {
+            let note = format!("note: job {name} is finished already; nothing was done. --fresh starts it over");
+            return (Some(note), None);
+        }
+        Ending::Stopped { at: Some(epoch) } => {
+            Some(format!("note: job {name} stopped at checkpoint {epoch}; the same command goes on from there"))
+        }
+        Ending::Stopped { at: None } => Some(footer::stopped(name, summary)),
+        Ending::Finished => None,
+    };
+    (first, Some(footer::footer(name, shown, summary)))
 }
 
 /// Shows a notice of the engine.

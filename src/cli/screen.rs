@@ -3,13 +3,24 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use clap::ValueEnum;
 use unicode_width::UnicodeWidthChar;
 
 use super::Failure;
 use super::arguments::When;
 use crate::error::Error;
+use crate::stream::{Clock, EventTime};
+
+/// How notes, warnings, errors and figures are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people; figures of long runs with the time
+    Text,
+    /// A JSON object a line: time, level, message
+    Json,
+}
 
 /// Both outputs, locked together.
 pub struct Screen {
@@ -24,13 +35,25 @@ pub struct Screen {
     pub errors_in_colour: bool,
     /// Whether a progress line is wanted.
     pub has_progress: bool,
+    /// Whether everything else goes to a terminal.
+    rest_on_terminal: bool,
     is_quiet: bool,
     /// Whether somebody else paints the terminal: no progress line meanwhile.
     is_lent: AtomicBool,
+    log: LogFormat,
+    clock: Arc<dyn Clock>,
 }
+
+/// Takes a text that is to stand above the line that somebody is typing; gives it back if it cannot. Never waits.
+pub type Above = Box<dyn FnMut(String) -> Option<String> + Send>;
 
 struct Streams {
     rows: Box<dyn Write + Send>,
+    /// Where rows go in place of `rows`, for a while.
+    other_rows: Option<Box<dyn Write + Send>>,
+    /// What writes to the terminal while somebody types there.
+    above: Option<Above>,
+    is_typing: bool,
     rest: Box<dyn Write + Send>,
     progress_is_shown: bool,
     /// The lines of a live table, which are painted anew in their place, and how wide the terminal was.
@@ -40,7 +63,7 @@ struct Streams {
 
 impl Screen {
     /// The process's own outputs.
-    pub fn of_process(colour: When, progress: When, is_quiet: bool) -> Self {
+    pub fn of_process(colour: When, progress: When, is_quiet: bool, log: LogFormat, clock: Arc<dyn Clock>) -> Self {
         let (rows, rest) = (std::io::stdout(), std::io::stderr());
         let variable = |name: &str| std::env::var(name).ok();
         let may_colour = |is_terminal| wants_colour(colour, is_terminal, &variable);
@@ -49,22 +72,20 @@ impl Screen {
             rows_on_terminal: rows.is_terminal(),
             can_repaint: rows.is_terminal() && variable("TERM").is_some_and(|term| term != "dumb"),
             rows_in_colour: may_colour(rows.is_terminal()),
-            errors_in_colour: may_colour(rest_on_terminal),
+            errors_in_colour: log == LogFormat::Text && may_colour(rest_on_terminal),
             has_progress: !is_quiet
+                && log == LogFormat::Text
                 && match progress {
                     When::Auto => rest_on_terminal,
                     When::Always => true,
                     When::Never => false,
                 },
+            rest_on_terminal,
             is_quiet,
             is_lent: AtomicBool::new(false),
-            streams: Mutex::new(Streams {
-                rows: Box::new(rows),
-                rest: Box::new(rest),
-                progress_is_shown: false,
-                painted: Vec::new(),
-                painted_columns: 0,
-            }),
+            log,
+            clock,
+            streams: Mutex::new(Streams::new(rows, rest)),
         }
     }
 
@@ -93,25 +114,27 @@ impl Screen {
         }
         let mut streams = self.lock();
         streams.clear_progress();
-        let written = streams.rows.write_all(bytes).and_then(|()| streams.rows.flush());
+        let (rows, what) = match &mut streams.other_rows {
+            Some(other) => (other, "write rows"),
+            None => (&mut streams.rows, "write to stdout"),
+        };
+        let written = rows.write_all(bytes).and_then(|()| rows.flush());
         written.map_err(|error| match error.kind() {
             std::io::ErrorKind::BrokenPipe => Failure::Closed,
-            _ => Failure::Error(Box::new(Error::io("write to stdout", &error))),
+            _ => Failure::Error(Box::new(Error::io(what, &error))),
         })
     }
 
     /// Writes an error or a warning, whatever the flags say.
     pub fn complain(&self, text: &str) {
-        let mut streams = self.lock();
-        streams.clear_progress();
-        // If stderr is gone there is nobody left to tell.
-        let _ = writeln!(streams.rest, "{}", text.trim_end());
+        let level = if text.starts_with("warning") { "warning" } else { "error" };
+        self.write(level, text);
     }
 
     /// Writes a note; `--quiet` leaves it out.
     pub fn note(&self, text: &str) {
         if !self.is_quiet {
-            self.complain(text);
+            self.write("note", text);
         }
     }
 
@@ -130,6 +153,73 @@ impl Screen {
         let picture = streams.picture(lines, columns);
         // Rows go this way too, and notice when nobody reads them.
         let _ = streams.rows.write_all(picture.as_bytes()).and_then(|()| streams.rows.flush());
+    }
+
+    /// Writes how a job stands, with the time: where there is no terminal to show it on.
+    pub fn figures(&self, line: &str) {
+        match self.log {
+            LogFormat::Text => self.note(&format!("{} {line}", EventTime(self.clock.now().0))),
+            LogFormat::Json if !self.is_quiet => self.write("figures", line),
+            LogFormat::Json => {}
+        }
+    }
+
+    /// Whether figures are to be written as lines from time to time: nobody sees a progress line.
+    pub fn wants_figures(&self) -> bool {
+        !self.is_quiet && !self.has_progress && !self.rest_on_terminal
+    }
+
+    fn write(&self, level: &str, text: &str) {
+        let text = match self.log {
+            LogFormat::Text => text.trim_end().to_owned(),
+            LogFormat::Json => {
+                let message = ["note: ", "warning: ", "error: "].iter().find_map(|word| text.strip_prefix(word));
+                serde_json::json!({
+                    "time": EventTime(self.clock.now().0).to_string(),
+                    "level": level,
+                    "message": message.unwrap_or(text).trim_end(),
+                })
+                .to_string()
+            }
+        };
+        let mut streams = self.lock();
+        streams.clear_progress();
+        let text = format!("{text}\n");
+        let is_typing = streams.is_typing;
+        let left = match &mut streams.above {
+            Some(above) if is_typing => above(text),
+            _ => Some(text),
+        };
+        if let Some(text) = left {
+            // If stderr is gone there is nobody left to tell.
+            let _ = streams.rest.write_all(text.as_bytes());
+        }
+    }
+
+    /// What goes to stderr while somebody types on the terminal goes this way; a stderr that is no terminal stays what
+    /// it is.
+    pub fn print_above(&self, above: Option<Above>) {
+        self.lock().above = above.filter(|_| self.rest_on_terminal);
+    }
+
+    /// Somebody begins or ends to type on the terminal.
+    pub fn typing(&self, is_typing: bool) {
+        self.lock().is_typing = is_typing;
+    }
+
+    /// The line that is being typed is given up: what is written from here on begins on a line of its own, and what is
+    /// pasted comes as it is again.
+    pub fn leave_line(&self) {
+        let mut streams = self.lock();
+        streams.is_typing = false;
+        if self.rest_on_terminal {
+            let _ = streams.rest.write_all(b"\x1b[?2004l\r\n");
+        }
+    }
+
+    /// Sends rows elsewhere, or back to stdout.
+    pub fn send_rows_to(&self, other: Option<Box<dyn Write + Send>>) {
+        self.lock().other_rows = other;
     }
 
     /// Shows how far a job is, in place of what was shown before.
@@ -154,6 +244,19 @@ impl Screen {
 }
 
 impl Streams {
+    fn new(rows: impl Write + Send + 'static, rest: impl Write + Send + 'static) -> Self {
+        Self {
+            rows: Box::new(rows),
+            other_rows: None,
+            above: None,
+            is_typing: false,
+            rest: Box::new(rest),
+            progress_is_shown: false,
+            painted: Vec::new(),
+            painted_columns: 0,
+        }
+    }
+
     fn clear_progress(&mut self) {
         if std::mem::take(&mut self.progress_is_shown) {
             let _ = write!(self.rest, "\r\u{1b}[2K");
@@ -228,6 +331,7 @@ pub mod fake {
     use std::sync::Arc;
 
     use super::*;
+    use crate::stream::ManualClock;
 
     /// What a screen has written.
     #[derive(Clone, Default)]
@@ -271,15 +375,12 @@ pub mod fake {
                 rows_in_colour: false,
                 errors_in_colour: false,
                 has_progress: progress,
+                rest_on_terminal: false,
                 is_quiet: false,
                 is_lent: AtomicBool::new(false),
-                streams: Mutex::new(Streams {
-                    rows: Box::new(rows),
-                    rest: Box::new(rest),
-                    progress_is_shown: false,
-                    painted: Vec::new(),
-                    painted_columns: 0,
-                }),
+                log: LogFormat::Text,
+                clock: Arc::new(ManualClock::default()),
+                streams: Mutex::new(Streams::new(rows, rest)),
             }
         }
     }
@@ -305,6 +406,22 @@ mod tests {
         screen.rows(b"row\n").unwrap();
         screen.note("note");
         assert_eq!(paper.text(), "\r\u{1b}[2Khalf\r\u{1b}[2Krow\nnote\n");
+    }
+
+    #[test]
+    fn a_log_of_json_is_an_object_a_line() {
+        let paper = Paper::default();
+        let screen = Screen { log: LogFormat::Json, ..Screen::of_test(Paper::default(), paper.clone(), false) };
+        screen.note("note: a \"b\"\nc");
+        screen.complain("warning: d");
+        screen.figures("x: 5 in");
+        let expected = [("note", "a \"b\"\nc"), ("warning", "d"), ("figures", "x: 5 in")];
+        for (line, (level, message)) in paper.text().lines().zip(expected) {
+            let object: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(object["time"], "1970-01-01 00:00:00.000");
+            assert_eq!((object["level"].as_str(), object["message"].as_str()), (Some(level), Some(message)));
+        }
+        assert_eq!(paper.text().lines().count(), 3);
     }
 
     #[test]

@@ -36,14 +36,17 @@ fn read_one(input: &Input) -> Result<ScriptText> {
             std::io::stdin().read_to_end(&mut bytes).map_err(|error| Error::io("read SQL from stdin", &error))?;
             Ok(ScriptText { name: "stdin".to_owned(), path: None, text: text("stdin", bytes)? })
         }
-        Input::File(path) => {
-            let name = path.display().to_string();
-            let bytes = std::fs::read(path).map_err(|error| no_file(path, &error))?;
-            // A pipe, as `<(…)` makes one, has a number for a name and is another each time.
-            let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-            Ok(ScriptText { text: text(&name, bytes)?, name, path: is_file.then(|| path.clone()) })
-        }
+        Input::File(path) => read_file(path),
     }
+}
+
+/// The script in a file.
+pub fn read_file(path: &Path) -> Result<ScriptText> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| no_file(path, &error))?;
+    // A pipe, as `<(…)` makes one, has a number for a name and is another each time.
+    let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    Ok(ScriptText { text: text(&name, bytes)?, name, path: is_file.then(|| path.to_owned()) })
 }
 
 /// SQL is UTF-8; a byte order mark before it is none of it.

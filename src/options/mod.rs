@@ -7,4 +7,4 @@ mod parse;
 mod spec;
 
 pub use parse::{parse_boolean, parse_duration, parse_size};
-pub use spec::{Effect, OptionKind, OptionSpec, Options, nearest};
+pub use spec::{Effect, OptionKind, OptionSpec, Options, looks_secret, nearest};

@@ -200,6 +200,28 @@ impl Options {
     }
 }
 
+/// Whether the value of a key that no list here knows had better not be shown: those of connectors that only Flink has.
+pub fn looks_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    [
+        "password",
+        "passphrase",
+        "secret",
+        "token",
+        "credential",
+        "api-key",
+        "apikey",
+        "access-key",
+        "access.key",
+        "private-key",
+        "private.key",
+        "account.key",
+        "jaas.config",
+    ]
+    .iter()
+    .any(|part| key.contains(part))
+}
+
 fn unreadable(spec: &OptionSpec, text: &str) -> Error {
     unreadable_as(spec.key, text)
 }

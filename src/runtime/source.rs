@@ -76,6 +76,8 @@ struct Running {
     splits: Vec<SplitRun>,
     /// The watermark last sent.
     watermark: EventTime,
+    /// The split that holds it, by index.
+    held_by: Option<usize>,
     idle: bool,
     rows_since_barrier: u64,
     /// Positions at barriers whose checkpoints are not complete.
@@ -131,6 +133,7 @@ impl SourceTask {
             task: self,
             splits,
             watermark: EventTime::NONE,
+            held_by: None,
             idle: false,
             rows_since_barrier: 0,
             unacknowledged: BTreeMap::new(),
@@ -368,8 +371,14 @@ impl Running {
             let called = EventTime(self.read_at.0.saturating_sub(1));
             self.splits.iter_mut().for_each(|split| split.watermark = called);
         }
-        let active = self.splits.iter().filter(|split| !split.ended && !split.idle);
-        let Some(minimum) = active.map(|split| split.watermark).min() else { return Ok(()) };
+        let active = self.splits.iter().enumerate().filter(|(_, split)| !split.ended && !split.idle);
+        let last = active.map(|(index, split)| (split.watermark, index)).min();
+        let held_by = last.map(|(_, index)| index);
+        if held_by != self.held_by {
+            self.held_by = held_by;
+            self.task.status.held_by(held_by.map(|index| self.splits[index].id.0.as_str()));
+        }
+        let Some((minimum, _)) = last else { return Ok(()) };
         if minimum > self.watermark {
             self.watermark = minimum;
             self.task.status.watermark(minimum);

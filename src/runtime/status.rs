@@ -11,10 +11,19 @@ use crate::stream::{Counter, Counters, Epoch, EventTime, Total};
 #[derive(Debug)]
 pub struct TaskStatus {
     job: Arc<JobFigures>,
-    /// Of a source: the watermark that it has sent. The job's is the least of them.
-    watermark_ms: Option<Arc<AtomicI64>>,
+    /// Of a source: where it stands in time. The job's watermark is the least of them.
+    source: Option<Arc<SourceTime>>,
     /// Bytes of state, as last reported.
     state_bytes: AtomicU64,
+}
+
+/// Where a source task stands in time.
+#[derive(Debug)]
+struct SourceTime {
+    /// The watermark that it has sent.
+    watermark_ms: AtomicI64,
+    /// The split that holds it: the one furthest behind of those that are not idle.
+    held_by: Mutex<Option<Arc<str>>>,
 }
 
 /// The job's figures: rows since its first start, as far as checkpoints carry them on; the rest since this process
@@ -33,7 +42,7 @@ pub struct JobFigures {
     checkpoints: AtomicU64,
     pause_max_us: AtomicU64,
     /// One a source task of the present attempt; locked to add one and to read them.
-    watermarks_ms: Mutex<Vec<Arc<AtomicI64>>>,
+    sources: Mutex<Vec<Arc<SourceTime>>>,
     is_stopping: AtomicBool,
     is_restarting: AtomicBool,
     /// The last complete checkpoint.
@@ -53,7 +62,7 @@ impl Default for JobFigures {
             state_bytes: AtomicU64::new(0),
             checkpoints: AtomicU64::new(0),
             pause_max_us: AtomicU64::new(0),
-            watermarks_ms: Mutex::default(),
+            sources: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             is_restarting: AtomicBool::new(false),
             completed: AtomicU64::new(0),
@@ -115,12 +124,19 @@ impl JobFigures {
         let rare = [&self.pairs_partially_late, &self.rows_skipped];
         rows.into_iter().chain(rare).for_each(|figure| figure.store(0, Ordering::Relaxed));
         self.bytes_total.reset();
-        self.watermarks_ms.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn watermark(&self) -> EventTime {
-        let sources = self.watermarks_ms.lock().unwrap_or_else(PoisonError::into_inner);
-        sources.iter().map(|source| EventTime(source.load(Ordering::Relaxed))).min().unwrap_or(EventTime::NONE)
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.iter().map(|source| source.watermark()).min().unwrap_or(EventTime::NONE)
+    }
+
+    /// The split that holds the job's watermark, if any does.
+    pub fn held_by(&self) -> Option<Arc<str>> {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = sources.iter().min_by_key(|source| source.watermark())?;
+        last.held_by.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn checkpoint_completed(&self, epoch: Epoch) {
@@ -148,14 +164,22 @@ impl JobFigures {
     }
 }
 
+impl SourceTime {
+    fn watermark(&self) -> EventTime {
+        EventTime(self.watermark_ms.load(Ordering::Relaxed))
+    }
+}
+
 impl TaskStatus {
     pub fn new(job: Arc<JobFigures>, is_source: bool) -> Self {
-        let watermark_ms = is_source.then(|| Arc::new(AtomicI64::new(EventTime::NONE.0)));
-        if let Some(watermark_ms) = &watermark_ms {
-            job.watermarks_ms.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(watermark_ms));
+        let source = is_source.then(|| {
+            Arc::new(SourceTime { watermark_ms: AtomicI64::new(EventTime::NONE.0), held_by: Mutex::default() })
+        });
+        if let Some(source) = &source {
+            job.sources.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(source));
             job.bytes_total.expect_part();
         }
-        Self { job, watermark_ms, state_bytes: AtomicU64::new(0) }
+        Self { job, source, state_bytes: AtomicU64::new(0) }
     }
 
     /// Goes on from what a source had counted.
@@ -206,8 +230,15 @@ impl TaskStatus {
     }
 
     pub fn watermark(&self, time: EventTime) {
-        if let Some(watermark_ms) = &self.watermark_ms {
-            watermark_ms.store(time.0, Ordering::Relaxed);
+        if let Some(source) = &self.source {
+            source.watermark_ms.store(time.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Another split holds the source's watermark from here on, or none.
+    pub fn held_by(&self, split: Option<&str>) {
+        if let Some(source) = &self.source {
+            *source.held_by.lock().unwrap_or_else(PoisonError::into_inner) = split.map(Arc::from);
         }
     }
 

@@ -100,6 +100,8 @@ impl BatchJob {
             bytes_in: self.tally.bytes_in(),
             bytes_total: self.tally.bytes_total(),
             watermark: None,
+            held_by: None,
+            state_bytes: 0,
             checkpoints: 0,
             pause_max: Duration::ZERO,
             elapsed: self.clock.elapsed().saturating_sub(self.started),
@@ -133,6 +135,10 @@ impl RunningJob for BatchJob {
     async fn stop(&self) -> Result<()> {
         self.stop.send_replace(true);
         Ok(())
+    }
+
+    async fn stop_with_savepoint(&self) -> Result<Epoch> {
+        Err(Error::query("a batch has no savepoints").with_help("STOP JOB without WITH SAVEPOINT ends it"))
     }
 
     async fn checkpoint(&self) -> Result<Epoch> {

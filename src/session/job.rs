@@ -69,6 +69,8 @@ impl StreamingJob {
             bytes_in: figures.bytes_in,
             bytes_total: figures.bytes_total,
             watermark: figures.watermark.is_some().then_some(figures.watermark),
+            held_by: self.figures.held_by(),
+            state_bytes: figures.state_bytes,
             checkpoints: figures.checkpoints,
             pause_max: figures.pause_max,
             elapsed: self.clock.elapsed().saturating_sub(self.started),
@@ -100,6 +102,13 @@ impl RunningJob for StreamingJob {
     async fn stop(&self) -> Result<()> {
         self.control.tell(Wanted::STOP).await;
         Ok(())
+    }
+
+    async fn stop_with_savepoint(&self) -> Result<Epoch> {
+        match self.control.ask(Wanted::STOP_WITH_SAVEPOINT).await {
+            Some(answer) => answer,
+            None => Err(Error::world(format!("job {} ended before the savepoint", self.name))),
+        }
     }
 
     async fn checkpoint(&self) -> Result<Epoch> {

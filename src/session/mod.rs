@@ -9,6 +9,7 @@ mod implicit_stdin;
 mod job;
 mod job_name;
 mod job_settings;
+mod jobs;
 mod machine;
 mod outcome;
 mod row_stream;
@@ -20,15 +21,19 @@ mod session;
 mod settings;
 mod show;
 mod sorter;
+mod tables;
 mod version;
+pub mod vocabulary;
 
 pub use crate::sql::{Statement, StatementAt};
 pub use job_settings::{CheckpointSettings, JobSettings, RestartStrategy, ResultMode, RuntimeMode};
+pub use jobs::Jobs;
 pub use outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Outcome, RunningJob};
 pub use row_stream::{RowShape, RowStream, Standing};
 pub use session::Session;
 pub use settings::{Listed, Origin, Settings};
 pub use version::version;
+pub use vocabulary::Vocabulary;
 
 pub use crate::catalog::Handle;
 pub use crate::connectors::memory::Pusher;

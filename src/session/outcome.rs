@@ -39,6 +39,8 @@ pub trait RunningJob: Send + Sync {
     fn status(&self) -> JobStatus;
     /// Stops it with a checkpoint, where it has any; `wait` then comes to its end.
     async fn stop(&self) -> Result<()>;
+    /// Stops it with a last checkpoint that is kept whatever else is removed, and returns its number.
+    async fn stop_with_savepoint(&self) -> Result<Epoch>;
     /// Takes a checkpoint that begins after this call and waits until it is complete: every row that was read before is
     /// in it, and every row whose push had returned. A job that ends meanwhile answers with its last one.
     async fn checkpoint(&self) -> Result<Epoch>;
@@ -78,6 +80,10 @@ pub struct JobStatus {
     pub bytes_total: Option<u64>,
     /// The least watermark of the sources.
     pub watermark: Option<EventTime>,
+    /// The split that holds it: the one furthest behind in event time.
+    pub held_by: Option<Arc<str>>,
+    /// Bytes of state in memory.
+    pub state_bytes: u64,
     /// Checkpoints completed since this start.
     pub checkpoints: u64,
     /// The longest that a task stood still to hand its state to a checkpoint, since this start.

@@ -184,6 +184,10 @@ impl RunningJob for SelectJob {
         self.job.stop().await
     }
 
+    async fn stop_with_savepoint(&self) -> Result<Epoch> {
+        self.job.stop_with_savepoint().await
+    }
+
     async fn checkpoint(&self) -> Result<Epoch> {
         self.job.checkpoint().await
     }

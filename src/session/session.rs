@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::batch_job;
 use super::job::{StreamingJob, changes_of};
 use super::job_name::job_name;
+use super::jobs::Jobs;
 use super::machine::default_memory_limit;
+use super::tables::text_table;
 use super::{JobSettings, Notice, Notices, Outcome, ResultMode, RowShape, RowStream, RuntimeMode, Settings};
 use crate::batch::BatchInsert;
 use crate::catalog::{Catalog, Handle, Table, UNDECLARED_STDIN};
@@ -21,8 +23,8 @@ use crate::plan::{
 };
 use crate::runtime::{JobConfig, RestartStrategy, Yields};
 use crate::sql::{
-    CreateTable, Insert, ObjectName, Statement, StatementAt, on_large_stack, parse_script, parse_statement,
-    split_script,
+    CreateTable, Insert, JobReference, ObjectName, Statement, StatementAt, on_large_stack, parse_script,
+    parse_statement, split_script,
 };
 use crate::state::ScriptId;
 use crate::storage::{LocalFiles, Stores, absolute};
@@ -46,6 +48,7 @@ pub struct Session {
     wants_changes: bool,
     /// Names of jobs started here: a second one of the same name gets a number.
     job_names: BTreeSet<String>,
+    pub(super) jobs: Jobs,
     yields: Yields,
     new_lineage: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -78,6 +81,7 @@ impl Session {
             fresh: false,
             wants_changes: false,
             job_names: BTreeSet::new(),
+            jobs: Jobs::default(),
             yields: Yields::default(),
             new_lineage: Arc::new(random_lineage),
         }
@@ -111,6 +115,11 @@ impl Session {
     /// The tables and views.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// The jobs that were started here.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     /// The settings.
@@ -225,6 +234,10 @@ impl Session {
             Statement::Drop { kind, name, temporary, if_exists } => {
                 self.drop_object(*kind, name, *temporary, *if_exists)
             }
+            Statement::DescribeJob(job) => self.jobs.describe(job),
+            Statement::StopJob { job, with_savepoint, with_drain } => {
+                self.stop_job(job, *with_savepoint, *with_drain).await
+            }
             Statement::Explain(statement) => self.explain(statement),
         }
     }
@@ -251,7 +264,26 @@ impl Session {
             Arc::clone(&self.notices),
             is_awaited,
         );
+        self.jobs.add(Arc::clone(&job), self.world.clock.now());
         Ok(Outcome::Job(job))
+    }
+
+    /// Stops a job that was started here and waits for its end.
+    async fn stop_job(&self, job: &JobReference, with_savepoint: bool, with_drain: bool) -> Result<Outcome> {
+        if with_drain {
+            return Err(Error::query("STOP JOB … WITH DRAIN is not built yet")
+                .with_span(job.span)
+                .with_help("leave it out: open windows are in the last checkpoint, and go on from there"));
+        }
+        let running = self.jobs.running_job(job)?;
+        if !with_savepoint {
+            running.stop().await?;
+            running.wait().await?;
+            return Ok(Outcome::Done);
+        }
+        let epoch = running.stop_with_savepoint().await?;
+        running.wait().await?;
+        text_table(&[("job name", vec![running.name().to_owned()]), ("savepoint", vec![epoch.to_string()])])
     }
 
     async fn select(&mut self, query: &crate::sql::Query, late: Option<&ObjectName>) -> Result<Outcome> {
@@ -324,7 +356,9 @@ impl Session {
         let lineage = ephemeral_lineage(&ephemeral_lineages, &(self.new_lineage)());
         let identity = crate::connectors::JobIdentity { job, lineage, generation: crate::stream::Generation(1) };
         let former = self.fresh.then_some(ephemeral_lineages);
-        Ok(Outcome::Job(batch_job::insert(batch, identity, former, &self.world, self.batch_options(settings))?))
+        let job = batch_job::insert(batch, identity, former, &self.world, self.batch_options(settings))?;
+        self.jobs.add(Arc::clone(&job), self.world.clock.now());
+        Ok(Outcome::Job(job))
     }
 
     fn wants_changes(&self, settings: &JobSettings) -> bool {

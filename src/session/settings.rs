@@ -8,7 +8,7 @@ use super::job_settings::{CheckpointSettings, JobSettings, RestartStrategy, Resu
 use super::setting_list as list;
 use crate::checkpoint::CheckpointMode;
 use crate::error::{Error, Result};
-use crate::options::{Effect, OptionSpec, Options, nearest};
+use crate::options::{Effect, OptionSpec, Options, looks_secret, nearest};
 use crate::plan::KeyedShuffle;
 use crate::storage::plain_location;
 
@@ -347,14 +347,6 @@ fn location(text: &str) -> Result<std::path::PathBuf> {
         return Err(Error::query(format!("'{text}' is no directory")).with_help("use a path or file:///path"));
     }
     Ok(location)
-}
-
-/// Names under which secrets travel, also in keys that nobody here knows.
-fn looks_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    ["password", "secret", "token", "api-key", "apikey", "jaas.config", "account.key"]
-        .iter()
-        .any(|part| key.contains(part))
 }
 
 /// A number that has a default.

@@ -1,11 +1,6 @@
 //! SHOW and DESCRIBE: what there is, as small tables of texts.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
-use arrow::record_batch::RecordBatch;
-
+use super::tables::text_table;
 use super::{Listed, Outcome, Session};
 use crate::catalog::{
     CATALOG, DATABASE, Entry, check_database, describe, describe_view, show_create_table, show_create_view,
@@ -29,8 +24,8 @@ impl Session {
                 self.list(*kind, chosen.as_ref())
             }
             ShowKind::Columns(name, chosen) => self.describe(name, chosen.as_ref()),
-            ShowKind::CurrentCatalog => table(&[("current catalog name", vec![CATALOG.to_owned()])]),
-            ShowKind::CurrentDatabase => table(&[("current database name", vec![DATABASE.to_owned()])]),
+            ShowKind::CurrentCatalog => text_table(&[("current catalog name", vec![CATALOG.to_owned()])]),
+            ShowKind::CurrentDatabase => text_table(&[("current database name", vec![DATABASE.to_owned()])]),
             ShowKind::CreateTable(name) => match self.catalog.entry(name)? {
                 Entry::Table(table) => Ok(Outcome::Text(show_create_table(table))),
                 Entry::View(_) => Err(Error::query(format!("`{}` is a view", name.table()))
@@ -59,7 +54,7 @@ impl Session {
     pub(super) fn show_settings(&self) -> Result<Outcome> {
         let listed = self.settings.list();
         let column = |text: &dyn Fn(&Listed) -> String| listed.iter().map(text).collect::<Vec<_>>();
-        table(&[
+        text_table(&[
             ("key", column(&|listed| listed.key.to_string())),
             ("value", column(&|listed| listed.value.clone().unwrap_or_default().to_string())),
             ("from", column(&|listed| listed.origin.name().to_owned())),
@@ -69,14 +64,14 @@ impl Session {
     fn list(&self, kind: ListKind, chosen: Option<&NamePattern>) -> Result<Outcome> {
         let plain = |column: &str, names: Vec<&str>| {
             let names = names.into_iter().filter(|name| chosen.is_none_or(|chosen| chosen.takes(name)));
-            table(&[(column, names.map(str::to_owned).collect())])
+            text_table(&[(column, names.map(str::to_owned).collect())])
         };
         // With what each means. These names have no case in a query, so they have none here.
         let explained = |column: &str, list: Vec<(&str, &str)>| {
             let caseless = chosen.map(|chosen| NamePattern { is_caseless: true, ..chosen.clone() });
             let list = list.into_iter().filter(|(name, _)| caseless.as_ref().is_none_or(|chosen| chosen.takes(name)));
             let (names, meanings) = list.map(|(name, doc)| (name.to_owned(), doc.to_owned())).unzip();
-            table(&[(column, names), ("meaning", meanings)])
+            text_table(&[(column, names), ("meaning", meanings)])
         };
         let entries = |only_views: bool| {
             let entries = self.catalog.names().filter(|(_, entry)| !only_views || matches!(entry, Entry::View(_)));
@@ -87,9 +82,10 @@ impl Session {
             ListKind::Databases => plain("database name", vec![DATABASE]),
             ListKind::Tables => plain("table name", entries(false)),
             ListKind::Views => plain("view name", entries(true)),
+            ListKind::Jobs => self.jobs.list(chosen),
             ListKind::Modules => plain("module name", vec!["core"]),
             ListKind::FullModules => {
-                table(&[("module name", vec!["core".to_owned()]), ("used", vec!["true".to_owned()])])
+                text_table(&[("module name", vec!["core".to_owned()]), ("used", vec!["true".to_owned()])])
             }
             ListKind::Nothing(column) => plain(column, Vec::new()),
             ListKind::Functions => explained("function name", function_list().into_iter().collect()),
@@ -101,14 +97,4 @@ impl Session {
             }
         }
     }
-}
-
-/// A small table of texts.
-fn table(columns: &[(&str, Vec<String>)]) -> Result<Outcome> {
-    let fields: Vec<Field> = columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, false)).collect();
-    let arrays: Vec<ArrayRef> =
-        columns.iter().map(|(_, values)| Arc::new(StringArray::from(values.clone())) as ArrayRef).collect();
-    let schema = Arc::new(Schema::new(fields));
-    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
-    Ok(Outcome::Table(schema, vec![batch]))
 }

@@ -5,7 +5,7 @@
 
 /// What a lexeme is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// An unquoted word: a keyword or a name.
     Word,
     /// `` `name` ``
@@ -27,7 +27,7 @@ pub(super) enum Kind {
 
 /// What was left open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Open {
+pub enum Open {
     Text,
     Name,
     Comment,
@@ -35,7 +35,7 @@ pub(super) enum Open {
 
 /// A piece of the text, in bytes from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Lexeme {
+pub struct Lexeme {
     pub kind: Kind,
     pub start: usize,
     pub end: usize,
@@ -59,12 +59,13 @@ impl Lexeme {
 }
 
 /// The lexemes of `text` in order, without spaces and comments.
-pub(super) struct Lexer<'a> {
+pub struct Lexer<'a> {
     text: &'a str,
     position: usize,
 }
 
 impl<'a> Lexer<'a> {
+    /// From the start of the text.
     pub fn new(text: &'a str) -> Self {
         Self { text, position: 0 }
     }

@@ -13,6 +13,7 @@ mod dialect;
 mod hints;
 mod insert;
 mod interval;
+mod job_statement;
 mod lexer;
 mod like;
 mod limits;
@@ -35,17 +36,18 @@ pub use alter::{AlterTable, AlterView, ColumnPlace, TableChange, TableElements, 
 pub use dialect::FlinkDialect;
 pub use hints::table_options;
 pub use interval::{IntervalLength, interval_length};
+pub use lexer::{Kind, Lexeme, Lexer, Open};
 pub use like::{LikeClause, MergeStrategy};
 pub use limits::{SQL_BYTES, SQL_DEPTH, on_large_stack};
 pub use namespace::{DropKind, NamespaceAction, NamespaceKind, NamespaceStatement};
 pub use parser::{parse_script, parse_statement};
 pub use query::{parse_expression, parse_query};
 pub use show::{ListKind, NamePattern, ShowKind};
-pub use split::split_script;
+pub use split::{is_complete, split_script};
 pub use sqlparser::ast::Query;
 pub use statement::{
-    ColumnDefinition, ColumnKind, CreateTable, CreateTableAs, CreateView, Distribution, Insert, ObjectName, Script,
-    Statement, StatementAt, WatermarkDefinition,
+    ColumnDefinition, ColumnKind, CreateTable, CreateTableAs, CreateView, Distribution, Insert, JobReference,
+    ObjectName, Script, Statement, StatementAt, WatermarkDefinition,
 };
 pub use tokens::script_span;
 pub use types::SqlType;

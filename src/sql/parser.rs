@@ -14,7 +14,9 @@ use super::namespace::{NamespaceKind, create_namespace, drop_object, use_namespa
 use super::statement::{Script, Statement, StatementAt};
 use super::tokens::{cover, tokens, words};
 use super::types::SqlType;
-use super::{alter, create_table, create_view, data_type, insert, limits, query, refused, settings, show, split};
+use super::{
+    alter, create_table, create_view, data_type, insert, job_statement, limits, query, refused, settings, show, split,
+};
 
 /// A statement this shallow is read on the caller's stack.
 const SHALLOW: usize = 8;
@@ -126,6 +128,8 @@ fn statement(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, off
         let beginning = Beginning { is_replace: true, start: parser.here().start, ..Beginning::default() };
         parser.takes(&["REPLACE", "TABLE"]);
         create_table::create_table(parser, beginning)?
+    } else if let Some(statement) = job_statement::job_statement(parser)? {
+        statement
     } else if parser.takes(&["DESCRIBE"]) || parser.takes(&["DESC"]) {
         parser.takes(&["EXTENDED"]);
         Statement::Describe(parser.object_name("the name of a table or view")?)
@@ -133,7 +137,7 @@ fn statement(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, off
         drop_object(parser)?
     } else {
         return Err(parser.unexpected("a statement").with_help(
-            "a statement begins with SELECT, INSERT INTO, CREATE, ALTER, DROP, USE, EXECUTE STATEMENT SET, EXPLAIN, SET, RESET, SHOW or DESCRIBE",
+            "a statement begins with SELECT, INSERT INTO, CREATE, ALTER, DROP, USE, EXECUTE STATEMENT SET, EXPLAIN, SET, RESET, SHOW, DESCRIBE or STOP JOB",
         ));
     };
     parser.end()?;

@@ -33,6 +33,7 @@ pub enum ListKind {
     Functions,
     Connectors,
     Formats,
+    Jobs,
     Modules,
     /// As `Modules`, with whether each is in use.
     FullModules,
@@ -67,6 +68,7 @@ const LISTS: &[(&[&str], ListKind, bool, bool)] = &[
     (&["FULL", "MODULES"], ListKind::FullModules, false, false),
     (&["CONNECTORS"], ListKind::Connectors, false, true),
     (&["FORMATS"], ListKind::Formats, false, true),
+    (&["JOBS"], ListKind::Jobs, false, true),
 ];
 
 impl NamePattern {

@@ -24,6 +24,20 @@ pub fn split_script(text: &str) -> Result<Vec<(Span, &str)>> {
     Ok(statements.into_iter().map(|span| (span, &text[span.start..span.end])).collect())
 }
 
+/// Whether what was typed is whole statements: the last one ends with its semicolon, and no text, name, comment or
+/// statement set is left open. A prompt reads on until it is; nothing but spaces and comments is complete too.
+pub fn is_complete(text: &str) -> bool {
+    let mut current = Current::default();
+    for lexeme in Lexer::new(text) {
+        if lexeme.is_sign(text, ";") && !current.is_in_set {
+            current = Current::default();
+        } else {
+            current.take(lexeme, text);
+        }
+    }
+    current.first.is_none()
+}
+
 /// What is known of the statement that is being read.
 #[derive(Default)]
 struct Current {
@@ -112,6 +126,18 @@ mod tests {
         check("SELECT \"a;b\"; SELECT 'it'';s'", &["SELECT \"a;b\"", "SELECT 'it'';s'"]);
         check("SELECT 1; SELECT 'open; SELECT 2", &["SELECT 1", "SELECT 'open; SELECT 2"]);
         check("SET a = file:///x; SELECT 1", &["SET a = file:///x", "SELECT 1"]);
+    }
+
+    #[test]
+    fn what_is_typed_is_complete_behind_its_semicolon() {
+        for whole in ["", "  \n", "-- a comment; open '", "SELECT 1;", "SELECT 1; -- end", "SELECT ';';", ";;"] {
+            assert!(is_complete(whole), "{whole}");
+        }
+        for open in ["SELECT 1", "SELECT ';", "SELECT `;", "/* ;", "SELECT 1; SELECT 2", "SELECT 1 -- ;"] {
+            assert!(!is_complete(open), "{open}");
+        }
+        let set = "EXECUTE STATEMENT SET BEGIN INSERT INTO a SELECT 1; INSERT INTO b SELECT 2;";
+        assert!(!is_complete(set) && !is_complete(&format!("{set} END")) && is_complete(&format!("{set} END;")));
     }
 
     #[test]

@@ -46,6 +46,13 @@ impl ObjectName {
     }
 }
 
+/// A job as a statement names it: by its id or by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobReference {
+    pub text: String,
+    pub span: Span,
+}
+
 #[derive(Debug, Clone)]
 pub enum Statement {
     CreateTable(CreateTable),
@@ -76,6 +83,14 @@ pub enum Statement {
     },
     Show(ShowKind),
     Describe(ObjectName),
+    /// `DESCRIBE JOB 'id'`
+    DescribeJob(JobReference),
+    /// `STOP JOB 'id' [WITH SAVEPOINT] [WITH DRAIN]`
+    StopJob {
+        job: JobReference,
+        with_savepoint: bool,
+        with_drain: bool,
+    },
     Drop {
         kind: DropKind,
         name: ObjectName,

@@ -49,7 +49,7 @@ impl Scratch {
     /// The program, about to run here.
     pub fn command(&self, variant: &Variant) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadline"));
-        command.current_dir(self.path()).env_remove("BEADLINE_FAILPOINT");
+        command.current_dir(self.path()).env_remove("BEADLINE_FAILPOINT").env("BEADLINE_CONFIG", "");
         for (key, value) in [
             ("parallelism.default", variant.parallelism),
             ("beadline.limit.batch-rows", variant.batch_rows),

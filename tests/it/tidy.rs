@@ -57,7 +57,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "runtime",
         ],
     ),
-    ("cli", &["session", "stream"]),
+    ("cli", &["session", "sql", "options", "stream"]),
 ];
 
 /// What every folder may import.

@@ -50,6 +50,26 @@ pub enum Format {
     Chart,
 }
 
+impl Format {
+    /// The names of all, as flags and commands take them.
+    pub fn names() -> impl Iterator<Item = String> {
+        Self::value_variants().iter().map(|format| format.name())
+    }
+
+    /// The format of this name.
+    pub fn named(name: &str) -> Result<Self> {
+        Self::from_str(name, true).map_err(|_| {
+            Error::query(format!("there is no format {name}"))
+                .with_help(format!("there are {}", Self::names().collect::<Vec<_>>().join(", ")))
+        })
+    }
+
+    /// Its name.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
 /// How the output looks, whatever the query.
 #[derive(Debug, Clone)]
 pub struct Look {

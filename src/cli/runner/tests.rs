@@ -60,6 +60,8 @@ impl RunningJob for FakeJob {
             bytes_in: 0,
             bytes_total: None,
             watermark: None,
+            held_by: None,
+            state_bytes: 0,
             checkpoints: 0,
             pause_max: Duration::ZERO,
             elapsed: Duration::from_millis(10),
@@ -72,6 +74,10 @@ impl RunningJob for FakeJob {
         }
         self.ending.send_replace(Some(Ending::Stopped { at: self.checkpoint }));
         Ok(())
+    }
+
+    async fn stop_with_savepoint(&self) -> Result<Epoch> {
+        self.stop().await.map(|()| Epoch(1))
     }
 
     async fn checkpoint(&self) -> Result<Epoch> {
@@ -165,7 +171,7 @@ fn run(case: Case) -> Run {
             max_column_width: 30,
             zone: "UTC".to_owned(),
         };
-        let manner = Manner { look, pager: None, keep_going: case.keep_going };
+        let manner = Manner { look, pager: None, keep_going: case.keep_going, is_interactive: false, has_footer: true };
         let clock = Arc::new(ManualClock::default());
         let runner = Runner::new(engine, Arc::new(screen), manner, clock, Interrupts::scripted(receive));
         let script = ScriptText {

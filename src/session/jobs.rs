@@ -1,0 +1,147 @@
+//! The jobs that a session has started: SHOW JOBS, DESCRIBE JOB, STOP JOB. Those that have ended stay listed for a while,
+//! with how they ended.
+
+use futures::FutureExt;
+
+use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Outcome};
+use super::tables::text_table;
+use crate::error::{Error, Result};
+use crate::options::nearest;
+use crate::sql::{JobReference, NamePattern};
+use crate::stream::{EventTime, ProcTime};
+
+/// How many jobs that have ended are remembered.
+const ENDED_JOBS: usize = 100;
+
+/// Jobs in the order in which they were started.
+#[derive(Default)]
+pub struct Jobs {
+    jobs: Vec<Job>,
+    started: u64,
+}
+
+struct Job {
+    id: u64,
+    handle: JobHandle,
+    started: ProcTime,
+}
+
+impl Jobs {
+    /// Keeps a job that was started at `now`.
+    pub fn add(&mut self, handle: JobHandle, now: ProcTime) {
+        self.started += 1;
+        self.jobs.push(Job { id: self.started, handle, started: now });
+        let ended = self.jobs.iter().filter(|job| job.has_ended()).count();
+        if ended > ENDED_JOBS
+            && let Some(oldest) = self.jobs.iter().position(Job::has_ended)
+        {
+            self.jobs.remove(oldest);
+        }
+    }
+
+    /// The handles of those that have not ended.
+    pub fn running(&self) -> impl Iterator<Item = &JobHandle> {
+        self.jobs.iter().filter(|job| !job.has_ended()).map(|job| &job.handle)
+    }
+
+    /// The names of all.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.jobs.iter().map(|job| job.handle.name())
+    }
+
+    /// Flink's columns, then what has gone through: id, name, status, start time, rows in, rows out, late.
+    pub fn list(&self, chosen: Option<&NamePattern>) -> Result<Outcome> {
+        let wanted = self.jobs.iter().filter(|job| chosen.is_none_or(|chosen| chosen.takes(job.handle.name())));
+        let rows: Vec<(&Job, JobStatus)> = wanted.map(|job| (job, job.handle.status())).collect();
+        let column = |text: &dyn Fn(&Job, &JobStatus) -> String| rows.iter().map(|(job, at)| text(job, at)).collect();
+        text_table(&[
+            ("job id", column(&|job, _| job.id.to_string())),
+            ("job name", column(&|job, _| job.handle.name().to_owned())),
+            ("status", column(&|job, _| job.word().to_owned())),
+            ("start time", column(&|job, _| EventTime(job.started.0).to_string())),
+            ("rows in", column(&|_, status| status.rows_in.to_string())),
+            ("rows out", column(&|_, status| status.rows_out.to_string())),
+            ("late", column(&|_, status| status.late.to_string())),
+        ])
+    }
+
+    /// Everything that is known of one job, a line each; of one that failed its error too.
+    pub fn describe(&self, reference: &JobReference) -> Result<Outcome> {
+        let job = self.find(reference)?;
+        let status = job.handle.status();
+        let mut lines = vec![
+            ("job id", job.id.to_string()),
+            ("job name", job.handle.name().to_owned()),
+            ("status", job.word().to_owned()),
+            ("start time", EventTime(job.started.0).to_string()),
+            ("running for", format!("{:.1} s", status.elapsed.as_secs_f64())),
+            ("rows in", status.rows_in.to_string()),
+            ("rows out", status.rows_out.to_string()),
+            ("late", status.late.to_string()),
+            ("skipped", status.skipped.to_string()),
+            ("watermark", status.watermark.map_or_else(|| "none".to_owned(), |watermark| watermark.to_string())),
+            ("watermark held by", status.held_by.as_deref().unwrap_or("none").to_owned()),
+            ("state bytes", status.state_bytes.to_string()),
+            ("checkpoints", status.checkpoints.to_string()),
+        ];
+        match job.end() {
+            Some(Ok(JobSummary { ending: Ending::Stopped { at: Some(epoch) }, .. })) => {
+                lines.push(("goes on from checkpoint", epoch.to_string()));
+            }
+            Some(Err(error)) => lines.push(("error", error.message().to_owned())),
+            _ => {}
+        }
+        text_table(&[
+            ("property", lines.iter().map(|(name, _)| (*name).to_owned()).collect()),
+            ("value", lines.into_iter().map(|(_, value)| value).collect()),
+        ])
+    }
+
+    /// The job that is meant, by id or by name, if it still runs.
+    pub fn running_job(&self, reference: &JobReference) -> Result<JobHandle> {
+        let job = self.find(reference)?;
+        match job.has_ended() {
+            false => Ok(job.handle.clone()),
+            true => Err(Error::query(format!("job {} has ended already", job.handle.name()))
+                .with_span(reference.span)
+                .with_help(format!("DESCRIBE JOB '{}' tells how", job.id))),
+        }
+    }
+
+    fn find(&self, reference: &JobReference) -> Result<&Job> {
+        let text = reference.text.as_str();
+        // Of several runs of one name the last is meant.
+        let by_name = self.jobs.iter().rev().find(|job| job.handle.name() == text);
+        by_name.or_else(|| self.jobs.iter().find(|job| job.id.to_string() == text)).ok_or_else(|| {
+            let error = Error::query(format!("there is no job '{text}'")).with_span(reference.span);
+            match nearest(text, self.names()) {
+                Some(meant) => error.with_help(format!("did you mean '{meant}'?")),
+                None if self.jobs.is_empty() => error.with_help("no job was started here: INSERT INTO starts one"),
+                None => error.with_help("SHOW JOBS lists the jobs that were started here"),
+            }
+        })
+    }
+}
+
+impl Job {
+    fn has_ended(&self) -> bool {
+        self.handle.status().state == JobState::Ended
+    }
+
+    /// How it ended, once it has.
+    fn end(&self) -> Option<Result<JobSummary>> {
+        self.handle.wait().now_or_never()
+    }
+
+    /// Flink's word for how it stands; a stop with a checkpoint, which Flink calls finished, is told apart.
+    fn word(&self) -> &'static str {
+        match (self.handle.status().state, self.end()) {
+            (_, Some(Ok(JobSummary { ending: Ending::Stopped { .. }, .. }))) => "STOPPED",
+            (_, Some(Ok(_))) => "FINISHED",
+            (_, Some(Err(_))) => "FAILED",
+            (JobState::Restarting, None) => "RESTARTING",
+            (JobState::Stopping, None) => "STOPPING",
+            (JobState::Running | JobState::Ended, None) => "RUNNING",
+        }
+    }
+}

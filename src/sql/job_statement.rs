@@ -1,0 +1,69 @@
+//! Statements about running jobs: `DESCRIBE JOB`, `STOP JOB`. A job is named by its id or by its name.
+
+use sqlparser::parser::Parser;
+
+use super::cursor::Cursor;
+use super::statement::{JobReference, Statement};
+use crate::error::Result;
+
+/// Reads the statement if it is one about a job.
+pub(super) fn job_statement(parser: &mut Parser) -> Result<Option<Statement>> {
+    if parser.takes(&["DESCRIBE", "JOB"]) || parser.takes(&["DESC", "JOB"]) {
+        return job(parser).map(|job| Some(Statement::DescribeJob(job)));
+    }
+    if !parser.takes(&["STOP", "JOB"]) {
+        return Ok(None);
+    }
+    let job = job(parser)?;
+    let (mut with_savepoint, mut with_drain) = (false, false);
+    while parser.takes(&["WITH"]) {
+        let (word, flag) = match parser.sees(&["DRAIN"]) {
+            true => ("DRAIN", &mut with_drain),
+            false => ("SAVEPOINT", &mut with_savepoint),
+        };
+        parser.expects(&[word])?;
+        *flag = true;
+    }
+    Ok(Some(Statement::StopJob { job, with_savepoint, with_drain }))
+}
+
+fn job(parser: &mut Parser) -> Result<JobReference> {
+    let span = parser.here();
+    let text = parser.text("the id or the name of a job, in single quotes: SHOW JOBS lists them")?;
+    Ok(JobReference { text, span })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sql::{Statement, parse_statement};
+
+    fn read(text: &str) -> Result<Statement, String> {
+        parse_statement(text, 0).map(|at| at.statement).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn stopping() {
+        for (text, flags) in [
+            ("STOP JOB '1'", (false, false)),
+            ("stop job 'a' with savepoint;", (true, false)),
+            ("STOP JOB 'a' WITH SAVEPOINT WITH DRAIN", (true, true)),
+            ("STOP JOB 'a' WITH DRAIN", (false, true)),
+        ] {
+            match read(text) {
+                Ok(Statement::StopJob { with_savepoint, with_drain, .. }) => {
+                    assert_eq!((with_savepoint, with_drain), flags, "{text}");
+                }
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+        assert!(read("STOP JOB 'a' WITH").is_err());
+        assert!(read("STOP JOB").unwrap_err().contains("SHOW JOBS"));
+    }
+
+    #[test]
+    fn describing() {
+        for text in ["DESCRIBE JOB 'x'", "DESC JOB 'x';"] {
+            assert!(matches!(read(text), Ok(Statement::DescribeJob(job)) if job.text == "x"), "{text}");
+        }
+    }
+}

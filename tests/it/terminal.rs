@@ -1,0 +1,138 @@
+//! A program on a terminal of its own: keys go in, and what a person would see comes out, as the text of the screen.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::num::NonZeroU16;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use rexpect::process::{PtyProcess, Signal, WaitStatus};
+
+/// For how long a test waits for something to appear; it never does where nothing is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What stands before what is typed.
+const PROMPT: &str = "beadline>";
+/// With this a program asks where the cursor stands.
+const WHERE_IS_THE_CURSOR: &[u8] = b"\x1b[6n";
+
+/// A terminal with a program in it.
+pub struct Terminal {
+    process: PtyProcess,
+    keyboard: File,
+    output: Receiver<Vec<u8>>,
+    screen: vt100::Parser,
+}
+
+impl Terminal {
+    /// Runs `command` on a terminal of this size.
+    pub fn run(command: &Command, rows: u16, columns: u16) -> Self {
+        // The size has to be there before the program looks at it.
+        let mut sized = Command::new("sh");
+        sized.arg("-c").arg(format!("stty rows {rows} cols {columns}; exec \"$@\"")).arg("sh");
+        sized.arg(command.get_program()).args(command.get_args());
+        sized.env("TERM", "xterm-256color").env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => sized.env(name, value),
+                None => sized.env_remove(name),
+            };
+        }
+        if let Some(directory) = command.get_current_dir() {
+            sized.current_dir(directory);
+        }
+        let process = PtyProcess::new(sized).expect("a terminal");
+        let keyboard = process.get_file_handle().expect("its keyboard");
+        let mut output = process.get_file_handle().expect("its output");
+        let (send, receive) = sync_channel(64);
+        std::thread::Builder::new()
+            .spawn(move || {
+                let mut block = vec![0; 1 << 16];
+                // A terminal that nobody holds any more is an error to read.
+                while let Ok(length @ 1..) = output.read(&mut block) {
+                    if send.send(block[..length].to_vec()).is_err() {
+                        return;
+                    }
+                }
+            })
+            .expect("a thread");
+        let size = |number| NonZeroU16::new(number).expect("a terminal has rows and columns");
+        Self { process, keyboard, output: receive, screen: vt100::Parser::new(size(rows), size(columns), 1_000) }
+    }
+
+    /// Types.
+    pub fn keys(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).expect("keys arrive");
+    }
+
+    /// Waits until the screen fits, and returns its text.
+    pub fn wait_until(&mut self, what: &str, fits: impl Fn(&str) -> bool) -> String {
+        loop {
+            let text = self.text();
+            if fits(&text) {
+                return text;
+            }
+            match self.output.recv_timeout(PATIENCE) {
+                Ok(bytes) => self.show(&bytes),
+                Err(error) => panic!("{what}: {error}; the screen:\n{text}"),
+            }
+        }
+    }
+
+    /// Waits until this stands on the screen.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        self.wait_until(text, |screen| screen.contains(text))
+    }
+
+    /// Waits until the last line is a prompt and nothing else: the program waits for keys.
+    pub fn wait_for_prompt(&mut self) -> String {
+        self.wait_until("a prompt", |screen| screen.lines().last() == Some(PROMPT))
+    }
+
+    /// Types a line at the prompt, and waits until `answer` stands below it and a prompt below that.
+    pub fn line(&mut self, line: &str, answer: &str) -> String {
+        self.keys(line);
+        self.keys("\r");
+        let typed = format!("{PROMPT} {}", line.trim_end());
+        self.wait_until(&format!("{answer} below {line}"), |screen| {
+            let Some(at) = screen.rfind(&typed) else { return false };
+            let below = &screen[at + typed.len()..];
+            below.contains(answer) && below.lines().last() == Some(PROMPT)
+        })
+    }
+
+    /// What stands on the screen, without empty lines at its end.
+    pub fn text(&self) -> String {
+        let contents = self.screen.screen().contents();
+        contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+    }
+
+    /// Sends a signal to the program.
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal).expect("the program is there");
+    }
+
+    /// Waits for the program's end; its exit code, and the screen as it stays.
+    pub fn end(mut self) -> (i32, String) {
+        loop {
+            match self.output.recv_timeout(PATIENCE) {
+                Ok(bytes) => self.show(&bytes),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(error) => panic!("the end: {error}; the screen:\n{}", self.text()),
+            }
+        }
+        match self.process.wait().expect("its status") {
+            WaitStatus::Exited(_, code) => (code, self.text()),
+            other => panic!("{other:?}; the screen:\n{}", self.text()),
+        }
+    }
+
+    fn show(&mut self, bytes: &[u8]) {
+        self.screen.process(bytes);
+        let asked = bytes.windows(WHERE_IS_THE_CURSOR.len()).filter(|four| *four == WHERE_IS_THE_CURSOR).count();
+        for _ in 0..asked {
+            let (row, column) = self.screen.screen().cursor_position();
+            self.keys(&format!("\x1b[{};{}R", row + 1, column + 1));
+        }
+    }
+}
