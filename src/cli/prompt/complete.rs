@@ -346,6 +346,6 @@ mod tests {
         check("\\tim|", &["\\timing"]);
         check(".ta|", &[".tables"]);
         check("\\d or|", &["orders"]);
-        check(".mode c|", &["csv"]);
+        check(".mode cs|", &["csv"]);
     }
 }

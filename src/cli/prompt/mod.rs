@@ -29,6 +29,8 @@ use crate::sql::is_complete;
 const PROMPT: &str = "beadline> ";
 /// How messages name what was typed.
 const TYPED: &str = "prompt";
+/// Answers again, not changes.
+const RESET_MODE: &str = "RESET 'sql-client.execution.result-mode';";
 /// The pause of `\watch` without a number, as psql's.
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
 
@@ -54,6 +56,8 @@ pub struct Prompt<E> {
     initial: String,
     /// The format that `\x` has taken the place of.
     upright: Option<Format>,
+    /// Whether a format has asked for the changes of queries.
+    shows_changes: bool,
 }
 
 /// What goes on after a command or a statement.
@@ -93,8 +97,16 @@ impl<E: Engine> Prompt<E> {
         let (editor, above) = Editor::start(setup)?;
         runner.screen.note(&manners.greeting);
         runner.screen.print_above(Some(above));
-        let mut prompt =
-            Self { runner, editor, terminal, vocabulary, last: String::new(), initial: String::new(), upright: None };
+        let mut prompt = Self {
+            runner,
+            editor,
+            terminal,
+            vocabulary,
+            last: String::new(),
+            initial: String::new(),
+            upright: None,
+            shows_changes: false,
+        };
         let exit = match manners.init {
             Some(init) => prompt.script(&init).await,
             None => Next::Stay,
@@ -209,7 +221,7 @@ impl<E: Engine> Prompt<E> {
             Action::Leave => return Ok(self.leave().await),
             Action::Help => self.show(&command::help())?,
             Action::ClearScreen => self.show("\u{1b}[2J\u{1b}[H")?,
-            Action::Format => self.format(argument)?,
+            Action::Format => return self.format(argument).await,
             Action::Expanded => {
                 let is_on = switched(argument, self.upright.is_some())?;
                 let look = &mut self.runner.manner.look;
@@ -259,14 +271,25 @@ impl<E: Engine> Prompt<E> {
         Ok(Next::Stay)
     }
 
-    fn format(&mut self, name: &str) -> Result<()> {
-        if !name.is_empty() {
-            self.runner.manner.look.format = Format::named(name)?;
+    /// Says or sets how rows are written. The changes of a query are a setting, which goes with this format.
+    async fn format(&mut self, name: &str) -> Result<Next> {
+        let named = match name {
+            "" => None,
+            name => Some(Format::named(name)?),
+        };
+        let mut next = Next::Stay;
+        if let Some(format) = named {
+            self.runner.manner.look.format = format;
             self.upright = None;
+            let wants_changes = format == Format::Changelog;
+            if std::mem::replace(&mut self.shows_changes, wants_changes) != wants_changes {
+                let set =
+                    if wants_changes { "SET 'sql-client.execution.result-mode' = 'changelog';" } else { RESET_MODE };
+                next = self.script(&typed_text(set)).await;
+            }
         }
-        let format = self.runner.manner.look.format;
-        self.tell(&format!("format {}", format.name()));
-        Ok(())
+        self.tell(&format!("format {}", self.runner.manner.look.format.name()));
+        Ok(next)
     }
 
     fn output(&mut self, path: &str) -> Result<()> {
