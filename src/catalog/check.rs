@@ -22,7 +22,16 @@ pub fn connector(options: &Options) -> Result<&'static dyn Connector> {
 
 /// Checks keys and values.
 pub fn check_options(connector: &dyn Connector, options: &Options, table: &str) -> Result<()> {
-    let format = format(connector, options)?;
+    option_errors(connector, options, table).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// All that is wrong with keys and values.
+pub fn option_errors(connector: &dyn Connector, options: &Options, table: &str) -> Vec<Error> {
+    let format = match format(connector, options) {
+        Ok(format) => format,
+        Err(error) => return vec![error],
+    };
+    let mut errors = Vec::new();
     for (key, value) in options.iter() {
         if matches!(key, "connector" | "format" | "property-version") {
             continue;
@@ -32,8 +41,10 @@ pub fn check_options(connector: &dyn Connector, options: &Options, table: &str) 
             let key = key.strip_prefix(format.name())?.strip_prefix('.')?;
             format.options().iter().find(|spec| spec.matches(key))
         });
-        let spec = own.or(of_format).ok_or_else(|| unsupported(key, connector, format, table))?;
-        spec.check(key, value)?;
+        match own.or(of_format) {
+            Some(spec) => errors.extend(spec.check(key, value).err()),
+            None => errors.push(unsupported(key, connector, format, table)),
+        }
     }
     let missing: Vec<&str> = connector
         .options()
@@ -47,15 +58,15 @@ pub fn check_options(connector: &dyn Connector, options: &Options, table: &str) 
             "One or more required options are missing.\n\nMissing required options are:\n\n{}",
             missing.join("\n")
         ));
-        return Err(match missing.contains(&"format") {
+        errors.push(match missing.contains(&"format") {
             true => {
                 let known: Vec<String> = formats::all().iter().map(|format| format!("'{}'", format.name())).collect();
                 error.with_help(format!("say how rows are spelled: 'format' = one of {}", known.join(", ")))
             }
-            false => error,
+            false => error.with_help(format!("write it into the WITH clause, as '{}' = '…'", missing[0])),
         });
     }
-    Ok(())
+    errors
 }
 
 fn format(connector: &dyn Connector, options: &Options) -> Result<Option<&'static dyn Format>> {

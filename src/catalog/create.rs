@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::check::{check_options, connector};
+use super::check::{connector, option_errors};
 use super::table::{Column, ColumnSource, Handle, Table, View, Watermark};
 use super::{Catalog, Entry, own_name};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Span};
 use crate::options::{Options, nearest};
-use crate::sql::{ColumnKind, CreateTable, CreateView, ObjectName, SqlType};
+use crate::sql::{ColumnDefinition, ColumnKind, CreateTable, CreateView, ObjectName, SqlType};
 
 /// What a CREATE did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,26 +23,30 @@ pub type TypeOf<'a> = &'a dyn Fn(&sqlparser::ast::Expr, &[Column]) -> Result<(Sq
 impl Catalog {
     /// Adds a table. `settings` are the `beadline.*` settings that belong to it.
     pub fn create_table(&mut self, create: &CreateTable, settings: Options, type_of: TypeOf<'_>) -> Result<Created> {
-        if self.is_taken(&create.name, create.if_not_exists)? {
-            return Ok(Created::Existed);
-        }
-        let merged = create.like.as_ref().map(|like| self.merged(create, like)).transpose()?;
-        let table = self.checked(merged.as_ref().unwrap_or(create), settings, type_of)?;
+        let Some(whole) = self.whole(create)? else { return Ok(Created::Existed) };
+        let table = self.checked(&whole, settings, type_of)?;
         self.entries.insert(table.name.clone(), Entry::Table(Arc::new(table)));
         Ok(Created::New)
     }
 
+    /// The declaration with what LIKE adds to it; none if the table exists and may.
+    pub fn whole(&self, create: &CreateTable) -> Result<Option<CreateTable>> {
+        if self.is_taken(&create.name, create.if_not_exists)? {
+            return Ok(None);
+        }
+        Ok(Some(match &create.like {
+            Some(like) => self.merged(create, like)?,
+            None => create.clone(),
+        }))
+    }
+
     /// A table from a declaration with its WITH clause, all checked; not added yet.
     pub(super) fn checked(&self, create: &CreateTable, settings: Options, type_of: TypeOf<'_>) -> Result<Table> {
-        let options = Options::new(create.options.iter().cloned());
-        let connector = connector(&options).map_err(|error| error.with_span(create.options_span))?;
-        check_options(connector, &options, create.name.table())
-            .map_err(|error| error.with_span(create.options_span))?;
-        if !create.partitioned_by.is_empty() {
-            return Err(Error::query("PARTITIONED BY is not built yet")
-                .with_span(create.name.span)
-                .with_help("leave it out; the part files then lie in one directory"));
+        if let Some(error) = with_clause_errors(create).into_iter().next() {
+            return Err(error);
         }
+        let options = Options::new(create.options.iter().cloned());
+        let connector = connector(&options)?;
         self.declare(create, options, settings, Handle::Connector(connector), type_of)
     }
 
@@ -118,6 +122,55 @@ impl Catalog {
     }
 }
 
+/// All that is wrong with the clauses behind the columns.
+pub fn with_clause_errors(create: &CreateTable) -> Vec<Error> {
+    let options = Options::new(create.options.iter().cloned());
+    let mut errors = match connector(&options) {
+        Ok(connector) => option_errors(connector, &options, create.name.table()),
+        Err(error) => vec![error],
+    };
+    errors = errors.into_iter().map(|error| error.with_span(create.options_span)).collect();
+    if !create.partitioned_by.is_empty() {
+        errors.push(
+            Error::query("PARTITIONED BY is not built yet")
+                .with_span(create.name.span)
+                .with_help("leave it out; the part files then lie in one directory"),
+        );
+    }
+    errors
+}
+
+/// Makes plain columns of metadata columns, so that the rest of the table can be checked; the errors about them.
+pub fn replace_metadata(create: &mut CreateTable) -> Vec<Error> {
+    let mut errors = Vec::new();
+    for column in &mut create.columns {
+        if let ColumnKind::Metadata { data_type, .. } = &column.kind {
+            errors.push(no_metadata(column.span));
+            column.kind = ColumnKind::Physical { data_type: data_type.clone(), not_null: false };
+        }
+    }
+    errors
+}
+
+/// Leaves out the computed column or the watermark that an error is about, so that the rest of the table can be checked;
+/// false if it is about neither.
+pub fn leave_out(create: &mut CreateTable, place: Option<Span>) -> bool {
+    let Some(place) = place else { return false };
+    let holds = |span: Span| span.start <= place.start && place.end <= span.end;
+    if create.watermark.as_ref().is_some_and(|watermark| holds(watermark.span)) {
+        create.watermark = None;
+        return true;
+    }
+    let before = create.columns.len();
+    let is_wrong = |column: &ColumnDefinition| matches!(column.kind, ColumnKind::Computed(_)) && holds(column.span);
+    create.columns.retain(|column| !is_wrong(column));
+    create.columns.len() < before
+}
+
+fn no_metadata(span: Span) -> Error {
+    Error::query("metadata columns are not built yet").with_span(span).with_help("leave the column out")
+}
+
 fn columns(create: &CreateTable, type_of: TypeOf<'_>) -> Result<Vec<Column>> {
     let mut columns: Vec<Column> = Vec::new();
     let in_key = |name: &str| create.primary_key.iter().any(|key| key == name);
@@ -136,9 +189,7 @@ fn columns(create: &CreateTable, type_of: TypeOf<'_>) -> Result<Vec<Column>> {
                 (SqlType::Boolean, true, ColumnSource::Computed { expression: expression.clone(), text })
             }
             ColumnKind::Metadata { .. } => {
-                return Err(Error::query("metadata columns are not built yet")
-                    .with_span(definition.span)
-                    .with_help("leave the column out"));
+                return Err(no_metadata(definition.span));
             }
         };
         columns.push(Column {

@@ -8,12 +8,12 @@ mod like;
 mod namespace;
 mod table;
 
-pub use create::Created;
+pub use create::{Created, leave_out, replace_metadata, with_clause_errors};
 pub use describe::{describe, describe_view, show_create_table, show_create_view};
 pub use namespace::{CATALOG, DATABASE, check_database, namespace};
 pub use table::{Column, ColumnSource, Handle, Table, View, Watermark};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::connectors;
@@ -27,6 +27,9 @@ const DEFAULT_PATH: [&str; 2] = ["default_catalog", "default_database"];
 /// The id of the error about a table `stdin` that nobody declared: whoever lends an input can.
 pub const UNDECLARED_STDIN: &str = "BL-STDIN-UNDECLARED";
 
+/// The id of the error about a name whose CREATE was refused in a check: whoever uses it is not checked.
+pub const UNCHECKED: &str = "BL-UNCHECKED";
+
 /// A table or a view.
 #[derive(Debug, Clone)]
 pub enum Entry {
@@ -38,6 +41,8 @@ pub enum Entry {
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     entries: BTreeMap<String, Entry>,
+    /// Names of which a check knows that their CREATE was refused.
+    unchecked: BTreeSet<String>,
 }
 
 impl Catalog {
@@ -46,6 +51,9 @@ impl Catalog {
         let table = own_name(name)?;
         self.entries.get(table).ok_or_else(|| {
             let error = Error::query(format!("Object '{table}' not found")).with_span(name.span);
+            if self.unchecked.contains(table) {
+                return error.with_id(UNCHECKED);
+            }
             if table == connectors::stdin::TABLE {
                 return error.with_id(UNDECLARED_STDIN);
             }
@@ -75,9 +83,19 @@ impl Catalog {
         self.entries.insert(table.name.clone(), Entry::Table(Arc::new(table)));
     }
 
+    /// Remembers that nothing is known of a name but that it should have been declared.
+    pub fn leave_unchecked(&mut self, name: &str) {
+        if !self.entries.contains_key(name) {
+            self.unchecked.insert(name.to_owned());
+        }
+    }
+
     /// Removes a table or view.
     pub fn remove(&mut self, name: &ObjectName, is_view: bool, is_temporary: bool, if_exists: bool) -> Result<()> {
         let own = own_name(name)?;
+        if self.unchecked.remove(own) {
+            return Ok(());
+        }
         let what = if is_view { "view" } else { "table" };
         let (is_other_kind, is_kept) = match self.entries.get(own) {
             Some(Entry::Table(table)) => (is_view, table.is_temporary),

@@ -8,6 +8,7 @@ use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueE
 
 use super::render::Format;
 use super::screen::LogFormat;
+use super::subcommand::Subcommands;
 
 /// When something is done: as the terminal says, or always, or never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -20,7 +21,7 @@ pub enum When {
 
 /// Streaming SQL in one binary: Flink's dialect, no cluster.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "beadline", version, disable_version_flag = true, after_long_help = AFTER_HELP, after_help = EXIT_CODES)]
+#[command(name = "beadline", version, disable_version_flag = true, disable_help_subcommand = true, after_long_help = AFTER_HELP, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// Run the SQL in FILE; `-` is stdin
     #[arg(value_name = "FILE")]
@@ -97,6 +98,10 @@ pub struct Arguments {
     /// Print the version
     #[arg(short = 'V', long, action = ArgAction::SetTrue)]
     pub version: bool,
+
+    /// What is done in place of running scripts; a file of such a name is `./check`.
+    #[command(subcommand)]
+    pub subcommand: Option<Subcommands>,
 
     /// What is run, in order.
     #[arg(skip)]
@@ -193,11 +198,11 @@ fn inputs(read: &Arguments, matches: &ArgMatches) -> Vec<Input> {
     }
 }
 
-fn file(path: &Path) -> Input {
+pub fn file(path: &Path) -> Input {
     if path.as_os_str() == "-" { Input::Stdin } else { Input::File(path.to_owned()) }
 }
 
-fn key_and_value(text: &str) -> Result<(String, String), String> {
+pub fn key_and_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
         _ => Err("expected KEY=VALUE".to_owned()),
@@ -233,6 +238,15 @@ mod tests {
     #[test]
     fn sql_may_begin_with_a_comment() {
         assert_eq!(read(&["-c", "-- one\nSELECT 1"]).inputs, [command("-- one\nSELECT 1")]);
+    }
+
+    #[test]
+    fn a_first_word_may_be_a_subcommand_and_its_file_has_a_path() {
+        assert!(matches!(read(&["check", "f.sql"]).subcommand, Some(Subcommands::Check(_))));
+        let arguments = read(&["./check", "explain"]);
+        assert_eq!(arguments.subcommand, None);
+        assert_eq!(arguments.inputs, [Input::File("./check".into()), Input::File("explain".into())]);
+        assert_eq!(read(&["-f", "check"]).inputs, [Input::File("check".into())]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod runner;
 mod screen;
 mod script;
 mod standard_input;
+mod subcommand;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -106,6 +107,9 @@ pub fn main<E: Engine>(open: impl FnOnce(Start) -> Result<E>) -> ExitCode {
             Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         };
+    }
+    if let Some(subcommand) = &arguments.subcommand {
+        return subcommand::run(subcommand.clone(), arguments.all_settings(), &screen);
     }
     match run(arguments, &folders, Arc::clone(&screen), clock, open) {
         Ok(exit) => exit.into(),

@@ -41,6 +41,20 @@ pub fn notice_text(notice: &Notice, in_colour: bool) -> String {
     if in_colour { format!("{colour}{word}:\u{1b}[0m {text}") } else { format!("{word}: {text}") }
 }
 
+/// The text of a notice about a place in a script, which is given by its name and text.
+pub fn placed_text(notice: &Notice, span: Span, (name, text): (&str, &str), in_colour: bool) -> String {
+    let (level, message) = match notice {
+        Notice::Note(message) => (Level::NOTE, message),
+        Notice::Warning(message) => (Level::WARNING, message),
+    };
+    // The first line is enough to find the statement.
+    let shown = visible(span, text);
+    let end = text[shown.clone()].find('\n').map_or(shown.end, |line| shown.start + line);
+    let snippet = Snippet::source(text).path(name).annotation(AnnotationKind::Primary.span(shown.start..end));
+    let renderer = if in_colour { Renderer::styled() } else { Renderer::plain() };
+    renderer.decor_style(DecorStyle::Ascii).render(&[level.primary_title(message.as_str()).element(snippet)])
+}
+
 /// A range that lies within `text`, on character boundaries, and is one character long at least where there is one.
 fn visible(span: Span, text: &str) -> std::ops::Range<usize> {
     let boundary = |mut at: usize| {

@@ -3,6 +3,7 @@
 
 mod answer;
 mod batch_job;
+mod check;
 mod definitions;
 mod fold;
 mod implicit_stdin;
@@ -26,6 +27,7 @@ mod version;
 pub mod vocabulary;
 
 pub use crate::sql::{Statement, StatementAt};
+pub use check::{Checked, Finding};
 pub use job_settings::{CheckpointSettings, JobSettings, RestartStrategy, ResultMode, RuntimeMode};
 pub use jobs::Jobs;
 pub use outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Outcome, RunningJob};

@@ -212,8 +212,18 @@ impl Session {
             Statement::Insert(insert) => self.insert(std::slice::from_ref(insert), script).await,
             Statement::StatementSet(inserts) => self.insert(inserts, script).await,
             Statement::Query { query, late } => self.select(query, late.as_ref()).await,
-            Statement::CreateTable(create) => self.create_table(create),
             Statement::CreateTableAs(create) => self.create_table_as(create, script).await,
+            Statement::StopJob { job, with_savepoint, with_drain } => {
+                self.stop_job(job, *with_savepoint, *with_drain).await
+            }
+            other => self.execute_at_once(other),
+        }
+    }
+
+    /// Executes a statement that starts no job and stops none.
+    pub(super) fn execute_at_once(&mut self, statement: &Statement) -> Result<Outcome> {
+        match statement {
+            Statement::CreateTable(create) => self.create_table(create),
             Statement::CreateView(create) => self.create_view(create),
             Statement::AlterTable(alter) => self.alter_table(alter),
             Statement::AlterView(alter) => self.alter_view(alter),
@@ -235,10 +245,12 @@ impl Session {
                 self.drop_object(*kind, name, *temporary, *if_exists)
             }
             Statement::DescribeJob(job) => self.jobs.describe(job),
-            Statement::StopJob { job, with_savepoint, with_drain } => {
-                self.stop_job(job, *with_savepoint, *with_drain).await
-            }
             Statement::Explain(statement) => self.explain(statement),
+            Statement::Insert(_)
+            | Statement::StatementSet(_)
+            | Statement::Query { .. }
+            | Statement::CreateTableAs(_)
+            | Statement::StopJob { .. } => Err(Error::bug("a statement that takes its time is executed at once")),
         }
     }
 
@@ -373,7 +385,7 @@ impl Session {
         }
     }
 
-    fn explain(&mut self, statement: &Statement) -> Result<Outcome> {
+    pub(super) fn explain(&mut self, statement: &Statement) -> Result<Outcome> {
         if let Statement::CreateTableAs(create) = statement {
             let before = self.catalog.clone();
             let insert = self.declare_table_as(create);

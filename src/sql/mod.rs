@@ -43,7 +43,7 @@ pub use namespace::{DropKind, NamespaceAction, NamespaceKind, NamespaceStatement
 pub use parser::{parse_script, parse_statement};
 pub use query::{parse_expression, parse_query};
 pub use show::{ListKind, NamePattern, ShowKind};
-pub use split::{is_complete, split_script};
+pub use split::{created_name, is_complete, split_script};
 pub use sqlparser::ast::Query;
 pub use statement::{
     ColumnDefinition, ColumnKind, CreateTable, CreateTableAs, CreateView, Distribution, Insert, JobReference,

@@ -38,6 +38,25 @@ pub fn is_complete(text: &str) -> bool {
     current.first.is_none()
 }
 
+/// The name that a CREATE TABLE or CREATE VIEW declares, without the path before it, whatever is wrong behind it.
+pub fn created_name(statement: &str) -> Option<String> {
+    let mut lexemes = Lexer::new(statement).peekable();
+    lexemes.next().filter(|first| first.is_word(statement, "CREATE"))?;
+    lexemes.find(|lexeme| ["TABLE", "VIEW"].iter().any(|word| lexeme.is_word(statement, word)))?;
+    for word in ["IF", "NOT", "EXISTS"] {
+        lexemes.next_if(|lexeme| lexeme.is_word(statement, word));
+    }
+    let mut name = None;
+    loop {
+        let part = lexemes.next().filter(|part| matches!(part.kind, Kind::Word | Kind::Name))?;
+        let text = part.of(statement);
+        name.replace(text.trim_matches('`').replace("``", "`"));
+        if lexemes.next_if(|lexeme| lexeme.is_sign(statement, ".")).is_none() {
+            return name;
+        }
+    }
+}
+
 /// What is known of the statement that is being read.
 #[derive(Default)]
 struct Current {
@@ -138,6 +157,19 @@ mod tests {
         }
         let set = "EXECUTE STATEMENT SET BEGIN INSERT INTO a SELECT 1; INSERT INTO b SELECT 2;";
         assert!(!is_complete(set) && !is_complete(&format!("{set} END")) && is_complete(&format!("{set} END;")));
+    }
+
+    #[test]
+    fn the_name_that_is_created() {
+        for (text, name) in [
+            ("CREATE TABLE t (a NOTHING", Some("t")),
+            ("create or replace temporary view IF NOT EXISTS a.b.`c d` AS", Some("c d")),
+            ("CREATE TABLE", None),
+            ("CREATE DATABASE d", None),
+            ("SELECT 1", None),
+        ] {
+            assert_eq!(created_name(text).as_deref(), name, "{text}");
+        }
     }
 
     #[test]

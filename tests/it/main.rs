@@ -1,6 +1,7 @@
 //! The one integration-test binary: a module a subject.
 
 mod changed;
+mod checking;
 mod contracts;
 mod damage;
 mod docs;
