@@ -14,6 +14,7 @@ mod late;
 mod naming;
 mod output;
 mod outside;
+mod pages;
 mod plans;
 mod proctime;
 mod prompt;
