@@ -508,7 +508,8 @@ impl<E: Engine> Runner<E> {
 
     fn renderer(&self, shape: Shape, max_rows: Option<usize>) -> Result<Box<dyn Renderer>> {
         let settings = self.engine.settings()?;
-        let mut look = Look { max_rows, ..self.manner.look.clone() };
+        // A terminal may have been resized since the last result.
+        let mut look = Look { max_rows, width: self.screen.columns(), ..self.manner.look.clone() };
         look.max_column_width = settings.max_column_width;
         look.zone = settings.time_zone;
         if settings.result_mode == ResultMode::Tableau && look.format == Format::Auto {

@@ -175,8 +175,6 @@ impl Renderer for ChartRenderer {
         Ok(())
     }
 
-    fn pause(&mut self, _out: &mut Vec<u8>) {}
-
     fn finish(&mut self, out: &mut Vec<u8>) {
         for line in self.drawn() {
             out.extend_from_slice(line.as_bytes());

@@ -62,8 +62,6 @@ impl Renderer for CsvRenderer {
         Ok(())
     }
 
-    fn pause(&mut self, _out: &mut Vec<u8>) {}
-
     fn finish(&mut self, out: &mut Vec<u8>) {
         self.header(out);
     }

@@ -105,9 +105,9 @@ pub trait Renderer: Send {
     /// Appends rows.
     fn rows(&mut self, changes: &Changes, out: &mut Vec<u8>) -> Result<()>;
     /// Nothing has come for a while: what was held back to choose widths has to be shown.
-    fn pause(&mut self, out: &mut Vec<u8>);
+    fn pause(&mut self, _out: &mut Vec<u8>) {}
     /// The result is complete.
-    fn finish(&mut self, out: &mut Vec<u8>);
+    fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
 
 /// A renderer of one result.

@@ -73,8 +73,6 @@ impl Renderer for JsonRenderer {
         Ok(())
     }
 
-    fn pause(&mut self, _out: &mut Vec<u8>) {}
-
     fn finish(&mut self, out: &mut Vec<u8>) {
         if self.is_array {
             out.extend_from_slice(if self.count == 0 { b"[]\n" } else { b"\n]\n" });

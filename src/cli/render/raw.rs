@@ -41,10 +41,6 @@ impl Renderer for RawRenderer {
         }
         Ok(())
     }
-
-    fn pause(&mut self, _out: &mut Vec<u8>) {}
-
-    fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
 
 #[cfg(test)]

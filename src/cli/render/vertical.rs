@@ -42,10 +42,6 @@ impl Renderer for VerticalRenderer {
         }
         Ok(())
     }
-
-    fn pause(&mut self, _out: &mut Vec<u8>) {}
-
-    fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
 
 #[cfg(test)]

@@ -144,6 +144,7 @@ impl<'a> QueryBinder<'a> {
             return self.window(call).map_err(|error| error.with_span(span));
         }
         match factor {
+            ast::TableFactor::Table { name, .. } if is_text(name) => Err(file_in_from(name)),
             ast::TableFactor::Table { name, alias, args: None, version: None, with_hints, .. } => {
                 let object = table_name(name).ok_or_else(|| Error::query(format!("{name} is no table")))?;
                 let bound = match table_options(with_hints) {
@@ -418,4 +419,19 @@ fn unknown_table_function(name: &ast::ObjectName) -> Error {
         Some(meant) => error.with_help(format!("did you mean {meant}?")),
         None => error.with_help("FROM takes a table, a view, a query in parentheses, TUMBLE(…) or HOP(…)"),
     }
+}
+
+/// Whether a text in quotes stands where a table's name should.
+fn is_text(name: &ast::ObjectName) -> bool {
+    name.0.iter().any(|part| part.as_ident().is_some_and(|ident| ident.quote_style == Some('\'')))
+}
+
+fn file_in_from(name: &ast::ObjectName) -> Error {
+    let file = name.to_string().trim_matches('\'').to_owned();
+    Error::query(format!("a file in FROM, as {name}, is not built yet"))
+        .with_help(format!("on the command line: beadline -c \"SELECT … FROM stdin\" < {file}"))
+        .with_help(format!(
+            "or declare it: CREATE TABLE t (a STRING, …) WITH ('connector' = 'filesystem', 'path' = '{file}', \
+             'format' = 'json')"
+        ))
 }
