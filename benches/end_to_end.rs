@@ -40,6 +40,32 @@ const HOP: &str = "SELECT auction, window_start, COUNT(*) AS n \
      GROUP BY auction, window_start, window_end";
 const UNWINDOWED: &str = "SELECT auction, COUNT(*) AS n FROM bids GROUP BY auction";
 
+/// A question to a file of bids.
+struct Question {
+    name: &'static str,
+    ours: &'static str,
+    /// The same in DataFusion's dialect.
+    theirs: &'static str,
+}
+
+const QUESTIONS: [Question; 3] = [
+    Question {
+        name: "tumble 10 s",
+        ours: TUMBLE,
+        theirs: "SELECT auction, date_bin(INTERVAL '10 seconds', ts) AS w, COUNT(*) AS n FROM bids GROUP BY 1, 2",
+    },
+    Question {
+        name: "the ten most frequent",
+        ours: "SELECT auction, COUNT(*) AS n FROM bids GROUP BY auction ORDER BY n DESC, auction LIMIT 10",
+        theirs: "SELECT auction, COUNT(*) AS n FROM bids GROUP BY auction ORDER BY n DESC, auction LIMIT 10",
+    },
+    Question {
+        name: "all in another order",
+        ours: "SELECT auction, ts FROM bids ORDER BY auction DESC, ts",
+        theirs: "SELECT auction, ts FROM bids ORDER BY auction DESC, ts",
+    },
+];
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let rows = arguments.iter().filter_map(|argument| argument.parse().ok()).next().unwrap_or(3_000_000);
@@ -63,16 +89,19 @@ fn main() {
         let name = "a million keys, all changes";
         with_and_without_checkpoints(&runtime, name, UNWINDOWED, &batches, ROUNDS_OF_MANY_KEYS, &checkpoints);
     }
-    if wanted("JSON lines") {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..=RUNS {
-            ours.push(runtime.block_on(from_json(&json)));
-            theirs.push(runtime.block_on(datafusion_from_json(&json)));
+    for question in &QUESTIONS {
+        let name = format!("JSON lines, {}", question.name);
+        if wanted(&name) {
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            for _ in 0..=RUNS {
+                ours.push(runtime.block_on(from_json(&json, question)));
+                theirs.push(runtime.block_on(datafusion_from_json(&json, question)));
+            }
+            let (ours, theirs) = (Times::of(ours), Times::of(theirs));
+            ours.report(&name, rows);
+            theirs.report(&format!("{name}, by DataFusion"), rows);
+            println!("{name}: {:.2} times DataFusion's time", ours.median() / theirs.median());
         }
-        let (ours, theirs) = (Times::of(ours), Times::of(theirs));
-        ours.report("JSON lines, tumble 10 s", rows);
-        theirs.report("JSON lines, the same counts by DataFusion", rows);
-        println!("JSON: {:.2} times DataFusion's time", ours.median() / theirs.median());
     }
 }
 
@@ -214,7 +243,7 @@ async fn pushed(query: &str, batches: &[RecordBatch], rounds: usize, checkpoints
     Run { elapsed, status }
 }
 
-async fn from_json(path: &std::path::Path) -> Duration {
+async fn from_json(path: &std::path::Path, question: &Question) -> Duration {
     let mut session = Session::new();
     let declaration = format!(
         "CREATE TABLE bids (auction BIGINT, bidder BIGINT, price BIGINT, channel STRING, url STRING, ts TIMESTAMP(3), \
@@ -224,7 +253,7 @@ async fn from_json(path: &std::path::Path) -> Duration {
     );
     let started = Instant::now();
     session.sql(&declaration).await.expect("a declaration");
-    let Outcome::Rows(mut rows) = session.sql(TUMBLE).await.expect("a query") else { panic!("no rows") };
+    let Outcome::Rows(mut rows) = session.sql(question.ours).await.expect("a query") else { panic!("no rows") };
     let mut count = 0;
     while let Some(changes) = rows.next().await {
         count += changes.expect("rows").len();
@@ -233,7 +262,7 @@ async fn from_json(path: &std::path::Path) -> Duration {
     started.elapsed()
 }
 
-async fn datafusion_from_json(path: &std::path::Path) -> Duration {
+async fn datafusion_from_json(path: &std::path::Path, question: &Question) -> Duration {
     use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
     use datafusion::prelude::{JsonReadOptions, SessionConfig, SessionContext};
     let schema = Schema::new(vec![
@@ -244,10 +273,7 @@ async fn datafusion_from_json(path: &std::path::Path) -> Duration {
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
     let options = JsonReadOptions::default().schema(&schema).file_extension(".json");
     context.register_json("bids", path.to_str().expect("a plain path"), options).await.expect("a table");
-    let frame = context
-        .sql("SELECT auction, date_bin(INTERVAL '10 seconds', ts) AS w, COUNT(*) AS n FROM bids GROUP BY 1, 2")
-        .await
-        .expect("a query");
+    let frame = context.sql(question.theirs).await.expect("a query");
     let count: usize = frame.collect().await.expect("rows").iter().map(RecordBatch::num_rows).sum();
     assert!(count > 0);
     started.elapsed()

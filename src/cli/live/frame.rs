@@ -49,8 +49,6 @@ pub struct Moment<'a> {
     pub now: Duration,
     pub status: &'a JobStatus,
     pub is_paused: bool,
-    /// Why nothing moves, if that needs a word.
-    pub stalled: Option<String>,
 }
 
 /// Rows that fit on a terminal of so many lines.
@@ -86,7 +84,6 @@ impl FramePainter {
             moment.status.elapsed.as_secs() % 60,
             footer::progress("", moment.status)
         ));
-        lines.extend(moment.stalled.clone());
         let cut_to = |line: String| match line.width() {
             // What is bold has no width of its own, and stands only in lines that were cut already.
             width if width > moment.columns && !line.contains('\u{1b}') => cut(&line, moment.columns).0,

@@ -21,15 +21,13 @@ use tokio::time::MissedTickBehavior;
 use super::Failure;
 use super::screen::Screen;
 use crate::error::Result;
-use crate::session::{JobStatus, RowStream, Standing};
-use crate::stream::{Changes, Clock, EventTime};
+use crate::session::{RowStream, Standing};
+use crate::stream::{Changes, Clock};
 
 /// Between two pictures.
 const REPAINT: Duration = Duration::from_millis(100);
 /// After so long the status line says how far the job is, though no row has changed.
 const STATUS: Duration = Duration::from_secs(1);
-/// After so long without progress the table says why.
-const STALL: Duration = Duration::from_secs(10);
 
 /// Shows the rows that stand until the job has ended; whoever wants that earlier stops the job. The table goes, and
 /// the last state comes back as a whole.
@@ -45,7 +43,6 @@ pub async fn show(
     let mut painter = FramePainter::new(look)?;
     let mut keys = Keys::of_terminal();
     let mut view = View { from: 0, is_paused: false };
-    let mut progress = Progress::new(&job.status());
     let mut ticks = tokio::time::interval(REPAINT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let _lent = Lent::new(screen);
@@ -66,10 +63,9 @@ pub async fn show(
                 let has_news = !view.is_paused && (painted != live.changes() || painter.is_fading(now));
                 if has_news || !pressed.is_empty() || now.saturating_sub(painted_at) >= STATUS {
                     let status = job.status();
-                    let stalled = progress.stalled(&status, now);
                     let (columns, lines) = (screen.columns(), screen.lines());
                     let View { from, is_paused } = view;
-                    let moment = Moment { rows: &live, from, columns, lines, now, status: &status, is_paused, stalled };
+                    let moment = Moment { rows: &live, from, columns, lines, now, status: &status, is_paused };
                     // What stands still while painting is paused is the rows, not the time.
                     if !is_paused || !pressed.is_empty() {
                         screen.paint(&painter.draw(&moment)?);
@@ -119,43 +115,6 @@ impl Drop for Lent<'_> {
     fn drop(&mut self) {
         self.0.paint(&[]);
         self.0.lend(false);
-    }
-}
-
-/// When rows came and time moved, for the question why nothing is to be seen.
-struct Progress {
-    rows_in: u64,
-    rows_at: Duration,
-    watermark: Option<EventTime>,
-    watermark_at: Duration,
-}
-
-impl Progress {
-    fn new(status: &JobStatus) -> Self {
-        let (rows_in, watermark) = (status.rows_in, status.watermark);
-        Self { rows_in, rows_at: Duration::ZERO, watermark, watermark_at: Duration::ZERO }
-    }
-
-    /// Why nothing moves, if nothing has for a while.
-    fn stalled(&mut self, status: &JobStatus, now: Duration) -> Option<String> {
-        if status.rows_in != self.rows_in {
-            (self.rows_in, self.rows_at) = (status.rows_in, now);
-        }
-        if status.watermark != self.watermark {
-            (self.watermark, self.watermark_at) = (status.watermark, now);
-        }
-        let seconds = |since: Duration| now.saturating_sub(since).as_secs();
-        if seconds(self.rows_at) >= STALL.as_secs() {
-            return Some(format!("no row for {} s", seconds(self.rows_at)));
-        }
-        let watermark = self.watermark?;
-        (seconds(self.watermark_at) >= STALL.as_secs()).then(|| {
-            format!(
-                "the watermark has stood at {watermark} for {} s: a split without rows may hold it back; \
-                 SET 'table.exec.source.idle-timeout' = '5 s' lets it go on",
-                seconds(self.watermark_at)
-            )
-        })
     }
 }
 

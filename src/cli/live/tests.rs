@@ -6,11 +6,12 @@ use arrow::array::AsArray;
 use bytes::Bytes;
 use expect_test::{Expect, expect};
 
+use super::super::footer::samples;
 use super::super::screen::fake::Paper;
 use super::*;
 use crate::session::samples::batch;
-use crate::session::{Arrangement, Input, JobState, OrderKey, Pipe, Session};
-use crate::stream::{ChangeKind, MemoryPool, SystemClock};
+use crate::session::{Arrangement, Input, JobStatus, OrderKey, Pipe, Session};
+use crate::stream::{ChangeKind, EventTime, MemoryPool, SystemClock};
 
 fn cells(number: u16) -> NonZero<u16> {
     NonZero::new(number).expect("a terminal of some size")
@@ -60,22 +61,15 @@ impl Scene {
         self.live.add(&Changes::new(rows, vec![ChangeKind::UpdateBefore, ChangeKind::UpdateAfter])).unwrap();
     }
 
-    fn paint(&mut self, now_ms: u64, stalled: Option<&str>) {
+    fn paint(&mut self, now_ms: u64) {
         let status = JobStatus {
-            state: JobState::Running,
             rows_in: 503_000,
-            rows_out: 0,
             late: 12,
-            partially_late: 0,
-            skipped: 0,
             bytes_in: 0,
             bytes_total: None,
             watermark: Some(EventTime(1_357_000_000_000)),
-            held_by: None,
-            state_bytes: 0,
-            checkpoints: 0,
-            pause_max: Duration::ZERO,
             elapsed: Duration::from_secs(41),
+            ..samples::status()
         };
         let moment = Moment {
             rows: &self.live,
@@ -85,7 +79,6 @@ impl Scene {
             now: Duration::from_millis(now_ms),
             status: &status,
             is_paused: false,
-            stalled: stalled.map(str::to_owned),
         };
         let lines = self.painter.draw(&moment).unwrap();
         self.screen.paint_at(&lines, usize::from(self.size.0));
@@ -111,7 +104,7 @@ impl Scene {
 fn a_table_changes_in_its_place_and_notes_stand_above_it() {
     let mut scene = Scene::new((80, 24));
     scene.insert(&["JFK", "LGA", "EWR"], &[3, 2, 1]);
-    scene.paint(0, None);
+    scene.paint(0);
     scene.check(&expect![[r#"
         +------+---+
         | name | n |
@@ -124,7 +117,7 @@ fn a_table_changes_in_its_place_and_notes_stand_above_it() {
     "#]]);
     scene.update("EWR", 1, 40);
     scene.screen.note("note: checkpoint");
-    scene.paint(100, None);
+    scene.paint(100);
     scene.check(&expect![[r#"
         note: checkpoint
         +------+----+
@@ -139,7 +132,7 @@ fn a_table_changes_in_its_place_and_notes_stand_above_it() {
     let bold = |scene: &Scene, row: u16, column: u16| scene.terminal.screen().cell(row, column).unwrap().bold();
     // The new number is bold for a second, what has not changed is not.
     assert!(bold(&scene, 4, 10) && !bold(&scene, 5, 10), "{}", scene.text());
-    scene.paint(1_200, None);
+    scene.paint(1_200);
     scene.text();
     assert!(!bold(&scene, 4, 10));
     scene.screen.paint_at(&[], 80);
@@ -152,7 +145,7 @@ fn more_rows_than_fit_are_counted() {
     let names: Vec<String> = (0..1_234).map(|name| format!("a rather long name {name}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     scene.insert(&names, &(0..1_234).collect::<Vec<_>>());
-    scene.paint(0, None);
+    scene.paint(0);
     scene.check(&expect![[r#"
         +-------------------------+------+
         | name                    |    n |
@@ -169,7 +162,7 @@ fn more_rows_than_fit_are_counted() {
     // Narrower: what the terminal has broken into more lines is taken away.
     scene.terminal.screen_mut().set_size(cells(12), cells(24));
     scene.size = (24, 12);
-    scene.paint(100, None);
+    scene.paint(100);
     scene.check(&expect![[r#"
         +---------------+------+
         | name          |    n |
@@ -189,7 +182,7 @@ fn more_rows_than_fit_are_counted() {
 fn a_wide_terminal() {
     let mut scene = Scene::new((200, 50));
     scene.insert(&["JFK", "日本"], &[3, 2]);
-    scene.paint(0, Some("no row for 12 s"));
+    scene.paint(0);
     scene.check(&expect![[r#"
         +------+---+
         | name | n |
@@ -198,7 +191,6 @@ fn a_wide_terminal() {
         | 日本 | 2 |
         +------+---+
         ● 00:41 · 503,000 in · 12k/s · late 12 · watermark 2013-01-01 00:26:40.000
-        no row for 12 s
     "#]]);
 }
 
@@ -206,41 +198,11 @@ fn a_wide_terminal() {
 fn a_line_that_stays_is_not_written_again() {
     let mut scene = Scene::new((80, 24));
     scene.insert(&["JFK"], &[3]);
-    scene.paint(0, None);
+    scene.paint(0);
     let first = scene.paper.text().len();
-    scene.paint(100, None);
+    scene.paint(100);
     let second = scene.paper.text()[first..].to_owned();
     assert!(!second.contains("JFK"), "{second:?}");
-}
-
-#[test]
-fn what_stands_still_is_explained_after_ten_seconds() {
-    let mut status = Scene::new((80, 24));
-    status.insert(&[], &[]);
-    let mut now = JobStatus {
-        state: JobState::Running,
-        rows_in: 1,
-        rows_out: 0,
-        late: 0,
-        partially_late: 0,
-        skipped: 0,
-        bytes_in: 0,
-        bytes_total: None,
-        watermark: Some(EventTime(0)),
-        held_by: None,
-        state_bytes: 0,
-        checkpoints: 0,
-        pause_max: Duration::ZERO,
-        elapsed: Duration::ZERO,
-    };
-    let mut progress = Progress::new(&now);
-    assert_eq!(progress.stalled(&now, Duration::from_secs(9)), None);
-    assert_eq!(progress.stalled(&now, Duration::from_secs(12)).as_deref(), Some("no row for 12 s"));
-    now.rows_in = 5;
-    let why = progress.stalled(&now, Duration::from_secs(13)).unwrap();
-    assert!(why.contains("stood at 1970-01-01 00:00:00.000 for 13 s") && why.contains("idle-timeout"), "{why}");
-    now.watermark = Some(EventTime(1));
-    assert_eq!(progress.stalled(&now, Duration::from_secs(14)), None);
 }
 
 #[test]
