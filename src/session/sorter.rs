@@ -26,6 +26,8 @@ pub struct Sorter {
     keep: Option<usize>,
     held: Vec<Held>,
     rows: usize,
+    /// Of what is held.
+    bytes: usize,
     /// Rows that are not before this one are not among the first `keep`.
     last_kept: Option<OwnedRow>,
     memory: Grant,
@@ -35,6 +37,13 @@ pub struct Sorter {
 struct Held {
     batch: RecordBatch,
     order: Rows,
+}
+
+impl Held {
+    /// With the places of its rows, which are put in order.
+    fn bytes(&self) -> usize {
+        batch_bytes(&self.batch) + self.order.size() + self.batch.num_rows() * size_of::<(usize, usize)>()
+    }
 }
 
 impl Sorter {
@@ -52,7 +61,7 @@ impl Sorter {
         });
         let converter = RowConverter::new(fields.collect())?;
         let memory = memory.nothing();
-        Ok(Self { columns, converter, keep, held: Vec::new(), rows: 0, last_kept: None, memory })
+        Ok(Self { columns, converter, keep, held: Vec::new(), rows: 0, bytes: 0, last_kept: None, memory })
     }
 
     /// Adds rows; a batch keeps its columns alive, but rows that cannot be among the wanted ones are dropped.
@@ -67,14 +76,14 @@ impl Sorter {
             }
         }
         self.rows += held.batch.num_rows();
+        self.bytes += held.bytes();
         self.held.push(held);
         if let Some(keep) = self.keep
             && self.rows >= keep.saturating_mul(2).max(BATCH_ROWS)
         {
             self.drop_others(keep)?;
         }
-        let bytes = |held: &Held| batch_bytes(&held.batch) + held.order.size();
-        self.memory.resize(self.held.iter().map(bytes).sum())
+        self.memory.resize(self.bytes)
     }
 
     /// The wanted rows in order.
@@ -110,6 +119,7 @@ impl Sorter {
         };
         self.last_kept = kept.last().filter(|_| order.len() == keep).map(|held| held.order.row(keep - 1).owned());
         self.rows = order.len();
+        self.bytes = kept.iter().map(Held::bytes).sum();
         self.held = kept;
         Ok(())
     }
