@@ -35,7 +35,13 @@ struct Bench {
 impl Bench {
     fn new(store: Arc<dyn LocalStore>, script: &str, settings: &[(&str, &str)]) -> Self {
         let (clock, input) = (Arc::new(ManualClock::default()), Arc::default());
-        let world = World { stores: Stores::new(store), clock, blocking: Arc::new(ThreadBlocking), input };
+        let world = World {
+            stores: Stores::new(store),
+            clock,
+            blocking: Arc::new(ThreadBlocking),
+            input,
+            outputs: Default::default(),
+        };
         let settings = Options::new(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let mut catalog = Catalog::default();
         for statement in parse_script(script).unwrap().statements {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::session::{JobHandle, JobSettings, Notice, Notices, Outcome, Pipe, Session, StatementAt, Vocabulary};
+use crate::session::{
+    JobHandle, JobSettings, Notice, Notices, Outcome, Pipe, PrintOutputs, Session, StatementAt, Vocabulary,
+};
 
 /// What a session starts with.
 pub struct Start {
@@ -18,6 +20,8 @@ pub struct Start {
     pub notices: Notices,
     /// What the table `stdin` reads.
     pub input: Pipe,
+    /// Where the connector `print` shows rows.
+    pub outputs: PrintOutputs,
 }
 
 /// Parses and executes.
@@ -66,7 +70,11 @@ impl Engine for Session {
 /// The session that the command line runs scripts in.
 pub fn session(start: Start) -> Result<Session> {
     let notices = Arc::clone(&start.notices);
-    let mut session = Session::new().with_notices(start.notices).with_fresh(start.fresh).with_input(start.input);
+    let mut session = Session::new()
+        .with_notices(start.notices)
+        .with_fresh(start.fresh)
+        .with_input(start.input)
+        .with_outputs(start.outputs);
     for (key, value) in &start.settings {
         for warning in session.settings_mut().set_at_start(key, value)? {
             notices(Notice::Warning(warning));

@@ -7,6 +7,7 @@ mod footer;
 mod health;
 mod interrupt;
 mod live;
+mod printed;
 mod prompt;
 mod render;
 mod report;
@@ -25,6 +26,7 @@ use arguments::Arguments;
 use config::{Configuration, Folders};
 pub use engine::{Engine, Start, session};
 use interrupt::Interrupts;
+pub use prompt::check_typed;
 use prompt::{Manners, Prompt};
 use render::Look;
 use runner::{Manner, Runner, ScriptText};
@@ -150,7 +152,8 @@ fn run<E: Engine>(
         };
         let input = script::data(&arguments.inputs);
         Interrupts::of_process()?.tell(&input.stop_signal());
-        let engine = open(Start { settings, fresh: arguments.fresh, notices, input })?;
+        let outputs = printed::outputs(&screen);
+        let engine = open(Start { settings, fresh: arguments.fresh, notices, input, outputs })?;
         let look = Look {
             format,
             is_terminal: screen.rows_on_terminal,

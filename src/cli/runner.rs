@@ -445,10 +445,7 @@ impl<E: Engine> Runner<E> {
             let status = job.status();
             let name = job.name();
             let health = self.health.entry(name.to_owned()).or_insert_with(|| Health::new(now));
-            for news in health.look(now, &status) {
-                let whose = if name.is_empty() { String::new() } else { format!("job {name}: ") };
-                self.screen.note(&format!("note: {whose}{news}"));
-            }
+            tell(&self.screen, name, health.look(now, self.clock.now(), &status));
             if figures_are_due && status.state != JobState::Ended {
                 self.screen.figures(&footer::progress(name, &status));
             }
@@ -461,9 +458,20 @@ impl<E: Engine> Runner<E> {
     /// Shows the end of a job in the background of a prompt when it comes.
     fn follow(&mut self, job: JobHandle) {
         self.watchers.retain(|watcher| !watcher.is_finished());
-        let screen = Arc::clone(&self.screen);
+        let (screen, clock) = (Arc::clone(&self.screen), Arc::clone(&self.clock));
         self.watchers.push(tokio::spawn(async move {
-            let end = job.wait().await;
+            let mut health = Health::new(clock.elapsed());
+            let mut ticks = tokio::time::interval(TICK);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut wait = job.wait();
+            let end = loop {
+                tokio::select! {
+                    end = &mut wait => break end,
+                    _ = ticks.tick() => {
+                        tell(&screen, job.name(), health.look(clock.elapsed(), clock.now(), &job.status()));
+                    }
+                }
+            };
             match &end {
                 Ok(summary) => {
                     let (note, footer) = ending_notes(job.name(), None, summary);
@@ -533,6 +541,12 @@ impl<E: Engine> Runner<E> {
         self.failed = true;
         self.screen.complain(&text_of_job(name, error, self.screen.errors_in_colour));
     }
+}
+
+/// What has become of a job.
+fn tell(screen: &Screen, name: &str, news: Vec<String>) {
+    let whose = if name.is_empty() { String::new() } else { format!("job {name}: ") };
+    news.iter().for_each(|news| screen.news(&format!("note: {whose}{news}")));
 }
 
 fn text_of_job(name: &str, error: &Error, in_colour: bool) -> String {

@@ -2,8 +2,8 @@
 //! anything else is written. A closed pipe is no error: it ends the run.
 
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
 use unicode_width::UnicodeWidthChar;
@@ -36,16 +36,29 @@ pub struct Screen {
     /// Whether a progress line is wanted.
     pub has_progress: bool,
     /// Whether everything else goes to a terminal.
-    rest_on_terminal: bool,
+    pub rest_on_terminal: bool,
     is_quiet: bool,
-    /// Whether somebody else paints the terminal: no progress line meanwhile.
-    is_lent: AtomicBool,
+    /// The terminal has been given back.
+    given_back: Condvar,
     log: LogFormat,
     clock: Arc<dyn Clock>,
 }
 
-/// Takes a text that is to stand above the line that somebody is typing; gives it back if it cannot. Never waits.
-pub type Above = Box<dyn FnMut(String) -> Option<String> + Send>;
+/// Takes texts that are to stand above the line that somebody is typing.
+pub type Above = SyncSender<String>;
+
+/// Who has the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lent {
+    ToNobody,
+    /// A table is painted there: no progress line; what is written stands above it.
+    ToPainter,
+    /// Another program has it: everything waits.
+    ToPager,
+}
+
+/// Notes that wait for a pager to end, in bytes; more are written all the same.
+const HELD_BYTES: usize = 1 << 20;
 
 struct Streams {
     rows: Box<dyn Write + Send>,
@@ -54,6 +67,9 @@ struct Streams {
     /// What writes to the terminal while somebody types there.
     above: Option<Above>,
     is_typing: bool,
+    lent: Lent,
+    /// What was to be written while a pager had the terminal.
+    held: Vec<u8>,
     rest: Box<dyn Write + Send>,
     progress_is_shown: bool,
     /// The lines of a live table, which are painted anew in their place, and how wide the terminal was.
@@ -82,7 +98,7 @@ impl Screen {
                 },
             rest_on_terminal,
             is_quiet,
-            is_lent: AtomicBool::new(false),
+            given_back: Condvar::new(),
             log,
             clock,
             streams: Mutex::new(Streams::new(rows, rest)),
@@ -95,10 +111,43 @@ impl Screen {
         size.map(|size| usize::from(size.ws_row)).filter(|lines| *lines > 0).unwrap_or(24)
     }
 
-    /// Somebody else begins or ends to paint the terminal.
-    pub fn lend(&self, is_lent: bool) {
-        self.end_progress();
-        self.is_lent.store(is_lent, Ordering::Relaxed);
+    /// Gives the terminal away, or takes it back.
+    pub fn lend(&self, lent: Lent) {
+        let mut streams = self.lock();
+        streams.clear_progress();
+        streams.lent = lent;
+        if lent != Lent::ToPager {
+            let held = std::mem::take(&mut streams.held);
+            // If stderr is gone there is nobody left to tell.
+            let _ = streams.rest.write_all(&held);
+            self.given_back.notify_all();
+        }
+    }
+
+    /// Who has the terminal.
+    pub fn lent(&self) -> Lent {
+        self.lock().lent
+    }
+
+    /// Shows rows that a job prints on the terminal. Waits while a pager has it.
+    pub fn printed(&self, bytes: &[u8], to_error: bool) -> std::io::Result<()> {
+        let mut streams = self.lock();
+        while streams.lent == Lent::ToPager {
+            streams = self.given_back.wait(streams).unwrap_or_else(PoisonError::into_inner);
+        }
+        streams.clear_progress();
+        let text = match streams.above.clone().filter(|_| streams.is_typing) {
+            None => return streams.print(bytes, to_error),
+            Some(above) => {
+                // The editor's turn may take a while, and others want to write meanwhile.
+                drop(streams);
+                above.send(String::from_utf8_lossy(bytes).into_owned())
+            }
+        };
+        match text {
+            Ok(()) => Ok(()),
+            Err(left) => self.lock().print(left.0.as_bytes(), to_error),
+        }
     }
 
     /// How wide the terminal is that rows go to; 80 where they go elsewhere.
@@ -164,6 +213,14 @@ impl Screen {
         }
     }
 
+    /// Writes what has become of a job that runs; with the time where there is no terminal.
+    pub fn news(&self, line: &str) {
+        match self.log {
+            LogFormat::Text if !self.rest_on_terminal => self.figures(line),
+            _ => self.note(line),
+        }
+    }
+
     /// Whether figures are to be written as lines from time to time: nobody sees a progress line.
     pub fn wants_figures(&self) -> bool {
         !self.is_quiet && !self.has_progress && !self.rest_on_terminal
@@ -185,15 +242,18 @@ impl Screen {
         let mut streams = self.lock();
         streams.clear_progress();
         let text = format!("{text}\n");
-        let is_typing = streams.is_typing;
-        let left = match &mut streams.above {
-            Some(above) if is_typing => above(text),
-            _ => Some(text),
+        let left = match &streams.above {
+            // Nobody waits for the editor here.
+            Some(above) if streams.is_typing => above.try_send(text),
+            _ => Err(TrySendError::Full(text)),
         };
-        if let Some(text) = left {
-            // If stderr is gone there is nobody left to tell.
-            let _ = streams.rest.write_all(text.as_bytes());
+        let Err(TrySendError::Full(text) | TrySendError::Disconnected(text)) = left else { return };
+        if streams.lent == Lent::ToPager && self.rest_on_terminal && streams.held.len() < HELD_BYTES {
+            streams.held.extend_from_slice(text.as_bytes());
+            return;
         }
+        // If stderr is gone there is nobody left to tell.
+        let _ = streams.rest.write_all(text.as_bytes());
     }
 
     /// What goes to stderr while somebody types on the terminal goes this way; a stderr that is no terminal stays what
@@ -224,8 +284,8 @@ impl Screen {
 
     /// Shows how far a job is, in place of what was shown before.
     pub fn progress(&self, line: &str) {
-        if self.has_progress && !self.is_lent.load(Ordering::Relaxed) {
-            let mut streams = self.lock();
+        let mut streams = self.lock();
+        if self.has_progress && streams.lent == Lent::ToNobody {
             streams.progress_is_shown = true;
             let _ = write!(streams.rest, "\r\u{1b}[2K{line}");
             let _ = streams.rest.flush();
@@ -250,11 +310,18 @@ impl Streams {
             other_rows: None,
             above: None,
             is_typing: false,
+            lent: Lent::ToNobody,
+            held: Vec::new(),
             rest: Box::new(rest),
             progress_is_shown: false,
             painted: Vec::new(),
             painted_columns: 0,
         }
+    }
+
+    fn print(&mut self, bytes: &[u8], to_error: bool) -> std::io::Result<()> {
+        let output = if to_error { &mut self.rest } else { &mut self.rows };
+        output.write_all(bytes).and_then(|()| output.flush())
     }
 
     fn clear_progress(&mut self) {
@@ -377,7 +444,7 @@ pub mod fake {
                 has_progress: progress,
                 rest_on_terminal: false,
                 is_quiet: false,
-                is_lent: AtomicBool::new(false),
+                given_back: Condvar::new(),
                 log: LogFormat::Text,
                 clock: Arc::new(ManualClock::default()),
                 streams: Mutex::new(Streams::new(rows, rest)),

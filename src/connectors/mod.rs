@@ -10,7 +10,7 @@ mod datagen;
 mod filesystem;
 pub mod memory;
 mod one_phase;
-mod print;
+pub mod print;
 mod row_buffer;
 pub mod stdin;
 mod values;
@@ -56,6 +56,8 @@ pub struct World {
     pub blocking: Arc<dyn Blocking>,
     /// Standard input, if it is lent at all.
     pub input: Arc<stdin::Pipe>,
+    /// Standard output and standard error, for rows that are shown as they come.
+    pub outputs: print::PrintOutputs,
 }
 
 /// A table as its connector sees it.

@@ -58,31 +58,46 @@ impl Connector for Print {
     }
 
     fn sink(&self, table: &TableContext) -> Result<Arc<dyn SinkFactory>> {
-        let output: Box<dyn Write + Send> = match table.options.boolean(&STANDARD_ERROR)? {
-            true => Box::new(std::io::stderr()),
-            false => Box::new(std::io::stdout()),
-        };
         Ok(Arc::new(PrintSink {
             identifier: table.options.text(&PRINT_IDENTIFIER).unwrap_or_default().to_owned(),
-            output: Output(Arc::new(Mutex::new(output))),
+            to_error: table.options.boolean(&STANDARD_ERROR)?,
         }))
     }
 }
 
-/// Where rows go; all tasks share it, so that lines do not mix.
+/// The outputs that `print` writes to; all tasks share them, so that lines do not mix.
 #[derive(Clone)]
-pub(super) struct Output(pub(super) Arc<Mutex<dyn Write + Send>>);
+pub struct PrintOutputs {
+    standard: Output,
+    error: Output,
+}
 
-impl fmt::Debug for Output {
+type Output = Arc<Mutex<dyn Write + Send>>;
+
+impl PrintOutputs {
+    /// These in place of the process's own.
+    pub fn new(standard: impl Write + Send + 'static, error: impl Write + Send + 'static) -> Self {
+        Self { standard: Arc::new(Mutex::new(standard)), error: Arc::new(Mutex::new(error)) }
+    }
+}
+
+impl Default for PrintOutputs {
+    fn default() -> Self {
+        Self::new(std::io::stdout(), std::io::stderr())
+    }
+}
+
+impl fmt::Debug for PrintOutputs {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Output")
+        out.write_str("PrintOutputs")
     }
 }
 
 #[derive(Debug)]
 pub(super) struct PrintSink {
     pub(super) identifier: String,
-    pub(super) output: Output,
+    /// To the standard error and not the standard output.
+    pub(super) to_error: bool,
 }
 
 impl SinkFactory for PrintSink {
@@ -103,7 +118,8 @@ impl SinkFactory for PrintSink {
         if !prefix.is_empty() {
             prefix.push_str("> ");
         }
-        Ok(Box::new(PrintWriter { prefix, output: self.output.clone(), world: world.clone() }))
+        let output = Arc::clone(if self.to_error { &world.outputs.error } else { &world.outputs.standard });
+        Ok(Box::new(PrintWriter { prefix, output, world: world.clone() }))
     }
 
     fn committer(&self, _context: &SinkContext, _world: &World) -> Result<Box<dyn Committer>> {
@@ -149,10 +165,10 @@ impl PrintWriter {
 impl SinkWriter for PrintWriter {
     async fn write(&mut self, rows: &Changes) -> Result<()> {
         let lines = self.lines(rows)?;
-        let output = self.output.clone();
+        let output = Arc::clone(&self.output);
         let written = self.world.blocking.call(move || {
             // A panic of another writer leaves the output as usable as it was.
-            let mut output = output.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
             output.write_all(&lines).and_then(|()| output.flush())
         });
         match written.await? {

@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 
 use super::memory::{ChannelSink, MemorySink, MemorySource, Unreliable};
-use super::print::{Output, PrintSink};
+use super::print::{PrintOutputs, PrintSink};
 use super::*;
 use crate::formats::tests::assert_options_are_read;
 use crate::options::Effect;
@@ -22,6 +22,7 @@ fn world() -> World {
         clock: Arc::new(ManualClock::default()),
         blocking: Arc::new(InlineBlocking),
         input: Arc::default(),
+        outputs: PrintOutputs::default(),
     }
 }
 
@@ -128,15 +129,20 @@ async fn printed_rows_look_like_flinks() {
         ("id", 4, "id:3> +I[1, t1]\nid:3> +U[2, t2]\n"),
     ] {
         let shown = Shown::default();
-        let output = Output(Arc::new(Mutex::new(shown.clone())));
-        let sink = PrintSink { identifier: identifier.to_owned(), output };
-        let mut writer = sink.writer(2, &context("s", 1, parallelism), &world()).unwrap();
+        let world = World { outputs: PrintOutputs::new(shown.clone(), Closed), ..world() };
+        let sink = PrintSink { identifier: identifier.to_owned(), to_error: false };
+        let mut writer = sink.writer(2, &context("s", 1, parallelism), &world).unwrap();
         writer.write(&rows).await.unwrap();
         assert_eq!(writer.prepare(Epoch(1)).await.unwrap(), None);
         assert_eq!(String::from_utf8(shown.0.lock().unwrap().clone()).unwrap(), expected);
     }
-    let sink = PrintSink { identifier: String::new(), output: Output(Arc::new(Mutex::new(Closed))) };
-    sink.writer(0, &context("s", 1, 1), &world()).unwrap().write(&rows).await.unwrap();
+    let shown = Shown::default();
+    let world = World { outputs: PrintOutputs::new(Closed, shown.clone()), ..world() };
+    for to_error in [false, true] {
+        let sink = PrintSink { identifier: String::new(), to_error };
+        sink.writer(0, &context("s", 1, 1), &world).unwrap().write(&rows).await.unwrap();
+    }
+    assert_eq!(String::from_utf8(shown.0.lock().unwrap().clone()).unwrap(), "+I[1, t1]\n+U[2, t2]\n");
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ pub use vocabulary::Vocabulary;
 
 pub use crate::catalog::Handle;
 pub use crate::connectors::memory::Pusher;
+pub use crate::connectors::print::PrintOutputs;
 pub use crate::connectors::stdin::{Input, Pipe, StopSignal};
 pub use crate::plan::{Arrangement, OrderKey};
 pub use crate::runtime::{Notice, Notices};

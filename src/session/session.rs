@@ -15,6 +15,7 @@ use crate::batch::BatchInsert;
 use crate::catalog::{Catalog, Handle, Table, UNDECLARED_STDIN};
 use crate::checkpoint::CheckpointMode;
 use crate::connectors::memory::{ChannelSink, MemorySource, Pusher};
+use crate::connectors::print::PrintOutputs;
 use crate::connectors::stdin::Pipe;
 use crate::connectors::{Delivery, SinkMode, World};
 use crate::error::{Blame, Error, Result};
@@ -67,6 +68,7 @@ impl Session {
             clock: Arc::new(SystemClock::default()),
             blocking: Arc::new(ThreadBlocking),
             input: Arc::default(),
+            outputs: PrintOutputs::default(),
         };
         Self::in_world(world)
     }
@@ -90,6 +92,12 @@ impl Session {
     /// Lends the session bytes to read as the table `stdin`. [`Pipe::refused`] says why there are none.
     pub fn with_input(mut self, input: Pipe) -> Self {
         self.world.input = Arc::new(input);
+        self
+    }
+
+    /// Shows the rows of the connector `print` elsewhere than on the process's own outputs.
+    pub fn with_outputs(mut self, outputs: PrintOutputs) -> Self {
+        self.world.outputs = outputs;
         self
     }
 

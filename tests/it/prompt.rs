@@ -230,6 +230,129 @@ fn a_job_that_ends_is_told_above_the_line_that_is_typed() {
 }
 
 #[test]
+fn a_keystroke_never_waits_for_a_job() {
+    let directory = scratch();
+    let mut terminal = prompt(directory.path(), 24, 120);
+    terminal.line(&LIVE.replace("'50'", "'2000'"), "");
+    terminal.line("CREATE TABLE shown (n BIGINT) WITH ('connector' = 'print');", "");
+    terminal.line("SET 'pipeline.name' = 'loud';", "");
+    terminal.keys("INSERT INTO shown SELECT n FROM live;\r");
+    for typed in ["SEL", "ECT 40 + 2 ", "AS answer"] {
+        terminal.keys(typed);
+        // Rows of the job stand above the line, and the line is whole.
+        terminal.wait_until(typed, |screen| {
+            let last = screen.lines().last().unwrap_or_default();
+            last.starts_with("beadline> SEL") && last.ends_with(typed.trim_end()) && screen.contains("\n+I[")
+        });
+    }
+    terminal.keys(";\r");
+    terminal.wait_for("|     42 |");
+    terminal.keys("STOP JOB 'loud';\r");
+    terminal.wait_for("job loud stopped");
+    terminal.wait_for_prompt();
+    terminal.keys("\x04");
+    assert_eq!(terminal.end().0, 0);
+}
+
+#[test]
+fn a_live_table_follows_the_size_of_the_terminal_and_stays_as_it_was() {
+    let directory = scratch();
+    let mut terminal = prompt(directory.path(), 24, 80);
+    terminal.line("\\timing off", "footer off");
+    terminal.line(&LIVE.replace("'50'", "'50', 'fields.n.min' = '1', 'fields.n.max' = '3'"), "");
+    terminal.keys("SELECT n, COUNT(*) AS so_often FROM live GROUP BY n;\r");
+    let is_whole = |screen: &str| {
+        let headers = screen.lines().filter(|line| line.contains("| so_often")).count();
+        headers == 1
+            && ["1 ", "2 ", "3 "].iter().all(|n| screen.lines().any(|line| line.starts_with(&format!("| {n}"))))
+    };
+    terminal.wait_until("a table", is_whole);
+    for (rows, columns) in [(30, 60), (12, 40), (40, 120)] {
+        terminal.resize(rows, columns);
+        let painted = terminal.text();
+        terminal.wait_until("the table once more", |screen| screen != painted && is_whole(screen));
+    }
+    terminal.keys("\x03");
+    terminal.wait_for_prompt();
+    let screen = terminal.text();
+    assert!(is_whole(&screen) && screen.contains("stopped"), "{screen}");
+    terminal.keys("\x04");
+    assert_eq!(terminal.end().0, 0);
+}
+
+#[test]
+fn colours_are_the_terminals_own_and_none_where_they_are_not_wanted() {
+    // Bold, dim, underlined, the eight colours and their bright kin, and the end of all of them.
+    let allowed: Vec<String> =
+        [0, 1, 2, 4, 22, 24, 39].into_iter().chain(30..38).chain(90..98).map(|n| n.to_string()).collect();
+    for has_colour in [true, false] {
+        let directory = scratch();
+        let mut command = program(directory.path());
+        if !has_colour {
+            command.env("NO_COLOR", "1");
+        }
+        let mut terminal = Terminal::run(&command, 24, 80);
+        terminal.wait_for_prompt();
+        terminal.line(PEOPLE, "");
+        terminal.line("SELECT name, 'x' AS x FROM people; -- all", "| NULL ");
+        terminal.line("SELECT nme FROM people;", "did you mean");
+        terminal.line("HELP", "SHOW JOBS, ");
+        terminal.keys("SELECT 'open");
+        terminal.wait_for("'open");
+        let attributes = terminal.attributes();
+        match has_colour {
+            true => {
+                assert!(attributes.len() > 4, "{attributes:?}");
+                assert!(attributes.iter().all(|one| one.is_empty() || allowed.contains(one)), "{attributes:?}");
+            }
+            false => assert!(attributes.iter().all(|one| one.is_empty() || one == "0"), "{attributes:?}"),
+        }
+        terminal.keys("\x03");
+        terminal.wait_for_prompt();
+        terminal.keys("\x04");
+        assert_eq!(terminal.end().0, 0);
+    }
+}
+
+#[test]
+fn a_narrow_terminal_breaks_lines_and_loses_nothing() {
+    let directory = scratch();
+    let mut terminal = prompt(directory.path(), 24, 40);
+    terminal.line("\\timing off", "footer off");
+    terminal.line(PEOPLE, "");
+    terminal.line("SELECT id, name, seen, 'a text that is long' AS wide FROM people;", "wide");
+    terminal.line("SELECT id FROM people WHERE nme = 'bob, jr.';", "did you mean");
+    expect![[r#"
+        | id | name     | seen
+          | wide                |
+        +----+----------+-----------------------
+        --+---------------------+
+        |  1 | ann      | 2026-01-01 10:00:00.00
+        0 | a text that is long |
+        |  2 | bob, jr. | 2026-01-01 10:00:07.00
+        0 | a text that is long |
+        |  3 | NULL     | 2026-01-01 10:01:00.00
+        0 | a text that is long |
+        +----+----------+-----------------------
+        --+---------------------+
+        beadline> SELECT id FROM people WHERE nm
+        e = 'bob, jr.';
+        error: Column 'nme' not found in any tab
+        le
+         --> prompt:1:29
+          |
+        1 | SELECT id FROM people WHERE nme = 'b
+        ob, jr.';
+          |                             ^^^
+          |
+          = help: did you mean `name`?
+        beadline>"#]]
+    .assert_eq(&terminal.broken_text());
+    terminal.keys("\x04");
+    assert_eq!(terminal.end().0, 0);
+}
+
+#[test]
 fn tab_completes_what_can_stand_there() {
     let directory = scratch();
     let mut terminal = prompt(directory.path(), 24, 100);

@@ -98,6 +98,7 @@ fn seeded_world(store: &FakeStore, is_slow: bool, seed: u64) -> World {
             false => Arc::new(InlineBlocking),
         },
         input: Arc::default(),
+        outputs: Default::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A program on a terminal of its own: keys go in, and what a person would see comes out, as the text of the screen.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
@@ -8,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use rexpect::process::{PtyProcess, Signal, WaitStatus};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 /// For how long a test waits for something to appear; it never does where nothing is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,6 +24,8 @@ pub struct Terminal {
     keyboard: File,
     output: Receiver<Vec<u8>>,
     screen: vt100::Parser,
+    /// Everything that was written.
+    written: Vec<u8>,
 }
 
 impl Terminal {
@@ -57,7 +61,13 @@ impl Terminal {
             })
             .expect("a thread");
         let size = |number| NonZeroU16::new(number).expect("a terminal has rows and columns");
-        Self { process, keyboard, output: receive, screen: vt100::Parser::new(size(rows), size(columns), 1_000) }
+        Self {
+            process,
+            keyboard,
+            output: receive,
+            screen: vt100::Parser::new(size(rows), size(columns), 1_000),
+            written: Vec::new(),
+        }
     }
 
     /// Types.
@@ -95,8 +105,7 @@ impl Terminal {
         self.keys("\r");
         let typed = format!("{PROMPT} {}", line.trim_end());
         self.wait_until(&format!("{answer} below {line}"), |screen| {
-            let Some(at) = screen.rfind(&typed) else { return false };
-            let below = &screen[at + typed.len()..];
+            let Some(below) = below(screen, &typed) else { return false };
             below.contains(answer) && below.lines().last() == Some(PROMPT)
         })
     }
@@ -105,6 +114,31 @@ impl Terminal {
     pub fn text(&self) -> String {
         let contents = self.screen.screen().contents();
         contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+    }
+
+    /// The same, broken where the terminal breaks lines.
+    pub fn broken_text(&self) -> String {
+        let screen = self.screen.screen();
+        let rows = screen.rows(0, screen.size().1.get()).map(|row| row.trim_end().to_owned()).collect::<Vec<_>>();
+        rows.join("\n").trim_end().to_owned()
+    }
+
+    /// Makes the terminal another size; the program is told.
+    pub fn resize(&mut self, rows: u16, columns: u16) {
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.keyboard, size).expect("a terminal has a size");
+        let size = |number| NonZeroU16::new(number).expect("a terminal has rows and columns");
+        self.screen.screen_mut().set_size(size(rows), size(columns));
+    }
+
+    /// The parameters of all colours and attributes that were written, each once.
+    pub fn attributes(&self) -> BTreeSet<String> {
+        let text = String::from_utf8_lossy(&self.written);
+        let sequences = text.split("\x1b[").skip(1).filter_map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+            rest[end..].starts_with('m').then(|| rest[..end].to_owned())
+        });
+        sequences.flat_map(|all| all.split(';').map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
     /// Sends a signal to the program.
@@ -129,10 +163,27 @@ impl Terminal {
 
     fn show(&mut self, bytes: &[u8]) {
         self.screen.process(bytes);
+        self.written.extend_from_slice(bytes);
         let asked = bytes.windows(WHERE_IS_THE_CURSOR.len()).filter(|four| *four == WHERE_IS_THE_CURSOR).count();
         for _ in 0..asked {
             let (row, column) = self.screen.screen().cursor_position();
             self.keys(&format!("\x1b[{};{}R", row + 1, column + 1));
         }
     }
+}
+
+/// What stands on the screen below the last place of this line, wherever the terminal has broken it.
+fn below<'a>(screen: &'a str, line: &str) -> Option<&'a str> {
+    screen.rmatch_indices(PROMPT).find_map(|(at, _)| {
+        let mut rest = screen[at..].char_indices().filter(|(_, character)| !character.is_whitespace());
+        let mut end = at;
+        for expected in line.chars().filter(|character| !character.is_whitespace()) {
+            let (index, found) = rest.next()?;
+            if found != expected {
+                return None;
+            }
+            end = at + index + found.len_utf8();
+        }
+        Some(&screen[end..])
+    })
 }

@@ -19,7 +19,7 @@ use rows::LiveRows;
 use tokio::time::MissedTickBehavior;
 
 use super::Failure;
-use super::screen::Screen;
+use super::screen::{Lent, Screen};
 use crate::error::Result;
 use crate::session::{RowStream, Standing};
 use crate::stream::{Changes, Clock};
@@ -45,7 +45,7 @@ pub async fn show(
     let mut view = View { from: 0, is_paused: false };
     let mut ticks = tokio::time::interval(REPAINT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let _lent = Lent::new(screen);
+    let _painting = Painting::new(screen);
     let (mut painted, mut painted_at) = (u64::MAX, Duration::ZERO);
     let begun = clock.elapsed();
     loop {
@@ -102,19 +102,19 @@ impl View {
 }
 
 /// The terminal is painted by us; it is given back on every way out.
-struct Lent<'a>(&'a Screen);
+struct Painting<'a>(&'a Screen);
 
-impl<'a> Lent<'a> {
+impl<'a> Painting<'a> {
     fn new(screen: &'a Screen) -> Self {
-        screen.lend(true);
+        screen.lend(Lent::ToPainter);
         Self(screen)
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for Painting<'_> {
     fn drop(&mut self) {
         self.0.paint(&[]);
-        self.0.lend(false);
+        self.0.lend(Lent::ToNobody);
     }
 }
 

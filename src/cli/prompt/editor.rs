@@ -14,7 +14,6 @@
 use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::TrySendError;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
 use std::thread::JoinHandle;
 
@@ -37,8 +36,8 @@ use crate::session::Vocabulary;
 
 /// Statements that are remembered.
 const HISTORY: usize = 10_000;
-/// Notices that wait to be shown above the line; more are written as they come.
-const NOTICES: usize = 1_000;
+/// Texts that wait to be shown above the line.
+const NOTICES: usize = 100;
 
 /// What the user did.
 #[derive(Debug)]
@@ -98,11 +97,7 @@ impl Editor {
             let _ = lines.load_history(path);
         }
         let mut printer = lines.create_external_printer().map_err(failed)?;
-        let (queue, queued) = blocking::sync_channel::<String>(NOTICES);
-        let above: Above = Box::new(move |text| match queue.try_send(text) {
-            Ok(()) => None,
-            Err(TrySendError::Full(text) | TrySendError::Disconnected(text)) => Some(text),
-        });
+        let (above, queued) = blocking::sync_channel::<String>(NOTICES);
         let (asks, asked) = blocking::sync_channel(1);
         let (read, reads) = mpsc::channel(1);
         let editor = start("prompt", move || serve(lines, setup.history.as_deref(), &asked, &read))?;

@@ -6,6 +6,7 @@ mod complete;
 mod editor;
 mod highlight;
 mod history;
+mod invariants;
 mod keywords;
 mod outside;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use command::{Action, Typed};
 use editor::{Editor, Read, Setup};
+pub use invariants::check_typed;
 use outside::TerminalState;
 
 use super::engine::Engine;

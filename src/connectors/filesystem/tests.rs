@@ -24,6 +24,7 @@ fn world(store: &FakeStore) -> World {
         clock: Arc::new(ManualClock::default()),
         blocking: Arc::new(InlineBlocking),
         input: Arc::default(),
+        outputs: Default::default(),
     }
 }
 

@@ -67,7 +67,7 @@ fn live() -> (SyncSender<Result<Bytes>>, Pipe) {
 
 fn world(pipe: Pipe, blocking: impl Blocking + 'static) -> World {
     let (stores, clock) = (Stores::new(Arc::new(FakeStore::new())), Arc::new(ManualClock::default()));
-    World { stores, clock, blocking: Arc::new(blocking), input: Arc::new(pipe) }
+    World { stores, clock, blocking: Arc::new(blocking), input: Arc::new(pipe), outputs: Default::default() }
 }
 
 fn table(settings: &[(&str, &str)]) -> TableContext {

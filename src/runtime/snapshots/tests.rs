@@ -67,6 +67,7 @@ impl Task {
             clock: Arc::new(NoTime),
             blocking: Arc::clone(&blocking) as Arc<dyn Blocking>,
             input: Arc::default(),
+            outputs: Default::default(),
         };
         let target = SnapshotTarget {
             directory: Some(JobDirectory { store: Arc::new(store.clone()), path: PathBuf::from("/job") }),
