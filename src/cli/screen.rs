@@ -435,6 +435,11 @@ pub mod fake {
     }
 
     impl Screen {
+        /// One whose notes nobody sees as they come.
+        pub fn of_log(rest: impl Write + Send + 'static, log: LogFormat, clock: Arc<dyn Clock>) -> Self {
+            Self { log, clock, ..Self::of_test(Paper::default(), rest, false) }
+        }
+
         pub fn of_test(rows: impl Write + Send + 'static, rest: impl Write + Send + 'static, progress: bool) -> Self {
             Self {
                 rows_on_terminal: false,

@@ -141,7 +141,7 @@ impl Look {
 }
 
 #[cfg(test)]
-mod samples {
+pub mod samples {
     //! Rows that the tests of all renderers share.
 
     use super::{Format, Look, Shape, renderer};

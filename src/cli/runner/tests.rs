@@ -301,3 +301,42 @@ fn a_closed_pipe_ends_in_silence() {
     let run = run(Case { script: "select b", answers, pipe_is_closed: true, ..Case::default() });
     assert_eq!((run.exit, run.scripts.len(), run.rest.as_str()), (Exit::Success, 1, ""));
 }
+
+/// What is written off a terminal while an endless job goes on, which is looked at every five seconds for so long. Its
+/// figures never change.
+fn watched_for(seconds: u64, log: LogFormat) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let rest = Paper::default();
+        let clock = Arc::new(ManualClock::default());
+        let screen = Screen::of_log(rest.clone(), log, Arc::clone(&clock) as Arc<dyn Clock>);
+        let look = Look { is_terminal: false, ..super::super::render::samples::pipe(Format::Auto) };
+        let manner = Manner { look, pager: None, keep_going: false, is_interactive: false, has_footer: true };
+        let (_send, receive) = mpsc::channel(1);
+        let interrupts = Interrupts::scripted(receive);
+        let mut runner = Runner::new(FakeEngine::default(), Arc::new(screen), manner, clock.clone(), interrupts);
+        runner.background.push(Arc::new(FakeJob::endless("late-hours", None)));
+        for _ in 0..seconds / 5 {
+            clock.advance(Duration::from_secs(5));
+            runner.look_after(None);
+        }
+        rest.text()
+    })
+}
+
+#[test]
+fn off_a_terminal_a_job_says_how_it_is_in_plain_lines_with_a_time() {
+    assert_eq!(watched_for(5, LogFormat::Text), "");
+    let text = watched_for(140, LogFormat::Text);
+    let figures = |time: &str| format!("1970-01-01 00:{time}.000 late-hours: 5 in · 500/s · late 1\n");
+    let silence =
+        "1970-01-01 00:00:15.000 note: job late-hours: no rows have come out for 10 s: none have come in for 10 s\n";
+    assert_eq!(text, figures("00:10") + silence + &figures("01:10") + &figures("02:10"));
+    assert!(!text.contains(|character: char| character.is_control() && character != '\n'));
+    let objects = watched_for(15, LogFormat::Json);
+    let levels: Vec<String> = objects
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["level"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(levels, ["figures", "note"]);
+}
