@@ -10,6 +10,7 @@
 //! ```
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
@@ -19,6 +20,7 @@ use etcetera::BaseStrategy;
 use super::arguments::Arguments;
 use crate::error::{Error, Result};
 use crate::options::nearest;
+use crate::session::vocabulary::is_secret;
 
 /// The variable that names the file; empty for none.
 const FILE_VARIABLE: &str = "BEADLINE_CONFIG";
@@ -38,6 +40,8 @@ const FLAGS: &[(&str, bool)] = &[
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
+    Default,
+    CommandLine,
     /// The name of the variable.
     Environment(String),
     File(PathBuf),
@@ -54,7 +58,7 @@ pub struct Configured {
 /// All of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Configuration {
-    /// Flags that are set anywhere.
+    /// All flags that may be configured, wherever their values come from.
     pub flags: Vec<Configured>,
     /// Settings of the file, in its order.
     pub settings: Vec<(String, String)>,
@@ -86,9 +90,13 @@ impl Configuration {
     /// Reads the environment and the file.
     pub fn read(arguments: &[OsString], folders: &Folders, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let given = Arguments::command().try_get_matches_from(arguments).ok();
-        let on_command_line = |key: &str| {
+        // The value, and whether it was given and is no default.
+        let on_command_line = |key: &str| -> (String, bool) {
             let id = key.replace('-', "_");
-            given.as_ref().is_some_and(|matches| matches.value_source(&id) == Some(ValueSource::CommandLine))
+            let Some(given) = &given else { return (String::new(), false) };
+            let values = given.get_raw(&id).and_then(|values| values.last());
+            let value = values.map_or_else(String::new, |value| value.to_string_lossy().into_owned());
+            (value, given.value_source(&id) == Some(ValueSource::CommandLine))
         };
         let (file, path) = match file(folders, variable)? {
             Some((table, path)) => (table, Some(path)),
@@ -98,10 +106,10 @@ impl Configuration {
         for (key, _) in FLAGS {
             let name = format!("BEADLINE_{}", key.replace('-', "_").to_uppercase());
             let (value, origin) = match (on_command_line(key), variable(&name), file.get(*key)) {
-                (true, ..) => continue,
-                (false, Some(value), _) => (value, Origin::Environment(name)),
-                (false, None, Some(value)) => (plain(value), Origin::File(path.clone().unwrap_or_default())),
-                (false, None, None) => continue,
+                ((value, true), ..) => (value, Origin::CommandLine),
+                (_, Some(value), _) => (value, Origin::Environment(name)),
+                (_, None, Some(value)) => (plain(value), Origin::File(path.clone().unwrap_or_default())),
+                ((value, false), None, None) => (value, Origin::Default),
             };
             flags.push(Configured { key, value, origin });
         }
@@ -109,11 +117,53 @@ impl Configuration {
         Ok(Self { flags, settings, file: path })
     }
 
+    /// All of it as a file would say it, with the settings in force: the file's first, then those of the command line,
+    /// of which the last one of a key holds.
+    pub fn shown(&self, settings: &[(String, String)], with_origins: bool) -> String {
+        let mut lines = Vec::new();
+        for Configured { key, value, origin } in &self.flags {
+            let is_bare = value.parse::<u64>().is_ok() || matches!(value.as_str(), "true" | "false");
+            let value = if is_bare { value.clone() } else { quoted(value) };
+            // What holds anyway need not stand in a file.
+            let mark = if *origin == Origin::Default { "# " } else { "" };
+            lines.push((format!("{mark}{key} = {value}"), origin.clone()));
+        }
+        let flags = lines.len();
+        for (index, (key, value)) in settings.iter().enumerate() {
+            if settings[index + 1..].iter().any(|(later, _)| later == key) {
+                continue;
+            }
+            let from_file = self.settings.iter().any(|(of_file, at)| of_file == key && at == value);
+            let origin = match (&self.file, from_file) {
+                (Some(path), true) => Origin::File(path.clone()),
+                _ => Origin::CommandLine,
+            };
+            let value = if is_secret(key) { "******".to_owned() } else { value.clone() };
+            let [key, value] = [key.clone(), value].map(|text| quoted(&text));
+            lines.push((format!("{key} = {value}"), origin));
+        }
+        let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0);
+        let mut text = String::new();
+        for (index, (line, origin)) in lines.iter().enumerate() {
+            if index == flags {
+                text.push_str("\n[set]\n");
+            }
+            match with_origins {
+                true => text.push_str(&format!("{line:width$}  # {origin}\n")),
+                false => text.push_str(&format!("{line}\n")),
+            }
+        }
+        text
+    }
+
     /// The arguments with what was configured before them, so that they win.
     pub fn before(&self, arguments: Vec<OsString>) -> Result<Vec<OsString>> {
         let mut arguments = arguments.into_iter();
         let mut all: Vec<OsString> = arguments.next().into_iter().collect();
         for Configured { key, value, origin } in &self.flags {
+            if matches!(origin, Origin::Default | Origin::CommandLine) {
+                continue;
+            }
             let takes_value = FLAGS.iter().any(|(flag, takes_value)| flag == key && *takes_value);
             let flag = match (takes_value, value.as_str()) {
                 (true, value) => format!("--{key}={value}"),
@@ -136,10 +186,26 @@ impl Configuration {
     }
 }
 
+/// As TOML writes a text; JSON's escapes are among those that it knows.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => out.write_str("default"),
+            Self::CommandLine => out.write_str("command line"),
+            Self::Environment(name) => out.write_str(name),
+            Self::File(path) => write!(out, "{}", path.display()),
+        }
+    }
+}
+
 fn misfit(key: &str, value: &str, origin: &Origin, expected: &str) -> Error {
     let place = match origin {
-        Origin::Environment(name) => name.clone(),
         Origin::File(path) => format!("{}, `{key}`", path.display()),
+        other => other.to_string(),
     };
     Error::query(format!("{place}: '{value}' is no value of --{key}")).with_help(format!("expected {expected}"))
 }
@@ -251,5 +317,37 @@ mod tests {
         assert!(error("set = 3", &[]).contains("is no table"));
         assert!(error("", &[("BEADLINE_CONFIG", "/no/such/file")]).contains("/no/such/file"));
         assert!(error("quiet = 'yes'", &[]).contains("true or false"));
+    }
+
+    #[test]
+    fn what_is_in_force_is_shown_with_its_origin() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.toml");
+        std::fs::write(&path, "format = 'csv'\nquiet = true\n[set]\na = 1\nb = 2\nmy.password = 'x'\n").unwrap();
+        let folders = Folders { configuration: Some(directory.path().to_owned()), state: None };
+        let variable = |name: &str| (name == "BEADLINE_COLOR").then(|| "never".to_owned());
+        let given = words("beadline --format tsv -D b=3 config --show-origin");
+        let configuration = Configuration::read(&given, &folders, &variable).unwrap();
+        let arguments = Arguments::read(configuration.before(given).unwrap()).unwrap();
+        let shown = configuration.shown(&arguments.all_settings(), true).replace(&*path.to_string_lossy(), "FILE");
+        expect_test::expect![[r#"
+            format = "tsv"            # command line
+            color = "never"           # BEADLINE_COLOR
+            # max-rows = 1000         # default
+            # progress = "auto"       # default
+            # log-format = "text"     # default
+            quiet = true              # FILE
+
+            [set]
+            "a" = "1"                 # FILE
+            "my.password" = "******"  # FILE
+            "b" = "3"                 # command line
+        "#]]
+        .assert_eq(&shown);
+        let quiet = Configuration::read(&words("beadline -q"), &folders, &variable).unwrap().shown(&[], true);
+        assert!(quiet.contains("\nquiet = true ") && quiet.ends_with("# command line\n"), "{quiet}");
+        let plain = configuration.shown(&arguments.all_settings(), false);
+        let read: toml::Table = plain.parse().unwrap();
+        assert_eq!(read["format"].as_str(), Some("tsv"), "it is a file of configuration itself");
     }
 }

@@ -79,8 +79,8 @@ pub fn main<E: Engine>(open: impl FnOnce(Start) -> Result<E>) -> ExitCode {
     let folders = Folders::of_user();
     let given: Vec<OsString> = std::env::args_os().collect();
     let configured = Configuration::read(&given, &folders, &|name| std::env::var(name).ok())
-        .and_then(|configuration| configuration.before(given));
-    let configured = match configured {
+        .and_then(|configuration| Ok((configuration.before(given)?, configuration)));
+    let (configured, configuration) = match configured {
         Ok(configured) => configured,
         Err(error) => {
             // If stderr is gone there is nobody to tell.
@@ -111,7 +111,7 @@ pub fn main<E: Engine>(open: impl FnOnce(Start) -> Result<E>) -> ExitCode {
         };
     }
     if let Some(subcommand) = &arguments.subcommand {
-        return subcommand::run(subcommand.clone(), arguments.all_settings(), &screen);
+        return subcommand::run(subcommand.clone(), arguments.all_settings(), &configuration, &screen);
     }
     match run(arguments, &folders, Arc::clone(&screen), clock, open) {
         Ok(exit) => exit.into(),

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use clap::{CommandFactory, Subcommand, ValueEnum};
 
 use super::arguments::{Arguments, Input, file, key_and_value};
+use super::config::Configuration;
 use super::engine::{Start, session};
 use super::report::{error_text, placed_text};
 use super::screen::Screen;
 use super::{Failure, script};
 use crate::error::{Error, Result};
-use crate::session::{Finding, Notice, Pipe};
+use crate::session::{Finding, Notice, Pipe, PrintOutputs};
 
 /// A first word that is no file.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -21,6 +22,12 @@ pub enum Subcommands {
     Check(Scripts),
     /// Print the plan of each statement of a script, without running it
     Explain(Scripts),
+    /// Print the configuration that is in force, as a file of it would say it
+    Config {
+        /// And where each value comes from
+        #[arg(long)]
+        show_origin: bool,
+    },
     /// Print a script that completes flags in a shell
     Completions {
         #[arg(value_enum)]
@@ -60,8 +67,14 @@ pub enum Shell {
 }
 
 /// Does what the subcommand says, after these settings.
-pub fn run(subcommand: Subcommands, settings: Vec<(String, String)>, screen: &Arc<Screen>) -> ExitCode {
+pub fn run(
+    subcommand: Subcommands,
+    settings: Vec<(String, String)>,
+    configuration: &Configuration,
+    screen: &Arc<Screen>,
+) -> ExitCode {
     let done = match subcommand {
+        Subcommands::Config { show_origin } => show(screen, configuration.shown(&settings, show_origin).as_bytes()),
         Subcommands::Check(scripts) => check(scripts.after(settings), screen),
         Subcommands::Explain(scripts) => explain(scripts.after(settings), screen),
         Subcommands::Completions { shell } => show(screen, &completions(shell)),
@@ -107,6 +120,7 @@ fn start(scripts: &Scripts, screen: &Arc<Screen>) -> Result<crate::session::Sess
         input: Pipe::refused(
             Error::query("stdin is not read now").with_help("CREATE TABLE stdin (…) tells its columns"),
         ),
+        outputs: PrintOutputs::default(),
     })
 }
 

@@ -11,6 +11,7 @@ use futures::{StreamExt, stream};
 use tokio::sync::{mpsc, watch};
 
 use super::super::render::Format;
+use super::super::screen::LogFormat;
 use super::super::screen::fake::{ClosedPipe, Paper};
 use super::*;
 use crate::error::Span;
