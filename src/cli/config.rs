@@ -94,7 +94,7 @@ impl Configuration {
         let on_command_line = |key: &str| -> (String, bool) {
             let id = key.replace('-', "_");
             let Some(given) = &given else { return (String::new(), false) };
-            let values = given.get_raw(&id).and_then(|values| values.last());
+            let values = given.get_raw(&id).and_then(|mut values| values.next_back());
             let value = values.map_or_else(String::new, |value| value.to_string_lossy().into_owned());
             (value, given.value_source(&id) == Some(ValueSource::CommandLine))
         };

@@ -47,14 +47,14 @@ pub struct Screen {
 /// Takes texts that are to stand above the line that somebody is typing.
 pub type Above = SyncSender<String>;
 
-/// Who has the terminal.
+/// What the terminal is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lent {
-    ToNobody,
+pub enum TerminalUse {
+    Free,
     /// A table is painted there: no progress line; what is written stands above it.
-    ToPainter,
+    Painted,
     /// Another program has it: everything waits.
-    ToPager,
+    Paged,
 }
 
 /// Notes that wait for a pager to end, in bytes; more are written all the same.
@@ -67,7 +67,7 @@ struct Streams {
     /// What writes to the terminal while somebody types there.
     above: Option<Above>,
     is_typing: bool,
-    lent: Lent,
+    terminal_use: TerminalUse,
     /// What was to be written while a pager had the terminal.
     held: Vec<u8>,
     rest: Box<dyn Write + Send>,
@@ -111,12 +111,12 @@ impl Screen {
         size.map(|size| usize::from(size.ws_row)).filter(|lines| *lines > 0).unwrap_or(24)
     }
 
-    /// Gives the terminal away, or takes it back.
-    pub fn lend(&self, lent: Lent) {
+    /// What the terminal is used for from here on.
+    pub fn use_terminal(&self, terminal_use: TerminalUse) {
         let mut streams = self.lock();
         streams.clear_progress();
-        streams.lent = lent;
-        if lent != Lent::ToPager {
+        streams.terminal_use = terminal_use;
+        if terminal_use != TerminalUse::Paged {
             let held = std::mem::take(&mut streams.held);
             // If stderr is gone there is nobody left to tell.
             let _ = streams.rest.write_all(&held);
@@ -124,15 +124,10 @@ impl Screen {
         }
     }
 
-    /// Who has the terminal.
-    pub fn lent(&self) -> Lent {
-        self.lock().lent
-    }
-
     /// Shows rows that a job prints on the terminal. Waits while a pager has it.
     pub fn printed(&self, bytes: &[u8], to_error: bool) -> std::io::Result<()> {
         let mut streams = self.lock();
-        while streams.lent == Lent::ToPager {
+        while streams.terminal_use == TerminalUse::Paged {
             streams = self.given_back.wait(streams).unwrap_or_else(PoisonError::into_inner);
         }
         streams.clear_progress();
@@ -248,7 +243,7 @@ impl Screen {
             _ => Err(TrySendError::Full(text)),
         };
         let Err(TrySendError::Full(text) | TrySendError::Disconnected(text)) = left else { return };
-        if streams.lent == Lent::ToPager && self.rest_on_terminal && streams.held.len() < HELD_BYTES {
+        if streams.terminal_use == TerminalUse::Paged && self.rest_on_terminal && streams.held.len() < HELD_BYTES {
             streams.held.extend_from_slice(text.as_bytes());
             return;
         }
@@ -285,7 +280,7 @@ impl Screen {
     /// Shows how far a job is, in place of what was shown before.
     pub fn progress(&self, line: &str) {
         let mut streams = self.lock();
-        if self.has_progress && streams.lent == Lent::ToNobody {
+        if self.has_progress && streams.terminal_use == TerminalUse::Free {
             streams.progress_is_shown = true;
             let _ = write!(streams.rest, "\r\u{1b}[2K{line}");
             let _ = streams.rest.flush();
@@ -310,7 +305,7 @@ impl Streams {
             other_rows: None,
             above: None,
             is_typing: false,
-            lent: Lent::ToNobody,
+            terminal_use: TerminalUse::Free,
             held: Vec::new(),
             rest: Box::new(rest),
             progress_is_shown: false,

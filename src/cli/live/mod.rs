@@ -19,7 +19,7 @@ use rows::LiveRows;
 use tokio::time::MissedTickBehavior;
 
 use super::Failure;
-use super::screen::{Lent, Screen};
+use super::screen::{Screen, TerminalUse};
 use crate::error::Result;
 use crate::session::{RowStream, Standing};
 use crate::stream::{Changes, Clock};
@@ -106,7 +106,7 @@ struct Painting<'a>(&'a Screen);
 
 impl<'a> Painting<'a> {
     fn new(screen: &'a Screen) -> Self {
-        screen.lend(Lent::ToPainter);
+        screen.use_terminal(TerminalUse::Painted);
         Self(screen)
     }
 }
@@ -114,7 +114,7 @@ impl<'a> Painting<'a> {
 impl Drop for Painting<'_> {
     fn drop(&mut self) {
         self.0.paint(&[]);
-        self.0.lend(Lent::ToNobody);
+        self.0.use_terminal(TerminalUse::Free);
     }
 }
 

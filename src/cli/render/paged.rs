@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use super::Renderer;
-use crate::cli::screen::{Lent, Screen};
+use crate::cli::screen::{Screen, TerminalUse};
 use crate::error::Result;
 use crate::stream::Changes;
 
@@ -70,7 +70,7 @@ impl PagedRenderer {
             shell.env("LESS", LESS);
         }
         let pager = shell.spawn().ok()?;
-        self.screen.lend(Lent::ToPager);
+        self.screen.use_terminal(TerminalUse::Paged);
         Some(pager)
     }
 
@@ -80,7 +80,7 @@ impl PagedRenderer {
             drop(pager.stdin.take());
             // However it ends, its text has been seen.
             let _ = pager.wait();
-            self.screen.lend(Lent::ToNobody);
+            self.screen.use_terminal(TerminalUse::Free);
         }
     }
 }
