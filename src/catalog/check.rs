@@ -75,6 +75,40 @@ fn format(connector: &dyn Connector, options: &Options) -> Result<Option<&'stati
     found.map(Some).ok_or_else(|| unknown_factory(name, "format", formats::all().iter().map(|format| format.name())))
 }
 
+/// Connectors and formats that Flink has and that are not built yet, and what does in their place.
+const NOT_BUILT: [(&str, &str); 24] = [
+    ("kafka", KAFKA),
+    ("upsert-kafka", KAFKA),
+    ("pulsar", PIPE),
+    ("kinesis", PIPE),
+    ("kinesis-legacy", PIPE),
+    ("firehose", EXPORT),
+    ("rabbitmq", PIPE),
+    ("socket", "pipe it in: nc HOST PORT | beadline FILE, with 'connector' = 'stdin'"),
+    ("jdbc", EXPORT),
+    ("mysql-cdc", EXPORT),
+    ("postgres-cdc", EXPORT),
+    ("mongodb", EXPORT),
+    ("hive", EXPORT),
+    ("hbase-2.2", EXPORT),
+    ("dynamodb", EXPORT),
+    ("elasticsearch-7", EXPORT),
+    ("opensearch", EXPORT),
+    ("faker", "'connector' = 'datagen' makes rows"),
+    ("parquet", FORMAT),
+    ("orc", FORMAT),
+    ("avro", FORMAT),
+    ("avro-confluent", FORMAT),
+    ("debezium-json", FORMAT),
+    ("protobuf", FORMAT),
+];
+const KAFKA: &str = "pipe the topic in: kcat -C -u -q -b HOST:9092 -t TOPIC | beadline FILE, with 'connector' = 'stdin' in \
+                     CREATE TABLE; out of it: with 'connector' = 'print', or SELECT, into kcat -P";
+const PIPE: &str = "pipe it in: its own client | beadline FILE, with 'connector' = 'stdin' in CREATE TABLE";
+const EXPORT: &str = "go through files: export the table as csv or JSON lines and read those, or write them and load them, \
+                      with 'connector' = 'filesystem'";
+const FORMAT: &str = "write or read 'json' or 'csv', and convert outside";
+
 fn unknown_factory(name: &str, what: &str, known: impl Iterator<Item = &'static str>) -> Error {
     let mut known: Vec<&str> = known.collect();
     known.sort_unstable();
@@ -82,6 +116,9 @@ fn unknown_factory(name: &str, what: &str, known: impl Iterator<Item = &'static 
         "Could not find any factory for identifier '{name}'.\n\nAvailable {what} identifiers are:\n\n{}",
         known.join("\n")
     ));
+    if let Some((_, help)) = NOT_BUILT.iter().find(|(missing, _)| *missing == name) {
+        return error.with_help(format!("the {what} '{name}' is not built yet; {help}"));
+    }
     match nearest(name, known) {
         Some(meant) => error.with_help(format!("did you mean '{meant}'?")),
         None => error,

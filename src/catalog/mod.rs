@@ -37,6 +37,23 @@ pub enum Entry {
     View(Arc<View>),
 }
 
+/// Whether a name is that of a file of data.
+fn is_file(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    name.contains('/')
+        || extension.is_some_and(|extension| {
+            ["json", "jsonl", "ndjson", "csv", "tsv", "txt", "log", "gz", "parquet"].contains(&extension.as_str())
+        })
+}
+
+/// How a file comes into FROM.
+fn file_help(path: &str) -> String {
+    format!(
+        "a file is no table by itself: SELECT … FROM stdin with < {path} behind the command, or CREATE TABLE t (…) WITH \
+         ('connector' = 'filesystem', 'path' = '{path}', 'format' = 'json')"
+    )
+}
+
 /// All tables and views of a session, by case-sensitive name.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
@@ -56,6 +73,9 @@ impl Catalog {
             }
             if table == connectors::stdin::TABLE {
                 return error.with_id(UNDECLARED_STDIN);
+            }
+            if is_file(table) {
+                return error.with_help(file_help(table));
             }
             match nearest(table, self.entries.keys().map(String::as_str)) {
                 Some(meant) => error.with_help(format!("did you mean `{meant}`?")),
@@ -141,6 +161,12 @@ impl Catalog {
 fn own_name(name: &ObjectName) -> Result<&str> {
     let Some((table, path)) = name.parts.split_last() else { return Err(Error::bug("a name has at least one part")) };
     if path.len() > 2 || !DEFAULT_PATH.ends_with(&path.iter().map(String::as_str).collect::<Vec<_>>()) {
+        let whole = name.parts.join(".");
+        if is_file(&whole) {
+            return Err(Error::query(format!("Object '{whole}' not found"))
+                .with_span(name.span)
+                .with_help(file_help(&whole)));
+        }
         return Err(namespace::no_database(&path.join("."), name.span));
     }
     Ok(table)

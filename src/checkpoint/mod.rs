@@ -4,6 +4,7 @@ mod alignment;
 mod commit_queue;
 mod compaction;
 mod coordinator;
+mod difference;
 mod identity;
 mod merge;
 mod part;

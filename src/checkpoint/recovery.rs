@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::difference::{Difference, describe};
 use super::identity::identify;
 use super::plan_description::{OperatorDescription, PlanDescription};
 use crate::error::{Error, Result};
@@ -16,6 +17,8 @@ use crate::stream::Epoch;
 pub struct NewOperator {
     /// Its kind.
     pub name: String,
+    /// What it is in the script, for messages.
+    pub called: String,
     /// The tables that its rows reach.
     pub reaches: Vec<String>,
     /// Whether a source that its rows come from has been read in part, so that it sees only what comes from here on.
@@ -146,8 +149,8 @@ fn check_finished(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId
     let same = || {
         if let Some((sink, was)) = changed_sinks(manifest, plan, ids).next() {
             let tables = sink.reaches.join(", ");
-            let (was, is) = (&was.query, &sink.query);
-            return Err(Error::query(format!("the query into {tables} has changed\n  it was: {was}\n  it is:  {is}")));
+            let difference = Difference::of(&was.query, &sink.query);
+            return Err(Error::query(format!("the query into {tables} has changed{difference}")));
         }
         let new = new_operators(manifest, plan, ids);
         match new.iter().find(|operator| operator.name == "Sink").or(new.first()) {
@@ -155,12 +158,15 @@ fn check_finished(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId
             Some(new) if new.name == "Sink" => {
                 Err(Error::query(format!("the query into {} is new", new.reaches.join(", "))))
             }
-            Some(new) => Err(Error::query(format!("{} is new", describe(&new.name, &new.reaches)))),
+            Some(new) => Err(Error::query(format!("{} is new", new.called))),
         }
     };
     check_operators(manifest, plan, ids).and_then(|()| same()).map_err(|error| {
         error
-            .context(format_args!("nothing was done: job '{}' has finished, and is another by now", manifest.job))
+            .context(format_args!(
+                "nothing was done: job '{}' has finished, and its script has changed since",
+                manifest.job
+            ))
             .with_id("BL-JOB-FINISHED-CHANGED")
     })
 }
@@ -195,22 +201,28 @@ fn check_operators(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorI
         };
         if let Some(was) = was {
             return Err(Error::query(format!(
-                "{} has changed\n  it was: {}\n  it is:  {}",
-                describe(&operator.name, &operator.reaches),
-                was.signature,
-                operator.signature
+                "{} has changed{}",
+                describe(id, &operator.name, &operator.reaches),
+                Difference::of(&was.signature, &operator.signature)
             )));
         }
     }
     for pending in &manifest.pending {
         if !ids.iter().any(|id| id.as_str() == pending.sink) {
-            return Err(Error::query(format!("sink {} is gone, and rows of it are not public yet", pending.sink)));
+            return Err(Error::query(format!(
+                "the table {} is not written any more, and rows for it are not public yet",
+                pending.sink.strip_prefix("Sink-").unwrap_or(&pending.sink)
+            )));
         }
     }
     match gone.first() {
         None => Ok(()),
-        Some((_, was)) => {
-            let name = describe(&was.name, &was.reaches);
+        Some((id, was)) if was.name == "Sink" => {
+            let table = id.as_str().strip_prefix("Sink-").unwrap_or(id.as_str());
+            Err(Error::query(format!("the table {table} is not written any more")))
+        }
+        Some((id, was)) => {
+            let name = describe(id, &was.name, &was.reaches);
             Err(Error::query(format!("{name} is gone\n  it was: {}", was.signature)))
         }
     }
@@ -230,16 +242,13 @@ fn changed_sinks<'a>(
 fn new_operators(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -> Vec<NewOperator> {
     let is_known = |index: &usize| manifest.operators.contains_key(&ids[*index]);
     let new = plan.operators.iter().enumerate().filter(|(index, operator)| operator.is_signed() && !is_known(index));
-    new.map(|(_, operator)| NewOperator {
+    new.map(|(index, operator)| NewOperator {
         name: operator.name.clone(),
+        called: describe(&ids[index], &operator.name, &operator.reaches),
         reaches: operator.reaches.clone(),
         sees_the_rest: operator.sources.iter().any(is_known),
     })
     .collect()
-}
-
-fn describe(name: &str, reaches: &[String]) -> String {
-    format!("operator '{name}' of the query into {}", reaches.join(", "))
 }
 
 #[cfg(test)]
@@ -382,7 +391,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_by_name() {
         const CANNOT: &str = "job 'counts' cannot go on from checkpoint 7";
-        const ANOTHER: &str = "nothing was done: job 'counts' has finished, and is another by now";
+        const ANOTHER: &str = "nothing was done: job 'counts' has finished, and its script has changed since";
         let check = |change: &dyn Fn(&mut PlanDescription), expected: &str| {
             let mut plan = plan();
             change(&mut plan);
@@ -399,7 +408,7 @@ mod tests {
         );
         check(
             &|plan| plan.operators[0].signature = "b".to_owned(),
-            "operator 'Source' of the query into hours has changed\n  it was: a\n  it is:  b",
+            "the table hours, which is read by the query into hours, has changed\n  it was: a\n  it is:  b",
         );
         check(
             &|plan| plan.operators[2] = operator("having", "n > 1", "hours", &[0]),
@@ -410,9 +419,9 @@ mod tests {
             "operator 'filter' of the query into hours is gone\n  it was: n > 1",
         );
         let without_sink = PlanDescription { operators: plan().operators[..3].to_vec(), ..plan() };
-        let pending = "sink Sink-hours is gone, and rows of it are not public yet";
+        let pending = "the table hours is not written any more, and rows for it are not public yet";
         assert_eq!(refused(&without_sink, false).message(), format!("{CANNOT}: {pending}"));
-        let gone = "operator 'Sink' of the query into hours is gone\n  it was: hours";
+        let gone = "the table hours is not written any more";
         assert_eq!(refused(&without_sink, true).message(), format!("{ANOTHER}: {gone}"));
     }
 
@@ -443,7 +452,7 @@ mod tests {
         more.operators.push(operator("Source", "b", "days", &[]));
         more.operators.push(operator("Sink", "days", "days", &[4]));
         let message = refused(&more, true).message().to_owned();
-        assert!(message.ends_with("is another by now: the query into days is new"), "{message}");
+        assert!(message.ends_with("has changed since: the query into days is new"), "{message}");
     }
 
     fn resumed(plan: &PlanDescription) -> (Vec<OperatorId>, Vec<String>, Vec<NewOperator>) {
@@ -490,7 +499,12 @@ mod tests {
         let mut after = plan();
         after.operators.push(operator("rank", "best", "hours", &[0]));
         let new = resumed(&after).2;
-        let expected = NewOperator { name: "rank".to_owned(), reaches: vec!["hours".to_owned()], sees_the_rest: true };
+        let expected = NewOperator {
+            name: "rank".to_owned(),
+            called: "operator 'rank' of the query into hours".to_owned(),
+            reaches: vec!["hours".to_owned()],
+            sees_the_rest: true,
+        };
         assert_eq!(new, [expected]);
     }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
@@ -155,11 +156,11 @@ impl Arguments {
     /// Reads the flags; an error knows its exit code (0 for help, 2 for wrong use).
     pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
         let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-        let matches = Self::command().try_get_matches_from(arguments)?;
+        let matches = Self::command().try_get_matches_from(arguments).map_err(of_another_client)?;
         let mut read = Self::from_arg_matches(&matches)?;
         read.inputs = inputs(&read, &matches);
         if read.inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
-            return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, "stdin can be read only once"));
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, "stdin can be read only once"));
         }
         Ok(read)
     }
@@ -179,6 +180,29 @@ impl Arguments {
     pub fn rows_format(&self) -> Format {
         if self.format == Format::Changelog { Format::Table } else { self.format }
     }
+}
+
+/// Flags of sql-client.sh and of psql that are others here, and what does it.
+const ELSEWHERE: [(&str, &str); 12] = [
+    ("-i", "--init FILE runs a script first"),
+    ("-s", "there are no sessions to join: leave it out; SHOW JOBS lists what this one runs"),
+    ("--session", "there are no sessions to join: leave it out; SHOW JOBS lists what this one runs"),
+    ("-u", "-c SQL runs a statement"),
+    ("--update", "-c SQL runs a statement"),
+    ("-e", "-c SQL runs a statement"),
+    ("--execute", "-c SQL runs a statement"),
+    ("-d", "--init FILE runs a script of SET and CREATE TABLE first"),
+    ("--defaults", "--init FILE runs a script of SET and CREATE TABLE first"),
+    ("-j", "connectors and formats are built in: leave it out"),
+    ("--jar", "connectors and formats are built in: leave it out"),
+    ("-l", "connectors and formats are built in: leave it out"),
+];
+
+/// An unknown flag that another client has is named with ours.
+fn of_another_client(error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return error };
+    let Some((flag, help)) = ELSEWHERE.iter().find(|(known, _)| known == flag) else { return error };
+    Arguments::command().error(ErrorKind::UnknownArgument, format!("there is no {flag} here: {help}"))
 }
 
 /// Files and commands in the order in which they stand on the command line; nothing at all means stdin.
@@ -247,6 +271,15 @@ mod tests {
         assert_eq!(arguments.subcommand, None);
         assert_eq!(arguments.inputs, [Input::File("./check".into()), Input::File("explain".into())]);
         assert_eq!(read(&["-f", "check"]).inputs, [Input::File("check".into())]);
+    }
+
+    #[test]
+    fn flags_of_other_clients_are_named_with_ours() {
+        for (flag, expected) in [("-i", "--init FILE"), ("-s", "there are no sessions"), ("-e", "-c SQL")] {
+            let error = Arguments::read(["beadline", flag, "x"]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
     }
 
     #[test]

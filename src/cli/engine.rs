@@ -29,6 +29,10 @@ pub struct Start {
 pub trait Engine {
     /// The statements of a script; spans count from its start.
     fn parse(&self, script: &str) -> Result<Vec<StatementAt>>;
+    /// The same with the mistake in place of each statement that cannot be read.
+    fn parse_each(&self, script: &str) -> Result<Vec<Result<StatementAt>>> {
+        self.parse(script).map(|statements| statements.into_iter().map(Ok).collect())
+    }
     /// Executes one statement of a `script`, which names jobs that `pipeline.name` does not; without either they never
     /// resume.
     async fn execute(&mut self, statement: StatementAt, script: Option<&Path>) -> Result<Outcome>;
@@ -48,6 +52,10 @@ pub trait Engine {
 impl Engine for Session {
     fn parse(&self, script: &str) -> Result<Vec<StatementAt>> {
         Session::parse(self, script)
+    }
+
+    fn parse_each(&self, script: &str) -> Result<Vec<Result<StatementAt>>> {
+        Session::parse_each(self, script)
     }
 
     async fn execute(&mut self, statement: StatementAt, script: Option<&Path>) -> Result<Outcome> {

@@ -7,6 +7,7 @@ mod footer;
 mod health;
 mod interrupt;
 mod live;
+mod not_sql;
 mod printed;
 mod prompt;
 mod render;

@@ -158,9 +158,16 @@ impl<E: Engine> Runner<E> {
 
     /// Runs one script. With `--keep-going` its errors are reported here.
     async fn script(&mut self, script: &ScriptText) -> Result<(), Failure> {
-        let statements = self.engine.parse(&script.text)?;
+        let statements = match self.manner.keep_going {
+            true => self.engine.parse_each(&script.text)?,
+            false => self.engine.parse(&script.text)?.into_iter().map(Ok).collect(),
+        };
         for statement in statements {
-            match self.statement(statement, script.path.as_deref()).await {
+            let done = match statement {
+                Ok(statement) => self.statement(statement, script.path.as_deref()).await,
+                Err(error) => Err(error.into()),
+            };
+            match done {
                 Err(Failure::Error(error)) if self.manner.keep_going => self.report(&error, script),
                 other => other?,
             }

@@ -1,11 +1,12 @@
 //! Reads the SQL that is run: files, commands, stdin. Where stdin is not SQL, it is data.
 
-use std::io::{IsTerminal, Read};
+use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::Path;
 
 use super::arguments::Input;
 use super::runner::ScriptText;
 use super::standard_input::StandardInput;
+use super::{not_sql, subcommand};
 use crate::error::{Error, Result};
 use crate::session::Pipe;
 
@@ -34,6 +35,7 @@ fn read_one(input: &Input) -> Result<ScriptText> {
         Input::Stdin => {
             let mut bytes = Vec::new();
             std::io::stdin().read_to_end(&mut bytes).map_err(|error| Error::io("read SQL from stdin", &error))?;
+            not_sql::error(None, &bytes).map_or(Ok(()), Err)?;
             Ok(ScriptText { name: "stdin".to_owned(), path: None, text: text("stdin", bytes)? })
         }
         Input::File(path) => read_file(path),
@@ -44,6 +46,7 @@ fn read_one(input: &Input) -> Result<ScriptText> {
 pub fn read_file(path: &Path) -> Result<ScriptText> {
     let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| no_file(path, &error))?;
+    not_sql::error(Some(path), &bytes).map_or(Ok(()), Err)?;
     // A pipe, as `<(…)` makes one, has a number for a name and is another each time.
     let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
     Ok(ScriptText { text: text(&name, bytes)?, name, path: is_file.then(|| path.to_owned()) })
@@ -64,10 +67,18 @@ fn text(name: &str, bytes: Vec<u8>) -> Result<String> {
 fn no_file(path: &Path, error: &std::io::Error) -> Error {
     let failure = Error::io(format_args!("read {}", path.display()), error);
     let text = path.to_string_lossy();
-    if error.kind() == std::io::ErrorKind::NotFound && text.contains(char::is_whitespace) {
-        return failure.with_help("to run SQL itself, put -c before it");
+    match error.kind() {
+        ErrorKind::NotFound if text.contains(char::is_whitespace) => {
+            failure.with_help("to run SQL itself, put -c before it")
+        }
+        // What has no dot and no slash may have been meant as a command.
+        ErrorKind::NotFound if !text.contains(['.', '/']) => failure.with_help(format!(
+            "a first word is a file of SQL or one of the commands {}; SQL itself stands behind -c",
+            subcommand::names().join(", ")
+        )),
+        ErrorKind::IsADirectory => failure.with_help("name the files of SQL in it"),
+        _ => failure,
     }
-    failure
 }
 
 #[cfg(test)]

@@ -212,9 +212,13 @@ fn help(topic: Option<&str>) -> Result<String> {
     if let Some(known) = command.find_subcommand_mut(topic) {
         return Ok(known.render_long_help().to_string());
     }
-    let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
     Err(Error::query(format!("there is no help on `{topic}`"))
-        .with_help(format!("there is on {}; beadline --help tells of the flags", names.join(", "))))
+        .with_help(format!("there is on {}; beadline --help tells of the flags", names().join(", "))))
+}
+
+/// The subcommands' names.
+pub fn names() -> Vec<String> {
+    Arguments::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 fn show(screen: &Screen, bytes: &[u8]) -> Result<bool> {

@@ -221,9 +221,8 @@ impl Attempt<'_> {
             let tables = operator.reaches.join(", ");
             if operator.sees_the_rest {
                 self.warn(format!(
-                    "operator '{}' of the query into {tables} is new: it starts empty and sees only the rows that are read \
-                     from here on. --fresh starts over",
-                    operator.name
+                    "{} is new: it starts empty and sees only the rows that are read from here on. --fresh starts over",
+                    operator.called
                 ));
             } else if operator.name == "Sink" {
                 self.note(format!("the query into {tables} is new: it reads its input from the beginning"));

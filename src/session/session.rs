@@ -193,6 +193,12 @@ impl Session {
         on_large_stack(|| parse_script(script)).map(|script| script.statements)
     }
 
+    /// The statements of a script, with the mistake in place of each that cannot be read.
+    pub fn parse_each(&self, script: &str) -> Result<Vec<Result<StatementAt>>> {
+        let pieces = split_script(script)?;
+        Ok(pieces.into_iter().map(|(span, text)| on_large_stack(|| parse_statement(text, span.start))).collect())
+    }
+
     /// Executes one statement. Jobs that `pipeline.name` does not name are called after the `script` that the statement is
     /// from and the table that they write; without either they never resume.
     pub async fn execute(&mut self, statement: StatementAt, script: Option<&Path>) -> Result<Outcome> {

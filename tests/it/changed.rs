@@ -147,7 +147,7 @@ pub fn copy(store: &FakeStore) -> FakeStore {
 
 #[test]
 fn what_would_mean_something_else_is_refused_by_the_operators_name() {
-    let window = "GlobalWindowAggregate";
+    let window = "the window aggregate of the query";
     for (script, operator, reason, changes) in [
         (WINDOWS, window, "'Bonn'", &[("town <> 'Rome'", "town <> 'Bonn'")][..]),
         (WINDOWS, window, "WHERE", &[("WHERE town <> 'Rome'", "")]),
@@ -157,12 +157,12 @@ fn what_would_mean_something_else_is_refused_by_the_operators_name() {
         (WINDOWS, window, "AVG", &[("SUM(price)", "AVG(price)")]),
         (WINDOWS, window, "[20 s]", &[("INTERVAL '10' SECOND", "INTERVAL '20' SECOND")]),
         (WINDOWS, window, "CAST(id AS", &[("city AS town", "CAST(id AS STRING) AS town")]),
-        (WINDOWS, "Source", "INTERVAL '6' SECOND", &[("INTERVAL '5' SECOND", "INTERVAL '6' SECOND")]),
-        (WINDOWS, "Source", "started + 1", &[("TO_TIMESTAMP_LTZ(started, 3)", "TO_TIMESTAMP_LTZ(started + 1, 3)")]),
-        (PASSING, "Source", "/in/other.csv", &[("/in/rides.csv", "/in/other.csv")]),
-        (UPDATING, "GroupAggregate", "SUM(id)", &[("SUM(fare) AS", "SUM(id) AS")]),
-        (UPDATING, "Sink", "2", &[("> 1", "> 2")]),
-        (GIVEN, "Source", "(3)", &[("(2)", "(3)")]),
+        (WINDOWS, "the table", "INTERVAL '6' SECOND", &[("INTERVAL '5' SECOND", "INTERVAL '6' SECOND")]),
+        (WINDOWS, "the table", "started + 1", &[("TO_TIMESTAMP_LTZ(started, 3)", "TO_TIMESTAMP_LTZ(started + 1, 3)")]),
+        (PASSING, "the table", "/in/other.csv", &[("/in/rides.csv", "/in/other.csv")]),
+        (UPDATING, "the aggregate of the query", "SUM(id)", &[("SUM(fare) AS", "SUM(id) AS")]),
+        (UPDATING, "that the query writes", "2", &[("> 1", "> 2")]),
+        (GIVEN, "the table", "(3)", &[("(2)", "(3)")]),
     ] {
         let store = killed(script);
         store.put_if_absent(Path::new("/in/other.csv"), b"").expect("room for a file");
@@ -339,7 +339,10 @@ fn an_insert_that_is_gone_is_refused_by_name() {
     let store = killed(&set(&[TOTALS, CHEAP]));
     let before = store.files();
     let error = run(&store, &set(&[TOTALS])).expect_err("rows of it are on their way").to_string();
-    assert!(error.contains("query into cheap is gone") || error.contains("sink Sink-cheap is gone"), "{error}");
+    assert!(
+        error.contains("the table cheap is not written any more") || error.contains("query into cheap is gone"),
+        "{error}"
+    );
     assert!(store.files() == before, "a refused start has left a trace");
 }
 

@@ -124,10 +124,10 @@ fn a_changed_query_is_refused_by_name_and_reason() {
     store.put_if_absent(Path::new("/in/other.csv"), b"").expect("room for a file");
     let before = store.files();
     for (changes, named, reason) in [
-        (other_key, "Window", "dest"),
-        (other_source, "Source", "/in/other.csv"),
-        (other_window, "Window", "has changed"),
-        (other_sink, "Sink", "/out/elsewhere"),
+        (other_key, "the window aggregate of the query", "dest"),
+        (other_source, "the table flights", "/in/other.csv"),
+        (other_window, "the window aggregate of the query", "has changed"),
+        (other_sink, "that the query writes", "/out/elsewhere"),
     ] {
         let error = Start { changes, ..plain() }.run(&store).expect_err("a changed query does not go on");
         let text = error.to_string();

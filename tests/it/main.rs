@@ -11,6 +11,7 @@ mod idle;
 mod keyed_sinks;
 mod kill;
 mod late;
+mod misuse;
 mod naming;
 mod output;
 mod outside;
