@@ -58,7 +58,7 @@ impl Jobs {
             ("job id", column(&|job, _| job.id.to_string())),
             ("job name", column(&|job, _| job.handle.name().to_owned())),
             ("status", column(&|job, _| job.word().to_owned())),
-            ("start time", column(&|job, _| EventTime(job.started.0).to_string())),
+            ("start time", column(&|job, _| job.start_time())),
             ("rows in", column(&|_, status| status.rows_in.to_string())),
             ("rows out", column(&|_, status| status.rows_out.to_string())),
             ("late", column(&|_, status| status.late.to_string())),
@@ -73,7 +73,7 @@ impl Jobs {
             ("job id", job.id.to_string()),
             ("job name", job.handle.name().to_owned()),
             ("status", job.word().to_owned()),
-            ("start time", EventTime(job.started.0).to_string()),
+            ("start time", job.start_time()),
             ("running for", format!("{:.1} s", status.elapsed.as_secs_f64())),
             ("rows in", status.rows_in.to_string()),
             ("rows out", status.rows_out.to_string()),
@@ -124,6 +124,12 @@ impl Jobs {
 }
 
 impl Job {
+    /// To the second.
+    fn start_time(&self) -> String {
+        let text = EventTime(self.started.0).to_string();
+        text.split('.').next().unwrap_or_default().to_owned()
+    }
+
     fn has_ended(&self) -> bool {
         self.handle.status().state == JobState::Ended
     }

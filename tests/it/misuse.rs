@@ -83,7 +83,7 @@ fn going_on_costs_a_mistake_its_own_statement_only() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(text(&output.stdout).lines().filter(|line| ["1", "3"].contains(line)).count(), 2, "{answer}");
     // The same text twice: the caret stands under each.
-    for place in ["1:11", "1:27", "1:59", "1:75"] {
+    for place in ["1:15", "1:27", "1:59", "1:75"] {
         assert!(answer.contains(&format!("command line:{place}")), "{place}: {answer}");
     }
 }

@@ -353,6 +353,22 @@ fn a_narrow_terminal_breaks_lines_and_loses_nothing() {
 }
 
 #[test]
+fn a_terminal_that_cannot_move_its_cursor_gives_lines() {
+    let directory = scratch();
+    let mut command = program(directory.path());
+    command.env("TERM", "dumb");
+    let mut terminal = Terminal::run(&command, 24, 80);
+    terminal.wait_for_prompt();
+    terminal.keys("SELECT 40 +\r");
+    terminal.keys("2 AS answer;\r");
+    let screen = terminal.wait_for("|     42 |");
+    terminal.wait_for_prompt();
+    assert!(!screen.contains('\u{1b}') && terminal.attributes().is_empty(), "{screen}");
+    terminal.keys("\x04");
+    assert_eq!(terminal.end().0, 0);
+}
+
+#[test]
 fn tab_completes_what_can_stand_there() {
     let directory = scratch();
     let mut terminal = prompt(directory.path(), 24, 100);

@@ -86,7 +86,9 @@ pub struct Setup {
 
 impl Editor {
     /// Starts the thread.
-    pub fn start(setup: Setup) -> Result<(Self, Above)> {
+    ///
+    /// A terminal that cannot move its cursor gives whole lines, and nothing can be put above them.
+    pub fn start(setup: Setup) -> Result<(Self, Option<Above>)> {
         let failed = |error: ReadlineError| Error::world(format!("the line editor does not start: {error}"));
         let config = configured(&setup).map_err(failed)?;
         let mut lines: rustyline::Editor<Typing, FileHistory> =
@@ -96,12 +98,14 @@ impl Editor {
             // None yet, or one that cannot be read: it is no reason not to start.
             let _ = lines.load_history(path);
         }
-        let mut printer = lines.create_external_printer().map_err(failed)?;
+        let printer = lines.create_external_printer().ok();
         let (above, queued) = blocking::sync_channel::<String>(NOTICES);
         let (asks, asked) = blocking::sync_channel(1);
         let (read, reads) = mpsc::channel(1);
         let editor = start("prompt", move || serve(lines, setup.history.as_deref(), &asked, &read))?;
+        let above = printer.is_some().then_some(above);
         let notices = start("notices", move || {
+            let Some(mut printer) = printer else { return };
             for text in queued {
                 if printer.print(text.clone()).is_err() {
                     // The editor has ended meanwhile. If the terminal is gone there is nobody left to tell.

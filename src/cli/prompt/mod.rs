@@ -98,7 +98,7 @@ impl<E: Engine> Prompt<E> {
         };
         let (editor, above) = Editor::start(setup)?;
         runner.screen.note(&manners.greeting);
-        runner.screen.print_above(Some(above));
+        runner.screen.print_above(above);
         let mut prompt = Self {
             runner,
             editor,
