@@ -27,12 +27,8 @@ pub struct Start {
 /// Parses and executes.
 #[async_trait(?Send)]
 pub trait Engine {
-    /// The statements of a script; spans count from its start.
-    fn parse(&self, script: &str) -> Result<Vec<StatementAt>>;
-    /// The same with the mistake in place of each statement that cannot be read.
-    fn parse_each(&self, script: &str) -> Result<Vec<Result<StatementAt>>> {
-        self.parse(script).map(|statements| statements.into_iter().map(Ok).collect())
-    }
+    /// The statements of a script, with the mistake in place of each that cannot be read; spans count from its start.
+    fn parse_each(&self, script: &str) -> Result<Vec<Result<StatementAt>>>;
     /// Executes one statement of a `script`, which names jobs that `pipeline.name` does not; without either they never
     /// resume.
     async fn execute(&mut self, statement: StatementAt, script: Option<&Path>) -> Result<Outcome>;
@@ -50,10 +46,6 @@ pub trait Engine {
 
 #[async_trait(?Send)]
 impl Engine for Session {
-    fn parse(&self, script: &str) -> Result<Vec<StatementAt>> {
-        Session::parse(self, script)
-    }
-
     fn parse_each(&self, script: &str) -> Result<Vec<Result<StatementAt>>> {
         Session::parse_each(self, script)
     }

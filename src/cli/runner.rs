@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::datatypes::SchemaRef;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use tokio::task::JoinHandle;
@@ -158,10 +159,11 @@ impl<E: Engine> Runner<E> {
 
     /// Runs one script. With `--keep-going` its errors are reported here.
     async fn script(&mut self, script: &ScriptText) -> Result<(), Failure> {
-        let statements = match self.manner.keep_going {
-            true => self.engine.parse_each(&script.text)?,
-            false => self.engine.parse(&script.text)?.into_iter().map(Ok).collect(),
-        };
+        let mut statements = self.engine.parse_each(&script.text)?;
+        if !self.manner.keep_going {
+            // Nothing of a script runs that has a mistake anywhere.
+            statements = statements.into_iter().collect::<Result<Vec<_>>>()?.into_iter().map(Ok).collect();
+        }
         for statement in statements {
             let done = match statement {
                 Ok(statement) => self.statement(statement, script.path.as_deref()).await,
@@ -202,16 +204,7 @@ impl<E: Engine> Runner<E> {
                 let end = if text.ends_with('\n') { "" } else { "\n" };
                 self.screen.rows(format!("{text}{end}").as_bytes())
             }
-            Outcome::Table(schema, batches) => {
-                let mut renderer =
-                    self.renderer(Shape { schema, is_updating: false, is_bounded: true }, self.manner.look.max_rows)?;
-                let mut out = Vec::new();
-                for batch in batches {
-                    renderer.rows(&Changes::inserts(batch), &mut out)?;
-                }
-                renderer.finish(&mut out);
-                self.screen.rows(&out)
-            }
+            Outcome::Table(schema, batches) => self.draw(schema, batches.into_iter().map(Changes::inserts)),
             Outcome::Rows(rows) => self.select(*rows).await,
             Outcome::Job(job) if self.manner.is_interactive && !self.engine.settings()?.dml_sync => {
                 self.screen.note(&format!("note: job {} is running; SHOW JOBS; lists jobs", job.name()));
@@ -230,45 +223,29 @@ impl<E: Engine> Runner<E> {
     /// Prints the rows of a SELECT as they come.
     async fn select(&mut self, mut rows: RowStream) -> Result<(), Failure> {
         let job = Arc::clone(&rows.job);
-        if let Some(standing) = self.live_table(&mut rows)? {
+        if let Some(standing) = self.live_table(&mut rows) {
             return self.watch(rows, standing).await;
         }
         let shape =
             Shape { schema: Arc::clone(&rows.schema), is_updating: rows.is_changelog, is_bounded: rows.is_bounded };
         let max_rows = self.manner.look.max_rows.filter(|_| !rows.is_live);
-        let mut renderer = match self.renderer(shape, max_rows) {
-            Ok(renderer) => renderer,
-            Err(error) => {
-                self.stop_quietly(&job).await;
-                return Err(error.into());
-            }
-        };
+        let mut renderer = self.or_stop(&job, self.renderer(shape, max_rows).map_err(Failure::from)).await?;
         if let Some(pager) = self.manner.pager.clone().filter(|_| rows.is_bounded && !rows.is_live) {
             let (screen, lines) = (Arc::clone(&self.screen), self.screen.lines());
             renderer = Box::new(PagedRenderer::new(renderer, screen, pager, lines));
         }
-        let shown = match self.print(&mut rows, renderer.as_mut()).await {
-            Ok(shown) => shown,
-            Err(failure) => {
-                if !matches!(failure, Failure::Aborted) {
-                    self.stop_quietly(&job).await;
-                }
-                return Err(failure);
-            }
-        };
+        let shown = self.print(&mut rows, renderer.as_mut()).await;
+        let shown = self.or_stop(&job, shown).await?;
         let keeps_late = rows.keeps_late;
         drop(rows);
         self.end_select(&job, shown, keeps_late).await
     }
 
     /// Whether a result is shown as one table that changes: on a terminal, if its rows change while somebody may watch.
-    fn live_table(&self, rows: &mut RowStream) -> Result<Option<Standing>> {
-        let is_drawn = matches!(self.manner.look.resolved(), Format::Table | Format::Chart);
-        Ok(if self.screen.can_repaint && self.manner.look.is_terminal && is_drawn {
-            rows.take_standing()
-        } else {
-            None
-        })
+    fn live_table(&self, rows: &mut RowStream) -> Option<Standing> {
+        let look = &self.manner.look;
+        let is_drawn = matches!(look.resolved(), Format::Table | Format::Chart);
+        if self.screen.can_repaint && look.is_terminal && is_drawn { rows.take_standing() } else { None }
     }
 
     /// Shows the rows that stand, then the last of them as a result.
@@ -283,22 +260,23 @@ impl<E: Engine> Runner<E> {
         };
         let (screen, clock) = (Arc::clone(&self.screen), Arc::clone(&self.clock));
         let shown = live::show(&mut rows, standing, look, &screen, clock.as_ref());
-        let last = match self.attend(Some(&job), shown, None).await.and_then(|shown| shown) {
-            Ok(last) => last,
-            Err(failure) => {
-                if !matches!(failure, Failure::Aborted) {
-                    self.stop_quietly(&job).await;
-                }
-                return Err(failure);
-            }
-        };
-        let shape = Shape { schema: last.schema(), is_updating: false, is_bounded: true };
+        let last = self.attend(Some(&job), shown, None).await.and_then(|shown| shown);
+        let last = self.or_stop(&job, last).await?;
+        let count = last.len() as u64;
+        self.draw(last.schema(), std::iter::once(last))?;
+        self.end_select(&job, count, rows.keeps_late).await
+    }
+
+    /// Shows rows that are all there.
+    fn draw(&self, schema: SchemaRef, rows: impl Iterator<Item = Changes>) -> Result<(), Failure> {
+        let shape = Shape { schema, is_updating: false, is_bounded: true };
         let mut renderer = self.renderer(shape, self.manner.look.max_rows)?;
         let mut out = Vec::new();
-        renderer.rows(&last, &mut out)?;
+        for rows in rows {
+            renderer.rows(&rows, &mut out)?;
+        }
         renderer.finish(&mut out);
-        self.screen.rows(&out)?;
-        self.end_select(&job, last.len() as u64, rows.keeps_late).await
+        self.screen.rows(&out)
     }
 
     /// Waits for the end of a SELECT whose rows have been shown, and says what there is to say.
@@ -509,10 +487,13 @@ impl<E: Engine> Runner<E> {
         self.stop = Some(stops.boxed());
     }
 
-    /// Stops a SELECT whose rows nobody reads any more.
-    async fn stop_quietly(&self, job: &JobHandle) {
-        // What went wrong is told already, or is a closed pipe.
-        let _ = job.stop().await;
+    /// Stops a SELECT whose rows nobody reads any more, as something went wrong with showing them.
+    async fn or_stop<T>(&self, job: &JobHandle, shown: Result<T, Failure>) -> Result<T, Failure> {
+        if matches!(shown, Err(Failure::Error(_) | Failure::Closed)) {
+            // What went wrong is told already, or is a closed pipe.
+            let _ = job.stop().await;
+        }
+        shown
     }
 
     fn ended(&mut self, name: &str, shown: Option<u64>, summary: &JobSummary) {

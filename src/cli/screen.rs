@@ -6,6 +6,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
+use rustix::termios::Winsize;
 use unicode_width::UnicodeWidthChar;
 
 use super::Failure;
@@ -107,8 +108,7 @@ impl Screen {
 
     /// How many lines the terminal has that rows go to.
     pub fn lines(&self) -> usize {
-        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|_| self.rows_on_terminal);
-        size.map(|size| usize::from(size.ws_row)).filter(|lines| *lines > 0).unwrap_or(24)
+        self.size(|size| size.ws_row).unwrap_or(24)
     }
 
     /// What the terminal is used for from here on.
@@ -147,8 +147,13 @@ impl Screen {
 
     /// How wide the terminal is that rows go to; 80 where they go elsewhere.
     pub fn columns(&self) -> usize {
-        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|_| self.rows_on_terminal);
-        size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
+        self.size(|size| size.ws_col).unwrap_or(80)
+    }
+
+    /// A side of the terminal that rows go to, if there is one and it is known.
+    fn size(&self, side: impl Fn(Winsize) -> u16) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|_| self.rows_on_terminal)?;
+        Some(usize::from(side(size))).filter(|cells| *cells > 0)
     }
 
     /// Writes rows and makes sure that they arrive.

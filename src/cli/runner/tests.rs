@@ -106,15 +106,13 @@ struct FakeEngine {
 #[async_trait(?Send)]
 impl Engine for FakeEngine {
     /// Each word is a statement.
-    fn parse(&self, script: &str) -> Result<Vec<StatementAt>> {
-        Ok(script
-            .split_whitespace()
-            .map(|word| StatementAt {
-                statement: Statement::ShowSettings,
-                span: Span { start: 0, end: word.len() },
-                text: word.to_owned(),
-            })
-            .collect())
+    fn parse_each(&self, script: &str) -> Result<Vec<Result<StatementAt>>> {
+        let statement = |word: &str| StatementAt {
+            statement: Statement::ShowSettings,
+            span: Span { start: 0, end: word.len() },
+            text: word.to_owned(),
+        };
+        Ok(script.split_whitespace().map(|word| Ok(statement(word))).collect())
     }
 
     async fn execute(&mut self, _statement: StatementAt, script: Option<&Path>) -> Result<Outcome> {
