@@ -14,10 +14,9 @@ const CLAUSES: [&str; 6] = ["SELECT ", "FROM ", "WHERE ", "GROUP BY ", "WITH (",
 /// What an operator is in its script.
 pub fn describe(id: &OperatorId, name: &str, reaches: &[String]) -> String {
     let tables = reaches.join(", ");
-    let table = |kind: &str| id.as_str().strip_prefix(kind).unwrap_or(id.as_str()).to_owned();
     match name {
-        "Source" => format!("the table {}, which is read by the query into {tables},", table("Source-")),
-        "Sink" => format!("the table {} that the query writes", table("Sink-")),
+        "Source" => format!("the table {}, which is read by the query into {tables},", id.table()),
+        "Sink" => format!("the table {} that the query writes", id.table()),
         "GlobalWindowAggregate" => format!("the window aggregate of the query into {tables}"),
         "GroupAggregate" => format!("the aggregate of the query into {tables}"),
         _ => format!("operator '{name}' of the query into {tables}"),

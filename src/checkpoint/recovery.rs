@@ -218,8 +218,7 @@ fn check_operators(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorI
     match gone.first() {
         None => Ok(()),
         Some((id, was)) if was.name == "Sink" => {
-            let table = id.as_str().strip_prefix("Sink-").unwrap_or(id.as_str());
-            Err(Error::query(format!("the table {table} is not written any more")))
+            Err(Error::query(format!("the table {} is not written any more", id.table())))
         }
         Some((id, was)) => {
             let name = describe(id, &was.name, &was.reaches);

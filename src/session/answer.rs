@@ -16,6 +16,9 @@ use crate::error::Result;
 use crate::plan::Arrangement;
 use crate::stream::{Changes, MemoryHolder};
 
+/// Rows of a batch that comes out where rows had to be held.
+pub(super) const BATCH_ROWS: usize = 8_192;
+
 /// An answer in the making.
 pub struct Answer {
     /// The columns that are shown.
@@ -51,6 +54,12 @@ impl Answer {
         let fold = adds_up.then(|| Fold::new(SchemaRef::clone(schema), memory)).transpose()?;
         let extent = Extent { offset: arrangement.offset, limit: arrangement.limit };
         Ok(Self { schema: shown, fold, sorter, extent, ending: None })
+    }
+
+    /// Of all changes as they come, with all columns.
+    pub fn of_changes(schema: SchemaRef) -> Self {
+        let extent = Extent { offset: 0, limit: None };
+        Self { schema, fold: None, sorter: None, extent, ending: None }
     }
 
     /// Takes changes, and gives the rows that can be shown already.

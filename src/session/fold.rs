@@ -8,11 +8,10 @@ use arrow::row::{RowConverter, SortField};
 use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
 
+use super::answer::BATCH_ROWS;
 use crate::error::Result;
 use crate::stream::{Changes, Grant, MemoryHolder};
 
-/// Rows of a batch that comes out.
-const BATCH_ROWS: usize = 8_192;
 /// What the table of counts takes for a row besides its bytes: hash, pointer, length, count, and room to grow.
 const ROW_BYTES: usize = 56;
 

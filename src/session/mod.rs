@@ -34,6 +34,7 @@ pub use outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Outcome, R
 pub use row_stream::{RowShape, RowStream, Standing};
 pub use session::Session;
 pub use settings::{Listed, Origin, Settings};
+pub use sorter::row_order;
 pub use version::version;
 pub use vocabulary::Vocabulary;
 

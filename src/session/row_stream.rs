@@ -114,9 +114,7 @@ impl RowStream {
     /// rows that come are all changes that the job makes, with all columns.
     pub fn take_standing(&mut self) -> Option<Standing> {
         let standing = self.standing.take()?;
-        let all = Arrangement::none(standing.schema.fields().len());
-        self.answer =
-            Answer::new(&standing.schema, SchemaRef::clone(&standing.schema), &all, false, &standing.memory).ok()?;
+        self.answer = Answer::of_changes(SchemaRef::clone(&standing.schema));
         Some(standing)
     }
 

@@ -45,8 +45,6 @@ pub struct Session {
     pub(super) world: World,
     pub(super) notices: Notices,
     fresh: bool,
-    /// Whether a SELECT gives its changes, whatever the setting says.
-    wants_changes: bool,
     /// Names of jobs started here: a second one of the same name gets a number.
     job_names: BTreeSet<String>,
     pub(super) jobs: Jobs,
@@ -81,7 +79,6 @@ impl Session {
             world,
             notices: Arc::new(|_| {}),
             fresh: false,
-            wants_changes: false,
             job_names: BTreeSet::new(),
             jobs: Jobs::default(),
             yields: Yields::default(),
@@ -143,29 +140,18 @@ impl Session {
     /// Executes statements one after another and returns what the last one came to. Jobs get the name that
     /// `pipeline.name` says; without, they never resume. An INSERT is started, not waited for.
     pub async fn sql(&mut self, text: &str) -> Result<Outcome> {
-        let mut outcome = Outcome::Done;
-        for (span, statement) in split_script(text)? {
-            let statement = on_large_stack(|| parse_statement(statement, span.start))?;
-            outcome = self.execute(statement, None).await?;
-        }
-        Ok(outcome)
+        self.execute_all(text, false).await
     }
 
     /// Runs a SELECT and returns its answer: over input that ends the rows that stand at the end, each once, in the order
     /// of ORDER BY. Over input that never ends an updating query has no such rows, and gives its changes.
     pub async fn query(&mut self, text: &str) -> Result<RowStream> {
-        match self.sql(text).await? {
-            Outcome::Rows(rows) => Ok(*rows),
-            _ => Err(Error::query("this is no query").with_help("use `sql` for other statements")),
-        }
+        rows_of(self.execute_all(text, false).await?)
     }
 
     /// Runs a SELECT and returns its changes as they come, those that take rows back included.
     pub async fn changes(&mut self, text: &str) -> Result<RowStream> {
-        self.wants_changes = true;
-        let rows = self.query(text).await;
-        self.wants_changes = false;
-        rows
+        rows_of(self.execute_all(text, true).await?)
     }
 
     /// Declares a table whose rows the program pushes in: a CREATE TABLE without a WITH clause. At most
@@ -202,30 +188,59 @@ impl Session {
     /// Executes one statement. Jobs that `pipeline.name` does not name are called after the `script` that the statement is
     /// from and the table that they write; without either they never resume.
     pub async fn execute(&mut self, statement: StatementAt, script: Option<&Path>) -> Result<Outcome> {
+        self.execute_placed(statement, script, false).await
+    }
+
+    /// Executes statements one after another; `wants_changes`: a SELECT gives its changes, whatever the setting says.
+    async fn execute_all(&mut self, text: &str, wants_changes: bool) -> Result<Outcome> {
+        let mut outcome = Outcome::Done;
+        for (span, statement) in split_script(text)? {
+            let statement = on_large_stack(|| parse_statement(statement, span.start))?;
+            outcome = self.execute_placed(statement, None, wants_changes).await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn execute_placed(
+        &mut self,
+        statement: StatementAt,
+        script: Option<&Path>,
+        wants_changes: bool,
+    ) -> Result<Outcome> {
         let StatementAt { statement, span, .. } = statement;
         // What blames the query without saying where means the whole statement.
-        self.execute_anything(&statement, script).await.map_err(|error| match error.blame() {
+        self.execute_anything(&statement, script, wants_changes).await.map_err(|error| match error.blame() {
             Blame::Query => error.with_span(span),
             _ => error,
         })
     }
 
     /// Executes a statement; if it names the table `stdin`, which needs no declaration, once more with that declared.
-    async fn execute_anything(&mut self, statement: &Statement, script: Option<&Path>) -> Result<Outcome> {
-        match self.execute_declared(statement, script).await {
+    async fn execute_anything(
+        &mut self,
+        statement: &Statement,
+        script: Option<&Path>,
+        wants_changes: bool,
+    ) -> Result<Outcome> {
+        match self.execute_declared(statement, script, wants_changes).await {
             Err(missing) if missing.id() == Some(UNDECLARED_STDIN) => {
                 self.declare_stdin(&missing).await?;
-                self.execute_declared(statement, script).await
+                self.execute_declared(statement, script, wants_changes).await
             }
             done => done,
         }
     }
 
-    async fn execute_declared(&mut self, statement: &Statement, script: Option<&Path>) -> Result<Outcome> {
+    async fn execute_declared(
+        &mut self,
+        statement: &Statement,
+        script: Option<&Path>,
+        wants_changes: bool,
+    ) -> Result<Outcome> {
         match statement {
             Statement::Insert(insert) => self.insert(std::slice::from_ref(insert), script).await,
             Statement::StatementSet(inserts) => self.insert(inserts, script).await,
-            Statement::Query { query, late } => self.select(query, late.as_ref()).await,
+            Statement::Query { query, late } => self.select(query, late.as_ref(), wants_changes).await,
             Statement::CreateTableAs(create) => self.create_table_as(create, script).await,
             Statement::StopJob { job, with_savepoint, with_drain } => {
                 self.stop_job(job, *with_savepoint, *with_drain).await
@@ -312,14 +327,20 @@ impl Session {
         text_table(&[("job name", vec![running.name().to_owned()]), ("savepoint", vec![epoch.to_string()])])
     }
 
-    async fn select(&mut self, query: &crate::sql::Query, late: Option<&ObjectName>) -> Result<Outcome> {
+    async fn select(
+        &mut self,
+        query: &crate::sql::Query,
+        late: Option<&ObjectName>,
+        wants_changes: bool,
+    ) -> Result<Outcome> {
         let settings = self.settings.job()?;
+        let wants_changes = wants_changes || settings.result_mode != ResultMode::Table;
         if settings.runtime_mode == RuntimeMode::Batch {
             if let Some(late) = late {
                 self.catalog.table(late)?;
                 self.warn(none_is_late(late.table()));
             }
-            return self.select_batch(query, &settings).await;
+            return self.select_batch(query, &settings, wants_changes).await;
         }
         let (sink, receiver) = ChannelSink::new(SinkMode::Retract, WAITING_BATCHES);
         let planned =
@@ -331,7 +352,6 @@ impl Session {
             restart: RestartStrategy::None,
             ..self.job_config(&settings, "select".to_owned(), None, false)
         };
-        let wants_changes = self.wants_changes(&settings);
         if wants_changes {
             check_changes(&planned)?;
         }
@@ -353,12 +373,17 @@ impl Session {
         Ok(Outcome::Rows(Box::new(RowStream::new(shape, changes, job, &memory)?)))
     }
 
-    async fn select_batch(&mut self, query: &crate::sql::Query, settings: &JobSettings) -> Result<Outcome> {
+    async fn select_batch(
+        &mut self,
+        query: &crate::sql::Query,
+        settings: &JobSettings,
+        wants_changes: bool,
+    ) -> Result<Outcome> {
         let query =
             on_large_stack(|| plan::bind_select(query, &self.catalog)?.with_windows_per_row(settings.windows_per_row))?;
         query.warnings.iter().for_each(|warning| self.warn(warning.clone()));
         let options = self.batch_options(settings);
-        let rows = batch_job::select(query, self.wants_changes(settings), &self.world, options).await?;
+        let rows = batch_job::select(query, wants_changes, &self.world, options).await?;
         Ok(Outcome::Rows(Box::new(rows)))
     }
 
@@ -385,10 +410,6 @@ impl Session {
         let job = batch_job::insert(batch, identity, former, &self.world, self.batch_options(settings))?;
         self.jobs.add(Arc::clone(&job), self.world.clock.now());
         Ok(Outcome::Job(job))
-    }
-
-    fn wants_changes(&self, settings: &JobSettings) -> bool {
-        self.wants_changes || settings.result_mode != ResultMode::Table
     }
 
     fn batch_options(&self, settings: &JobSettings) -> crate::batch::BatchOptions {
@@ -537,6 +558,13 @@ impl Session {
 
     fn warn_all(&self, planned: &Planned) {
         planned.warnings.iter().for_each(|warning| self.warn(warning.clone()));
+    }
+}
+
+fn rows_of(outcome: Outcome) -> Result<RowStream> {
+    match outcome {
+        Outcome::Rows(rows) => Ok(*rows),
+        _ => Err(Error::query("this is no query").with_help("use `sql` for other statements")),
     }
 }
 

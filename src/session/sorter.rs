@@ -9,12 +9,30 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
 
+use super::answer::BATCH_ROWS;
 use crate::error::Result;
 use crate::plan::OrderKey;
 use crate::stream::{Changes, Grant, MemoryHolder, batch_bytes};
 
-/// Rows of a batch that comes out.
-const BATCH_ROWS: usize = 8_192;
+/// The columns that rows are compared by, most significant first, and what makes bytes of them that compare so: the keys,
+/// then for those that tie `first` of the others, then all that are left.
+pub fn row_order(schema: &SchemaRef, keys: &[OrderKey], first: &[usize]) -> Result<(Vec<usize>, RowConverter)> {
+    let mut columns: Vec<usize> = keys.iter().map(|key| key.column).collect();
+    for column in first.iter().copied().chain(0..schema.fields().len()) {
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    let fields = columns.iter().enumerate().map(|(place, column)| {
+        let options = keys.get(place).map_or_else(SortOptions::default, |key| SortOptions {
+            descending: key.is_descending,
+            nulls_first: key.nulls_first,
+        });
+        SortField::new_with_options(schema.field(*column).data_type().clone(), options)
+    });
+    let converter = RowConverter::new(fields.collect())?;
+    Ok((columns, converter))
+}
 
 /// Puts rows in order. Rows that are equal by their keys come in the order of their columns, so that the answer does not
 /// depend on the order in which they came.
@@ -49,17 +67,7 @@ impl Held {
 impl Sorter {
     /// No rows yet; of all that will come, the first `keep` are wanted.
     pub fn new(schema: &SchemaRef, keys: &[OrderKey], keep: Option<usize>, memory: &MemoryHolder) -> Result<Self> {
-        let mut columns: Vec<usize> = keys.iter().map(|key| key.column).collect();
-        let others: Vec<usize> = (0..schema.fields().len()).filter(|column| !columns.contains(column)).collect();
-        columns.extend(others);
-        let fields = columns.iter().enumerate().map(|(place, column)| {
-            let options = keys.get(place).map_or_else(SortOptions::default, |key| SortOptions {
-                descending: key.is_descending,
-                nulls_first: key.nulls_first,
-            });
-            SortField::new_with_options(schema.field(*column).data_type().clone(), options)
-        });
-        let converter = RowConverter::new(fields.collect())?;
+        let (columns, converter) = row_order(schema, keys, &[])?;
         let memory = memory.nothing();
         Ok(Self { columns, converter, keep, held: Vec::new(), rows: 0, bytes: 0, last_kept: None, memory })
     }

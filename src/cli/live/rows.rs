@@ -6,13 +6,12 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::SortOptions;
 use arrow::row::{RowConverter, SortField};
 use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
 
 use crate::error::Result;
-use crate::session::Standing;
+use crate::session::{Standing, row_order};
 use crate::stream::{ChangeKind, Changes, Grant};
 
 /// What the table takes for a row besides its bytes.
@@ -46,22 +45,7 @@ impl LiveRows {
         let field = |column: usize| standing.schema.field(column).data_type().clone();
         let key_columns: Vec<usize> = if standing.key.is_empty() { (0..width).collect() } else { standing.key.clone() };
         let key = RowConverter::new(key_columns.iter().map(|column| SortField::new(field(*column))).collect())?;
-        let keys = &standing.arrangement.keys;
-        let mut order_columns: Vec<usize> = keys.iter().map(|key| key.column).collect();
-        for column in key_columns.iter().copied().chain(0..width) {
-            if !order_columns.contains(&column) {
-                order_columns.push(column);
-            }
-        }
-        let fields = order_columns.iter().map(|column| {
-            let asked = keys.iter().find(|key| key.column == *column);
-            let options = asked.map_or_else(SortOptions::default, |key| SortOptions {
-                descending: key.is_descending,
-                nulls_first: key.nulls_first,
-            });
-            SortField::new_with_options(field(*column), options)
-        });
-        let order = RowConverter::new(fields.collect())?;
+        let (order_columns, order) = row_order(&standing.schema, &standing.arrangement.keys, &key_columns)?;
         let memory = standing.memory.nothing();
         Ok(Self {
             standing,

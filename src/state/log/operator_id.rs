@@ -36,6 +36,11 @@ impl OperatorId {
         }
     }
 
+    /// Of a source or sink: its table, as it stands in the identity; of others all of it.
+    pub fn table(&self) -> &str {
+        ["Source-", "Sink-"].iter().find_map(|kind| self.0.strip_prefix(kind)).unwrap_or(&self.0)
+    }
+
     /// Its text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -59,7 +64,9 @@ mod tests {
         assert_eq!(count.as_str(), "GroupAggregate-521becbd");
         assert_eq!(count.nth(1), count);
         assert_eq!(count.nth(2).as_str(), "GroupAggregate-521becbd.2");
-        assert_eq!(OperatorId::of_table("Source", "my flights.2").as_str(), "Source-my%20flights%2E2");
+        let flights = OperatorId::of_table("Source", "my flights.2");
+        assert_eq!(flights.as_str(), "Source-my%20flights%2E2");
+        assert_eq!((flights.table(), count.table()), ("my%20flights%2E2", count.as_str()));
     }
 
     #[test]
