@@ -5,20 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
 
 use super::render::Format;
-use super::screen::LogFormat;
+use super::screen::{LogFormat, When};
 use super::subcommand::Subcommands;
-
-/// When something is done: as the terminal says, or always, or never.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum When {
-    /// When it goes to a terminal
-    Auto,
-    Always,
-    Never,
-}
 
 /// Streaming SQL in one binary: Flink's dialect, no cluster.
 #[derive(Debug, Clone, Parser)]

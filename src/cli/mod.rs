@@ -30,8 +30,9 @@ use interrupt::Interrupts;
 pub use prompt::check_typed;
 use prompt::{Manners, Prompt};
 use render::Look;
-use runner::{Manner, Runner, ScriptText};
+use runner::{Manner, Runner};
 use screen::Screen;
+use script::ScriptText;
 
 use crate::error::{Error, Result};
 use crate::session::{self, Notices};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use super::live::{self, FrameLook};
 use super::render::{Format, Look, PagedRenderer, Renderer, Shape, renderer};
 use super::report::{error_text, notice_text};
 use super::screen::Screen;
+use super::script::ScriptText;
 use super::{Exit, Failure, footer};
 use crate::error::{Error, Result};
 use crate::session::{
@@ -34,17 +35,6 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// How often a long run says how it stands where there is no progress line; the first time after a sixth of it.
 const FIGURES: Duration = Duration::from_secs(60);
-
-/// SQL and where it comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScriptText {
-    /// For messages.
-    pub name: String,
-    /// The file, if it is one: it names jobs.
-    pub path: Option<PathBuf>,
-    /// The SQL.
-    pub text: String,
-}
 
 /// The flags that matter once scripts run.
 #[derive(Debug, Clone)]

@@ -10,9 +10,17 @@ use rustix::termios::Winsize;
 use unicode_width::UnicodeWidthChar;
 
 use super::Failure;
-use super::arguments::When;
 use crate::error::Error;
 use crate::stream::{Clock, EventTime};
+
+/// When something is done: as the terminal says, or always, or never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// When it goes to a terminal
+    Auto,
+    Always,
+    Never,
+}
 
 /// How notes, warnings, errors and figures are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,14 +1,24 @@
 //! Reads the SQL that is run: files, commands, stdin. Where stdin is not SQL, it is data.
 
 use std::io::{ErrorKind, IsTerminal, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::arguments::Input;
-use super::runner::ScriptText;
 use super::standard_input::StandardInput;
 use super::{not_sql, subcommand};
 use crate::error::{Error, Result};
 use crate::session::Pipe;
+
+/// SQL and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptText {
+    /// For messages.
+    pub name: String,
+    /// The file, if it is one: it names jobs.
+    pub path: Option<PathBuf>,
+    /// The SQL.
+    pub text: String,
+}
 
 /// All scripts in order; `None` if the only one would be typed into a terminal.
 pub fn read(inputs: &[Input]) -> Result<Option<Vec<ScriptText>>> {

@@ -103,7 +103,7 @@ impl Scripts {
         if inputs.is_empty() { vec![Input::Stdin] } else { inputs }
     }
 
-    fn read(&self) -> Result<Vec<super::runner::ScriptText>> {
+    fn read(&self) -> Result<Vec<script::ScriptText>> {
         script::read(&self.inputs())?.ok_or_else(|| {
             Error::query("no SQL").with_help("name a file, or give SQL behind -c: beadline check -c 'SELECT 1'")
         })

@@ -1,6 +1,7 @@
 //! Scripts on a fake engine whose jobs end when told to.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use arrow::array::{ArrayRef, Int64Array};
