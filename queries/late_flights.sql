@@ -45,7 +45,7 @@ CREATE TABLE late_flights (
   flight       INT,
   origin       STRING,
   dest         STRING,
-  watermark    TIMESTAMP(3),
+  `watermark`  TIMESTAMP(3),
   window_end   TIMESTAMP(3),
   lateness_ms  BIGINT,
   reason       STRING

@@ -15,8 +15,8 @@ CREATE TABLE readings (
   n     BIGINT,
   watts INT,
   meter AS CONCAT('meter-', CAST(MOD(n, 5) AS STRING)),
-  at    AS TIMESTAMPADD(SECOND, CAST(n / 5 AS INT), TIMESTAMP '2024-03-01 08:00:00'),
-  WATERMARK FOR at AS at - INTERVAL '5' SECOND
+  ts    AS TIMESTAMPADD(SECOND, CAST(n / 5 AS INT), TIMESTAMP '2024-03-01 08:00:00'),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
 ) WITH (
   'connector' = 'datagen',
   'fields.n.kind' = 'sequence',
@@ -47,7 +47,7 @@ CREATE TABLE archive (
 EXECUTE STATEMENT SET BEGIN
   INSERT INTO minutes
   SELECT window_start, meter, COUNT(*), AVG(watts), MAX(watts)
-  FROM TUMBLE(TABLE readings, DESCRIPTOR(at), INTERVAL '1' MINUTE)
+  FROM TUMBLE(TABLE readings, DESCRIPTOR(ts), INTERVAL '1' MINUTE)
   GROUP BY window_start, window_end, meter;
 
   INSERT INTO archive

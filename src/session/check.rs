@@ -4,6 +4,7 @@
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::session::reserved_name;
 use super::{Notice, Session};
 use crate::catalog::{Handle, UNCHECKED, UNDECLARED_STDIN, leave_out, replace_metadata, with_clause_errors};
 use crate::connectors::SinkMode;
@@ -47,7 +48,13 @@ impl Session {
         let mut checked = Checked { statements: pieces.len(), findings: Vec::new() };
         for (span, text) in pieces {
             let refused = match on_large_stack(|| parse_statement(text, span.start)) {
-                Ok(statement) => self.refusals(&statement),
+                Ok(statement) => {
+                    let names = statement.reserved_names.iter();
+                    let warning =
+                        |(name, place): &(String, Span)| Finding::Warning { text: reserved_name(name), place: *place };
+                    checked.findings.extend(names.map(warning));
+                    self.refusals(&statement)
+                }
                 Err(error) => vec![error],
             };
             if !refused.is_empty()

@@ -47,6 +47,8 @@ pub struct Session {
     fresh: bool,
     /// Names of jobs started here: a second one of the same name gets a number.
     job_names: BTreeSet<String>,
+    /// Reserved words that were used as names without back-quotes: each is told once.
+    told_reserved: BTreeSet<String>,
     pub(super) jobs: Jobs,
     yields: Yields,
     new_lineage: Arc<dyn Fn() -> String + Send + Sync>,
@@ -80,6 +82,7 @@ impl Session {
             notices: Arc::new(|_| {}),
             fresh: false,
             job_names: BTreeSet::new(),
+            told_reserved: BTreeSet::new(),
             jobs: Jobs::default(),
             yields: Yields::default(),
             new_lineage: Arc::new(random_lineage),
@@ -207,7 +210,12 @@ impl Session {
         script: Option<&Path>,
         wants_changes: bool,
     ) -> Result<Outcome> {
-        let StatementAt { statement, span, .. } = statement;
+        let StatementAt { statement, span, reserved_names, .. } = statement;
+        for (name, _) in reserved_names {
+            if self.told_reserved.insert(name.to_ascii_uppercase()) {
+                self.warn(reserved_name(&name));
+            }
+        }
         // What blames the query without saying where means the whole statement.
         self.execute_anything(&statement, script, wants_changes).await.map_err(|error| match error.blame() {
             Blame::Query => error.with_span(span),
@@ -559,6 +567,11 @@ impl Session {
     fn warn_all(&self, planned: &Planned) {
         planned.warnings.iter().for_each(|warning| self.warn(warning.clone()));
     }
+}
+
+/// What is said of a name that would keep the statement from running on a Flink cluster.
+pub(super) fn reserved_name(name: &str) -> String {
+    format!("{name} is a reserved word: Flink takes it as a name only in back-quotes, `{name}`")
 }
 
 fn rows_of(outcome: Outcome) -> Result<RowStream> {

@@ -8,6 +8,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 use crate::error::{Error, Result, Span};
 
 use super::limits;
+use super::reserved::is_reserved;
 use super::statement::ObjectName;
 use super::tokens::script_span;
 
@@ -178,7 +179,7 @@ impl Cursor for Parser<'_> {
 
     fn unexpected(&self, what: &str) -> Error {
         let found = self.peek_token_ref();
-        expected(what, found, place(found))
+        expected(what, found, self.get_current_token())
     }
 
     fn translate(&self, error: ParserError) -> Error {
@@ -206,7 +207,11 @@ impl Cursor for Parser<'_> {
         let otherwise = || place_given.map_or(self.peek_token_ref(), |index| self.token_at(index));
         let found = near.find(is_found).unwrap_or_else(otherwise);
         match sides {
-            Some((what, _)) => expected(&lower_first(what.trim_start_matches([':', ' '])), found, place(found)),
+            Some((what, _)) => {
+                let index = (0..=last + 1).rev().find(|index| std::ptr::eq(self.token_at(*index), found));
+                let before = self.token_at(index.unwrap_or_default().saturating_sub(1));
+                expected(&lower_first(what.trim_start_matches([':', ' '])), found, before)
+            }
             None => Error::query(lower_first(message)).with_span(place(found)),
         }
     }
@@ -220,7 +225,8 @@ fn lower_first(text: &str) -> String {
     first.map(|first| if is_word { first.to_ascii_lowercase() } else { first }).chain(rest).collect()
 }
 
-fn expected(what: &str, found: &TokenWithSpan, place: Span) -> Error {
+/// `found` stands where `what` was expected, behind the token `before`.
+fn expected(what: &str, found: &TokenWithSpan, before: &TokenWithSpan) -> Error {
     let what = match what {
         "identifier" => "a name",
         "end of statement" => "the end of the statement",
@@ -233,19 +239,30 @@ fn expected(what: &str, found: &TokenWithSpan, place: Span) -> Error {
         Token::EOF => Error::query(format!("expected {what}, but the statement ends here")),
         token => Error::query(format!("expected {what}, found `{}`", shown(token))),
     };
-    let error = error.with_span(place);
+    let error = error.with_span(place(found));
+    // A word that begins a form of its own, such as CAST, may be a name that lacks its back-quotes.
+    if let Token::Word(Word { quote_style: None, value, .. }) = &before.token
+        && what == "("
+        && is_reserved(value)
+    {
+        return error.with_help(in_quotes(value));
+    }
     match &found.token {
         Token::EOF => {
             error.with_help("something is missing at the end: a closing parenthesis, or the rest of the statement")
         }
         Token::Word(Word { quote_style: None, value, keyword }) if could_be_a_name(what, *keyword) => {
-            error.with_help(format!("if {value} is a name here, write it in back-quotes: `{value}`"))
+            error.with_help(in_quotes(value))
         }
         // What was expected is a list of words, or text in quotes.
         Token::Word(Word { keyword, .. }) if *keyword != Keyword::NoKeyword && what != "an expression" => error,
         _ if what == "a statement" => error,
         _ => error.with_help("look for a missing comma, operator or parenthesis just before it"),
     }
+}
+
+fn in_quotes(name: &str) -> String {
+    format!("if {name} is a name here, write it in back-quotes: `{name}`")
 }
 
 /// Whether a keyword may be a name that lacks its back-quotes, by what was expected in its place.

@@ -131,6 +131,7 @@ impl Dialect for FlinkDialect {
             Keyword::INTERVAL if interval::follows(parser) => {
                 Some(interval::literal(parser).map_err(|error| cursor::wrap(&error)))
             }
+            Keyword::INTERVAL if interval::is_a_name(parser) => Some(parser.parse_identifier().map(Expr::Identifier)),
             _ => None,
         }
     }
@@ -268,6 +269,25 @@ mod tests {
         }
         check("MAP['a', 1]", "MAP {'a': 1}");
         check("a = MAP['a']", "11..12 expected `,`, found `]`".replace("`,`", ",").as_str());
+    }
+
+    #[test]
+    fn words_that_flink_reserves_may_be_columns() {
+        for text in [
+            "user",
+            "current_user + 1",
+            "t.user",
+            "t.NULL",
+            "t.current_date",
+            "t.`table`",
+            "interval = 1",
+            "f(interval)",
+        ] {
+            check(text, text);
+        }
+        let error = parse_expression("cast = 1").unwrap_err();
+        assert_eq!(error.message(), "expected (, found `=`");
+        assert_eq!(error.helps(), ["if cast is a name here, write it in back-quotes: `cast`"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Day-time intervals have milliseconds and drop what is finer, as Flink does; year-month intervals have months.
 
 use sqlparser::ast::{self, DateTimeField, Expr};
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
@@ -43,6 +44,13 @@ pub(super) fn follows(parser: &Parser) -> bool {
     matches!(next, Token::SingleQuotedString(_) | Token::Number(..))
         || (matches!(next, Token::Plus | Token::Minus)
             && matches!(parser.peek_nth_token_ref(2).token, Token::SingleQuotedString(_)))
+}
+
+/// Whether the INTERVAL that comes next is a column: nothing follows that a literal could begin with.
+pub(super) fn is_a_name(parser: &Parser) -> bool {
+    let next = &parser.peek_nth_token_ref(1).token;
+    matches!(next, Token::EOF | Token::Comma | Token::RParen | Token::Eq)
+        || matches!(next, Token::Word(word) if matches!(word.keyword, Keyword::AS | Keyword::FROM))
 }
 
 /// Reads `INTERVAL [+|-] 'text' unit [(precision)] [TO unit [(precision)]]`.

@@ -15,7 +15,8 @@ use super::statement::{Script, Statement, StatementAt};
 use super::tokens::{cover, tokens, words};
 use super::types::SqlType;
 use super::{
-    alter, create_table, create_view, data_type, insert, job_statement, limits, query, refused, settings, show, split,
+    alter, create_table, create_view, data_type, insert, job_statement, limits, query, refused, reserved, settings,
+    show, split,
 };
 
 /// A statement this shallow is read on the caller's stack.
@@ -47,7 +48,8 @@ pub fn parse_statement(text: &str, offset: usize) -> Result<StatementAt> {
     let read = || read(content, span.start);
     let statement = if depth <= SHALLOW { read() } else { limits::on_large_stack(read) };
     let statement = statement.map_err(|error| error.with_span(span))?;
-    Ok(StatementAt { statement, span, text: content.to_owned() })
+    let reserved_names = reserved::reserved_names(&statement, content, span.start);
+    Ok(StatementAt { statement, span, text: content.to_owned(), reserved_names })
 }
 
 impl SqlType {

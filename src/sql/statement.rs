@@ -23,6 +23,8 @@ pub struct StatementAt {
     pub span: Span,
     /// Its text.
     pub text: String,
+    /// The names in it that Flink would take only in back-quotes, each once.
+    pub reserved_names: Vec<(String, Span)>,
 }
 
 impl StatementAt {

@@ -45,7 +45,8 @@ pub(super) fn tokens(text: &str, offset: usize) -> Result<Vec<TokenWithSpan>> {
     for lexeme in Lexer::new(text) {
         let span = Span { start: offset + lexeme.start, end: offset + lexeme.end };
         // Here and not in the parser, since its patterns have signs that nothing else has.
-        if let Some(word) = previous.replace(lexeme)
+        let before = previous.replace(lexeme);
+        if let Some(word) = before
             && word.is_word(text, "MATCH_RECOGNIZE")
             && lexeme.is_sign(text, "(")
         {
@@ -53,7 +54,11 @@ pub(super) fn tokens(text: &str, offset: usize) -> Result<Vec<TokenWithSpan>> {
                 .with_span(Span { start: offset + word.start, end: offset + word.end })
                 .with_help("write the pattern as joins of the table with itself"));
         }
-        let token = token(text, lexeme).map_err(|error| error.with_span(span))?;
+        let token = match before {
+            // Behind a dot stands a name, whatever it means elsewhere.
+            Some(dot) if lexeme.kind == Kind::Word && dot.is_sign(text, ".") => plain_word(lexeme.of(text)),
+            _ => token(text, lexeme).map_err(|error| error.with_span(span))?,
+        };
         tokens.push(TokenWithSpan::new(token, ast_span(span)));
     }
     let end = offset + text.trim_end().len();
@@ -64,11 +69,7 @@ pub(super) fn tokens(text: &str, offset: usize) -> Result<Vec<TokenWithSpan>> {
 fn token(text: &str, lexeme: Lexeme) -> Result<Token> {
     let content = lexeme.of(text);
     Ok(match lexeme.kind {
-        Kind::Word if is_foreign(content) => Token::Word(sqlparser::tokenizer::Word {
-            value: content.into(),
-            quote_style: None,
-            keyword: sqlparser::keywords::Keyword::NoKeyword,
-        }),
+        Kind::Word if is_foreign(content) => plain_word(content),
         Kind::Word => Token::make_word(content, None),
         Kind::Name => {
             let name = content[1..content.len() - 1].replace("``", "`");
@@ -95,6 +96,12 @@ fn token(text: &str, lexeme: Lexeme) -> Result<Token> {
     })
 }
 
+/// A word that is no keyword.
+fn plain_word(word: &str) -> Token {
+    let keyword = sqlparser::keywords::Keyword::NoKeyword;
+    Token::Word(sqlparser::tokenizer::Word { value: word.to_owned(), quote_style: None, keyword })
+}
+
 /// Words that mean something to sqlparser where they are plain names to Flink.
 fn is_foreign(word: &str) -> bool {
     const WORDS: &[&str] = &[
@@ -106,6 +113,8 @@ fn is_foreign(word: &str) -> bool {
         "CONNECT",
         "CONNECT_BY_ROOT",
         "CONVERT",
+        "CURRENT_CATALOG",
+        "CURRENT_USER",
         "DISTRIBUTE",
         "DIV",
         "EXCLUDE",
@@ -134,6 +143,7 @@ fn is_foreign(word: &str) -> bool {
         "SAMPLE",
         "SEMANTIC_VIEW",
         "SEMI",
+        "SESSION_USER",
         "SETTINGS",
         "SORT",
         "START",
@@ -142,6 +152,7 @@ fn is_foreign(word: &str) -> bool {
         "TOP",
         "TRY_CONVERT",
         "UNPIVOT",
+        "USER",
         "VIEW",
         "XMLTABLE",
         "XOR",

@@ -55,6 +55,29 @@ fn a_check_lists_every_refusal_at_once_and_touches_nothing() {
     assert_eq!(names, ["queries", "s.sql"]);
 }
 
+/// A Flink cluster would not take the file; here it runs.
+#[test]
+fn names_that_flink_reserves_are_told_with_their_places() {
+    let scratch = Scratch::new();
+    let script = "CREATE TABLE hits (method STRING, `value` INT, user STRING) WITH ('connector' = 'datagen', \
+                  'number-of-rows' = '1');\nSELECT method,\n  user, COUNT(*) count FROM hits GROUP BY method, user;\n";
+    std::fs::write(scratch.path().join("s.sql"), script).expect("a script");
+    let said_of = |arguments: &[&str]| said(&ran(&scratch, arguments));
+    let checked = said_of(&["check", "s.sql"]);
+    // Bare, `user` is a column in Flink too.
+    for place in [
+        "method is a reserved word: Flink takes it as a name only in back-quotes, `method`\n --> s.sql:1:20",
+        "s.sql:1:48",
+        "s.sql:2:8",
+        "s.sql:3:18",
+    ] {
+        assert!(checked.contains(place), "{place}\n{checked}");
+    }
+    assert!(checked.ends_with("2 statements: 0 refusals, 4 warnings\n"), "{checked}");
+    let ran = said_of(&["s.sql"]);
+    assert_eq!(ran.matches("is a reserved word").count(), 3, "each once in a session\n{ran}");
+}
+
 #[test]
 fn the_queries_of_the_checkout_have_nothing_to_refuse() {
     let scratch = Scratch::new();
@@ -62,7 +85,7 @@ fn the_queries_of_the_checkout_have_nothing_to_refuse() {
         if path.extension().is_some_and(|extension| extension == "sql") {
             let file = path.to_string_lossy().into_owned();
             let output = ran(&scratch, &["check", &file]);
-            assert!(output.status.success(), "{file}\n{}", said(&output));
+            assert!(output.status.success() && !said(&output).contains("reserved"), "{file}\n{}", said(&output));
         }
     }
     assert!(!scratch.path().join(".beadline").exists());

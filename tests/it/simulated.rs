@@ -33,7 +33,7 @@ CREATE TABLE departures (hour_start TIMESTAMP(3), origin STRING, flights BIGINT)
 WITH ('connector' = 'filesystem', 'path' = '/out/departures', 'format' = 'csv');
 CREATE TABLE late_flights (
   sched TIMESTAMP(3), dep TIMESTAMP(3), carrier STRING, flight INT, origin STRING, dest STRING,
-  watermark TIMESTAMP(3), window_end TIMESTAMP(3), lateness_ms BIGINT, reason STRING
+  `watermark` TIMESTAMP(3), window_end TIMESTAMP(3), lateness_ms BIGINT, reason STRING
 ) WITH ('connector' = 'filesystem', 'path' = '/out/late_flights', 'format' = 'csv');";
 
 const INSERT: &str = "

@@ -3,7 +3,7 @@ CREATE TABLE e (id INT, k STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTE
 WITH ('connector' = 'filesystem', 'path' = 'in', 'format' = 'csv');
 CREATE TABLE per_minute (k STRING, window_start TIMESTAMP(3), n BIGINT, total INT)
 WITH ('connector' = 'filesystem', 'path' = 'out', 'format' = 'csv');
-CREATE TABLE late_rows (id INT, ts TIMESTAMP(3), watermark TIMESTAMP(3), reason STRING)
+CREATE TABLE late_rows (id INT, ts TIMESTAMP(3), `watermark` TIMESTAMP(3), reason STRING)
 WITH ('connector' = 'filesystem', 'path' = 'late', 'format' = 'json');
 
 EXPLAIN INSERT INTO per_minute

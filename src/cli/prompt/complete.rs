@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use super::command;
-use super::keywords::{is_keyword, keywords};
+use super::keywords::keywords;
 use crate::options::{OptionKind, OptionSpec};
 use crate::session::vocabulary::{connector_names, format_names, option, option_keys};
 use crate::session::{Vocabulary, setting_list};
-use crate::sql::{Kind, Lexeme, Lexer, Open};
+use crate::sql::{Kind, Lexeme, Lexer, Open, is_reserved};
 
 /// What may stand in place of the text from `start` to the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,7 +242,7 @@ fn in_case_of(typed: &str, word: &str) -> String {
 fn quoted_if_needed(name: &str) -> String {
     let is_plain = name.chars().all(|next| next.is_alphanumeric() || next == '_')
         && !name.starts_with(|first: char| first.is_ascii_digit())
-        && !is_keyword(name)
+        && !is_reserved(name)
         && !name.is_empty();
     if is_plain { name.to_owned() } else { format!("`{}`", name.replace('`', "``")) }
 }

@@ -112,6 +112,7 @@ impl Engine for FakeEngine {
             statement: Statement::ShowSettings,
             span: Span { start: 0, end: word.len() },
             text: word.to_owned(),
+            reserved_names: Vec::new(),
         };
         Ok(script.split_whitespace().map(|word| Ok(statement(word))).collect())
     }
