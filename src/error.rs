@@ -96,6 +96,11 @@ impl Error {
         }
     }
 
+    /// A row's number divided by its zero.
+    pub fn division_by_zero() -> Self {
+        Self::data("division by zero").with_help("to get NULL there: a / NULLIF(b, 0)")
+    }
+
     fn new(blame: Blame, message: impl Into<String>) -> Self {
         Self(Box::new(Content { blame, id: None, message: message.into(), span: None, helps: Vec::new() }))
     }
@@ -193,7 +198,7 @@ impl From<arrow::error::ArrowError> for Error {
     fn from(error: arrow::error::ArrowError) -> Self {
         use arrow::error::ArrowError as A;
         match error {
-            A::DivideByZero => Self::data("division by zero"),
+            A::DivideByZero => Self::division_by_zero(),
             A::ArithmeticOverflow(m) | A::CastError(m) | A::ParseError(m) | A::ComputeError(m) => Self::data(m),
             A::IoError(m, source) => Self::io(m, &source),
             other => Self::bug(other.to_string()),

@@ -115,7 +115,7 @@ fn decimals(
             ArithmeticOperator::Minus => aligned().and_then(|(a, b)| rescale(a.checked_sub(b)?, fine, scale)),
             ArithmeticOperator::Multiply => a.checked_mul(b).and_then(|c| rescale(c, left_scale + right_scale, scale)),
             ArithmeticOperator::Modulo | ArithmeticOperator::Divide if b == i256::ZERO => {
-                return Err(Error::data("division by zero"));
+                return Err(Error::division_by_zero());
             }
             ArithmeticOperator::Modulo => aligned().and_then(|(a, b)| rescale(a.checked_rem(b)?, fine, scale)),
             // a / 10^s1 / (b / 10^s2) = a * 10^(scale + s2 - s1) / b / 10^scale

@@ -53,68 +53,6 @@ pub const AGGREGATE_FUNCTIONS: &[(&str, &str)] = &[
     ("SUM", "SUM(number): the total, in the number's own type"),
 ];
 
-/// Functions that Flink has and that are not here yet, so that each is refused by its name.
-const NOT_BUILT: &[&str] = &[
-    "ARRAY",
-    "BIN",
-    "CARDINALITY",
-    "CONVERT_TZ",
-    "CURRENT_DATABASE",
-    "DECODE",
-    "DENSE_RANK",
-    "ELEMENT",
-    "ELT",
-    "ENCODE",
-    "FROM_BASE64",
-    "GROUPING",
-    "GROUPING_ID",
-    "GROUP_ID",
-    "HEX",
-    "INET_ATON",
-    "INET_NTOA",
-    "IS_JSON",
-    "LAG",
-    "LEAD",
-    "MAP",
-    "MD5",
-    "NTILE",
-    "OVERLAPS",
-    "PARSE_JSON",
-    "PARSE_URL",
-    "PRINTF",
-    "RAND",
-    "RAND_INTEGER",
-    "RANK",
-    "REGEXP_COUNT",
-    "REGEXP_EXTRACT_ALL",
-    "REGEXP_INSTR",
-    "REGEXP_SUBSTR",
-    "ROW",
-    "ROW_NUMBER",
-    "SHA1",
-    "SHA2",
-    "SHA224",
-    "SHA256",
-    "SHA384",
-    "SHA512",
-    "SOURCE_WATERMARK",
-    "SPLIT",
-    "STR_TO_MAP",
-    "TO_BASE64",
-    "TRY_PARSE_JSON",
-    "TYPEOF",
-    "UNHEX",
-    "URL_DECODE",
-    "URL_ENCODE",
-    "UUID",
-];
-
-/// Whether Flink has a function of that (upper-case) name that is not here yet.
-pub fn is_flinks(name: &str) -> bool {
-    let family = ["ARRAY_", "BITMAP_", "JSON_", "MAP_"].iter().any(|family| name.starts_with(family));
-    family || NOT_BUILT.contains(&name)
-}
-
 /// Name and doc of every function there is, sorted: SHOW FUNCTIONS.
 pub fn function_list() -> Vec<(&'static str, &'static str)> {
     let plain = functions().map(|function| (function.name, function.doc));

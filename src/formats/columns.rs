@@ -235,6 +235,11 @@ impl<N: Notation> Reader<'_, N> {
             match cell.kind() {
                 CellKind::Missing => format!("column `{column}`: the field is missing"),
                 _ if text.is_empty() => format!("column `{column}`: an empty text is no {type_name}"),
+                _ if data_type.is_integer() && text.parse::<f64>().is_ok_and(|number| number.fract() != 0.0) => {
+                    format!(
+                        "column `{column}`: '{text}' is no {type_name}; declared as DOUBLE or DECIMAL it can be read"
+                    )
+                }
                 _ => format!("column `{column}`: '{text}' is no {type_name}: {misfit}"),
             }
         });

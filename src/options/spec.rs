@@ -47,6 +47,8 @@ pub struct OptionSpec {
     /// Whether the value must never be shown.
     pub secret: bool,
     pub doc: &'static str,
+    /// What does in the place of a value that is refused.
+    pub instead: Option<&'static str>,
 }
 
 impl OptionSpec {
@@ -57,7 +59,17 @@ impl OptionSpec {
         default: Option<&'static str>,
         doc: &'static str,
     ) -> Self {
-        Self { key, aliases: &[], kind, default, required: false, effect: Effect::Honoured, secret: false, doc }
+        Self {
+            key,
+            aliases: &[],
+            kind,
+            default,
+            required: false,
+            effect: Effect::Honoured,
+            secret: false,
+            doc,
+            instead: None,
+        }
     }
 
     /// The same, under older names too.
@@ -69,6 +81,12 @@ impl OptionSpec {
     /// The same, with another effect.
     pub const fn effect(mut self, effect: Effect) -> Self {
         self.effect = effect;
+        self
+    }
+
+    /// The same, with what does in the place of a value that is refused.
+    pub const fn instead(mut self, instead: &'static str) -> Self {
+        self.instead = Some(instead);
         self
     }
 
@@ -107,13 +125,15 @@ impl OptionSpec {
         if let Effect::RefusedUnless(fine) = self.effect
             && !fine.iter().any(|known| known.eq_ignore_ascii_case(value.trim()))
         {
-            return Err(Error::query(format!(
+            let error = Error::query(format!(
                 "'{key}' = '{value}' is not built yet, and ignoring it would change what the job does."
-            ))
-            .with_help(match fine {
-                [] => "leave the option out".to_owned(),
-                fine => format!("possible now: {}", fine.join(", ")),
-            }));
+            ));
+            let error = match (fine, self.instead) {
+                ([], Some(_)) => error,
+                ([], None) => error.with_help("leave the option out"),
+                (fine, _) => error.with_help(format!("possible now: {}", fine.join(", "))),
+            };
+            return Err(self.instead.into_iter().fold(error, Error::with_help));
         }
         Ok(())
     }

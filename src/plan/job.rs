@@ -145,7 +145,7 @@ fn check_arrangement(planned: &Planned, query: &ast::Query) -> Result<()> {
         };
         return Err(inner_order::at_order(not_built(what), query)
             .with_help(over_what_ends)
-            .with_help("LIMIT without ORDER BY shows the first rows that come, and ends the query"));
+            .with_help("the first rows that come: SELECT … LIMIT 5, which ends the query"));
     }
     if limit.is_some() && planned.is_updating {
         return Err(inner_order::at_limit(not_built("LIMIT over unbounded rows that change (Top-N)"), query)

@@ -138,7 +138,7 @@ impl RunningJob for BatchJob {
     }
 
     async fn stop_with_savepoint(&self) -> Result<Epoch> {
-        Err(Error::query("a batch has no savepoints").with_help("STOP JOB without WITH SAVEPOINT ends it"))
+        Err(Error::query("a batch has no savepoints").with_help("end it without a savepoint: STOP JOB"))
     }
 
     async fn checkpoint(&self) -> Result<Epoch> {

@@ -577,7 +577,7 @@ pub(super) fn reserved_name(name: &str) -> String {
 fn rows_of(outcome: Outcome) -> Result<RowStream> {
     match outcome {
         Outcome::Rows(rows) => Ok(*rows),
-        _ => Err(Error::query("this is no query").with_help("use `sql` for other statements")),
+        _ => Err(Error::query("this is no query").with_help("other statements go to Session::sql")),
     }
 }
 

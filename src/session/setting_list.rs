@@ -381,7 +381,7 @@ static KNOWN: &[OptionSpec] = &[
     accepted("pipeline.jars", Text, None, "Java code; none is loaded here."),
     accepted("pipeline.classpaths", Text, None, "Java code; none is loaded here."),
     // Tables.
-    refused("table.exec.state.ttl", Duration, Some("0 ms"), NO_TIME, "After how long state that nobody touches is dropped."),
+    refused("table.exec.state.ttl", Duration, Some("0 ms"), NO_TIME, "After how long state that nobody touches is dropped.").instead("windows forget by themselves: GROUP BY window_start, window_end"),
     accepted("table.exec.mini-batch.enabled", Boolean, Some("false"), "Updates are always emitted once a key and batch."),
     accepted("table.exec.mini-batch.allow-latency", Duration, Some("0 ms"), "Updates are always emitted once a key and batch."),
     accepted("table.exec.mini-batch.size", Integer, Some("-1"), "Updates are always emitted once a key and batch."),

@@ -306,7 +306,7 @@ fn check_range(spec: &OptionSpec, value: &str) -> Result<()> {
         return match value.trim() {
             zone if zone.eq_ignore_ascii_case("default") => Ok(()),
             zone if zone.parse::<arrow::array::timezone::Tz>().is_ok() => Ok(()),
-            _ => refuse("UTC or an offset such as +02:00"),
+            _ => refuse("UTC, an offset such as +02:00 or a region such as Europe/Berlin"),
         };
     }
     if spec.key == list::PIPELINE_NAME.key && value.trim().is_empty() {

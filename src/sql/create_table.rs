@@ -267,7 +267,7 @@ impl Body {
         if parser.peek_token_ref().token == Token::Period {
             return Err(Error::query("the watermark is not built yet for a field inside a ROW")
                 .with_span(named)
-                .with_help("make it a column: ts AS `row`.`field`, then WATERMARK FOR ts"));
+                .with_help("a column has one: ts TIMESTAMP(3), WATERMARK FOR ts AS ts"));
         }
         parser.expects(&["AS"])?;
         let expression = Box::new(query::expression(parser)?);

@@ -13,7 +13,7 @@ use super::alter::ViewChange;
 use super::cursor::object_name_of;
 use super::lexer::{Kind, Lexeme, Lexer};
 use super::statement::{Insert, Statement};
-use super::tokens::script_span;
+use super::tokens::{FOR_FLINK, script_span};
 
 /// Hints that choose how a join is done, and so change no result.
 const OF_JOINS: [&str; 5] = ["BROADCAST", "MULTI_JOIN", "NEST_LOOP", "SHUFFLE_HASH", "SHUFFLE_MERGE"];
@@ -184,7 +184,7 @@ fn read(content: &str, span: Span) -> Result<Vec<(String, String)>> {
             "LOOKUP" => {
                 return Err(Error::query("the hint LOOKUP is not built yet, nor is the lookup join")
                     .with_span(place(*name))
-                    .with_help("keep the statement for Flink, and run this script without it"));
+                    .with_help(FOR_FLINK));
             }
             other if OF_JOINS.contains(&other) => {}
             other => {

@@ -60,7 +60,7 @@ pub(super) fn literal(parser: &mut Parser) -> Result<Expr> {
     if matches!(parser.peek_token_ref().token, Token::Number(..)) {
         return Err(parser
             .unexpected("the length in quotes")
-            .with_help("write INTERVAL '10' SECOND; for a length that is computed multiply: n * INTERVAL '1' SECOND"));
+            .with_help("write INTERVAL '10' SECOND; for a length that is computed TIMESTAMPADD(SECOND, n, ts)"));
     }
     let minus = parser.takes_sign(&Token::Minus);
     if !minus {
@@ -345,7 +345,7 @@ mod tests {
         check(
             "INTERVAL 5 SECOND",
             "9..10 expected the length in quotes, found `5` help: look for a missing comma, operator or parenthesis just before \
-             it help: write INTERVAL '10' SECOND; for a length that is computed multiply: n * INTERVAL '1' SECOND",
+             it help: write INTERVAL '10' SECOND; for a length that is computed TIMESTAMPADD(SECOND, n, ts)",
         );
         check(
             "INTERVAL '5' FORTNIGHT",

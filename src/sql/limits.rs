@@ -143,7 +143,7 @@ fn too_long(span: Span) -> Error {
     Error::query(format!("more than {SQL_DEPTH} operators, joins or set operations in one chain; that is the limit"))
         .with_id("BL-LIM-SQL-DEPTH")
         .with_span(span)
-        .with_help("use IN (…) for a long list of alternatives, or read the values from a table and join it")
+        .with_help("use IN (…) for a long list of alternatives, or give parts of it names with WITH or CREATE VIEW")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -51,6 +51,6 @@ pub use statement::{
     ColumnDefinition, ColumnKind, CreateTable, CreateTableAs, CreateView, Distribution, Insert, JobReference,
     ObjectName, Script, Statement, StatementAt, WatermarkDefinition,
 };
-pub use tokens::script_span;
+pub use tokens::{FOR_FLINK, script_span};
 pub use types::SqlType;
-pub use window_call::{WindowCall, WindowFunction, WindowInput, table_name, window_call};
+pub use window_call::{FIXED_WINDOWS, WindowCall, WindowFunction, WindowInput, table_name, window_call};

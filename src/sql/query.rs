@@ -86,7 +86,8 @@ impl VisitorMut for Normaliser {
         if let TableFactor::Table { name, with_hints, .. } = factor
             && !with_hints.is_empty()
         {
-            return refuse("WITH (…) behind a table", ast::Spanned::span(name));
+            let help = "options for one query stand in a hint: FROM t /*+ OPTIONS('key' = 'value') */";
+            return refuse("WITH (…) behind a table", help, ast::Spanned::span(name));
         }
         if let Some(plain) = plain_function(factor) {
             *factor = plain;
@@ -96,37 +97,43 @@ impl VisitorMut for Normaliser {
 
     fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<Error> {
         if query.for_clause.is_some() || !query.locks.is_empty() {
-            return refuse("FOR UPDATE and the like", ast::Spanned::span(query));
+            return refuse(
+                "FOR UPDATE and the like",
+                "nothing is locked here; leave it out",
+                ast::Spanned::span(query),
+            );
         }
         if matches!(
             *query.body,
             ast::SetExpr::Insert(_) | ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) | ast::SetExpr::Merge(_)
         ) {
-            return refuse("WITH before INSERT, UPDATE, DELETE or MERGE", ast::Spanned::span(query));
+            let help = "write INSERT INTO t WITH … SELECT …";
+            return refuse("WITH before INSERT, UPDATE, DELETE or MERGE", help, ast::Spanned::span(query));
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<Error> {
-        let found = if matches!(select.distinct, Some(ast::Distinct::On(_))) {
-            "DISTINCT ON"
+        let (found, help) = if matches!(select.distinct, Some(ast::Distinct::On(_))) {
+            ("DISTINCT ON", "for one row a key write SELECT k, MAX(v) FROM t GROUP BY k")
         } else if select.into.is_some() {
-            "SELECT … INTO"
+            ("SELECT … INTO", "write INSERT INTO t SELECT …")
         } else if !select.lateral_views.is_empty() {
-            "LATERAL VIEW"
+            ("LATERAL VIEW", "")
         } else if !select.connect_by.is_empty() {
-            "CONNECT BY"
+            ("CONNECT BY", "")
         } else if select.value_table_mode.is_some() {
-            "SELECT AS"
+            ("SELECT AS", "")
         } else {
             return ControlFlow::Continue(());
         };
-        refuse(found, select.select_token.0.span)
+        refuse(found, help, select.select_token.0.span)
     }
 }
 
-fn refuse(what: &str, span: sqlparser::tokenizer::Span) -> ControlFlow<Error> {
+fn refuse(what: &str, help: &str, span: sqlparser::tokenizer::Span) -> ControlFlow<Error> {
     let error = Error::query(format!("{what} is not Flink's SQL"));
+    let error = if help.is_empty() { error } else { error.with_help(help) };
     ControlFlow::Break(script_span(span).into_iter().fold(error, Error::with_span))
 }
 

@@ -4,9 +4,8 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::error::{Error, Result};
 
-use super::tokens::{cover, words};
+use super::tokens::{FOR_FLINK, cover, words};
 
-const FILE: &str = "keep the statement for Flink, and run this script without it";
 const TABLE: &str = "create the table with its columns, then fill it with INSERT INTO";
 const NAMES: &str = "there is one catalog with one database; leave the prefix of names out";
 
@@ -17,16 +16,16 @@ const STATEMENTS: &[(&[&str], &str)] = &[
     (&["CREATE", "TEMPORARY", "SYSTEM", "FUNCTION"], "use the functions that SHOW FUNCTIONS lists"),
     (&["CREATE", "MATERIALIZED", "TABLE"], TABLE),
     (&["CREATE", "OR", "ALTER", "MATERIALIZED", "TABLE"], TABLE),
-    (&["CREATE", "MODEL"], FILE),
-    (&["CREATE", "TEMPORARY", "MODEL"], FILE),
-    (&["CREATE", "CONNECTION"], FILE),
-    (&["ALTER", "MATERIALIZED", "TABLE"], FILE),
+    (&["CREATE", "MODEL"], FOR_FLINK),
+    (&["CREATE", "TEMPORARY", "MODEL"], FOR_FLINK),
+    (&["CREATE", "CONNECTION"], FOR_FLINK),
+    (&["ALTER", "MATERIALIZED", "TABLE"], FOR_FLINK),
     (&["ALTER", "CATALOG"], NAMES),
     (&["ALTER", "DATABASE"], NAMES),
     (&["ALTER", "FUNCTION"], "use the functions that SHOW FUNCTIONS lists"),
     (&["ALTER", "TEMPORARY"], "use the functions that SHOW FUNCTIONS lists"),
-    (&["ALTER", "MODEL"], FILE),
-    (&["ALTER", "CONNECTION"], FILE),
+    (&["ALTER", "MODEL"], FOR_FLINK),
+    (&["ALTER", "CONNECTION"], FOR_FLINK),
     (&["ANALYZE"], "leave it out: no statistics are needed"),
     (&["USE", "MODULES"], "there are no modules; leave it out"),
     (&["LOAD"], "there are no modules; leave it out"),
@@ -42,15 +41,32 @@ const STATEMENTS: &[(&[&str], &str)] = &[
     (&["DELETE"], "write the rows to keep into another table with INSERT INTO"),
     (&["TRUNCATE"], "remove the files of the table"),
     (&["MERGE"], "write the rows with INSERT INTO"),
-    (&["CALL"], FILE),
-    (&["REFRESH"], FILE),
+    (&["CALL"], FOR_FLINK),
+    (&["REFRESH"], FOR_FLINK),
     (&["UPSERT"], "write INSERT INTO: the connector decides whether rows replace one another"),
     (&["INSERT", "OVERWRITE"], "write INSERT INTO, with --fresh where the files of an earlier run are to go first"),
     (&["SHOW", "PARTITIONS"], "read the columns: SELECT DISTINCT"),
     (&["SHOW", "CREATE", "CATALOG"], NAMES),
-    (&["SHOW", "CREATE", "MATERIALIZED"], FILE),
-    (&["SHOW", "CREATE", "MODEL"], FILE),
+    (&["SHOW", "CREATE", "MATERIALIZED"], FOR_FLINK),
+    (&["SHOW", "CREATE", "MODEL"], FOR_FLINK),
 ];
+
+const FIELD_OF_JSON: &str = "a field of a text in JSON: REGEXP_EXTRACT(text, '\"name\": *\"([^\"]*)\"', 1); or declare it as \
+                             a column of the table";
+
+/// Functions with words of their own between the arguments: reserved names, so that nothing else is called so.
+const OWN_GRAMMAR: &[(&str, &str)] = &[
+    ("JSON_ARRAY", FOR_FLINK),
+    ("JSON_ARRAYAGG", FOR_FLINK),
+    ("JSON_EXISTS", FIELD_OF_JSON),
+    ("JSON_OBJECT", FOR_FLINK),
+    ("JSON_OBJECTAGG", FOR_FLINK),
+    ("JSON_QUERY", FIELD_OF_JSON),
+    ("JSON_VALUE", FIELD_OF_JSON),
+];
+
+/// Functions of models and vectors, whose arguments begin with a table.
+const MODELS: &[&str] = &["ML_EVALUATE", "ML_PREDICT", "VECTOR_SEARCH"];
 
 /// Refuses the statement if it is one that is not built yet.
 pub(super) fn statement(tokens: &[TokenWithSpan]) -> Result<()> {
@@ -72,9 +88,26 @@ pub(super) fn in_query(tokens: &[TokenWithSpan]) -> Result<()> {
             return Err(not_built("ON CONFLICT", &rest[..2])
                 .with_help("leave it out: the connector decides whether rows replace one another"));
         }
-        for name in ["PIVOT", "UNPIVOT", "TABLESAMPLE"] {
+        if words(rest, &["IS", "JSON"]) || words(rest, &["IS", "NOT", "JSON"]) {
+            return Err(not_built("IS JSON", &rest[..2]).with_help(FOR_FLINK));
+        }
+        if opens(1)
+            && let Some((name, help)) = OWN_GRAMMAR.iter().find(|(name, _)| words(rest, &[name]))
+        {
+            return Err(not_built(&format!("the function {name}"), &rest[..1]).with_help(*help));
+        }
+        if opens(1)
+            && let Some(name) = MODELS.iter().find(|name| words(rest, &[name]) && words(&rest[2..], &["TABLE"]))
+        {
+            return Err(not_built(&format!("the table function {name}"), &rest[..1]).with_help(FOR_FLINK));
+        }
+        for (name, help) in [
+            ("PIVOT", "write SELECT k, SUM(CASE WHEN a = 1 THEN n END) AS one FROM t GROUP BY k"),
+            ("UNPIVOT", "write SELECT k, a FROM t UNION ALL SELECT k, b FROM t"),
+            ("TABLESAMPLE", "write WHERE MOD(id, 10) = 0, by a column that is spread evenly"),
+        ] {
             if words(rest, &[name]) && opens(1) {
-                return Err(not_built(name, &rest[..1]).with_help("write it with CASE and GROUP BY, or UNION ALL"));
+                return Err(not_built(name, &rest[..1]).with_help(help));
             }
         }
     }

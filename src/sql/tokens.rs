@@ -31,6 +31,9 @@ pub(super) fn words(tokens: &[TokenWithSpan], expected: &[&str]) -> bool {
         })
 }
 
+/// The help where nothing here does the work of what is refused.
+pub const FOR_FLINK: &str = "keep the statement for Flink, which takes the same script, and run the rest of it here";
+
 /// From the first to the last of the tokens.
 pub(super) fn cover(tokens: &[TokenWithSpan]) -> Span {
     let places: Vec<Span> = tokens.iter().filter_map(|token| script_span(token.span)).collect();
@@ -52,7 +55,7 @@ pub(super) fn tokens(text: &str, offset: usize) -> Result<Vec<TokenWithSpan>> {
         {
             return Err(Error::query("MATCH_RECOGNIZE is not built yet")
                 .with_span(Span { start: offset + word.start, end: offset + word.end })
-                .with_help("write the pattern as joins of the table with itself"));
+                .with_help(FOR_FLINK));
         }
         let token = match before {
             // Behind a dot stands a name, whatever it means elsewhere.

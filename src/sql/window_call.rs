@@ -9,6 +9,10 @@ use super::interval::{IntervalLength, interval_length};
 use super::statement::ObjectName;
 use super::tokens::script_span;
 
+/// What does in the place of windows that are not built.
+pub const FIXED_WINDOWS: &str = "there are windows of a fixed length: FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '30' MINUTE) or HOP(…), \
+     with GROUP BY window_start, window_end";
+
 /// Which windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WindowFunction {
@@ -70,19 +74,14 @@ impl WindowFunction {
         }
     }
 
-    fn usage(self) -> String {
-        let intervals = match self {
-            Self::Tumble => "INTERVAL '1' HOUR",
-            Self::Hop => "INTERVAL '5' MINUTE, INTERVAL '1' HOUR",
-            Self::Cumulate => "INTERVAL '1' HOUR, INTERVAL '1' DAY",
-            Self::Session => "INTERVAL '10' MINUTE",
-        };
-        let order = match self {
-            Self::Hop => "; the slide comes before the size",
-            Self::Cumulate => "; the step comes before the size",
-            _ => "",
-        };
-        format!("write {}(TABLE t, DESCRIPTOR(ts), {intervals}){order}", self.name())
+    fn usage(self) -> &'static str {
+        match self {
+            Self::Tumble => "write TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)",
+            Self::Hop => {
+                "write HOP(TABLE t, DESCRIPTOR(ts), INTERVAL '5' MINUTE, INTERVAL '1' HOUR); the slide comes before the size"
+            }
+            Self::Cumulate | Self::Session => FIXED_WINDOWS,
+        }
     }
 }
 
@@ -121,7 +120,7 @@ fn read(
     if !partition_by.is_empty() && function != WindowFunction::Session {
         return Err(Error::query(format!("PARTITION BY has no meaning in {}", function.name()))
             .with_span(span_or(data, span))
-            .with_help("only SESSION has windows per key; group by the key instead"));
+            .with_help("write the key behind GROUP BY: GROUP BY key, window_start, window_end"));
     }
     let (time_column, time_span) = descriptor(function, time)?;
     let names = &function.arguments().0[2..];

@@ -7,6 +7,7 @@ mod damage;
 mod docs;
 mod finished;
 mod fire;
+mod helps;
 mod idle;
 mod keyed_sinks;
 mod kill;

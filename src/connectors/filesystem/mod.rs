@@ -56,8 +56,13 @@ const OPTIONS: &[OptionSpec] = &[
         OptionKind::Duration,
         &[],
         "How often to look for new files; the table is then unbounded.",
+    )
+    .instead(
+        "here a folder is read as it is when the job starts. Rows to come go through a pipe: tail -q -n +1 -F logs/* | \
+         beadline script.sql, with 'connector' = 'stdin'",
     ),
-    not_built("source.path.regex-pattern", OptionKind::Text, &[], "Which paths to read, as a regular expression."),
+    not_built("source.path.regex-pattern", OptionKind::Text, &[], "Which paths to read, as a regular expression.")
+        .instead("write the pattern into the path: 'path' = 'logs/*.csv'"),
     OptionSpec::honoured(
         "source.report-statistics",
         OptionKind::Enum(&["NONE", "ALL"]),

@@ -9,7 +9,7 @@ use super::conversion::cast;
 use super::scope::{Scope, ScopeColumn};
 use super::typed::Typed;
 use crate::error::{Error, Result};
-use crate::expressions::{AGGREGATE_FUNCTIONS, aggregate, text};
+use crate::expressions::{AGGREGATE_FUNCTIONS, NotBuilt, aggregate, not_built, text};
 
 /// The keys and calls of one aggregation, collected while its outputs are bound.
 #[derive(Debug, Default)]
@@ -42,20 +42,7 @@ impl Aggregation {
     /// Whether a function of that (upper-case) name aggregates.
     pub fn is_aggregate(name: &str) -> bool {
         AGGREGATE_FUNCTIONS.iter().any(|(known, _)| *known == name)
-            || matches!(
-                name,
-                "LISTAGG"
-                    | "FIRST_VALUE"
-                    | "LAST_VALUE"
-                    | "ARRAY_AGG"
-                    | "COLLECT"
-                    | "STDDEV_POP"
-                    | "STDDEV_SAMP"
-                    | "STDDEV"
-                    | "VAR_POP"
-                    | "VAR_SAMP"
-                    | "VARIANCE"
-            )
+            || matches!(not_built(name), Some((NotBuilt::Aggregate, _)))
     }
 
     /// Adds a key; a key that is there already is not added again.

@@ -9,13 +9,13 @@ use sqlparser::ast;
 use super::aggregation::Aggregation;
 use super::conversion::{call, cast, same_type, to_common_type};
 use super::expression::Binder;
-use super::literal;
 use super::typed::Typed;
+use super::{literal, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::{
     AGGREGATE_FUNCTIONS, CEIL_TO, CURRENT_WATERMARK, Call, FLOOR_TO, SIMILAR, SPECIAL_FORMS, TIMESTAMPADD,
-    TIMESTAMPDIFF, Unit, common_type, function_list, instant_type, is_flinks, is_integer, lookup, now, seconds_now,
-    type_name, unit_length,
+    TIMESTAMPDIFF, Unit, common_type, function_list, instant_type, is_integer, lookup, now, seconds_now, type_name,
+    unit_length,
 };
 use crate::options::nearest;
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
@@ -102,22 +102,17 @@ impl Binder<'_> {
     pub(super) fn function(&mut self, function: &ast::Function) -> Result<Typed> {
         let name = function.name.to_string().to_ascii_uppercase();
         if function.over.is_some() {
-            return Err(Error::query(format!("{name} OVER (…) is not built yet")));
+            return Err(not_built::over(&name));
         }
         if Aggregation::is_aggregate(&name) {
             return self.aggregate(&name, function);
         }
         if matches!(name.as_str(), "TUMBLE" | "HOP" | "SESSION") {
-            return Err(Error::query(format!(
-                "{name} as a function of rows, as in GROUP BY {name}(ts, …), is not built yet"
-            ))
-            .with_help(format!(
-                "put it into FROM: {name}(TABLE t, DESCRIPTOR(ts), …), with GROUP BY window_start, window_end"
-            )));
+            return Err(not_built::window_of_rows(&name, function));
         }
         // A name that is not known is told before what stands in its parentheses.
         if lookup(&name).is_none() && name != "NVL" && !SPECIAL_FORMS.iter().any(|(known, _)| *known == name) {
-            return Err(unknown_function(&name));
+            return Err(unknown_function(&name, Some(function)));
         }
         let arguments = match &function.args {
             ast::FunctionArguments::None => &[][..],
@@ -237,15 +232,19 @@ impl Binder<'_> {
                 .with_help("aggregate in the SELECT list or in HAVING"));
         };
         let Some((name, doc)) = AGGREGATE_FUNCTIONS.iter().find(|(known, _)| *known == name) else {
-            return Err(Error::query(format!("the aggregate function {name} is not built yet"))
-                .with_help("there are COUNT, SUM, AVG, MIN and MAX"));
+            return Err(unknown_function(name, Some(function)));
         };
         let ast::FunctionArguments::List(list) = &function.args else {
             return Err(Error::query(format!("{name} takes an argument")).with_help(*doc));
         };
         if matches!(list.duplicate_treatment, Some(ast::DuplicateTreatment::Distinct)) {
-            return Err(Error::query(format!("{name}(DISTINCT …) is not built yet"))
-                .with_help("group by the value first: SELECT COUNT(*) FROM (SELECT DISTINCT …)"));
+            let keys: Vec<&str> = aggregation.keys().iter().map(|key| key.column.name.as_str()).collect();
+            return Err(match list.args.as_slice() {
+                [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument))] => {
+                    not_built::distinct(name, argument, &keys, self.scope)
+                }
+                _ => not_built::for_flink(&format!("{name}(DISTINCT …) of several values")),
+            });
         }
         if !list.clauses.is_empty() || function.null_treatment.is_some() || !function.within_group.is_empty() {
             return Err(Error::query(format!("{name} does not take an order or a treatment of NULLs")));
@@ -262,7 +261,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn call_named(&self, name: &str, arguments: Vec<Typed>) -> Result<Typed> {
-        let function = lookup(name).ok_or_else(|| unknown_function(name))?;
+        let function = lookup(name).ok_or_else(|| unknown_function(name, None))?;
         call(function, arguments)
     }
 }
@@ -290,13 +289,12 @@ fn no_unit(unit: &str) -> Error {
         .with_help("SECOND, MINUTE, HOUR, DAY, WEEK, MONTH, QUARTER or YEAR")
 }
 
-fn unknown_function(name: &str) -> Error {
+fn unknown_function(name: &str, call: Option<&ast::Function>) -> Error {
     if let Some((_, doc)) = SPECIAL_FORMS.iter().find(|(known, _)| *known == name) {
         return Error::query(format!("{name} does not take these arguments")).with_help(*doc);
     }
-    if is_flinks(name) {
-        let error = Error::query(format!("the function {name} is not built yet"));
-        return error.with_help("SHOW FUNCTIONS lists those that there are");
+    if let Some(error) = not_built::function(name, call) {
+        return error;
     }
     let list = function_list();
     let error = Error::query(format!("No match found for function {name}"));

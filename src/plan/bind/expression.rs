@@ -11,7 +11,7 @@ use super::aggregation::Aggregation;
 use super::conversion::{call, cast, cast_to_sql, comparable, same_type, to_common_type};
 use super::scope::Scope;
 use super::typed::Typed;
-use super::{at, literal};
+use super::{at, literal, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::{
     ArithmeticOperator, Call, MINUS_INTERVAL, PLUS_INTERVAL, arithmetic_function, arithmetic_type, evaluate_constant,
@@ -128,7 +128,14 @@ impl<'a> Binder<'a> {
             ast::Expr::Interval(_) => Err(Error::query("an interval stands only behind a time and + or -")
                 .with_help("as in ts - INTERVAL '5' SECOND")),
             ast::Expr::Subquery(_) | ast::Expr::InSubquery { .. } | ast::Expr::Exists { .. } => {
-                Err(Error::query("subqueries inside expressions are not built yet"))
+                Err(not_built::subquery())
+            }
+            ast::Expr::AnyOp { .. } | ast::Expr::AllOp { .. } => Err(not_built::subquery()),
+            ast::Expr::Array(_) => Err(not_built::named("ARRAY")),
+            ast::Expr::Map(_) => Err(not_built::named("MAP")),
+            ast::Expr::Tuple(_) => Err(not_built::named("ROW")),
+            ast::Expr::CompoundFieldAccess { .. } => {
+                Err(not_built::for_flink(&format!("the part of a value {expression}")))
             }
             other => Err(Error::query(format!("the expression {other} is not built yet"))),
         }
@@ -209,6 +216,7 @@ impl<'a> Binder<'a> {
                 let arguments = vec![self.bind(left)?, self.bind(right)?];
                 self.call_named("CONCAT", arguments)
             }
+            B::Overlaps => Err(not_built::named("OVERLAPS")),
             other => Err(Error::query(format!("the operator {other} is not built yet"))),
         }
     }

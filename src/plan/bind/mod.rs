@@ -6,6 +6,7 @@ mod call;
 mod conversion;
 mod expression;
 mod literal;
+mod not_built;
 mod query;
 mod relation;
 mod scope;
@@ -14,6 +15,7 @@ mod typed;
 
 pub use conversion::{cast_to_sql, sql_type};
 pub use expression::Binder;
+pub use not_built::not_built;
 pub use query::QueryBinder;
 pub use relation::BoundQuery;
 pub use scope::{Scope, ScopeColumn, WindowColumn};
@@ -32,9 +34,4 @@ pub fn at(error: Error, node: &impl sqlparser::ast::Spanned) -> Error {
 /// Everything is typed before DataFusion sees it, so what it does not take is our mistake.
 pub fn bug(error: datafusion::error::DataFusionError) -> Error {
     Error::bug(error.strip_backtrace())
-}
-
-/// Something of Flink that is not here yet.
-pub fn not_built(what: &str) -> Error {
-    Error::query(format!("{what} is not built yet"))
 }

@@ -19,7 +19,9 @@ use crate::operators::WindowKind;
 use crate::options::nearest;
 use crate::plan::nodes::{TableReference, arrival_node, watermark_node, window_node};
 use crate::plan::windows::check_lengths;
-use crate::sql::{ObjectName, WindowCall, WindowFunction, WindowInput, table_name, table_options, window_call};
+use crate::sql::{
+    FIXED_WINDOWS, ObjectName, WindowCall, WindowFunction, WindowInput, table_name, table_options, window_call,
+};
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 /// Binds the queries of one statement.
@@ -58,7 +60,8 @@ impl<'a> QueryBinder<'a> {
         self.wants_proctime |= calls_proctime(query);
         if let Some(with) = &query.with {
             if with.recursive {
-                return Err(not_built("WITH RECURSIVE"));
+                return Err(not_built("WITH RECURSIVE")
+                    .with_help("leave RECURSIVE out: a query of WITH may name those before it"));
             }
             for cte in &with.cte_tables {
                 let bound = self.query(&cte.query)?;
@@ -99,7 +102,9 @@ impl<'a> QueryBinder<'a> {
                     Err(not_built("UNION without ALL").with_help("write SELECT DISTINCT … FROM (… UNION ALL …)"))
                 }
             }
-            ast::SetExpr::SetOperation { op, .. } => Err(not_built(&op.to_string())),
+            ast::SetExpr::SetOperation { op, set_quantifier, .. } => {
+                Err(not_built::set_operation(*op, *set_quantifier))
+            }
             ast::SetExpr::Table(table) => {
                 let name = table.table_name.clone().unwrap_or_default();
                 self.named(&[name], ObjectName { parts: Vec::new(), span: crate::error::Span { start: 0, end: 0 } })
@@ -111,7 +116,9 @@ impl<'a> QueryBinder<'a> {
     /// A query in order. A key that is no column of the result may be one of what a SELECT reads: it then goes along as
     /// a hidden column.
     fn ordered(&mut self, body: &ast::SetExpr, order: &ast::OrderBy) -> Result<BoundQuery> {
-        let ast::OrderByKind::Expressions(keys) = &order.kind else { return Err(not_built("ORDER BY ALL")) };
+        let ast::OrderByKind::Expressions(keys) = &order.kind else {
+            return Err(not_built("ORDER BY ALL"));
+        };
         let heard = self.warnings.len();
         let bound = self.body(body)?;
         let is_hidden = |key: &ast::OrderByExpr| Binder::new(&bound.scope).bind(&key.expr).is_err();
@@ -161,12 +168,11 @@ impl<'a> QueryBinder<'a> {
                 let bound = self.table_factor(&table_with_joins.relation)?;
                 aliased(bound, alias.as_ref())
             }
-            ast::TableFactor::NestedJoin { .. } => Err(at(not_built("JOIN"), factor)),
+            ast::TableFactor::NestedJoin { .. } => Err(at(not_built::joined("JOIN", factor), factor)),
             ast::TableFactor::Table { name, args: Some(_), .. } | ast::TableFactor::Function { name, .. } => {
                 Err(unknown_table_function(name))
             }
-            other => Err(at(Error::query(format!("{other} in FROM is not built yet")), other)
-                .with_help("FROM takes a table, a view, a query in parentheses, TUMBLE(…) or HOP(…)")),
+            other => Err(at(in_from(other), other)),
         }
     }
 
@@ -236,7 +242,7 @@ impl<'a> QueryBinder<'a> {
                 WindowKind::Hop { slide_ms: *slide, size_ms: *size, offset_ms }
             }
             (function, _) => {
-                return Err(not_built(function.name()).with_help("there are TUMBLE and HOP"));
+                return Err(not_built(function.name()).with_help(FIXED_WINDOWS));
             }
         };
         check_lengths(kind)?;
@@ -414,10 +420,30 @@ fn reads_clock(typed: &Typed) -> bool {
 
 /// A function in FROM that is no window function.
 fn unknown_table_function(name: &ast::ObjectName) -> Error {
+    if let Some(error) = not_built::function(&name.to_string().to_ascii_uppercase(), None) {
+        return at(error, name);
+    }
     let error = at(Error::query(format!("there is no table function {name}")), name);
     match nearest(&name.to_string(), ["TUMBLE", "HOP", "CUMULATE", "SESSION"]) {
         Some(meant) => error.with_help(format!("did you mean {meant}?")),
-        None => error.with_help("FROM takes a table, a view, a query in parentheses, TUMBLE(…) or HOP(…)"),
+        None => error.with_help(IN_FROM),
+    }
+}
+
+const IN_FROM: &str = "FROM takes a table, a view, a query in parentheses, TUMBLE(…) or HOP(…)";
+
+/// What stands in FROM and cannot be read.
+fn in_from(factor: &ast::TableFactor) -> Error {
+    match factor {
+        ast::TableFactor::Derived { lateral: true, .. } => not_built::for_flink("LATERAL"),
+        ast::TableFactor::UNNEST { .. } => not_built::for_flink("UNNEST"),
+        ast::TableFactor::Pivot { .. } => not_built::for_flink("PIVOT"),
+        ast::TableFactor::Unpivot { .. } => not_built::for_flink("UNPIVOT"),
+        ast::TableFactor::Table { version: Some(_), .. } => not_built::for_flink("FOR SYSTEM_TIME AS OF"),
+        ast::TableFactor::TableFunction { expr: ast::Expr::Function(function), .. } => {
+            unknown_table_function(&function.name)
+        }
+        other => Error::query(format!("{other} has no place in FROM")).with_help(IN_FROM),
     }
 }
 

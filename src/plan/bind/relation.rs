@@ -49,6 +49,14 @@ pub fn rename(bound: BoundQuery, names: &[String]) -> Result<BoundQuery> {
     if let Some(name) = names.iter().enumerate().find_map(|(at, name)| names[..at].contains(name).then_some(name)) {
         return Err(Error::query(format!("Duplicate name '{name}' in column alias list")));
     }
+    // The rows of VALUES take their names at once, so that an error about a row tells those that the query uses.
+    if let LogicalPlan::Values(values) = bound.plan {
+        let columns = visible.into_iter().zip(names);
+        let columns = columns.map(|(column, name)| ScopeColumn { name: name.clone(), ..column }).collect();
+        let scope = Scope { qualifier: bound.scope.qualifier, columns };
+        let plan = LogicalPlan::Values(Values { schema: Arc::new(df_schema(&scope)?), values: values.values });
+        return Ok(BoundQuery { plan, scope });
+    }
     let columns = visible
         .into_iter()
         .zip(names)
@@ -293,7 +301,9 @@ pub fn limited(input: BoundQuery, limit: &ast::LimitClause) -> Result<BoundQuery
             (limit.as_ref(), offset.as_ref().map(|offset| &offset.value))
         }
         ast::LimitClause::OffsetCommaLimit { offset, limit } => (Some(limit), Some(offset)),
-        ast::LimitClause::LimitOffset { .. } => return Err(not_built("LIMIT BY")),
+        ast::LimitClause::LimitOffset { .. } => {
+            return Err(not_built("LIMIT BY"));
+        }
     };
     let limit = Limit { skip: row_count(skip)?, fetch: row_count(rows)?, input: Arc::new(input.plan) };
     Ok(BoundQuery { plan: LogicalPlan::Limit(limit), scope: input.scope })

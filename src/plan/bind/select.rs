@@ -12,6 +12,7 @@ use super::scope::{Scope, ScopeColumn, WindowColumn};
 use super::typed::Typed;
 use super::{at, not_built};
 use crate::error::{Error, Result};
+use crate::expressions::FIRST_ROWS;
 
 /// A column of the SELECT list before it is bound.
 enum Item<'a> {
@@ -30,8 +31,8 @@ impl QueryBinder<'_> {
         let mut input = match select.from.as_slice() {
             [] => one_row()?,
             [table] if table.joins.is_empty() => self.table_factor(&table.relation)?,
-            [table] => return Err(table.joins.iter().fold(not_built("JOIN"), at)),
-            [_, second, ..] => return Err(at(not_built("JOIN (a comma in FROM)"), second)),
+            [table] => return Err(joined(&table.joins)),
+            [_, second, ..] => return Err(at(not_built::joined("JOIN (a comma in FROM)", &second.relation), second)),
         };
         if let Some(condition) = &select.selection {
             let condition = Binder::new(&input.scope).bind_condition(condition)?;
@@ -40,7 +41,7 @@ impl QueryBinder<'_> {
         let items: Vec<Item<'_>> = select.projection.iter().map(item).collect::<Result<_>>()?;
         let group_by = match &select.group_by {
             ast::GroupByExpr::Expressions(keys, modifiers) if modifiers.is_empty() => keys.as_slice(),
-            _ => return Err(not_built("GROUP BY with ALL, ROLLUP or CUBE")),
+            _ => return Err(not_built::grouping_sets("GROUP BY with ALL, ROLLUP or CUBE")),
         };
         let calls_aggregates = select.having.is_some() || items.iter().any(|item| item.calls_aggregate());
         let bound = if group_by.is_empty() && !calls_aggregates {
@@ -68,7 +69,7 @@ impl QueryBinder<'_> {
         // GROUP BY () is one group of everything.
         for key in group_by.iter().filter(|key| !matches!(key, ast::Expr::Tuple(parts) if parts.is_empty())) {
             if let ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_) = key {
-                return Err(at(not_built("GROUP BY with GROUPING SETS, CUBE or ROLLUP"), key));
+                return Err(at(not_built::grouping_sets("GROUP BY with GROUPING SETS, CUBE or ROLLUP"), key));
             }
             let typed = self.group_key(key, &scope, items)?;
             aggregation.add_key(typed, &scope);
@@ -89,8 +90,8 @@ impl QueryBinder<'_> {
     fn group_key(&self, key: &ast::Expr, scope: &Scope, items: &[Item<'_>]) -> Result<Typed> {
         match Binder::new(scope).bind(key) {
             Ok(typed) if typed.number.is_none() => Ok(typed),
-            // Flink knows neither ordinals nor aliases here; a constant would group everything together.
-            Ok(_) => Err(at(Error::query("GROUP BY takes expressions, not positions"), key)),
+            // A position is a constant to Flink, which would put all rows into one group.
+            Ok(typed) => Err(at(constant_key(typed.number, items), key)),
             Err(error) => {
                 let alias = match key {
                     ast::Expr::Identifier(ident) => items.iter().any(|item| item.alias() == Some(ident.value.as_str())),
@@ -248,17 +249,30 @@ fn named_outputs(outputs: Vec<(Typed, Option<String>)>, scope: &Scope) -> Vec<(T
         .collect()
 }
 
+/// The error about the first of the joins.
+fn joined(joins: &[ast::Join]) -> Error {
+    match joins {
+        [] => Error::bug("a join joins something"),
+        [first, ..] => at(not_built::joined("JOIN", &first.relation), first),
+    }
+}
+
+/// The error about `GROUP BY 1`.
+fn constant_key(number: Option<i64>, items: &[Item<'_>]) -> Error {
+    let error = Error::query("GROUP BY takes expressions, not positions");
+    let item = number.and_then(|number| items.get(usize::try_from(number).ok()?.checked_sub(1)?));
+    match item {
+        Some(Item::Expression { expression, .. }) => error.with_help(format!("write GROUP BY {expression}")),
+        _ => error.with_help("for one group of all rows write GROUP BY ()"),
+    }
+}
+
 fn refuse_clauses(select: &ast::Select) -> Result<()> {
-    let clauses = [
-        (select.top.is_some(), "TOP"),
-        (select.into.is_some(), "SELECT INTO"),
-        (!select.lateral_views.is_empty(), "LATERAL VIEW"),
-        (select.qualify.is_some(), "QUALIFY"),
-        (!select.named_window.is_empty(), "WINDOW"),
-        (!select.cluster_by.is_empty() || !select.distribute_by.is_empty() || !select.sort_by.is_empty(), "SORT BY"),
-    ];
-    match clauses.into_iter().find(|(is_there, _)| *is_there) {
-        Some((_, clause)) => Err(not_built(clause)),
-        None => Ok(()),
+    if select.qualify.is_some() {
+        return Err(not_built("QUALIFY").with_help(FIRST_ROWS));
+    }
+    match select.named_window.is_empty() {
+        true => Ok(()),
+        false => Err(not_built::for_flink("WINDOW")),
     }
 }

@@ -243,5 +243,6 @@ fn append_only(target: &SinkTarget, flow: &Flow) -> Error {
         target.table
     ))
     .with_help("group by windows (TUMBLE or HOP): then each result is written once, when its window closes")
+    .with_help("over input that ends the last result can be written once: SET 'execution.runtime-mode' = 'batch'")
     .with_help("or write to a table that takes updates, such as one with 'connector' = 'print'")
 }

@@ -1,0 +1,222 @@
+//! Flink's functions that are not here yet. They are those of Flink 2.3 that a query can call by name, each with what
+//! does in its place, so that none is taken for a mistake in spelling.
+
+/// What a query can call in Flink and not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotBuilt {
+    /// A value of a row, or of an OVER.
+    Scalar,
+    /// A value of a group.
+    Aggregate,
+    /// Rows, in a FROM.
+    Table,
+    /// What a group of `GROUP BY TUMBLE(…)` is called by; holds the column that a window function in FROM has for it.
+    GroupWindow(&'static str),
+    /// A word of a pattern in MATCH_RECOGNIZE.
+    Pattern,
+}
+
+/// A name in capitals, what it is, and what does in its place: empty where nothing does.
+type Entry = (&'static str, NotBuilt, &'static str);
+
+use NotBuilt::{Aggregate, GroupWindow, Pattern, Scalar, Table};
+
+const ONE_OF_PARTS: &str = "one part of a text: SPLIT_INDEX(text, separator, 0)";
+const PART_OF_URL: &str = "REGEXP_EXTRACT(url, '^[a-z]+://([^/?#]*)', 1) is the host";
+/// What does in the place of the first rows of an order in a query that goes on.
+pub const FIRST_ROWS: &str = "over input that ends the first rows are SELECT … ORDER BY … LIMIT 10";
+const EARLIEST: &str = "the least and the greatest are MIN(value) and MAX(value)";
+const SPREAD: &str =
+    "of a DOUBLE x the variance is AVG(x * x) - AVG(x) * AVG(x), its root SQRT(AVG(x * x) - AVG(x) * AVG(x))";
+const NESTED: &str = "to build a text instead: CONCAT('[', CAST(a AS STRING), ']')";
+const DIGITS: &str = "numbers are written with ten digits: CAST(number AS STRING)";
+
+const NOT_BUILT: &[Entry] = &[
+    ("APPROX_COUNT_DISTINCT", Aggregate, "exactly: SELECT COUNT(x) FROM (SELECT DISTINCT x FROM …)"),
+    ("ARRAY", Scalar, NESTED),
+    ("ARRAY_AGG", Aggregate, ""),
+    ("BIN", Scalar, DIGITS),
+    ("CARDINALITY", Scalar, ""),
+    ("CLASSIFIER", Pattern, ""),
+    ("COLLECT", Aggregate, ""),
+    ("CONVERT_TZ", Scalar, ""),
+    ("CUME_DIST", Scalar, ""),
+    ("CURRENT_DATABASE", Scalar, "there is one database: SHOW CURRENT DATABASE"),
+    ("DECODE", Scalar, "bytes in UTF-8 become text by CAST(bytes AS STRING)"),
+    ("DENSE_RANK", Scalar, FIRST_ROWS),
+    ("ELEMENT", Scalar, ""),
+    ("ELT", Scalar, "CASE n WHEN 1 THEN 'a' WHEN 2 THEN 'b' END"),
+    ("ENCODE", Scalar, "text becomes bytes in UTF-8 by CAST(text AS BYTES)"),
+    ("FIRST", Pattern, ""),
+    ("FIRST_VALUE", Aggregate, EARLIEST),
+    ("FROM_BASE64", Scalar, ""),
+    ("FROM_CHANGELOG", Table, ""),
+    ("GROUPING", Scalar, ""),
+    ("GROUPING_ID", Scalar, ""),
+    ("GROUP_ID", Scalar, ""),
+    ("HASH_CODE", Scalar, ""),
+    ("HEX", Scalar, DIGITS),
+    ("HOP_END", GroupWindow("window_end"), ""),
+    ("HOP_PROCTIME", GroupWindow("window_end"), ""),
+    ("HOP_ROWTIME", GroupWindow("window_time"), ""),
+    ("HOP_START", GroupWindow("window_start"), ""),
+    ("INET_ATON", Scalar, ""),
+    ("INET_NTOA", Scalar, ""),
+    ("IS_ALPHA", Scalar, "REGEXP(text, '^[A-Za-z]+$')"),
+    ("IS_DECIMAL", Scalar, "TRY_CAST(text AS DOUBLE) IS NOT NULL"),
+    ("IS_DIGIT", Scalar, "REGEXP(text, '^[0-9]+$')"),
+    ("IS_JSON", Scalar, ""),
+    ("JSON", Scalar, ""),
+    ("LAG", Scalar, ""),
+    ("LAST", Pattern, ""),
+    ("LAST_VALUE", Aggregate, EARLIEST),
+    ("LEAD", Scalar, ""),
+    ("LISTAGG", Aggregate, ""),
+    ("MAP", Scalar, NESTED),
+    ("MATCH_PROCTIME", Pattern, ""),
+    ("MATCH_ROWTIME", Pattern, ""),
+    ("MD5", Scalar, ""),
+    ("NEXT", Pattern, ""),
+    ("NTILE", Scalar, ""),
+    ("OBJECT_OF", Scalar, ""),
+    ("OBJECT_UPDATE", Scalar, ""),
+    ("OVERLAPS", Scalar, "of two spans of time: a_from < b_to AND b_from < a_to"),
+    ("PARSE_JSON", Scalar, ""),
+    ("PARSE_URL", Scalar, PART_OF_URL),
+    ("PERCENTILE", Aggregate, "how many lie above a bound: COUNT(*) FILTER (WHERE x > 100)"),
+    ("PERCENT_RANK", Scalar, ""),
+    ("PREV", Pattern, ""),
+    ("PRINTF", Scalar, "CONCAT('a=', CAST(a AS STRING))"),
+    ("RAND", Scalar, ""),
+    ("RAND_INTEGER", Scalar, ""),
+    ("RANK", Scalar, FIRST_ROWS),
+    ("REGEXP_COUNT", Scalar, "whether there is a match: REGEXP(text, pattern)"),
+    ("REGEXP_EXTRACT_ALL", Scalar, "the first match: REGEXP_EXTRACT(text, pattern)"),
+    ("REGEXP_INSTR", Scalar, "where a plain text begins: INSTR(text, part)"),
+    ("REGEXP_SUBSTR", Scalar, "REGEXP_EXTRACT(text, pattern)"),
+    ("ROW", Scalar, NESTED),
+    ("ROW_NUMBER", Scalar, FIRST_ROWS),
+    ("SESSION_END", GroupWindow("window_end"), ""),
+    ("SESSION_PROCTIME", GroupWindow("window_end"), ""),
+    ("SESSION_ROWTIME", GroupWindow("window_time"), ""),
+    ("SESSION_START", GroupWindow("window_start"), ""),
+    ("SHA1", Scalar, ""),
+    ("SHA2", Scalar, ""),
+    ("SHA224", Scalar, ""),
+    ("SHA256", Scalar, ""),
+    ("SHA384", Scalar, ""),
+    ("SHA512", Scalar, ""),
+    ("SINGLE_VALUE", Aggregate, "of a group with one row: MAX(value)"),
+    ("SOURCE_WATERMARK", Scalar, "by the time of the rows: WATERMARK FOR ts AS ts - INTERVAL '5' SECOND"),
+    ("SPLIT", Scalar, ONE_OF_PARTS),
+    ("STDDEV", Aggregate, SPREAD),
+    ("STDDEV_POP", Aggregate, SPREAD),
+    ("STDDEV_SAMP", Aggregate, SPREAD),
+    ("STREAMRECORD_TIMESTAMP", Scalar, ""),
+    ("STR_TO_MAP", Scalar, ONE_OF_PARTS),
+    ("TO_BASE64", Scalar, ""),
+    ("TO_CHANGELOG", Table, ""),
+    ("TRY_PARSE_JSON", Scalar, ""),
+    ("TUMBLE_END", GroupWindow("window_end"), ""),
+    ("TUMBLE_PROCTIME", GroupWindow("window_end"), ""),
+    ("TUMBLE_ROWTIME", GroupWindow("window_time"), ""),
+    ("TUMBLE_START", GroupWindow("window_start"), ""),
+    ("TYPEOF", Scalar, "DESCRIBE t shows the types of its columns"),
+    ("UNHEX", Scalar, "a constant is written X'48656C6C6F'"),
+    ("UNNEST", Table, ""),
+    ("URL_DECODE", Scalar, ""),
+    ("URL_ENCODE", Scalar, ""),
+    ("UUID", Scalar, ""),
+    ("VARIANCE", Aggregate, SPREAD),
+    ("VAR_POP", Aggregate, SPREAD),
+    ("VAR_SAMP", Aggregate, SPREAD),
+];
+
+/// Whole families, each of one kind.
+const FAMILIES: &[(&[&str], NotBuilt, &str)] = &[
+    (
+        &[
+            "ARRAY_APPEND",
+            "ARRAY_CONCAT",
+            "ARRAY_CONTAINS",
+            "ARRAY_DISTINCT",
+            "ARRAY_EXCEPT",
+            "ARRAY_INTERSECT",
+            "ARRAY_JOIN",
+            "ARRAY_MAX",
+            "ARRAY_MIN",
+            "ARRAY_POSITION",
+            "ARRAY_PREPEND",
+            "ARRAY_REMOVE",
+            "ARRAY_REVERSE",
+            "ARRAY_SLICE",
+            "ARRAY_SORT",
+            "ARRAY_UNION",
+        ],
+        Scalar,
+        "",
+    ),
+    (
+        &[
+            "BITMAP_AND",
+            "BITMAP_ANDNOT",
+            "BITMAP_BUILD",
+            "BITMAP_CARDINALITY",
+            "BITMAP_FROM_BYTES",
+            "BITMAP_OR",
+            "BITMAP_TO_ARRAY",
+            "BITMAP_TO_BYTES",
+            "BITMAP_TO_STRING",
+            "BITMAP_XOR",
+        ],
+        Scalar,
+        "",
+    ),
+    (
+        &[
+            "BITMAP_AND_AGG",
+            "BITMAP_AND_CARDINALITY_AGG",
+            "BITMAP_BUILD_AGG",
+            "BITMAP_BUILD_CARDINALITY_AGG",
+            "BITMAP_OR_AGG",
+            "BITMAP_OR_CARDINALITY_AGG",
+            "BITMAP_XOR_AGG",
+            "BITMAP_XOR_CARDINALITY_AGG",
+        ],
+        Aggregate,
+        "",
+    ),
+    (&["JSON_QUOTE", "JSON_STRING", "JSON_UNQUOTE"], Scalar, ""),
+    (&["MAP_ENTRIES", "MAP_FROM_ARRAYS", "MAP_KEYS", "MAP_UNION", "MAP_VALUES"], Scalar, ""),
+];
+
+/// What the function of that (upper-case) name is in Flink, and what does in its place, if it is not here yet.
+pub fn not_built(name: &str) -> Option<(NotBuilt, Option<&'static str>)> {
+    let listed = NOT_BUILT.iter().find(|(known, ..)| *known == name).map(|(_, kind, instead)| (*kind, *instead));
+    let family =
+        || FAMILIES.iter().find(|(names, ..)| names.contains(&name)).map(|(_, kind, instead)| (*kind, *instead));
+    let (kind, instead) = listed.or_else(family)?;
+    Some((kind, (!instead.is_empty()).then_some(instead)))
+}
+
+/// All of their names.
+#[cfg(test)]
+fn names() -> impl Iterator<Item = &'static str> {
+    NOT_BUILT.iter().map(|(name, ..)| *name).chain(FAMILIES.iter().flat_map(|(names, ..)| names.iter().copied()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expressions::function_list;
+
+    #[test]
+    fn each_name_is_listed_once_and_none_is_built() {
+        let mut all: Vec<&str> = names().chain(function_list().into_iter().map(|(name, _)| name)).collect();
+        all.sort_unstable();
+        assert_eq!(all.windows(2).find(|pair| pair[0] == pair[1]), None);
+        assert_eq!(not_built("SPLIT"), Some((Scalar, Some(ONE_OF_PARTS))));
+        assert_eq!(not_built("BITMAP_OR_AGG"), Some((Aggregate, None)));
+        assert_eq!((not_built("CONUT"), not_built("MAP_NOTHING")), (None, None));
+    }
+}

@@ -1,0 +1,154 @@
+//! Clauses and functions of Flink's SQL that are not here yet: each is refused by its name, with what does in its place.
+
+use sqlparser::ast;
+
+use super::scope::Scope;
+use crate::error::Error;
+use crate::expressions::{NotBuilt, not_built as function_not_built};
+use crate::sql::{FIXED_WINDOWS, FOR_FLINK};
+
+/// Something of Flink that is not here yet.
+pub fn not_built(what: &str) -> Error {
+    Error::query(format!("{what} is not built yet"))
+}
+
+/// The same, of which nothing here does the work.
+pub fn for_flink(what: &str) -> Error {
+    not_built(what).with_help(FOR_FLINK)
+}
+
+/// What is joined, named by its form: a table with what is no join to somebody who writes it.
+pub fn joined(form: &str, table: &ast::TableFactor) -> Error {
+    match table {
+        ast::TableFactor::UNNEST { .. } => return for_flink("UNNEST"),
+        ast::TableFactor::Derived { lateral: true, .. } | ast::TableFactor::Function { lateral: true, .. } => {
+            return for_flink("LATERAL");
+        }
+        ast::TableFactor::Table { version: Some(_), .. } => return for_flink("FOR SYSTEM_TIME AS OF"),
+        _ => {}
+    }
+    not_built(form)
+        .with_help(
+            "where both sides have one row a key, UNION ALL and GROUP BY bring them together: SELECT k, MAX(a), MAX(b) \
+             FROM (SELECT k, a, CAST(NULL AS INT) AS b FROM t UNION ALL SELECT k, CAST(NULL AS INT), b FROM u) GROUP BY k",
+        )
+        .with_help(FOR_FLINK)
+}
+
+/// A query inside an expression.
+pub fn subquery() -> Error {
+    for_flink("a query inside an expression")
+}
+
+/// INTERSECT and EXCEPT.
+pub fn set_operation(operator: ast::SetOperator, quantifier: ast::SetQuantifier) -> Error {
+    if quantifier == ast::SetQuantifier::All {
+        return for_flink(&format!("{operator} ALL"));
+    }
+    let bound = match operator {
+        ast::SetOperator::Intersect => "MIN(side) = 1 AND MAX(side) = 2",
+        _ => "MAX(side) = 1",
+    };
+    not_built(&operator.to_string()).with_help(format!(
+        "write SELECT k FROM (SELECT k, 1 AS side FROM t UNION ALL SELECT k, 2 AS side FROM u) GROUP BY k HAVING {bound}"
+    ))
+}
+
+/// GROUPING SETS, CUBE and ROLLUP.
+pub fn grouping_sets(what: &str) -> Error {
+    not_built(what).with_help("write one query a grouping: SELECT a, SUM(n) FROM t GROUP BY a UNION ALL SELECT …")
+}
+
+/// `name(…) OVER (…)`.
+pub fn over(name: &str) -> Error {
+    let error = not_built(&format!("{name} OVER (…)"));
+    match function_not_built(name) {
+        Some((_, Some(instead))) => error.with_help(instead),
+        Some(_) => error.with_help(FOR_FLINK),
+        None => error.with_help(
+            "over the last hour, each minute: FROM HOP(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '1' HOUR) \
+             GROUP BY window_start, window_end",
+        ),
+    }
+}
+
+/// `name(DISTINCT argument)`, grouped by `keys`.
+pub fn distinct(name: &str, argument: &ast::Expr, keys: &[&str], scope: &Scope) -> Error {
+    if matches!(name, "MIN" | "MAX") {
+        return not_built(&format!("{name}(DISTINCT …)"))
+            .with_help(format!("leave DISTINCT out: {name}({argument}) is the same"));
+    }
+    let error = not_built(&format!("{name}(DISTINCT …)"));
+    let (value, inner) = match argument {
+        ast::Expr::Identifier(column) => (column.to_string(), column.to_string()),
+        ast::Expr::CompoundIdentifier(parts) if !parts.is_empty() => {
+            (parts[parts.len() - 1].to_string(), argument.to_string())
+        }
+        other => ("v".to_owned(), format!("{other} AS v")),
+    };
+    if scope.visible().any(|column| column.window.is_some()) {
+        return error.with_help(format!(
+            "group by the value first, then by the same windows over window_time: SELECT window_start, window_end, \
+             {name}({value}) FROM TUMBLE((SELECT window_time, {inner} FROM TUMBLE(…) GROUP BY window_start, window_end, \
+             window_time, {value}), DESCRIPTOR(window_time), …) GROUP BY window_start, window_end"
+        ));
+    }
+    let keys = keys.join(", ");
+    let (list, group) = match keys.is_empty() {
+        true => (String::new(), String::new()),
+        false => (format!("{keys}, "), format!(" GROUP BY {keys}")),
+    };
+    error.with_help(format!("write SELECT {list}{name}({value}) FROM (SELECT DISTINCT {list}{inner} FROM …){group}"))
+}
+
+/// A window as a function of rows: `GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE)`.
+pub fn window_of_rows(name: &str, function: &ast::Function) -> Error {
+    let error = not_built(&format!("{name} as a function of rows, as in GROUP BY {name}(ts, …),"));
+    error.with_help(match window_in_from(name, function) {
+        Some(window) => format!("put it into FROM: FROM {window} GROUP BY window_start, window_end"),
+        None => FIXED_WINDOWS.to_owned(),
+    })
+}
+
+/// A function that Flink has and that is not here, if that is what the (upper-case) name is.
+pub fn function(name: &str, call: Option<&ast::Function>) -> Option<Error> {
+    let (kind, instead) = function_not_built(name)?;
+    let error = |what: &str| not_built(&format!("the {what} {name}"));
+    Some(match (kind, instead) {
+        (NotBuilt::Scalar, Some(instead)) => error("function").with_help(instead),
+        (NotBuilt::Scalar, None) => {
+            error("function").with_help("SHOW FUNCTIONS lists those that there are").with_help(FOR_FLINK)
+        }
+        (NotBuilt::Aggregate, Some(instead)) => error("aggregate function").with_help(instead),
+        (NotBuilt::Aggregate, None) => {
+            error("aggregate function").with_help("there are COUNT, SUM, AVG, MIN and MAX").with_help(FOR_FLINK)
+        }
+        (NotBuilt::Table, _) => error("table function").with_help(FOR_FLINK),
+        (NotBuilt::GroupWindow(column), _) => {
+            let window = name.split('_').next().unwrap_or(name);
+            error("function").with_help(match call.and_then(|call| window_in_from(window, call)) {
+                Some(window) => format!("select {column}, with FROM {window} GROUP BY window_start, window_end"),
+                None => FIXED_WINDOWS.to_owned(),
+            })
+        }
+        (NotBuilt::Pattern, _) => error("function of MATCH_RECOGNIZE").with_help(FOR_FLINK),
+    })
+}
+
+/// An expression of its own form, by the name that Flink's documentation has for it.
+pub fn named(name: &str) -> Error {
+    function(name, None).unwrap_or_else(|| for_flink(name))
+}
+
+/// `TUMBLE(ts, size)` as a function in FROM; none for windows that are not built.
+fn window_in_from(name: &str, function: &ast::Function) -> Option<String> {
+    let ast::FunctionArguments::List(list) = &function.args else { return None };
+    let ["TUMBLE" | "HOP"] = [name] else { return None };
+    let [time, lengths @ ..] = list.args.as_slice() else { return None };
+    let mut window = format!("{name}(TABLE t, DESCRIPTOR({time})");
+    for length in lengths {
+        window.push_str(&format!(", {length}"));
+    }
+    window.push(')');
+    Some(window)
+}
