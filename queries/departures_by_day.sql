@@ -44,11 +44,11 @@ UNION ALL
 SELECT sched, dep, origin FROM airports;
 
 CREATE TABLE days (
-  departed   STRING,
-  origin     STRING,
-  flights    BIGINT,
-  delayed    BIGINT,
-  night      BIGINT
+  departed STRING,
+  origin   STRING,
+  flights  BIGINT,
+  delayed  BIGINT,
+  night    BIGINT
 ) WITH (
   'connector' = 'filesystem',
   'path' = '.beadline/out/days',

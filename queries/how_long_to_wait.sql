@@ -15,12 +15,12 @@
 SET 'execution.checkpointing.interval' = '1 s';
 
 CREATE TABLE flights_15m (
-  sched  TIMESTAMP(3),
-  dep    TIMESTAMP(3),
+  sched   TIMESTAMP(3),
+  dep     TIMESTAMP(3),
   carrier STRING,
-  flight INT,
-  origin STRING,
-  dest   STRING,
+  flight  INT,
+  origin  STRING,
+  dest    STRING,
   WATERMARK FOR sched AS sched - INTERVAL '15' MINUTE
 ) WITH (
   'connector' = 'filesystem',
@@ -29,12 +29,12 @@ CREATE TABLE flights_15m (
 );
 
 CREATE TABLE flights_3h (
-  sched  TIMESTAMP(3),
-  dep    TIMESTAMP(3),
+  sched   TIMESTAMP(3),
+  dep     TIMESTAMP(3),
   carrier STRING,
-  flight INT,
-  origin STRING,
-  dest   STRING,
+  flight  INT,
+  origin  STRING,
+  dest    STRING,
   WATERMARK FOR sched AS sched - INTERVAL '3' HOUR
 ) WITH (
   'connector' = 'filesystem',
@@ -42,17 +42,39 @@ CREATE TABLE flights_3h (
   'format' = 'csv'
 );
 
-CREATE TABLE hours_15m (hour_start TIMESTAMP(3), flights BIGINT)
-WITH ('connector' = 'filesystem', 'path' = '.beadline/out/hours_15m', 'format' = 'csv');
+CREATE TABLE hours_15m (hour_start TIMESTAMP(3), flights BIGINT) WITH (
+  'connector' = 'filesystem',
+  'path' = '.beadline/out/hours_15m',
+  'format' = 'csv'
+);
 
-CREATE TABLE hours_3h (hour_start TIMESTAMP(3), flights BIGINT)
-WITH ('connector' = 'filesystem', 'path' = '.beadline/out/hours_3h', 'format' = 'csv');
+CREATE TABLE hours_3h (hour_start TIMESTAMP(3), flights BIGINT) WITH (
+  'connector' = 'filesystem',
+  'path' = '.beadline/out/hours_3h',
+  'format' = 'csv'
+);
 
-CREATE TABLE late_15m (carrier STRING, flight INT, window_start TIMESTAMP(3), lateness_ms BIGINT)
-WITH ('connector' = 'filesystem', 'path' = '.beadline/out/late_15m', 'format' = 'csv');
+CREATE TABLE late_15m (
+  carrier      STRING,
+  flight       INT,
+  window_start TIMESTAMP(3),
+  lateness_ms  BIGINT
+) WITH (
+  'connector' = 'filesystem',
+  'path' = '.beadline/out/late_15m',
+  'format' = 'csv'
+);
 
-CREATE TABLE late_3h (carrier STRING, flight INT, window_start TIMESTAMP(3), lateness_ms BIGINT)
-WITH ('connector' = 'filesystem', 'path' = '.beadline/out/late_3h', 'format' = 'csv');
+CREATE TABLE late_3h (
+  carrier      STRING,
+  flight       INT,
+  window_start TIMESTAMP(3),
+  lateness_ms  BIGINT
+) WITH (
+  'connector' = 'filesystem',
+  'path' = '.beadline/out/late_3h',
+  'format' = 'csv'
+);
 
 EXECUTE STATEMENT SET BEGIN
   INSERT INTO hours_15m
@@ -70,7 +92,9 @@ END;
 
 SET 'execution.runtime-mode' = 'batch';
 
-SELECT '15 minutes' AS wait, COUNT(*) AS late, MAX(lateness_ms) / 60000 AS latest_minutes FROM late_15m
+SELECT '15 minutes' AS wait, COUNT(*) AS late, MAX(lateness_ms) / 60000 AS latest_minutes
+FROM late_15m
 UNION ALL
-SELECT '3 hours', COUNT(*), MAX(lateness_ms) / 60000 FROM late_3h
+SELECT '3 hours', COUNT(*), MAX(lateness_ms) / 60000
+FROM late_3h
 ORDER BY late DESC;

@@ -28,27 +28,23 @@ CREATE TABLE flights (
   'format' = 'csv'
 );
 
-CREATE TABLE departures (
-  hour_start TIMESTAMP(3),
-  origin     STRING,
-  flights    BIGINT
-) WITH (
+CREATE TABLE departures (hour_start TIMESTAMP(3), origin STRING, flights BIGINT) WITH (
   'connector' = 'filesystem',
   'path' = '.beadline/out/departures',
   'format' = 'csv'
 );
 
 CREATE TABLE late_flights (
-  sched        TIMESTAMP(3),
-  dep          TIMESTAMP(3),
-  carrier      STRING,
-  flight       INT,
-  origin       STRING,
-  dest         STRING,
-  `watermark`  TIMESTAMP(3),
-  window_end   TIMESTAMP(3),
-  lateness_ms  BIGINT,
-  reason       STRING
+  sched       TIMESTAMP(3),
+  dep         TIMESTAMP(3),
+  carrier     STRING,
+  flight      INT,
+  origin      STRING,
+  dest        STRING,
+  `watermark` TIMESTAMP(3),
+  window_end  TIMESTAMP(3),
+  lateness_ms BIGINT,
+  reason      STRING
 ) WITH (
   'connector' = 'filesystem',
   'path' = '.beadline/out/late_flights',

@@ -19,10 +19,7 @@ CREATE TABLE flights (
   'format' = 'csv'
 );
 
-SELECT
-  dest,
-  COUNT(*) AS flights,
-  MAX(TIMESTAMPDIFF(MINUTE, sched, dep)) AS worst_minutes
+SELECT dest, COUNT(*) AS flights, MAX(TIMESTAMPDIFF(MINUTE, sched, dep)) AS worst_minutes
 FROM flights
 WHERE dep >= sched + INTERVAL '3' HOUR
 GROUP BY dest

@@ -32,17 +32,9 @@ CREATE TABLE minutes (
   readings     BIGINT,
   average      INT,
   peak         INT
-) WITH (
-  'connector' = 'print'
-);
+) WITH ('connector' = 'print');
 
-CREATE TABLE archive (
-  n     BIGINT,
-  meter STRING,
-  watts INT
-) WITH (
-  'connector' = 'blackhole'
-);
+CREATE TABLE archive (n BIGINT, meter STRING, watts INT) WITH ('connector' = 'blackhole');
 
 EXECUTE STATEMENT SET BEGIN
   INSERT INTO minutes
@@ -50,6 +42,5 @@ EXECUTE STATEMENT SET BEGIN
   FROM TUMBLE(TABLE readings, DESCRIPTOR(ts), INTERVAL '1' MINUTE)
   GROUP BY window_start, window_end, meter;
 
-  INSERT INTO archive
-  SELECT n, meter, watts FROM readings;
+  INSERT INTO archive SELECT n, meter, watts FROM readings;
 END;

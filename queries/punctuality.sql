@@ -25,7 +25,8 @@ CREATE TABLE flights (
 SELECT
   carrier,
   COUNT(*) AS flights,
-  SUM(CASE WHEN dep < sched + INTERVAL '15' MINUTE THEN 1 ELSE 0 END) * 100 / COUNT(*) AS on_time_percent,
+  SUM(CASE WHEN dep < sched + INTERVAL '15' MINUTE THEN 1 ELSE 0 END) * 100 / COUNT(*)
+    AS on_time_percent,
   MAX(TIMESTAMPDIFF(MINUTE, sched, dep)) AS worst_minutes
 FROM flights
 WHERE origin IN ('JFK', 'LGA')

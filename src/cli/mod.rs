@@ -4,6 +4,7 @@ mod arguments;
 mod config;
 mod engine;
 mod footer;
+mod formatting;
 mod health;
 mod interrupt;
 mod live;

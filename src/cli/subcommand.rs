@@ -11,7 +11,7 @@ use super::config::Configuration;
 use super::engine::{Start, session};
 use super::report::{error_text, placed_text};
 use super::screen::Screen;
-use super::{Failure, script};
+use super::{Failure, formatting, script};
 use crate::error::{Error, Result};
 use crate::session::{Finding, Notice, Pipe, PrintOutputs};
 
@@ -22,6 +22,8 @@ pub enum Subcommands {
     Check(Scripts),
     /// Print the plan of each statement of a script, without running it
     Explain(Scripts),
+    /// Write scripts in the one layout that there is: keywords in upper case, a line a clause
+    Fmt(formatting::Files),
     /// Print the configuration that is in force, as a file of it would say it
     Config {
         /// And where each value comes from
@@ -77,6 +79,7 @@ pub fn run(
         Subcommands::Config { show_origin } => show(screen, configuration.shown(&settings, show_origin).as_bytes()),
         Subcommands::Check(scripts) => check(scripts.after(settings), screen),
         Subcommands::Explain(scripts) => explain(scripts.after(settings), screen),
+        Subcommands::Fmt(files) => formatting::run(&files, screen),
         Subcommands::Completions { shell } => show(screen, &completions(shell)),
         Subcommands::Man => manual().and_then(|page| show(screen, &page)),
         Subcommands::Help { topic } => help(topic.as_deref()).and_then(|text| show(screen, text.as_bytes())),
@@ -221,7 +224,8 @@ pub fn names() -> Vec<String> {
     Arguments::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
-fn show(screen: &Screen, bytes: &[u8]) -> Result<bool> {
+/// Prints what was asked for.
+pub fn show(screen: &Screen, bytes: &[u8]) -> Result<bool> {
     match screen.rows(bytes) {
         Ok(()) | Err(Failure::Closed) => Ok(true),
         Err(Failure::Error(error)) => Err(*error),

@@ -10,6 +10,7 @@ mod create_view;
 mod cursor;
 mod data_type;
 mod dialect;
+mod format;
 mod hints;
 mod insert;
 mod interval;
@@ -35,6 +36,7 @@ mod tests;
 
 pub use alter::{AlterTable, AlterView, ColumnPlace, TableChange, TableElements, ViewChange};
 pub use dialect::FlinkDialect;
+pub use format::format_script;
 pub use hints::table_options;
 pub use interval::{IntervalLength, interval_length};
 pub use lexer::{Kind, Lexeme, Lexer, Open};

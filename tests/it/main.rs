@@ -8,6 +8,7 @@ mod docs;
 mod finished;
 mod fire;
 mod helps;
+mod formatted;
 mod idle;
 mod keyed_sinks;
 mod kill;
