@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, TableReference};
@@ -10,7 +11,8 @@ use datafusion::datasource::provider_as_source;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{
-    Aggregate, Expr, Extension, Filter, LogicalPlan, LogicalPlanBuilder, Projection, UserDefinedLogicalNodeCore,
+    Aggregate, Expr, ExprSchemable, Extension, Filter, LogicalPlan, LogicalPlanBuilder, Projection,
+    UserDefinedLogicalNodeCore,
 };
 use datafusion::prelude::lit;
 
@@ -18,7 +20,7 @@ use super::table::BatchTable;
 use super::{BatchOptions, Tally};
 use crate::connectors::World;
 use crate::error::{Error, Result};
-use crate::expressions::{at_moment, condition, moment, reads_now, scalar_error};
+use crate::expressions::{Call, FLOAT_BITS, FLOAT_OF_BITS, at_moment, condition, moment, reads_now, scalar_error};
 use crate::plan::nodes::as_window;
 use crate::plan::{constant_rows, only_once, optimize, source_node};
 use crate::stream::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN};
@@ -96,8 +98,7 @@ impl Rewrite<'_> {
                 let input = Arc::new(self.plan(&aggregate.input)?);
                 let calls = aggregate.aggr_expr.iter().cloned().map(with_argument);
                 let calls = calls.collect::<DataFusionResult<_>>().map_err(scalar_error)?;
-                let aggregate = Aggregate::try_new(input, aggregate.group_expr.clone(), calls).map_err(scalar_error)?;
-                Ok(LogicalPlan::Aggregate(aggregate))
+                grouped(input, &aggregate.group_expr, calls).map_err(scalar_error)
             }
             other => {
                 let inputs = other.inputs().into_iter().map(|input| self.plan(input)).collect::<Result<Vec<_>>>()?;
@@ -145,6 +146,49 @@ fn scan(name: &str, table: Arc<dyn TableProvider>, schema: &DFSchema, now_ms: i6
         column.alias_qualified(qualifier.cloned(), field.name())
     });
     let projection = Projection::try_new(columns.collect(), Arc::new(scan)).map_err(scalar_error)?;
+    Ok(LogicalPlan::Projection(projection))
+}
+
+/// Groups with the keys that Flink tells apart: DataFusion takes 0.0 and -0.0 for one key, so that floats are grouped by
+/// their bits.
+fn grouped(input: Arc<LogicalPlan>, keys: &[Expr], calls: Vec<Expr>) -> DataFusionResult<LogicalPlan> {
+    let bits_of = |key: &Expr| -> DataFusionResult<Option<(DataType, DataType)>> {
+        Ok(match key.get_type(input.schema())? {
+            DataType::Float32 => Some((DataType::Int32, DataType::Float32)),
+            DataType::Float64 => Some((DataType::Int64, DataType::Float64)),
+            _ => None,
+        })
+    };
+    let types = keys.iter().map(bits_of).collect::<DataFusionResult<Vec<_>>>()?;
+    if types.iter().all(Option::is_none) {
+        return Ok(LogicalPlan::Aggregate(Aggregate::try_new(input, keys.to_vec(), calls)?));
+    }
+    let name = |index: usize| format!("$bits{index}");
+    let function = |function, output: &DataType, argument: Expr| {
+        Call::new(function, output.clone(), true, Vec::new()).on(vec![argument])
+    };
+    let mut columns: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
+    let mut by_bits = keys.to_vec();
+    for (index, (key, types)) in by_bits.iter_mut().zip(&types).enumerate() {
+        if let Some((bits, _)) = types {
+            columns.push(function(&FLOAT_BITS, bits, key.clone()).alias(name(index)));
+            *key = Expr::Column(Column::new_unqualified(name(index)));
+        }
+    }
+    let input = Arc::new(LogicalPlan::Projection(Projection::try_new(columns, input)?));
+    let groups = Aggregate::try_new(input, by_bits, calls)?;
+    let outputs = groups.schema.columns().into_iter().enumerate().map(|(index, column)| {
+        let column = Expr::Column(column);
+        match (keys.get(index), types.get(index)) {
+            (Some(key), Some(Some((_, float)))) => {
+                let (qualifier, field_name) = key.qualified_name();
+                function(&FLOAT_OF_BITS, float, column).alias_qualified(qualifier, field_name)
+            }
+            _ => column,
+        }
+    });
+    let outputs = outputs.collect();
+    let projection = Projection::try_new(outputs, Arc::new(LogicalPlan::Aggregate(groups)))?;
     Ok(LogicalPlan::Projection(projection))
 }
 

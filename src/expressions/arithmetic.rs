@@ -7,14 +7,16 @@ use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array
 use arrow::compute::{binary, try_binary};
 use arrow::datatypes::{ArrowNativeTypeOp, DataType, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, i256};
 
+use super::floats;
 use super::function::{Call, Function, Nulls, Style};
 use super::types::{ArithmeticOperator, as_decimal};
 use super::typing::never;
 use crate::error::{Error, Result};
 
-/// The function behind an operator on exact numbers; both sides have the types that [`is_native`] refuses.
-pub fn function(operator: ArithmeticOperator) -> &'static Function {
+/// The function behind an operator whose result has that type; both sides have the types that [`is_native`] refuses.
+pub fn function(operator: ArithmeticOperator, output: &DataType) -> &'static Function {
     match operator {
+        _ if matches!(output, DataType::Float32 | DataType::Float64) => floats::arithmetic(operator),
         ArithmeticOperator::Plus => &PLUS,
         ArithmeticOperator::Minus => &MINUS,
         ArithmeticOperator::Multiply => &MULTIPLY,
@@ -23,11 +25,10 @@ pub fn function(operator: ArithmeticOperator) -> &'static Function {
     }
 }
 
-/// Whether Arrow's own kernel does what Flink does: floats, and `+ - *` of whole numbers, which wrap.
+/// Whether Arrow's own kernel does what Flink does: `+ - *` of whole numbers, which wrap.
 pub fn is_native(operator: ArithmeticOperator, output: &DataType) -> bool {
     match output {
-        DataType::Float32 | DataType::Float64 => true,
-        DataType::Decimal128(..) => false,
+        DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) => false,
         _ => !matches!(operator, ArithmeticOperator::Divide | ArithmeticOperator::Modulo),
     }
 }
@@ -46,6 +47,7 @@ const fn operator_function(name: &'static str, symbol: &'static str, fallible: b
         body: evaluate,
         nulls: Nulls::Strict,
         fallible,
+        takes_constants: false,
         style: Style::Infix(symbol),
     }
 }
@@ -196,7 +198,7 @@ mod tests {
     fn run(operator: ArithmeticOperator, left: ArrayRef, right: ArrayRef) -> Result<ArrayRef> {
         let output = arithmetic_type(operator, left.data_type(), right.data_type()).unwrap();
         let rows = left.len();
-        evaluate(&Call::new(function(operator), output, true, Vec::new()), &[left, right], rows)
+        evaluate(&Call::new(function(operator, &output), output, true, Vec::new()), &[left, right], rows)
     }
 
     fn integers_of(values: &[i32]) -> ArrayRef {

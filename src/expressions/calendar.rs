@@ -51,11 +51,21 @@ pub static TIMESTAMPADD: Function = Function {
     body: add,
     nulls: Nulls::Strict,
     fallible: false,
+    takes_constants: false,
     style: Style::Call,
 };
 
 const fn to_unit(name: &'static str, body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>) -> Function {
-    Function { name, doc: "", typing: never, body, nulls: Nulls::Strict, fallible: false, style: Style::To }
+    Function {
+        name,
+        doc: "",
+        typing: never,
+        body,
+        nulls: Nulls::Strict,
+        fallible: false,
+        takes_constants: false,
+        style: Style::To,
+    }
 }
 
 /// A unit that times are cut to.

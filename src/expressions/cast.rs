@@ -27,6 +27,7 @@ pub static CAST: Function = Function {
     body: |call, arguments, _| cast(call, &arguments[0], false),
     nulls: Nulls::Strict,
     fallible: true,
+    takes_constants: false,
     style: Style::Cast,
 };
 
@@ -38,6 +39,7 @@ pub static TRY_CAST: Function = Function {
     body: |call, arguments, _| cast(call, &arguments[0], true),
     nulls: Nulls::Possible,
     fallible: false,
+    takes_constants: false,
     style: Style::Cast,
 };
 

@@ -107,7 +107,16 @@ const fn possibly(
     typing: fn(&[Argument]) -> Result<Typing, String>,
     body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>,
 ) -> Function {
-    Function { name, doc, typing, body, nulls: Nulls::Possible, fallible: false, style: Style::Call }
+    Function {
+        name,
+        doc,
+        typing,
+        body,
+        nulls: Nulls::Possible,
+        fallible: false,
+        takes_constants: false,
+        style: Style::Call,
+    }
 }
 
 fn one_text(arguments: &[Argument]) -> Result<Typing, String> {

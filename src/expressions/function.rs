@@ -28,6 +28,8 @@ pub struct Function {
     pub nulls: Nulls,
     /// Whether some values make it fail; such a call is evaluated only for rows that earlier conditions let through.
     pub fallible: bool,
+    /// Whether an argument that is one value for all rows comes as an array of that value alone.
+    pub takes_constants: bool,
     /// How it is written.
     pub style: Style,
 }
@@ -40,7 +42,16 @@ impl Function {
         typing: fn(&[Argument]) -> Result<Typing, String>,
         body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>,
     ) -> Self {
-        Self { name, doc, typing, body, nulls: Nulls::Strict, fallible: false, style: Style::Call }
+        Self {
+            name,
+            doc,
+            typing,
+            body,
+            nulls: Nulls::Strict,
+            fallible: false,
+            takes_constants: false,
+            style: Style::Call,
+        }
     }
 
     /// The same under another name, written in another way.
@@ -53,6 +64,7 @@ impl Function {
             body: self.body,
             nulls: self.nulls,
             fallible: self.fallible,
+            takes_constants: self.takes_constants,
         }
     }
 }

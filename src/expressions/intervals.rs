@@ -18,6 +18,7 @@ pub static PLUS_INTERVAL: Function = Function {
     body: plus_interval,
     nulls: Nulls::Strict,
     fallible: false,
+    takes_constants: false,
     style: Style::Suffix("+"),
 };
 

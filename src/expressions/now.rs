@@ -31,6 +31,7 @@ static CURRENT_TIMESTAMP: Function = Function {
     },
     nulls: Nulls::Possible,
     fallible: false,
+    takes_constants: false,
     style: Style::Call,
 };
 
@@ -46,6 +47,7 @@ static SECONDS_OF: Function = Function {
     },
     nulls: Nulls::Strict,
     fallible: false,
+    takes_constants: false,
     style: Style::Call,
 };
 

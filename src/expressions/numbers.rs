@@ -8,6 +8,7 @@ use arrow::datatypes::{
 };
 
 use super::arithmetic::{function as arithmetic, rescale_decimal};
+use super::floats::one_nan;
 use super::function::{Call, Function, Nulls, Style};
 use super::types::{ArithmeticOperator, arithmetic_type, is_approximate, is_integer};
 use super::typing::{Argument, Typing, count, number};
@@ -37,12 +38,13 @@ pub const FUNCTIONS: &[Function] = &[
         doc: "MOD(a, b): the remainder of exact numbers, with the sign of a",
         typing: modulo_typing,
         body: |call, arguments, rows| {
-            let function = arithmetic(ArithmeticOperator::Modulo);
+            let function = arithmetic(ArithmeticOperator::Modulo, &call.output);
             let call = Call::new(function, call.output.clone(), call.nullable, Vec::new());
             (function.body)(&call, arguments, rows)
         },
         nulls: Nulls::Strict,
         fallible: true,
+        takes_constants: false,
         style: Style::Call,
     },
     Function::strict("POWER", "POWER(base, exponent): as DOUBLE", two_doubles, power),
@@ -189,13 +191,14 @@ fn round_down(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef>
 }
 
 pub(super) fn floats(arguments: &[ArrayRef], of: impl Fn(f64) -> f64) -> Result<ArrayRef> {
-    let result: PrimitiveArray<Float64Type> = arguments[0].as_primitive::<Float64Type>().unary(of);
+    let result: PrimitiveArray<Float64Type> =
+        arguments[0].as_primitive::<Float64Type>().unary(|value| one_nan(of(value)));
     Ok(Arc::new(result))
 }
 
 fn power(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     let (base, exponent) = (arguments[0].as_primitive::<Float64Type>(), arguments[1].as_primitive::<Float64Type>());
-    Ok(Arc::new(arrow::compute::binary::<_, _, _, Float64Type>(base, exponent, f64::powf)?))
+    Ok(Arc::new(arrow::compute::binary::<_, _, _, Float64Type>(base, exponent, |a, b| one_nan(a.powf(b)))?))
 }
 
 /// What becomes of the digits that go.

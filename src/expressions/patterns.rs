@@ -55,6 +55,7 @@ pub static SIMILAR: Function = Function {
     body: |_, arguments, rows| matches(arguments, rows, true),
     nulls: Nulls::Strict,
     fallible: true,
+    takes_constants: false,
     style: Style::Infix("SIMILAR TO"),
 };
 
@@ -65,7 +66,16 @@ const fn pattern_function(
     body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>,
 ) -> Function {
     // A pattern that comes from a column may be one that is not built.
-    Function { name, doc, typing, body, nulls: Nulls::Possible, fallible: true, style: Style::Call }
+    Function {
+        name,
+        doc,
+        typing,
+        body,
+        nulls: Nulls::Possible,
+        fallible: true,
+        takes_constants: false,
+        style: Style::Call,
+    }
 }
 
 fn is_text(argument: &Argument) -> Result<(), String> {

@@ -33,6 +33,7 @@ pub const FUNCTIONS: &[Function] = &[
         body: concat_ws,
         nulls: Nulls::Possible,
         fallible: false,
+        takes_constants: false,
         style: Style::Call,
     },
     Function::strict("LEFT", "LEFT(text, n): the first n characters", text_and_int, |_, a, n| {

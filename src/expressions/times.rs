@@ -45,6 +45,7 @@ pub const FUNCTIONS: &[Function] = &[
         body: to_timestamp,
         nulls: Nulls::Possible,
         fallible: false,
+        takes_constants: false,
         style: Style::Call,
     },
     Function::strict(
@@ -72,6 +73,7 @@ pub static CURRENT_WATERMARK: Function = Function {
     },
     nulls: Nulls::Possible,
     fallible: false,
+    takes_constants: false,
     style: Style::Call,
 };
 
@@ -84,6 +86,7 @@ pub static WINDOW_BOUND: Function = Function {
     body: window_start,
     nulls: Nulls::Strict,
     fallible: false,
+    takes_constants: false,
     style: Style::Bound,
 };
 
@@ -95,6 +98,7 @@ pub static TIMESTAMPDIFF: Function = Function {
     body: difference,
     nulls: Nulls::Strict,
     fallible: false,
+    takes_constants: false,
     style: Style::Call,
 };
 

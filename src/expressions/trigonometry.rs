@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Float64Array};
 use arrow::datatypes::{DataType, Float64Type};
 
+use super::floats::one_nan;
 use super::function::Function;
 use super::numbers::{double, floats, two_doubles};
 use super::typing::{Argument, Typing, count};
@@ -61,5 +62,5 @@ fn constant(value: f64, rows: usize) -> Result<ArrayRef> {
 
 fn binary(arguments: &[ArrayRef], of: impl Fn(f64, f64) -> f64) -> Result<ArrayRef> {
     let (one, two) = (arguments[0].as_primitive::<Float64Type>(), arguments[1].as_primitive::<Float64Type>());
-    Ok(Arc::new(arrow::compute::binary::<_, _, _, Float64Type>(one, two, of)?))
+    Ok(Arc::new(arrow::compute::binary::<_, _, _, Float64Type>(one, two, |a, b| one_nan(of(a, b)))?))
 }

@@ -31,8 +31,15 @@ impl ScalarUDFImpl for Call {
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
         let rows = call.number_rows;
-        let arguments =
-            call.args.into_iter().map(|value| value.into_array(rows)).collect::<DataFusionResult<Vec<_>>>()?;
+        let length = |value: &ColumnarValue| match value {
+            ColumnarValue::Scalar(_) if self.function.takes_constants => 1,
+            _ => rows,
+        };
+        let arguments = call.args.into_iter().map(|value| {
+            let length = length(&value);
+            value.into_array(length)
+        });
+        let arguments = arguments.collect::<DataFusionResult<Vec<_>>>()?;
         let values =
             (self.function.body)(self, &arguments, rows).map_err(|error| DataFusionError::External(Box::new(error)))?;
         Ok(ColumnarValue::Array(values))

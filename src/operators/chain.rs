@@ -106,7 +106,7 @@ impl Chain {
     /// call an operator knows its state for restored.
     pub fn go_on_from(&mut self, times: &[EventTime]) {
         for (index, time) in times.iter().enumerate() {
-            self.come(index, Item::Watermark(*time));
+            self.enqueue(index, Item::Watermark(*time));
         }
     }
 
@@ -139,17 +139,17 @@ impl Chain {
 
     /// Rows for the first operator; `work` has to follow, as for all that comes in.
     pub fn rows(&mut self, port: usize, rows: Changes) {
-        self.come(0, Item::Rows { port, rows });
+        self.enqueue(0, Item::Rows { port, rows });
     }
 
     /// A watermark for all operators, each after the rows that the one before it released.
     pub fn watermark(&mut self, time: EventTime) {
-        self.come(0, Item::Watermark(time));
+        self.enqueue(0, Item::Watermark(time));
     }
 
     /// Input `port` of the first operator is complete, and with the last port those behind it.
     pub fn end(&mut self, port: usize, is_last: bool) {
-        self.come(0, Item::End { port, is_last });
+        self.enqueue(0, Item::End { port, is_last });
     }
 
     /// Whether there is something to do without anything coming in.
@@ -237,7 +237,7 @@ impl Chain {
         self.links.iter_mut().map(|link| snapshot(link.operator.state())).collect()
     }
 
-    fn come(&mut self, index: usize, item: Item) {
+    fn enqueue(&mut self, index: usize, item: Item) {
         self.links[index].waiting.push_back(item);
     }
 
@@ -282,7 +282,7 @@ impl Chain {
         if index + 1 == self.links.len() {
             emitted.is_ended = true;
         } else {
-            self.come(index + 1, Item::End { port: 0, is_last: true });
+            self.enqueue(index + 1, Item::End { port: 0, is_last: true });
         }
     }
 

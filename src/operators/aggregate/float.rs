@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 
 use super::state::{AggregateState, Rows, StateField, array, compute, numbers, pick, primitive, validity};
 use crate::error::Result;
+use crate::expressions::one_nan;
 
 /// A floating-point type.
 pub(super) trait Float: Copy {
@@ -113,7 +114,10 @@ impl<T: ArrowPrimitiveType<Native: Float> + Debug> AggregateState for FloatSum<T
 
     fn evaluate(&self, slots: Option<&[u32]>) -> Result<ArrayRef> {
         let length = self.sums.len();
-        let value = |slot| if self.average { self.sum(slot) / self.counts[slot] as f64 } else { self.sum(slot) };
+        let value = |slot| {
+            let sum = self.sum(slot);
+            one_nan(if self.average { sum / self.counts[slot] as f64 } else { sum })
+        };
         let values: Vec<T::Native> = compute(slots, length, |slot| T::Native::narrow(value(slot)));
         let nulls = validity(slots, length, |slot| self.counts[slot] != 0);
         Ok(Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls)))

@@ -15,7 +15,7 @@ use super::{at, literal, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::{
     ArithmeticOperator, Call, MINUS_INTERVAL, PLUS_INTERVAL, arithmetic_function, arithmetic_type, evaluate_constant,
-    extracted, is_native, is_numeric, operand, type_name,
+    extracted, float_comparison, is_native, is_numeric, not, operand, type_name,
 };
 use crate::sql::{IntervalLength, SqlType, interval_length};
 
@@ -154,7 +154,7 @@ impl<'a> Binder<'a> {
         match operator {
             ast::UnaryOperator::Not => {
                 let inner = self.bind_condition(inner)?;
-                Ok(Typed::new(Expr::Not(Box::new(inner.expression)), DataType::Boolean, inner.nullable))
+                Ok(Typed::new(not(inner.expression), DataType::Boolean, inner.nullable))
             }
             ast::UnaryOperator::Plus => self.number(inner, "+"),
             ast::UnaryOperator::Minus => {
@@ -174,8 +174,12 @@ impl<'a> Binder<'a> {
                 let output = number.data_type.clone();
                 if matches!(output, DataType::Decimal128(..)) {
                     let nullable = number.nullable;
-                    let call =
-                        Call::new(arithmetic_function(ArithmeticOperator::Minus), output.clone(), nullable, Vec::new());
+                    let call = Call::new(
+                        arithmetic_function(ArithmeticOperator::Minus, &output),
+                        output.clone(),
+                        nullable,
+                        Vec::new(),
+                    );
                     return Ok(Typed::new(call.on(vec![zero.expression, number.expression]), output, nullable));
                 }
                 Ok(Typed::new(infix(zero.expression, Operator::Minus, number.expression), output, number.nullable))
@@ -223,9 +227,7 @@ impl<'a> Binder<'a> {
 
     pub(super) fn comparison(&mut self, left: &ast::Expr, operator: Operator, right: &ast::Expr) -> Result<Typed> {
         let (left, right) = same_type(self.bind(left)?, self.bind(right)?, operator)?;
-        let nullable = (left.nullable || right.nullable)
-            && !matches!(operator, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
-        Ok(Typed::new(infix(left.expression, operator, right.expression), DataType::Boolean, nullable))
+        Ok(compared(left, operator, right))
     }
 
     fn arithmetic(&mut self, left: &ast::Expr, operator: ArithmeticOperator, right: &ast::Expr) -> Result<Typed> {
@@ -277,7 +279,7 @@ impl<'a> Binder<'a> {
             (cast(left, &output)?, cast(right, &output)?)
         };
         let nullable = nullable || matches!(output, DataType::Decimal128(..));
-        let call = Call::new(arithmetic_function(operator), output.clone(), nullable, Vec::new());
+        let call = Call::new(arithmetic_function(operator, &output), output.clone(), nullable, Vec::new());
         Ok(Typed::new(call.on(vec![left.expression, right.expression]), output, nullable))
     }
 
@@ -286,7 +288,7 @@ impl<'a> Binder<'a> {
         let most = self.comparison(value, Operator::LtEq, high)?;
         let nullable = least.nullable || most.nullable;
         let both = infix(least.expression, Operator::And, most.expression);
-        let expression = if negated { Expr::Not(Box::new(both)) } else { both };
+        let expression = if negated { not(both) } else { both };
         Ok(Typed::new(expression, DataType::Boolean, nullable))
     }
 
@@ -298,9 +300,29 @@ impl<'a> Binder<'a> {
             common = comparable(&common, &item.data_type, Operator::Eq)?;
         }
         let nullable = value.nullable || list.iter().any(|item| item.nullable);
-        let value = Box::new(cast(value, &common)?.expression);
-        let list = list.into_iter().map(|item| Ok(cast(item, &common)?.expression)).collect::<Result<_>>()?;
-        Ok(Typed::new(Expr::InList(InList::new(value, list, negated)), DataType::Boolean, nullable))
+        let value = cast(value, &common)?;
+        let list: Vec<Typed> = list.into_iter().map(|item| cast(item, &common)).collect::<Result<_>>()?;
+        // Several constants are looked up by their bits, as Flink does it; one of them, or what is none, is compared.
+        let (mut listed, mut others): (Vec<_>, Vec<_>) = match is_float(&common) {
+            true => list.into_iter().partition(|item| is_number(&item.expression)),
+            false => (list, Vec::new()),
+        };
+        if is_float(&common) && listed.len() == 1 {
+            others.append(&mut listed);
+        }
+        let others = others.into_iter().map(|item| compared(value.clone(), Operator::Eq, item).expression);
+        let others = others.reduce(|one, other| infix(one, Operator::Or, other));
+        let listed: Vec<Expr> = listed.into_iter().map(|item| item.expression).collect();
+        let expression = match others {
+            None => Expr::InList(InList::new(Box::new(value.expression), listed, negated)),
+            Some(others) => {
+                let listed = (!listed.is_empty()).then(|| InList::new(Box::new(value.expression), listed, false));
+                let any =
+                    listed.map(Expr::InList).into_iter().fold(others, |one, other| infix(one, Operator::Or, other));
+                if negated { not(any) } else { any }
+            }
+        };
+        Ok(Typed::new(expression, DataType::Boolean, nullable))
     }
 
     fn like(
@@ -372,6 +394,33 @@ impl<'a> Binder<'a> {
 
     fn truth(&mut self, inner: &ast::Expr) -> Result<Test> {
         Ok(Test(self.bind_condition(inner)?.expression))
+    }
+}
+
+/// A comparison of two values of one type.
+fn compared(left: Typed, operator: Operator, right: Typed) -> Typed {
+    let nullable = (left.nullable || right.nullable)
+        && !matches!(operator, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
+    let function = is_float(&left.data_type).then(|| float_comparison(operator)).flatten();
+    let expression = match function {
+        Some(function) => {
+            Call::new(function, DataType::Boolean, nullable, Vec::new()).on(vec![left.expression, right.expression])
+        }
+        None => infix(left.expression, operator, right.expression),
+    };
+    Typed::new(expression, DataType::Boolean, nullable)
+}
+
+fn is_float(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Float32 | DataType::Float64)
+}
+
+/// Whether it is a constant that is NULL or a number, and not NaN.
+fn is_number(constant: &Expr) -> bool {
+    match constant {
+        Expr::Literal(ScalarValue::Float64(value), _) => value.is_none_or(|value| !value.is_nan()),
+        Expr::Literal(ScalarValue::Float32(value), _) => value.is_none_or(|value| !value.is_nan()),
+        _ => false,
     }
 }
 

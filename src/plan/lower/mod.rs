@@ -261,6 +261,13 @@ impl<'a> Lowering<'a> {
         if let ([only], true) = (flow.inputs.as_slice(), flow.is_just_rows()) {
             return only.node;
         }
+        if flow.operators.is_empty() {
+            // Several inputs become one node: a chain has an operator.
+            let (input, output) = (Arc::clone(&flow.schema), Arc::clone(&flow.schema));
+            let columns = (0..input.fields().len()).map(|index| Scalar::column(&input, index)).collect();
+            let keys = std::mem::take(&mut flow.keys);
+            flow.push(Arc::new(CalcSpec { input, condition: None, columns, output, reads_now: false }), keys);
+        }
         let index = self.plan.nodes.len();
         for (operator, spec) in flow.operators.iter().enumerate() {
             if let Some(schema) = spec.late() {
@@ -296,8 +303,20 @@ impl<'a> Lowering<'a> {
         let parallelism = if same { first.parallelism } else { Parallelism::One };
         let is_fresh = flows.iter().all(|flow| flow.is_fresh);
         let exchange = if same { Exchange::Forward } else { Exchange::Gather };
-        let inputs = flows.into_iter().map(|flow| Input::of(self.close(flow), exchange.clone())).collect();
+        let inputs = flows.into_iter().flat_map(|flow| self.inputs_of(flow, &exchange)).collect();
         Ok(Flow { mode, is_fresh, ..Flow::from(inputs, parallelism, schema) })
+    }
+
+    /// What reads a flow over an exchange: of a union that is part of another one, the inputs of that union.
+    fn inputs_of(&mut self, flow: Flow, exchange: &Exchange) -> Vec<Input> {
+        if !flow.operators.is_empty() || flow.inputs.iter().any(|input| input.port != 0) {
+            return vec![Input::of(self.close(flow), exchange.clone())];
+        }
+        let through = |input: Input| match exchange {
+            Exchange::Forward => input,
+            _ => Input { exchange: exchange.clone(), ..input },
+        };
+        flow.inputs.into_iter().map(through).collect()
     }
 
     /// A window function without an aggregation: each row once per window, at once. `columns` and `conditions` are over
