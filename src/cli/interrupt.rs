@@ -1,4 +1,5 @@
-//! Ctrl-C, SIGTERM and SIGHUP: once stops with a checkpoint, again within two seconds ends at once.
+//! Ctrl-C, SIGTERM and SIGHUP: once stops with a checkpoint, again within two seconds ends at once. Only SIGHUP never
+//! does: who closes a terminal closes it once, and the shell in it and the system each tell of it.
 
 use std::time::Duration;
 
@@ -15,8 +16,10 @@ const TWICE: Duration = Duration::from_secs(2);
 pub enum Signal {
     /// Ctrl-C. At a prompt it ends the query only.
     Interrupt,
-    /// SIGTERM, or SIGHUP: the terminal is gone.
+    /// SIGTERM.
     Terminate,
+    /// SIGHUP: the terminal is gone.
+    HangUp,
 }
 
 /// What a signal asks for.
@@ -33,16 +36,20 @@ pub enum Wish {
 /// The signals so far.
 #[derive(Debug, Default)]
 pub struct Presses {
+    is_stopping: bool,
+    /// The last that was no SIGHUP.
     last: Option<Duration>,
 }
 
 impl Presses {
     /// Takes a signal at `now`, a time that never steps back.
-    pub fn press(&mut self, now: Duration) -> Wish {
-        match self.last.replace(now) {
-            None => Wish::Stop,
-            Some(last) if now.saturating_sub(last) <= TWICE => Wish::Abort,
-            Some(_) => Wish::Patience,
+    pub fn press(&mut self, signal: Signal, now: Duration) -> Wish {
+        let last = if signal == Signal::HangUp { None } else { self.last.replace(now) };
+        let is_again = last.is_some_and(|last| now.saturating_sub(last) <= TWICE);
+        match (std::mem::replace(&mut self.is_stopping, true), is_again) {
+            (false, _) => Wish::Stop,
+            (true, true) => Wish::Abort,
+            (true, false) => Wish::Patience,
         }
     }
 }
@@ -94,7 +101,7 @@ impl Interrupts {
                 tokio::select! {
                     _ = interrupt.recv() => Signal::Interrupt,
                     _ = terminate.recv() => Signal::Terminate,
-                    _ = hangup.recv() => Signal::Terminate,
+                    _ = hangup.recv() => Signal::HangUp,
                 }
             }
             #[cfg(test)]
@@ -109,7 +116,7 @@ impl Interrupts {
 
     /// Waits for the end of the process to be asked for; what arrives of Ctrl-C meanwhile is not heard. Cancel-safe.
     pub async fn terminated(&mut self) {
-        while self.next().await != Signal::Terminate {}
+        while self.next().await == Signal::Interrupt {}
     }
 }
 
@@ -119,12 +126,24 @@ mod tests {
 
     #[test]
     fn once_stops_and_twice_aborts() {
+        for signal in [Signal::Interrupt, Signal::Terminate] {
+            let mut presses = Presses::default();
+            assert_eq!(presses.press(signal, Duration::from_secs(10)), Wish::Stop);
+            assert_eq!(presses.press(signal, Duration::from_millis(12_500)), Wish::Patience);
+            assert_eq!(presses.press(signal, Duration::from_millis(14_000)), Wish::Abort);
+            let mut presses = Presses::default();
+            presses.press(Signal::Interrupt, Duration::ZERO);
+            assert_eq!(presses.press(signal, Duration::from_secs(2)), Wish::Abort);
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_is_gone_stops_however_often_it_is_told() {
         let mut presses = Presses::default();
-        assert_eq!(presses.press(Duration::from_secs(10)), Wish::Stop);
-        assert_eq!(presses.press(Duration::from_millis(12_500)), Wish::Patience);
-        assert_eq!(presses.press(Duration::from_millis(14_000)), Wish::Abort);
-        let mut presses = Presses::default();
-        presses.press(Duration::ZERO);
-        assert_eq!(presses.press(Duration::from_secs(2)), Wish::Abort);
+        assert_eq!(presses.press(Signal::HangUp, Duration::ZERO), Wish::Stop);
+        assert_eq!(presses.press(Signal::HangUp, Duration::ZERO), Wish::Patience);
+        assert_eq!(presses.press(Signal::Terminate, Duration::ZERO), Wish::Patience);
+        assert_eq!(presses.press(Signal::HangUp, Duration::from_secs(1)), Wish::Patience);
+        assert_eq!(presses.press(Signal::Terminate, Duration::from_secs(1)), Wish::Abort);
     }
 }

@@ -182,7 +182,7 @@ impl<E: Engine> Runner<E> {
             Ok(outcome) => outcome,
             Err(signal) => {
                 // There is no job yet that could take a checkpoint.
-                self.presses.press(self.clock.elapsed());
+                self.presses.press(signal, self.clock.elapsed());
                 self.interrupted_by = Some(signal);
                 self.lost = true;
                 return Ok(());
@@ -371,7 +371,7 @@ impl<E: Engine> Runner<E> {
             };
             tokio::select! {
                 biased;
-                signal = self.interrupts.next() => match self.presses.press(self.clock.elapsed()) {
+                signal = self.interrupts.next() => match self.presses.press(signal, self.clock.elapsed()) {
                     Wish::Stop => {
                         self.screen.note("note: stopping; Ctrl-C within 2 s ends at once");
                         self.interrupted_by = Some(signal);

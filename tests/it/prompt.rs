@@ -1,5 +1,6 @@
 //! The prompt on a terminal: typed, answered, interrupted, left. Screens are reviewed text.
 
+use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
@@ -431,9 +432,46 @@ fn a_terminal_that_is_gone_stops_jobs_with_a_checkpoint() {
         terminal.line("SET 'execution.checkpointing.interval' = '1 h';", "");
         terminal.line("INSERT INTO hole SELECT n FROM live;", "job kept is running");
         terminal.signal(signal);
+        if signal == Signal::SIGHUP {
+            // The shell in the terminal passes it on, and the system sends one of its own.
+            (0..5).for_each(|_| terminal.signal(signal));
+        }
         let (code, screen) = terminal.end();
         assert!(code == 0 && screen.contains("job kept stopped at checkpoint"), "{signal}: {code}: {screen}");
     }
+}
+
+#[test]
+fn a_terminal_that_is_closed_while_a_line_is_typed_stops_jobs_with_a_checkpoint() {
+    let directory = scratch();
+    // `script` is the owner of a terminal inside of ours. Who holds the pipe has not ended.
+    let ended = directory.path().join("ended");
+    let made = Command::new("mkfifo").arg(&ended).status().expect("mkfifo");
+    assert!(made.success());
+    let typed = program(directory.path());
+    let mut owner = Command::new("script");
+    owner.args(["-q", "-c", "exec 9>ended; exec \"$BEADLINE\"", "/dev/null"]).current_dir(directory.path());
+    owner.envs(typed.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    owner.env("BEADLINE", typed.get_program()).env("SHELL", "/bin/sh").env_remove("BEADLINE_CONFIG");
+    let mut terminal = Terminal::run(&owner, 24, 120);
+    let mut ended = std::fs::File::open(ended).expect("the pipe");
+    terminal.wait_for_prompt();
+    let settings = ["SET 'pipeline.name' = 'kept';", "SET 'execution.checkpointing.interval' = '1 h';"];
+    [LIVE, HOLE, settings[0], settings[1]].iter().for_each(|line| drop(terminal.line(line, "")));
+    terminal.line("INSERT INTO hole SELECT n FROM live;", "job kept is running");
+    terminal.keys("SELECT half");
+    terminal.wait_for("SELECT half");
+    terminal.signal(Signal::SIGKILL);
+    // Its end, and nothing before it.
+    assert_eq!(ended.read_to_end(&mut Vec::new()).expect("the end"), 0);
+
+    let history = std::fs::read_to_string(directory.path().join("state/beadline/history")).expect("a history");
+    assert!(history.ends_with("INSERT INTO hole SELECT n FROM live;\n"), "{history}");
+    let mut terminal = prompt(directory.path(), 24, 120);
+    [LIVE, HOLE, settings[0], settings[1]].iter().for_each(|line| drop(terminal.line(line, "")));
+    terminal.line("INSERT INTO hole SELECT n FROM live;", "resumed job kept from checkpoint");
+    terminal.signal(Signal::SIGTERM);
+    assert_eq!(terminal.end().0, 0);
 }
 
 #[test]

@@ -202,7 +202,7 @@ impl<E: Engine> Prompt<E> {
     async fn script(&mut self, script: &ScriptText) -> Next {
         let ran = self.runner.typed(script).await;
         let next = match ran {
-            Ok(Some(Signal::Terminate)) => Next::Leave(self.runner.stop_all().await),
+            Ok(Some(Signal::Terminate | Signal::HangUp)) => Next::Leave(self.runner.stop_all().await),
             Ok(_) | Err(Failure::Aborted) => Next::Stay,
             Err(Failure::Closed) => Next::Leave(self.runner.stop_all().await),
             Err(Failure::Error(error)) => {
@@ -327,7 +327,7 @@ impl<E: Engine> Prompt<E> {
             let script = typed_text(&self.last);
             match self.runner.typed(&script).await {
                 Ok(None) => {}
-                Ok(Some(Signal::Terminate)) => return Ok(Next::Leave(self.runner.stop_all().await)),
+                Ok(Some(Signal::Terminate | Signal::HangUp)) => return Ok(Next::Leave(self.runner.stop_all().await)),
                 Ok(Some(Signal::Interrupt)) | Err(Failure::Aborted) => return Ok(Next::Stay),
                 Err(Failure::Closed) => return Ok(Next::Leave(self.runner.stop_all().await)),
                 Err(Failure::Error(error)) => {
@@ -339,7 +339,7 @@ impl<E: Engine> Prompt<E> {
                 () = tokio::time::sleep(pause) => {}
                 signal = self.runner.interrupts.next() => match signal {
                     Signal::Interrupt => return Ok(Next::Stay),
-                    Signal::Terminate => return Ok(Next::Leave(self.runner.stop_all().await)),
+                    Signal::Terminate | Signal::HangUp => return Ok(Next::Leave(self.runner.stop_all().await)),
                 },
             }
         }
