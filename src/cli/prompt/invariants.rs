@@ -4,8 +4,9 @@
 use super::complete::complete;
 use super::highlight::highlight;
 use super::{command, history, is_whole};
+use crate::error::Blame;
 use crate::session::Vocabulary;
-use crate::sql::{is_complete, parse_script, split_script};
+use crate::sql::{format_script, is_complete, parse_script, split_script};
 
 /// Panics unless a text is cut into its statements, judged, coloured, remembered and completed soundly.
 #[doc(hidden)]
@@ -14,6 +15,7 @@ pub fn check_typed(text: &str) {
     let _ = command::read(text);
     check_split(text);
     check_errors(text);
+    check_formatting(text);
     assert_eq!(without_escapes(&highlight(text)), without_escapes(text), "colours change no character");
     let _ = history::entry(text);
     let kept = history::without_secrets(text);
@@ -56,6 +58,16 @@ fn check_errors(text: &str) {
     }
 }
 
+/// What can be read can be formatted, and is formatted then.
+fn check_formatting(text: &str) {
+    match format_script(text) {
+        Ok(formatted) => {
+            assert_eq!(format_script(&formatted).as_deref().ok(), Some(formatted.as_str()), "of {text}");
+        }
+        Err(error) => assert_ne!(error.blame(), Blame::Bug, "{error}"),
+    }
+}
+
 fn check_completion(text: &str) {
     let vocabulary = Vocabulary::default();
     // Files are looked up in the outside world.
@@ -95,6 +107,7 @@ mod tests {
         "SELECT /*+ OPTIONS('k'='v') */ * FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' DAY)) \\gx",
         "\\d t\n.mode csv; SELECT $$a;b$$ 'größe § ''; \u{1f600}",
         "SELECT \"open; /* /* */ 'it''s' `b``c`;",
+        "-- a\n\nselect a, -- b\n c /* d */ from t join s on a = b and c in (select 1) where -1 < .5 group by 1 -- e\n, 2\n-- f\n; // g",
         "STOP JOB 'j' WITH SAVEPOINT; DESCRIBE JOB '1'; EXPLAIN CHANGELOG_MODE SELECT U&'\\0041', X'1', 1e5, .5.",
     ];
 

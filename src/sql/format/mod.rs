@@ -33,6 +33,8 @@ pub fn format_script(text: &str) -> Result<String> {
 
 fn format(text: &str) -> Result<String> {
     let (tokens, rest) = tokens::read(text);
+    // What is left open in a setting reaches to the end of the script.
+    let is_open = tokens.last().is_some_and(|last| matches!(last.kind, Kind::Open(_)));
     let mut tokens = tokens.as_slice();
     let mut pieces = Vec::new();
     for (span, statement) in split_script(text)? {
@@ -47,7 +49,7 @@ fn format(text: &str) -> Result<String> {
     pieces.extend(tokens.iter().map(Piece::empty));
     let mut formatted = block(&pieces, 0);
     push_lines(&mut formatted, &rest, 0);
-    if !formatted.is_empty() {
+    if !formatted.is_empty() && !is_open {
         formatted.push('\n');
     }
     if content(text) != content(&formatted) {

@@ -179,6 +179,8 @@ fn settings_keep_what_they_hold() {
     }
     check("set\n'a'='b';reset  a.b;set", expect![["SET 'a' = 'b';\nRESET a.b;\nSET\n"]]);
     check_same("set a /* why */ = b");
+    // Its value reaches to the end of the text.
+    assert_eq!(format_script("SET a = b  'c").unwrap(), "SET a = b  'c");
 }
 
 #[test]
