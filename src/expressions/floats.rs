@@ -279,7 +279,9 @@ mod tests {
         result.as_boolean().iter().collect()
     }
 
-    const OPERATORS: [(Operator, fn(f64, f64) -> bool); 6] = [
+    type Holds = fn(f64, f64) -> bool;
+
+    const OPERATORS: [(Operator, Holds); 6] = [
         (Operator::Eq, |a, b| a == b),
         (Operator::NotEq, |a, b| a != b),
         (Operator::Lt, |a, b| a < b),

@@ -1,6 +1,6 @@
 //! A program on a terminal of its own: keys go in, and what a person would see comes out, as the text of the screen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use beadline::stream::{Clock, SystemClock};
 use rexpect::process::{PtyProcess, Signal, WaitStatus};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -23,6 +24,8 @@ pub struct Terminal {
     process: PtyProcess,
     keyboard: File,
     output: Receiver<Vec<u8>>,
+    /// What has come and is not on the screen yet.
+    pending: VecDeque<u8>,
     screen: vt100::Parser,
     /// Everything that was written.
     written: Vec<u8>,
@@ -65,6 +68,7 @@ impl Terminal {
             process,
             keyboard,
             output: receive,
+            pending: VecDeque::new(),
             screen: vt100::Parser::new(size(rows), size(columns), 1_000),
             written: Vec::new(),
         }
@@ -75,17 +79,17 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).expect("keys arrive");
     }
 
-    /// Waits until the screen fits, and returns its text.
+    /// Waits until the screen fits, and returns its text. Each line is looked at, however fast others push it away.
     pub fn wait_until(&mut self, what: &str, fits: impl Fn(&str) -> bool) -> String {
+        let clock = SystemClock::default();
         loop {
             let text = self.text();
             if fits(&text) {
                 return text;
             }
-            match self.output.recv_timeout(PATIENCE) {
-                Ok(bytes) => self.show(&bytes),
-                Err(error) => panic!("{what}: {error}; the screen:\n{text}"),
-            }
+            let left = PATIENCE.checked_sub(clock.elapsed());
+            let shown = left.ok_or(RecvTimeoutError::Timeout).and_then(|left| self.show_line(left));
+            shown.unwrap_or_else(|error| panic!("{what}: {error}; the screen:\n{text}"));
         }
     }
 
@@ -149,8 +153,8 @@ impl Terminal {
     /// Waits for the program's end; its exit code, and the screen as it stays.
     pub fn end(mut self) -> (i32, String) {
         loop {
-            match self.output.recv_timeout(PATIENCE) {
-                Ok(bytes) => self.show(&bytes),
+            match self.show_line(PATIENCE) {
+                Ok(()) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(error) => panic!("the end: {error}; the screen:\n{}", self.text()),
             }
@@ -159,6 +163,17 @@ impl Terminal {
             WaitStatus::Exited(_, code) => (code, self.text()),
             other => panic!("{other:?}; the screen:\n{}", self.text()),
         }
+    }
+
+    /// Shows what has come, to the end of a line at most; waits if nothing has.
+    fn show_line(&mut self, patience: Duration) -> Result<(), RecvTimeoutError> {
+        if self.pending.is_empty() {
+            self.pending.extend(self.output.recv_timeout(patience)?);
+        }
+        let end = self.pending.iter().position(|byte| *byte == b'\n').map_or(self.pending.len(), |at| at + 1);
+        let line: Vec<u8> = self.pending.drain(..end).collect();
+        self.show(&line);
+        Ok(())
     }
 
     fn show(&mut self, bytes: &[u8]) {
