@@ -47,12 +47,22 @@ pub(super) fn for_batch(
     optimize(plan.map_err(scalar_error)?.data)
 }
 
-/// Refuses plans that would read a table twice whose rows can be read only once, or one that needs what the world does
-/// not have.
+/// Refuses plans that no batch can run: over a table that never ends, one read twice whose rows can be read only once, or
+/// one that needs what the world does not have, and over windows that the clock closes.
 pub(super) fn check_sources(plan: &LogicalPlan, world: &World, seen: &mut BTreeSet<String>) -> Result<()> {
+    if let Some(window) = as_window(plan).filter(|window| window.by_clock) {
+        return Err(Error::query("windows over processing time need a stream: a batch has one moment")
+            .with_span(window.span)
+            .with_help("SET 'execution.runtime-mode' = 'streaming'"));
+    }
     let Some((node, _)) = source_node(plan, false, 0)? else {
         return plan.inputs().into_iter().try_for_each(|input| check_sources(input, world, seen));
     };
+    if !node.factory.is_bounded() {
+        return Err(Error::query(format!("table `{}` is unbounded, so a batch over it would never end", node.table))
+            .with_help("SET 'execution.runtime-mode' = 'streaming'")
+            .with_help("or bound it, as with 'number-of-rows' for datagen"));
+    }
     node.factory.check(world).map_err(|error| error.context(format_args!("table `{}`", node.table)))?;
     match node.factory.reads_once() && !seen.insert(node.table.clone()) {
         true => Err(only_once(&node.table)),
@@ -79,11 +89,6 @@ impl Rewrite<'_> {
             }
             LogicalPlan::Extension(_) => {
                 let window = as_window(plan).ok_or_else(|| Error::bug("an extension that batch mode does not know"))?;
-                if window.by_clock {
-                    return Err(Error::query("windows over processing time need a stream: a batch has one moment")
-                        .with_span(window.span)
-                        .with_help("SET 'execution.runtime-mode' = 'streaming'"));
-                }
                 let input = self.plan(&window.input)?;
                 let window = window.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
                 Ok(LogicalPlan::Extension(Extension { node: Arc::new(window) }))
@@ -116,14 +121,6 @@ impl Rewrite<'_> {
     /// A table with its computed columns and its watermark: nothing is late for a batch, so no row meets a watermark.
     fn source(&self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
         let Some((node, schema)) = source_node(plan, false, 0)? else { return Ok(None) };
-        if !node.factory.is_bounded() {
-            return Err(Error::query(format!(
-                "table `{}` is unbounded, so a batch over it would never end",
-                node.table
-            ))
-            .with_help("SET 'execution.runtime-mode' = 'streaming'")
-            .with_help("or bound it, as with 'number-of-rows' for datagen"));
-        }
         let name = node.table.clone();
         let table = BatchTable::new(node, schema, self.world.clone(), self.options, Arc::clone(self.tally));
         Ok(Some(scan(&name, Arc::new(table), plan.schema(), self.world.clock.now().0)?))

@@ -41,7 +41,8 @@ pub fn option_errors(connector: &dyn Connector, options: &Options, table: &str) 
             let key = key.strip_prefix(format.name())?.strip_prefix('.')?;
             format.options().iter().find(|spec| spec.matches(key))
         });
-        match own.or(of_format) {
+        let of_all = || connectors::OF_ALL_TABLES.iter().find(|spec| spec.matches(key));
+        match own.or(of_format).or_else(of_all) {
             Some(spec) => errors.extend(spec.check(key, value).err()),
             None => errors.push(unsupported(key, connector, format, table)),
         }

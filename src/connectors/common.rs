@@ -25,8 +25,8 @@ pub const OPTIONS: &[OptionSpec] = &[
     CONNECTOR,
     FORMAT,
     IDLE_TIMEOUT,
-    refused("scan.parallelism", OptionKind::Integer, "How many tasks read the table."),
-    refused("sink.parallelism", OptionKind::Integer, "How many tasks write the table."),
+    refused("scan.parallelism", OptionKind::Integer, "How many tasks read the table.").instead(FOR_ALL),
+    refused("sink.parallelism", OptionKind::Integer, "How many tasks write the table.").instead(FOR_ALL),
     refused("scan.watermark.alignment.group", OptionKind::Text, "The tables whose watermarks are kept together."),
     refused(
         "scan.watermark.alignment.max-drift",
@@ -51,6 +51,8 @@ pub const OPTIONS: &[OptionSpec] = &[
     ),
     accepted("property-version", OptionKind::Integer, "The version of the options. There is one."),
 ];
+
+const FOR_ALL: &str = "for all tables together: SET 'parallelism.default' = '2'";
 
 const fn refused(key: &'static str, kind: OptionKind, doc: &'static str) -> OptionSpec {
     OptionSpec::honoured(key, kind, None, doc).effect(Effect::RefusedUnless(&[]))

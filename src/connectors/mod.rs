@@ -15,6 +15,7 @@ mod row_buffer;
 pub mod stdin;
 mod values;
 
+pub use common::OPTIONS as OF_ALL_TABLES;
 pub use values::values;
 
 use std::collections::BTreeSet;

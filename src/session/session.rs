@@ -11,7 +11,7 @@ use super::jobs::Jobs;
 use super::machine::default_memory_limit;
 use super::tables::text_table;
 use super::{JobSettings, Notice, Notices, Outcome, ResultMode, RowShape, RowStream, RuntimeMode, Settings};
-use crate::batch::BatchInsert;
+use crate::batch::{self, BatchInsert};
 use crate::catalog::{Catalog, Handle, Table, UNDECLARED_STDIN};
 use crate::checkpoint::CheckpointMode;
 use crate::connectors::memory::{ChannelSink, MemorySource, Pusher};
@@ -472,6 +472,7 @@ impl Session {
             }
             _ => Err(unexplained()),
         })?;
+        batch::check(&queries, &self.world)?;
         queries.iter().flat_map(|query| &query.warnings).for_each(|warning| self.warn(warning.clone()));
         Ok(Outcome::Text(explain_batch(&queries)?))
     }

@@ -19,6 +19,11 @@ const STATEMENTS: &[(&[&str], &str)] = &[
     (&["CREATE", "MODEL"], FOR_FLINK),
     (&["CREATE", "TEMPORARY", "MODEL"], FOR_FLINK),
     (&["CREATE", "CONNECTION"], FOR_FLINK),
+    (&["CREATE", "TEMPORARY", "CONNECTION"], FOR_FLINK),
+    (&["CREATE", "TEMPORARY", "SYSTEM", "CONNECTION"], FOR_FLINK),
+    (&["DROP", "CONNECTION"], FOR_FLINK),
+    (&["DROP", "TEMPORARY", "CONNECTION"], FOR_FLINK),
+    (&["DROP", "TEMPORARY", "SYSTEM", "CONNECTION"], FOR_FLINK),
     (&["ALTER", "MATERIALIZED", "TABLE"], FOR_FLINK),
     (&["ALTER", "CATALOG"], NAMES),
     (&["ALTER", "DATABASE"], NAMES),
@@ -37,6 +42,11 @@ const STATEMENTS: &[(&[&str], &str)] = &[
     (&["DESCRIBE", "CATALOG"], NAMES),
     (&["DESCRIBE", "DATABASE"], NAMES),
     (&["DESCRIBE", "FUNCTION"], "SHOW FUNCTIONS lists the functions"),
+    (&["DESCRIBE", "MODEL"], FOR_FLINK),
+    (&["DESC", "CATALOG"], NAMES),
+    (&["DESC", "DATABASE"], NAMES),
+    (&["DESC", "FUNCTION"], "SHOW FUNCTIONS lists the functions"),
+    (&["DESC", "MODEL"], FOR_FLINK),
     (&["UPDATE"], "write the new rows with INSERT INTO"),
     (&["DELETE"], "write the rows to keep into another table with INSERT INTO"),
     (&["TRUNCATE"], "remove the files of the table"),
@@ -49,6 +59,7 @@ const STATEMENTS: &[(&[&str], &str)] = &[
     (&["SHOW", "CREATE", "CATALOG"], NAMES),
     (&["SHOW", "CREATE", "MATERIALIZED"], FOR_FLINK),
     (&["SHOW", "CREATE", "MODEL"], FOR_FLINK),
+    (&["SHOW", "CREATE", "CONNECTION"], FOR_FLINK),
 ];
 
 const FIELD_OF_JSON: &str = "a field of a text in JSON: REGEXP_EXTRACT(text, '\"name\": *\"([^\"]*)\"', 1); or declare it as \
@@ -70,7 +81,9 @@ const MODELS: &[&str] = &["ML_EVALUATE", "ML_PREDICT", "VECTOR_SEARCH"];
 
 /// Refuses the statement if it is one that is not built yet.
 pub(super) fn statement(tokens: &[TokenWithSpan]) -> Result<()> {
-    match STATEMENTS.iter().find(|(first, _)| words(tokens, first)) {
+    // Alone the second word of a DESCRIBE is the name of a table.
+    let is_name = |first: &[&str]| first[0].starts_with("DESC") && tokens.get(first.len()).is_none_or(is_end);
+    match STATEMENTS.iter().find(|(first, _)| words(tokens, first) && !is_name(first)) {
         Some((first, help)) => Err(not_built(&first.join(" "), &tokens[..first.len()]).with_help(*help)),
         None => Ok(()),
     }
@@ -97,21 +110,42 @@ pub(super) fn in_query(tokens: &[TokenWithSpan]) -> Result<()> {
             return Err(not_built(&format!("the function {name}"), &rest[..1]).with_help(*help));
         }
         if opens(1)
-            && let Some(name) = MODELS.iter().find(|name| words(rest, &[name]) && words(&rest[2..], &["TABLE"]))
+            && let Some(name) = MODELS.iter().find(|name| words(rest, &[name]) && takes_table(&rest[2..]))
         {
             return Err(not_built(&format!("the table function {name}"), &rest[..1]).with_help(FOR_FLINK));
+        }
+        if words(rest, &["BETWEEN", "SYMMETRIC"]) {
+            return Err(
+                not_built("BETWEEN SYMMETRIC", &rest[..2]).with_help("write a BETWEEN LEAST(b, c) AND GREATEST(b, c)")
+            );
+        }
+        if words(rest, &["BETWEEN", "ASYMMETRIC"]) {
+            return Err(not_built("BETWEEN ASYMMETRIC", &rest[..2]).with_help("leave ASYMMETRIC out: it is always so"));
+        }
+        if words(rest, &["TABLESAMPLE"]) {
+            return Err(not_built("TABLESAMPLE", &rest[..1])
+                .with_help("write WHERE MOD(id, 10) = 0, by a column that is spread evenly"));
         }
         for (name, help) in [
             ("PIVOT", "write SELECT k, SUM(CASE WHEN a = 1 THEN n END) AS one FROM t GROUP BY k"),
             ("UNPIVOT", "write SELECT k, a FROM t UNION ALL SELECT k, b FROM t"),
-            ("TABLESAMPLE", "write WHERE MOD(id, 10) = 0, by a column that is spread evenly"),
         ] {
             if words(rest, &[name]) && opens(1) {
-                return Err(not_built(name, &rest[..1]).with_help(help));
+                let error = Error::query(format!("{name} is not Flink's SQL"));
+                return Err(error.with_span(cover(&rest[..1])).with_help(help));
             }
         }
     }
     Ok(())
+}
+
+/// Whether the arguments of a function begin with a table.
+fn takes_table(arguments: &[TokenWithSpan]) -> bool {
+    ["TABLE", "INPUT", "SEARCH_TABLE"].iter().any(|word| words(arguments, &[word]))
+}
+
+fn is_end(token: &TokenWithSpan) -> bool {
+    token.token == Token::EOF
 }
 
 /// An error that names what is missing.

@@ -15,6 +15,7 @@ fn option_tables_are_those_of_the_registry() {
     for connector in connectors::all().iter().map(|connector| (connector.name(), Connector::options(*connector))) {
         check("docs/connectors.md", connector.0, &options(connector.1));
     }
+    check("docs/connectors.md", "every table", &options(connectors::OF_ALL_TABLES));
     for format in formats::all().iter().map(|format| (format.name(), Format::options(*format))) {
         check("docs/connectors.md", format.0, &options(format.1));
     }

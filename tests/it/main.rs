@@ -7,6 +7,7 @@ mod damage;
 mod docs;
 mod finished;
 mod fire;
+mod flinks;
 mod formatted;
 mod helps;
 mod idle;

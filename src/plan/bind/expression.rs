@@ -118,7 +118,7 @@ impl<'a> Binder<'a> {
                 let name = match trim_where {
                     Some(ast::TrimWhereField::Leading) => "LTRIM",
                     Some(ast::TrimWhereField::Trailing) => "RTRIM",
-                    _ => "BTRIM",
+                    _ => "TRIM",
                 };
                 let parts = [Some(expr), trim_what.as_ref()];
                 let arguments = parts.into_iter().flatten().map(|part| self.bind(part)).collect::<Result<_>>()?;
