@@ -45,10 +45,13 @@ const EPOCH: Epoch = Epoch(1);
 pub type Rows = BoxStream<'static, Result<Changes>>;
 
 /// Refuses, before anything is touched, queries of one statement that would read a table twice whose rows can be read only
-/// once, or one that needs what the world does not have.
+/// once, or one that needs what the world does not have, or that would never end.
 pub fn check<'a>(queries: impl IntoIterator<Item = &'a LogicalQuery>, world: &World) -> Result<()> {
     let mut seen = BTreeSet::new();
-    queries.into_iter().try_for_each(|query| rewrite::check_sources(&query.plan, world, &mut seen))
+    queries.into_iter().try_for_each(|query| {
+        rewrite::check_sources(&query.plan, world, &mut seen)?;
+        rewrite::check_end(&query.plan)
+    })
 }
 
 /// The same for INSERTs, with the tables that they write.

@@ -47,22 +47,30 @@ pub(super) fn for_batch(
     optimize(plan.map_err(scalar_error)?.data)
 }
 
-/// Refuses plans that no batch can run: over a table that never ends, one read twice whose rows can be read only once, or
-/// one that needs what the world does not have, and over windows that the clock closes.
-pub(super) fn check_sources(plan: &LogicalPlan, world: &World, seen: &mut BTreeSet<String>) -> Result<()> {
+/// Refuses plans that would never end: over a table that does not, or over windows that the clock closes.
+pub(super) fn check_end(plan: &LogicalPlan) -> Result<()> {
     if let Some(window) = as_window(plan).filter(|window| window.by_clock) {
         return Err(Error::query("windows over processing time need a stream: a batch has one moment")
             .with_span(window.span)
             .with_help("SET 'execution.runtime-mode' = 'streaming'"));
     }
+    match source_node(plan, false, 0)? {
+        None => plan.inputs().into_iter().try_for_each(check_end),
+        Some((node, _)) if !node.factory.is_bounded() => {
+            Err(Error::query(format!("table `{}` is unbounded, so a batch over it would never end", node.table))
+                .with_help("SET 'execution.runtime-mode' = 'streaming'")
+                .with_help("or bound it, as with 'number-of-rows' for datagen"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Refuses plans that would read a table twice whose rows can be read only once, or one that needs what the world does
+/// not have.
+pub(super) fn check_sources(plan: &LogicalPlan, world: &World, seen: &mut BTreeSet<String>) -> Result<()> {
     let Some((node, _)) = source_node(plan, false, 0)? else {
         return plan.inputs().into_iter().try_for_each(|input| check_sources(input, world, seen));
     };
-    if !node.factory.is_bounded() {
-        return Err(Error::query(format!("table `{}` is unbounded, so a batch over it would never end", node.table))
-            .with_help("SET 'execution.runtime-mode' = 'streaming'")
-            .with_help("or bound it, as with 'number-of-rows' for datagen"));
-    }
     node.factory.check(world).map_err(|error| error.context(format_args!("table `{}`", node.table)))?;
     match node.factory.reads_once() && !seen.insert(node.table.clone()) {
         true => Err(only_once(&node.table)),

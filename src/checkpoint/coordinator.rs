@@ -345,8 +345,9 @@ impl Coordinator {
             return Ok(());
         }
         if !self.config.durable {
-            return Err(Error::query(format!("job {} keeps no checkpoints", self.config.base.job))
-                .with_help("SET 'execution.checkpointing.interval', and give it a name: SET 'pipeline.name'"));
+            return Err(Error::query(format!("job {} keeps no checkpoints", self.config.base.job)).with_help(
+                "SET 'execution.checkpointing.interval' = '10 s', and give it a name: SET 'pipeline.name' = 'orders'",
+            ));
         }
         if keeps_stop && self.last_barrier.is_none() {
             self.requests.stops.push(id);

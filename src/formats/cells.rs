@@ -107,4 +107,6 @@ pub(super) trait Notation {
     ) -> Result<(), Misfit>;
     /// Whether the cells within ARRAY and ROW point into `scratch` and not into the bytes around them.
     const NESTED_IN_SCRATCH: bool;
+    /// How an empty text is read as NULL, said behind the error about one.
+    const EMPTY_AS_NULL: &'static str;
 }

@@ -234,7 +234,9 @@ impl<N: Notation> Reader<'_, N> {
             let type_name = type_name(data_type);
             match cell.kind() {
                 CellKind::Missing => format!("column `{column}`: the field is missing"),
-                _ if text.is_empty() => format!("column `{column}`: an empty text is no {type_name}"),
+                _ if text.is_empty() => {
+                    format!("column `{column}`: an empty text is no {type_name}{}", N::EMPTY_AS_NULL)
+                }
                 _ if data_type.is_integer() && text.parse::<f64>().is_ok_and(|number| number.fract() != 0.0) => {
                     format!(
                         "column `{column}`: '{text}' is no {type_name}; declared as DOUBLE or DECIMAL it can be read"

@@ -394,9 +394,9 @@ fn csv_values_as_flink_reads_them() {
             (10, "column `a`: '1.0' is no INT: not a whole number".to_owned()),
             (11, "column `a`: '99999999999' is no INT: out of range".to_owned()),
             (13, mismatch(1)),
-            (16, "column `ts`: an empty text is no TIMESTAMP(3)".to_owned()),
+            (16, "column `ts`: an empty text is no TIMESTAMP(3); with 'csv.null-literal' = '' in the table's options it is NULL".to_owned()),
             (17, mismatch(2)),
-            (18, "column `d`: an empty text is no DOUBLE".to_owned()),
+            (18, "column `d`: an empty text is no DOUBLE; with 'csv.null-literal' = '' in the table's options it is NULL".to_owned()),
         ]
     );
     let ignored = decode("csv", &table, &[("ignore-parse-errors", "true")], text.as_bytes());

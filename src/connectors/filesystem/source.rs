@@ -141,7 +141,8 @@ fn split(store: &dyn Store, file: &FileInfo) -> Result<Split> {
     let ending = file.path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     if COMPRESSED.iter().any(|known| known.eq_ignore_ascii_case(ending)) {
         return Err(Error::query(format!("'{name}': compressed files are not built yet"))
-            .with_help("decompress the file, or leave it out by a pattern in 'path'"));
+            .with_help("decompress the file, or leave it out by a pattern in 'path'")
+            .with_help(format!("or through a pipe: zcat {name} | beadline script.sql, with 'connector' = 'stdin'")));
     }
     let open = store.open(&file.path)?;
     // Files of /proc are of no length and hold something all the same.

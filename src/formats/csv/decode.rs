@@ -175,6 +175,7 @@ impl Reading {
 
 impl Notation for Reading {
     const NESTED_IN_SCRATCH: bool = true;
+    const EMPTY_AS_NULL: &'static str = "; with 'csv.null-literal' = '' in the table's options it is NULL";
 
     fn unescape(&self, text: &[u8], to: &mut Vec<u8>) {
         self.dialect.unescape(text, to);

@@ -280,6 +280,7 @@ impl JsonNotation {
 
 impl Notation for JsonNotation {
     const NESTED_IN_SCRATCH: bool = false;
+    const EMPTY_AS_NULL: &'static str = "";
 
     fn unescape(&self, text: &[u8], to: &mut Vec<u8>) {
         scan::unescape(text, to);

@@ -132,5 +132,5 @@ fn fits(value: &i128) -> bool {
 }
 
 fn too_large() -> Error {
-    Error::data("a sum of DECIMAL values does not fit into 128 bits")
+    Error::data("a sum of DECIMAL values has more than 38 digits")
 }

@@ -95,8 +95,16 @@ impl Aggregation {
             Some(argument) if is_truth => Some(cast(argument, &DataType::Int8)?),
             other => other,
         };
-        let (udf, output) = aggregate(name, argument.as_ref().map(|argument| &argument.data_type))
-            .map_err(|reason| Error::query(format!("{name}: {reason}")))?;
+        let (udf, output) =
+            aggregate(name, argument.as_ref().map(|argument| &argument.data_type)).map_err(|reason| {
+                let error = Error::query(format!("{name}: {reason}"));
+                match &argument {
+                    Some(argument) if argument.data_type == DataType::Utf8 => {
+                        error.with_help(format!("write {name}(CAST(… AS DOUBLE))"))
+                    }
+                    _ => error,
+                }
+            })?;
         let arguments: Vec<Expr> = argument.into_iter().map(|argument| self.argument(argument)).collect();
         let filter = filter.map(|filter| Box::new(self.argument(filter)));
         let expression =

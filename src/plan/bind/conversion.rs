@@ -122,6 +122,16 @@ pub fn comparable(left: &DataType, right: &DataType, operator: Operator) -> Resu
     })
 }
 
+/// How values of two types that have none in common come to one.
+pub fn to_one_type(one: &DataType, two: &DataType) -> String {
+    let to = match (is_castable(one, two), is_castable(two, one)) {
+        (Ok(()), _) => type_name(two),
+        (_, Ok(())) => type_name(one),
+        _ => "STRING".to_owned(),
+    };
+    format!("write CAST(… AS {to})")
+}
+
 /// Values that stand for each other, in one type; `what` they are goes into the message.
 pub fn to_common_type(values: Vec<Typed>, what: &str) -> Result<(Vec<Typed>, DataType)> {
     let mut common = DataType::Null;
@@ -132,6 +142,7 @@ pub fn to_common_type(values: Vec<Typed>, what: &str) -> Result<(Vec<Typed>, Dat
                 type_name(&common),
                 type_name(&value.data_type)
             ))
+            .with_help(to_one_type(&common, &value.data_type))
         })?;
     }
     let values = values.into_iter().map(|value| cast(value, &common)).collect::<Result<_>>()?;

@@ -474,7 +474,13 @@ fn boolean(typed: Typed) -> Result<Typed> {
     match typed.data_type {
         DataType::Boolean => Ok(typed),
         DataType::Null => cast(typed, &DataType::Boolean),
-        ref other => Err(Error::query(format!("a condition is a BOOLEAN, not {}", type_name(other)))),
+        ref other => {
+            let error = Error::query(format!("a condition is a BOOLEAN, not {}", type_name(other)));
+            Err(match other {
+                DataType::Utf8 => error.with_help("compare it: … = 'text', or … IS NOT NULL"),
+                _ => error.with_help("compare it: … <> 0, or … IS NOT NULL"),
+            })
+        }
     }
 }
 

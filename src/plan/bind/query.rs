@@ -195,9 +195,9 @@ impl<'a> QueryBinder<'a> {
                 self.views += 1;
                 let ctes = std::mem::take(&mut self.ctes);
                 // Places inside the view belong to another text.
-                let bound = self.query(&view.query).map_err(|error| {
-                    Error::query(error.message()).context(format!("in view `{}`", view.name)).with_span(name.span)
-                });
+                let bound = self
+                    .query(&view.query)
+                    .map_err(|error| error.context(format!("in view `{}`", view.name)).moved_to(name.span));
                 self.ctes = ctes;
                 self.views -= 1;
                 rename(bound?, &view.columns)?

@@ -12,7 +12,7 @@ use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::aggregation::Aggregation;
-use super::conversion::cast;
+use super::conversion::{cast, to_one_type};
 use super::expression::Binder;
 use super::scope::{Scope, ScopeColumn, WindowColumn};
 use super::typed::Typed;
@@ -175,6 +175,7 @@ pub fn union(left: BoundQuery, right: BoundQuery) -> Result<BoundQuery> {
                 type_name(&first.data_type),
                 type_name(&second.data_type)
             ))
+            .with_help(to_one_type(&first.data_type, &second.data_type))
         })?;
         columns.push(ScopeColumn {
             name: first.name.clone(),

@@ -72,7 +72,7 @@ impl Lowering<'_> {
         let first_late = self.late.len();
         let flow = self.lower(plan, false)?;
         if !flow.mode.is_append() && target.factory.mode() == SinkMode::Append {
-            return Err(append_only(target, &flow));
+            return Err(append_only(target));
         }
         let exchange = self.exchange_to_sink(target, &flow);
         let keys = match &exchange {
@@ -235,11 +235,10 @@ pub fn is_implicit(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-fn append_only(target: &SinkTarget, flow: &Flow) -> Error {
-    let producer = flow.operators.iter().rev().find(|operator| !operator.signature().is_empty());
-    let node = producer.map_or_else(|| "the query".to_owned(), ToString::to_string);
+fn append_only(target: &SinkTarget) -> Error {
     Error::query(format!(
-        "Table sink '{}' doesn't support consuming update changes which is produced by node {node}",
+        "Table sink '{}' doesn't support consuming update changes, and the query makes them: GROUP BY or DISTINCT without \
+         a window, or an aggregate of all rows, changes the rows that it has given",
         target.table
     ))
     .with_help("group by windows (TUMBLE or HOP): then each result is written once, when its window closes")
