@@ -14,6 +14,7 @@ mod writer;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use super::lexer::{Kind, Lexer};
 use super::limits;
@@ -63,14 +64,24 @@ fn format(text: &str) -> Result<String> {
 fn format_statement(tokens: &[Token], semicolon: Option<&Token>, text: &str, span: Span) -> Result<Piece> {
     let reading = Reading::of(text, span.start)?;
     let setting = setting(text);
+    // What is a text or a quoted name as well, the tree may have from there.
+    let is_quoted = |token: &&Token| matches!(token.kind, Kind::Text | Kind::Name);
+    let quoted: BTreeSet<&str> =
+        tokens.iter().filter(is_quoted).map(|token| token.text.trim_matches(['`', '\''])).collect();
     let spellings = [
-        with_upper_case(tokens, |word| reading.has_name(word) && !is_quoted(tokens, word)),
+        with_upper_case(tokens, |word| reading.has_name(word) && !quoted.contains(word)),
         with_upper_case(tokens, |word| reading.has_name(word)),
         tokens.to_vec(),
     ];
-    let mut pieces = spellings.into_iter().map(|tokens| Piece::new(tokens, semicolon, setting.clone(), 0));
-    let is_same = |piece: &Piece| Reading::of(&piece.body, 0).is_ok_and(|read| read == reading);
-    pieces.find(is_same).ok_or_else(|| changed(span))
+    for tokens in spellings {
+        let piece = Piece::new(tokens, semicolon, setting.clone(), 0);
+        // Spaces may make it too long to be read.
+        limits::check_bytes(&piece.body).map_err(|error| error.with_span(span))?;
+        if Reading::of(&piece.body, 0).is_ok_and(|read| read == reading) {
+            return Ok(piece);
+        }
+    }
+    Err(changed(span))
 }
 
 fn changed(span: Span) -> Error {
@@ -89,12 +100,6 @@ fn with_upper_case<'a>(tokens: &[Token<'a>], is_name: impl Fn(&str) -> bool) -> 
         }
     }
     upper
-}
-
-/// Whether the word is also a text or a quoted name, which the tree may have it from.
-fn is_quoted(tokens: &[Token], word: &str) -> bool {
-    let mut quoted = tokens.iter().filter(|token| matches!(token.kind, Kind::Text | Kind::Name));
-    quoted.any(|token| token.text.trim_matches(['`', '\'']) == word)
 }
 
 /// A statement with the comments around it.

@@ -3,6 +3,7 @@
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::sql::SQL_BYTES;
 
 fn check(text: &str, expected: Expect) {
     let formatted = format_script(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -227,7 +228,13 @@ fn what_cannot_be_read_is_an_error_with_its_place() {
     assert_eq!(error.span().map(|span| span.start), Some(10), "{error}");
     assert!(format_script("select 'a").is_err());
     assert!(format_script(&"(".repeat(1000)).is_err());
-    assert!(format_script(&" ".repeat(super::super::SQL_BYTES + 1)).is_err());
+    assert!(format_script(&" ".repeat(SQL_BYTES + 1)).is_err());
+    // Each comma gets a space.
+    let ones = ",1".repeat(20);
+    let text = format!("SELECT '{}'{ones}", "x".repeat(SQL_BYTES - ones.len() - 9));
+    assert_eq!(text.len(), SQL_BYTES);
+    let error = format_script(&text).unwrap_err();
+    assert_eq!(error.id(), Some("BL-LIM-SQL-BYTES"), "{error}");
 }
 
 #[test]
