@@ -7,9 +7,9 @@ use arrow::datatypes::{DataType, Date32Type, Int64Type};
 use chrono::{Datelike, NaiveDate};
 
 use super::function::{Call, Function, Nulls, Style};
-use super::instant::{civil_day, date_of, parse_date};
+use super::instant::{civil_day, date_of, read_date};
 use super::intervals::shift_days;
-use super::time_pattern::{Overflow, Pattern};
+use super::time_pattern::Pattern;
 use super::types::{digits, is_integer, type_name};
 use super::typing::{Argument, Typing, count, never};
 use crate::error::{Error, Result};
@@ -248,10 +248,10 @@ fn pattern_or_usual(arguments: &[ArrayRef]) -> Result<Pattern> {
 fn to_date(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     let texts = arguments[0].as_string::<i32>().iter();
     let days: Date32Array = match pattern(arguments)? {
-        None => texts.map(|text| parse_date(text?.trim()).map(civil_day)).collect(),
+        None => texts.map(|text| read_date(text?).map(civil_day)).collect(),
         Some(pattern) => {
             let day = |time: i64| i32::try_from(time.div_euclid(86_400_000)).ok();
-            texts.map(|text| day(pattern.read(text?, Overflow::Rolls)?)).collect()
+            texts.map(|text| day(pattern.read_leniently(text?)?)).collect()
         }
     };
     Ok(Arc::new(days))
@@ -259,7 +259,7 @@ fn to_date(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
 
 fn to_seconds(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     let pattern = pattern_or_usual(arguments)?;
-    let second = |text: &str| pattern.read(text, Overflow::Rolls).map_or(i64::MIN, |time| time.div_euclid(1_000));
+    let second = |text: &str| pattern.read_leniently(text).map_or(i64::MIN, |time| time.div_euclid(1_000));
     let seconds: Int64Array = arguments[0].as_string::<i32>().iter().map(|text| text.map(second)).collect();
     Ok(Arc::new(seconds))
 }

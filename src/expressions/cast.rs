@@ -13,7 +13,7 @@ use arrow::datatypes::{
 
 use super::arithmetic::{fits, rescale_decimal};
 use super::function::{Call, Function, Nulls, Style};
-use super::instant::{civil_day, parse_date, parse_time, parse_timestamp, ticks};
+use super::instant::{civil_day, parse_timestamp, read_date, read_time, ticks};
 use super::show::Shown;
 use super::types::{digits, is_integer, is_numeric, type_name};
 use super::typing::never;
@@ -113,7 +113,7 @@ fn cast(call: &Call, values: &ArrayRef, lenient: bool) -> Result<ArrayRef> {
         }
         (_, DataType::Decimal128(precision, scale)) => to_decimal(values, *precision, *scale),
         (_, to) if is_integer(to) => to_integer(values, to),
-        _ => arrow_cast(values, to),
+        _ => Ok(round_down(arrow_cast(values, to)?, shape)),
     }
 }
 
@@ -136,9 +136,11 @@ fn scaled(values: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef> {
     arrow_cast(&floor, &DataType::Timestamp(unit, zone.clone()))
 }
 
-/// `TIMESTAMP(0)` in a column of milliseconds: the fraction is cut off.
+/// `TIMESTAMP(0)` or `TIME(0)` in a column of milliseconds: the fraction is cut off.
 fn round_down(values: ArrayRef, shape: CastShape) -> ArrayRef {
-    let (Some(precision), DataType::Timestamp(unit, _)) = (shape.precision, values.data_type()) else {
+    let (Some(precision), DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit)) =
+        (shape.precision, values.data_type())
+    else {
         return values;
     };
     if precision >= digits(*unit) {
@@ -148,8 +150,10 @@ fn round_down(values: ArrayRef, shape: CastShape) -> ArrayRef {
     let Ok((ticks, _)) = ticks(&values) else {
         return values;
     };
-    let cut: PrimitiveArray<Int64Type> = ticks.unary(|tick| tick.div_euclid(step) * step);
-    arrow::compute::cast(&cut, values.data_type()).unwrap_or(values)
+    let cut = ticks.unary::<_, Int64Type>(|tick| tick.div_euclid(step) * step);
+    let number = if matches!(values.data_type(), DataType::Time32(_)) { DataType::Int32 } else { DataType::Int64 };
+    let cut = arrow::compute::cast(&cut, &number).and_then(|cut| arrow::compute::cast(&cut, values.data_type()));
+    cut.unwrap_or(values)
 }
 
 fn not_zero(values: &ArrayRef) -> Result<BooleanArray> {
@@ -276,7 +280,7 @@ fn from_text(texts: &StringArray, to: &DataType, shape: CastShape, lenient: bool
         for text in texts {
             match text {
                 None => builder.append_null(),
-                Some(text) => match parse(text.trim()) {
+                Some(text) => match parse(text) {
                     None if !lenient => return Err(unreadable(text, to)),
                     value => builder.append_option(value),
                 },
@@ -295,12 +299,12 @@ fn from_text(texts: &StringArray, to: &DataType, shape: CastShape, lenient: bool
             }
             Ok(Arc::new(builder.finish()))
         }
-        DataType::Int8 => parsed::<Int8Type>(texts, to, lenient, |text| parse_integer(text)?.try_into().ok()),
-        DataType::Int16 => parsed::<Int16Type>(texts, to, lenient, |text| parse_integer(text)?.try_into().ok()),
-        DataType::Int32 => parsed::<Int32Type>(texts, to, lenient, |text| parse_integer(text)?.try_into().ok()),
-        DataType::Int64 => parsed::<Int64Type>(texts, to, lenient, parse_integer),
-        DataType::Float32 => parsed::<Float32Type>(texts, to, lenient, |text| parse_float(text)?.parse().ok()),
-        DataType::Float64 => parsed::<Float64Type>(texts, to, lenient, |text| parse_float(text)?.parse().ok()),
+        DataType::Int8 => parsed::<Int8Type>(texts, to, lenient, |text| parse_integer(text.trim())?.try_into().ok()),
+        DataType::Int16 => parsed::<Int16Type>(texts, to, lenient, |text| parse_integer(text.trim())?.try_into().ok()),
+        DataType::Int32 => parsed::<Int32Type>(texts, to, lenient, |text| parse_integer(text.trim())?.try_into().ok()),
+        DataType::Int64 => parsed::<Int64Type>(texts, to, lenient, |text| parse_integer(text.trim())),
+        DataType::Float32 => parsed::<Float32Type>(texts, to, lenient, |text| parse_float(text.trim())?.parse().ok()),
+        DataType::Float64 => parsed::<Float64Type>(texts, to, lenient, |text| parse_float(text.trim())?.parse().ok()),
         DataType::Decimal128(precision, scale) => {
             let values = texts.iter().map(|text| match text.map(str::trim) {
                 None => Ok(None),
@@ -313,9 +317,7 @@ fn from_text(texts: &StringArray, to: &DataType, shape: CastShape, lenient: bool
             let values = values.collect::<Result<Decimal128Array>>()?;
             Ok(Arc::new(values.with_precision_and_scale(*precision, *scale)?))
         }
-        DataType::Date32 => parsed::<Date32Type>(texts, to, lenient, |text| {
-            parse_date(text.split_once([' ', 'T']).map_or(text, |(day, _)| day)).map(civil_day)
-        }),
+        DataType::Date32 => parsed::<Date32Type>(texts, to, lenient, |text| read_date(text).map(civil_day)),
         DataType::Timestamp(unit, zone) => {
             let wide = DataType::Timestamp(*unit, zone.clone());
             let nanos = 10_i128.pow(9 - u32::from(digits(*unit)));
@@ -328,14 +330,14 @@ fn from_text(texts: &StringArray, to: &DataType, shape: CastShape, lenient: bool
         DataType::Time32(unit) => {
             let nanos = 10_i64.pow(9 - u32::from(digits(*unit)));
             let values = parsed::<Int32Type>(texts, &DataType::Int32, lenient, |text| {
-                i32::try_from(parse_time(text)? / nanos).ok()
+                i32::try_from(read_time(text.trim(), nanos)?).ok()
             });
-            arrow_cast(&values.map_err(|error| relabel(error, to))?, to)
+            Ok(round_down(arrow_cast(&values.map_err(|error| relabel(error, to))?, to)?, shape))
         }
         DataType::Time64(unit) => {
             let nanos = 10_i64.pow(9 - u32::from(digits(*unit)));
-            let values = parsed::<Int64Type>(texts, &DataType::Int64, lenient, |text| Some(parse_time(text)? / nanos));
-            arrow_cast(&values.map_err(|error| relabel(error, to))?, to)
+            let values = parsed::<Int64Type>(texts, &DataType::Int64, lenient, |text| read_time(text.trim(), nanos));
+            Ok(round_down(arrow_cast(&values.map_err(|error| relabel(error, to))?, to)?, shape))
         }
         other => Err(Error::bug(format!("a cast from STRING to {}", type_name(other)))),
     }

@@ -1,6 +1,6 @@
 //! Patterns of DATE_FORMAT and TO_TIMESTAMP: Java's letters for dates and times.
 
-use super::instant::{date_of, last_day};
+use super::instant::{civil_day, date_of, last_day};
 use chrono::{Datelike, Timelike};
 
 /// A pattern of Java's letters for dates and times: runs of `yMdHhmsSaE`, text between quotes, other signs as they are.
@@ -21,14 +21,19 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-/// What becomes of a day beyond the end of its month.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overflow {
-    /// It is that end, as for TO_TIMESTAMP.
-    Stops,
-    /// It goes on into the next month, as for TO_DATE.
-    Rolls,
+/// What a text says by a pattern.
+struct Fields {
+    year: i64,
+    month: i64,
+    day: i64,
+    hour: i64,
+    minute: i64,
+    second: i64,
+    millis: i64,
 }
+
+/// Digits of a number of which as many are read as there are; a product of it and the seconds of a day fits a BIGINT.
+const MOST_DIGITS: usize = 9;
 
 enum Piece {
     Letters(char, usize),
@@ -104,10 +109,34 @@ impl Pattern {
         out
     }
 
-    /// The time in milliseconds, if the text has the pattern's shape.
-    pub fn read(&self, text: &str, overflow: Overflow) -> Option<i64> {
-        let (mut year, mut month, mut day) = (1970, 1, 1);
-        let (mut hour, mut minute, mut second, mut millis) = (0_i64, 0_i64, 0_i64, 0_i64);
+    /// The time in milliseconds, if the whole text has the pattern's shape. A day beyond the end of its month is that end.
+    pub fn read(&self, text: &str) -> Option<i64> {
+        let (fields, rest) = self.fields(text, false)?;
+        if !rest.is_empty() || fields.hour > 23 || fields.minute > 59 || fields.second > 59 {
+            return None;
+        }
+        let (year, month) = (i32::try_from(fields.year).ok()?, u32::try_from(fields.month).ok()?);
+        let date = match chrono::NaiveDate::from_ymd_opt(year, month, u32::try_from(fields.day).ok()?) {
+            Some(date) => date,
+            None => (29..=31).contains(&fields.day).then(|| last_day(year, month)).flatten()?,
+        };
+        Some(fields.millis_from(i64::from(civil_day(date))))
+    }
+
+    /// The time in milliseconds, if the text begins with the pattern's shape: months, days, hours, minutes and seconds
+    /// beyond their ends go on into what follows.
+    pub fn read_leniently(&self, text: &str) -> Option<i64> {
+        let (fields, _) = self.fields(text, true)?;
+        let months = fields.year * 12 + fields.month - 1;
+        let year = i32::try_from(months.div_euclid(12)).ok()?;
+        let month = u32::try_from(months.rem_euclid(12) + 1).ok()?;
+        let first = chrono::NaiveDate::from_ymd_opt(year, month, 1)?;
+        Some(fields.millis_from(i64::from(civil_day(first)) + fields.day - 1))
+    }
+
+    /// The fields, and what stands behind them.
+    fn fields<'a>(&self, text: &'a str, lenient: bool) -> Option<(Fields, &'a str)> {
+        let mut fields = Fields { year: 1970, month: 1, day: 1, hour: 0, minute: 0, second: 0, millis: 0 };
         let mut afternoon = None;
         let mut rest = text;
         for (index, piece) in self.0.iter().enumerate() {
@@ -124,54 +153,53 @@ impl Pattern {
                 }
                 Piece::Letters('M', width @ 3..) => {
                     let names = if *width == 3 { MONTHS.map(|name| &name[..3]) } else { MONTHS };
-                    let (index, name) = names.iter().enumerate().find(|(_, name)| rest.starts_with(*name))?;
-                    month = u32::try_from(index + 1).ok()?;
+                    let (month, name) = (1..).zip(names).find(|(_, name)| rest.starts_with(*name))?;
+                    fields.month = month;
                     rest = &rest[name.len()..];
                     continue;
                 }
                 Piece::Letters(letter, width) => (*letter, *width),
             };
+            if lenient {
+                rest = rest.trim_start();
+            }
             // Letters side by side have a fixed width; else a number may be longer than its letters.
             let fixed = matches!(self.0.get(index + 1), Some(Piece::Letters(..)));
-            let most = if fixed || letter == 'S' { width } else { width.max(4) };
+            let most = match letter {
+                _ if fixed => width,
+                _ if lenient => MOST_DIGITS,
+                'S' => width,
+                _ => width.max(4),
+            };
             let length = rest.bytes().take(most).take_while(u8::is_ascii_digit).count();
             if length == 0 || (fixed && length < width) {
                 return None;
             }
             let value: i64 = rest[..length].parse().ok()?;
             match letter {
-                'y' => year = i32::try_from(if width == 2 { 2000 + value } else { value }).ok()?,
-                'M' => month = u32::try_from(value).ok()?,
-                'd' => day = u32::try_from(value).ok()?,
-                'H' | 'h' => hour = value,
-                'm' => minute = value,
-                's' => second = value,
-                'S' => millis = value * 1_000 / 10_i64.checked_pow(u32::try_from(length).ok()?)?,
+                'y' => fields.year = if width == 2 && length <= 2 { 2000 + value } else { value },
+                'M' => fields.month = value,
+                'd' => fields.day = value,
+                'H' | 'h' => fields.hour = value,
+                'm' => fields.minute = value,
+                's' => fields.second = value,
+                'S' if lenient => fields.millis = value,
+                'S' => fields.millis = value * 1_000 / 10_i64.checked_pow(u32::try_from(length).ok()?)?,
                 _ => return None,
             }
             rest = &rest[length..];
         }
         if let Some(afternoon) = afternoon {
-            hour = hour % 12 + if afternoon { 12 } else { 0 };
+            fields.hour = fields.hour % 12 + if afternoon { 12 } else { 0 };
         }
-        if !rest.is_empty() || hour > 23 || minute > 59 || second > 59 {
-            return None;
-        }
-        let date = match chrono::NaiveDate::from_ymd_opt(year, month, day) {
-            Some(date) => date,
-            None if !(29..=31).contains(&day) => return None,
-            None => {
-                let last = last_day(year, month)?;
-                let beyond = i64::from(day) - i64::from(last.day());
-                if overflow == Overflow::Rolls {
-                    last.checked_add_signed(chrono::TimeDelta::days(beyond))?
-                } else {
-                    last
-                }
-            }
-        };
-        let day = i64::from(super::instant::civil_day(date));
-        Some((day * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000 + millis)
+        Some((fields, rest))
+    }
+}
+
+impl Fields {
+    /// Milliseconds since 1970 on that day.
+    fn millis_from(&self, day: i64) -> i64 {
+        (day * 86_400 + self.hour * 3_600 + self.minute * 60 + self.second) * 1_000 + self.millis
     }
 }
 
@@ -185,10 +213,18 @@ mod tests {
     fn patterns_write_and_read() {
         let pattern = Pattern::parse("yyyy-MM-dd'T'HH:mm:ss.SSS").unwrap();
         assert_eq!(pattern.write(SUNDAY), "2024-01-07T04:30:45.678");
-        assert_eq!(pattern.read("2024-01-07T04:30:45.678", Overflow::Stops), Some(SUNDAY));
-        assert_eq!(pattern.read("2024-01-07 04:30:45.678", Overflow::Stops), None);
-        assert_eq!(Pattern::parse("yyyyMMdd").unwrap().read("20240107", Overflow::Stops), Some(SUNDAY - 16_245_678));
+        assert_eq!(pattern.read("2024-01-07T04:30:45.678"), Some(SUNDAY));
+        assert_eq!(pattern.read("2024-01-07 04:30:45.678"), None);
+        assert_eq!(Pattern::parse("yyyyMMdd").unwrap().read("20240107"), Some(SUNDAY - 16_245_678));
         assert_eq!(Pattern::parse("EEE, d MMM yy h a").unwrap().write(SUNDAY), "Sun, 7 Jan 24 4 AM");
+        let day = |text: &str| {
+            Pattern::parse("yyyy-MM-dd HH:mm:ss").unwrap().read_leniently(text).map(|time| pattern.write(time))
+        };
+        assert_eq!(day(" 2024-1-1 1:1:1.5x").as_deref(), Some("2024-01-01T01:01:01.000"));
+        assert_eq!(day("2024-14-35 25:60:60").as_deref(), Some("2025-03-08T02:01:00.000"));
+        assert_eq!(day("2024-00-00 00:00:00").as_deref(), Some("2023-11-30T00:00:00.000"));
+        assert_eq!(day("2024-01-01 10:11"), None);
+        assert_eq!(day("999999999-01-01 00:00:00"), None);
         assert!(Pattern::parse("QQ").is_err() && Pattern::parse("'x").is_err());
     }
 }

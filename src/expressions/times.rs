@@ -7,9 +7,9 @@ use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMillis
 use chrono::Datelike;
 
 use super::function::{Call, Function, Nulls, Style};
-use super::instant::{date_of, parse_timestamp, ticks};
+use super::instant::{date_of, parse_timestamp, read_jdbc_time, ticks};
 use super::intervals::shift_days;
-use super::time_pattern::{Overflow, Pattern};
+use super::time_pattern::Pattern;
 use super::types::{digits, is_integer, type_name};
 use super::typing::{Argument, Typing, count, never};
 use crate::error::{Error, Result};
@@ -48,12 +48,17 @@ pub const FUNCTIONS: &[Function] = &[
         takes_constants: false,
         style: Style::Call,
     },
-    Function::strict(
-        "TO_TIMESTAMP_LTZ",
-        "TO_TIMESTAMP_LTZ(number, precision): an instant from seconds (0) or milliseconds (3) since 1970",
-        to_instant_typing,
-        to_instant,
-    ),
+    Function {
+        name: "TO_TIMESTAMP_LTZ",
+        doc: "TO_TIMESTAMP_LTZ(number, precision): an instant from seconds (0) or milliseconds (3) since 1970; NULL outside \
+              of the years 0 to 9999",
+        typing: to_instant_typing,
+        body: to_instant,
+        nulls: Nulls::Possible,
+        fallible: false,
+        takes_constants: false,
+        style: Style::Call,
+    },
     Function::strict("WEEK", "WEEK(date): the week of the year by ISO 8601", field_typing, |_, a, _| {
         extract(a, Field::Week)
     }),
@@ -235,7 +240,7 @@ fn to_timestamp(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> 
             let text = text?;
             match &pattern {
                 None => i64::try_from(parse_timestamp(text)?.div_euclid(1_000_000)).ok(),
-                Some(pattern) => pattern.read(text, Overflow::Stops),
+                Some(pattern) => pattern.read(text).or_else(|| read_jdbc_time(text)),
             }
         })
         .collect();
@@ -260,7 +265,10 @@ fn to_instant_typing(arguments: &[Argument]) -> Result<Typing, String> {
 fn to_instant(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     let factor = if call.parameters.first() == Some(&0) { 1_000 } else { 1 };
     let values = arguments[0].as_primitive::<Int64Type>();
-    let times: PrimitiveArray<TimestampMillisecondType> = values.unary(|value| value.wrapping_mul(factor));
+    let least = -62_167_219_200_000; // 0000-01-01
+    let most = 253_402_300_799_999; // 9999-12-31
+    let times: PrimitiveArray<TimestampMillisecondType> =
+        values.unary_opt(|value| value.checked_mul(factor).filter(|millis| (least..=most).contains(millis)));
     Ok(Arc::new(times.with_timezone("UTC")))
 }
 
