@@ -59,7 +59,9 @@ impl<'a> Shown<'a> {
                 write_decimal(self.values.as_primitive::<Decimal128Type>().value(row), *scale, to);
             }
             DataType::Date32 => write_date(number, to),
-            DataType::Time32(unit) | DataType::Time64(unit) => write_time(number, digits(*unit), self.precision, to),
+            DataType::Time32(unit) | DataType::Time64(unit) => {
+                write_time_alone(number, digits(*unit), self.precision, to);
+            }
             DataType::Timestamp(unit, _) => {
                 let per_day = 86_400 * 10_i64.pow(u32::from(digits(*unit)));
                 write_date(number.div_euclid(per_day), to);
@@ -84,6 +86,14 @@ fn write_time(ticks: i64, unit: u8, precision: u8, to: &mut String) {
     if precision > 0 {
         let shown = fraction / 10_i64.pow(u32::from(unit - precision));
         _ = write!(to, ".{shown:0width$}", width = usize::from(precision));
+    }
+}
+
+/// A TIME, as Flink writes it: of the zeros at the end of its fraction one at most stays.
+fn write_time_alone(ticks: i64, unit: u8, precision: u8, to: &mut String) {
+    write_time(ticks, unit, precision, to);
+    while precision > 0 && to.ends_with('0') && !to.ends_with(".0") {
+        to.pop();
     }
 }
 

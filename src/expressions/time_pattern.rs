@@ -172,7 +172,8 @@ impl Pattern {
                 _ => width.max(4),
             };
             let length = rest.bytes().take(most).take_while(u8::is_ascii_digit).count();
-            if length == 0 || (fixed && length < width) {
+            let is_short = length < width && (fixed || (!lenient && letter == 'y' && width > 2));
+            if length == 0 || is_short {
                 return None;
             }
             let value: i64 = rest[..length].parse().ok()?;

@@ -9,6 +9,8 @@ const TEXT: &str = "\u{1b}[32m";
 const COMMENT: &str = "\u{1b}[2m";
 const OPEN: &str = "\u{1b}[4;31m";
 const END: &str = "\u{1b}[0m";
+/// Everything that is put between the characters of a text.
+pub const SEQUENCES: [&str; 5] = [KEYWORD, TEXT, COMMENT, OPEN, END];
 
 /// The same text with escape sequences around its parts. What is shown keeps its width.
 pub fn highlight(text: &str) -> String {
