@@ -8,15 +8,17 @@ use arrow::compute::{binary, try_binary};
 use arrow::datatypes::{ArrowNativeTypeOp, DataType, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, i256};
 
 use super::floats;
-use super::function::{Call, Function, Nulls, Style};
+use super::function::{Call, Function, Style};
 use super::types::{ArithmeticOperator, as_decimal};
 use super::typing::never;
 use crate::error::{Error, Result};
 
 /// The function behind an operator whose result has that type; both sides have the types that [`is_native`] refuses.
 pub fn function(operator: ArithmeticOperator, output: &DataType) -> &'static Function {
+    if matches!(output, DataType::Float32 | DataType::Float64) {
+        return floats::arithmetic(operator);
+    }
     match operator {
-        _ if matches!(output, DataType::Float32 | DataType::Float64) => floats::arithmetic(operator),
         ArithmeticOperator::Plus => &PLUS,
         ArithmeticOperator::Minus => &MINUS,
         ArithmeticOperator::Multiply => &MULTIPLY,
@@ -40,16 +42,7 @@ static DIVIDE: Function = operator_function("DIVIDE", "/", true);
 static MODULO: Function = operator_function("MODULO", "%", true);
 
 const fn operator_function(name: &'static str, symbol: &'static str, fallible: bool) -> Function {
-    Function {
-        name,
-        doc: "",
-        typing: never,
-        body: evaluate,
-        nulls: Nulls::Strict,
-        fallible,
-        takes_constants: false,
-        style: Style::Infix(symbol),
-    }
+    Function { fallible, style: Style::Infix(symbol), ..Function::strict(name, "", never, evaluate) }
 }
 
 /// What an operand of DECIMAL arithmetic is cast to: itself as a DECIMAL.

@@ -44,28 +44,10 @@ pub static CEIL_TO: Function = to_unit("CEIL", |call, arguments, _| move_to(call
 
 /// `TIMESTAMPADD(unit, amount, time)` of amount and time: the parameter is the unit's length in milliseconds, or minus
 /// its months.
-pub static TIMESTAMPADD: Function = Function {
-    name: "TIMESTAMPADD",
-    doc: "",
-    typing: never,
-    body: add,
-    nulls: Nulls::Strict,
-    fallible: false,
-    takes_constants: false,
-    style: Style::Call,
-};
+pub static TIMESTAMPADD: Function = Function::strict("TIMESTAMPADD", "", never, add);
 
 const fn to_unit(name: &'static str, body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>) -> Function {
-    Function {
-        name,
-        doc: "",
-        typing: never,
-        body,
-        nulls: Nulls::Strict,
-        fallible: false,
-        takes_constants: false,
-        style: Style::To,
-    }
+    Function { style: Style::To, ..Function::strict(name, "", never, body) }
 }
 
 /// A unit that times are cut to.

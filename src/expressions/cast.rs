@@ -21,26 +21,16 @@ use crate::error::{Error, Result};
 
 /// `CAST(value AS type)`. The parameters are those of [`CastShape`].
 pub static CAST: Function = Function {
-    name: "CAST",
-    doc: "",
-    typing: never,
-    body: |call, arguments, _| cast(call, &arguments[0], false),
-    nulls: Nulls::Strict,
     fallible: true,
-    takes_constants: false,
     style: Style::Cast,
+    ..Function::strict("CAST", "", never, |call, arguments, _| cast(call, &arguments[0], false))
 };
 
 /// `TRY_CAST(value AS type)`
 pub static TRY_CAST: Function = Function {
-    name: "TRY_CAST",
-    doc: "",
-    typing: never,
-    body: |call, arguments, _| cast(call, &arguments[0], true),
     nulls: Nulls::Possible,
-    fallible: false,
-    takes_constants: false,
     style: Style::Cast,
+    ..Function::strict("TRY_CAST", "", never, |call, arguments, _| cast(call, &arguments[0], true))
 };
 
 /// What Arrow's types do not say about the two types of a cast.
@@ -97,12 +87,12 @@ pub fn is_castable(from: &DataType, to: &DataType) -> Result<(), Option<&'static
 fn cast(call: &Call, values: &ArrayRef, lenient: bool) -> Result<ArrayRef> {
     let shape = CastShape::of(call);
     let (from, to) = (values.data_type().clone(), &call.output);
-    match (&from, to) {
+    let converted: Result<ArrayRef> = match (&from, to) {
         (DataType::Utf8 | DataType::Binary, DataType::Binary) => to_bytes(values, shape),
         (DataType::Null, to) => Ok(arrow::array::new_null_array(to, values.len())),
         (_, DataType::Utf8) => to_text(values, shape),
-        (DataType::Utf8, to) => from_text(values.as_string::<i32>(), to, shape, lenient),
-        (_, DataType::Timestamp(unit, _)) => Ok(round_down(arrow_cast(&scaled(values, *unit)?, to)?, shape)),
+        (DataType::Utf8, to) => from_text(values.as_string::<i32>(), to, lenient),
+        (_, DataType::Timestamp(unit, _)) => arrow_cast(&scaled(values, *unit)?, to),
         (DataType::Boolean, to) => arrow_cast(&arrow_cast(values, &DataType::Int8)?, to),
         (_, DataType::Boolean) => Ok(Arc::new(not_zero(values)?)),
         (DataType::Timestamp(..), DataType::Date32) => {
@@ -113,8 +103,9 @@ fn cast(call: &Call, values: &ArrayRef, lenient: bool) -> Result<ArrayRef> {
         }
         (_, DataType::Decimal128(precision, scale)) => to_decimal(values, *precision, *scale),
         (_, to) if is_integer(to) => to_integer(values, to),
-        _ => Ok(round_down(arrow_cast(values, to)?, shape)),
-    }
+        _ => arrow_cast(values, to),
+    };
+    Ok(round_down(converted?, shape))
 }
 
 fn arrow_cast(values: &dyn Array, to: &DataType) -> Result<ArrayRef> {
@@ -269,7 +260,7 @@ fn fit(text: &str, length: usize, pad: bool) -> String {
     fitted
 }
 
-fn from_text(texts: &StringArray, to: &DataType, shape: CastShape, lenient: bool) -> Result<ArrayRef> {
+fn from_text(texts: &StringArray, to: &DataType, lenient: bool) -> Result<ArrayRef> {
     fn parsed<T: ArrowPrimitiveType>(
         texts: &StringArray,
         to: &DataType,
@@ -325,19 +316,19 @@ fn from_text(texts: &StringArray, to: &DataType, shape: CastShape, lenient: bool
                 i64::try_from(parse_timestamp(text)?.div_euclid(nanos)).ok()
             });
             let values = values.map_err(|error| relabel(error, &wide))?;
-            Ok(round_down(arrow_cast(&values, &wide)?, shape))
+            arrow_cast(&values, &wide)
         }
         DataType::Time32(unit) => {
             let nanos = 10_i64.pow(9 - u32::from(digits(*unit)));
             let values = parsed::<Int32Type>(texts, &DataType::Int32, lenient, |text| {
                 i32::try_from(read_time(text.trim(), nanos)?).ok()
             });
-            Ok(round_down(arrow_cast(&values.map_err(|error| relabel(error, to))?, to)?, shape))
+            arrow_cast(&values.map_err(|error| relabel(error, to))?, to)
         }
         DataType::Time64(unit) => {
             let nanos = 10_i64.pow(9 - u32::from(digits(*unit)));
             let values = parsed::<Int64Type>(texts, &DataType::Int64, lenient, |text| read_time(text.trim(), nanos));
-            Ok(round_down(arrow_cast(&values.map_err(|error| relabel(error, to))?, to)?, shape))
+            arrow_cast(&values.map_err(|error| relabel(error, to))?, to)
         }
         other => Err(Error::bug(format!("a cast from STRING to {}", type_name(other)))),
     }

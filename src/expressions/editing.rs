@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, StringBuilder};
 use arrow::datatypes::{DataType, Int32Type};
 
-use super::function::{Call, Function, Nulls, Style};
+use super::function::{Call, Function, Nulls};
 use super::strings::{any_null, shape};
 use super::types::is_integer;
 use super::typing::{Argument, Typing, count};
@@ -107,16 +107,7 @@ const fn possibly(
     typing: fn(&[Argument]) -> Result<Typing, String>,
     body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>,
 ) -> Function {
-    Function {
-        name,
-        doc,
-        typing,
-        body,
-        nulls: Nulls::Possible,
-        fallible: false,
-        takes_constants: false,
-        style: Style::Call,
-    }
+    Function { nulls: Nulls::Possible, ..Function::strict(name, doc, typing, body) }
 }
 
 fn one_text(arguments: &[Argument]) -> Result<Typing, String> {

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
-use super::function::{Call, Function, Nulls, Style};
+use super::function::{Call, Function, Style};
 use super::types::ArithmeticOperator;
 use super::typing::never;
 use crate::error::{Error, Result};
@@ -88,16 +88,7 @@ const fn infix(
     symbol: &'static str,
     body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>,
 ) -> Function {
-    Function {
-        name,
-        doc: "",
-        typing: never,
-        body,
-        nulls: Nulls::Strict,
-        fallible: false,
-        takes_constants: true,
-        style: Style::Infix(symbol),
-    }
+    Function { takes_constants: true, style: Style::Infix(symbol), ..Function::strict(name, "", never, body) }
 }
 
 /// NULL where a side is.
@@ -196,10 +187,7 @@ fn computed(
 ) -> Result<ArrayRef> {
     match sides[0].data_type() {
         DataType::Float64 => compute::<Float64Type>(sides, rows, |a, b| one_nan(doubles(a, b))),
-        DataType::Float32 => compute::<Float32Type>(sides, rows, |a, b| {
-            let value = floats(a, b);
-            if value.is_nan() { f32::NAN } else { value }
-        }),
+        DataType::Float32 => compute::<Float32Type>(sides, rows, |a, b| one_nan(floats(a, b))),
         other => Err(Error::bug(format!("arithmetic of floats on {other}"))),
     }
 }
@@ -228,8 +216,9 @@ fn repeated<T: ArrowPrimitiveType>(one: &PrimitiveArray<T>, rows: usize) -> Prim
 }
 
 /// The one NaN for every other, and the value itself for what is none.
-pub fn one_nan(value: f64) -> f64 {
-    if value.is_nan() { f64::NAN } else { value }
+pub fn one_nan<T: PartialOrd + From<f32>>(value: T) -> T {
+    // NaN alone is in no order to itself.
+    if value.partial_cmp(&value).is_none() { T::from(f32::NAN) } else { value }
 }
 
 /// The bits of FLOATs and DOUBLEs as whole numbers, which tell 0.0 from -0.0, and back.
@@ -244,10 +233,9 @@ fn bits(floats: &ArrayRef) -> Result<ArrayRef> {
         DataType::Float64 => Arc::new(
             floats.as_primitive::<Float64Type>().unary::<_, Int64Type>(|value| one_nan(value).to_bits().cast_signed()),
         ),
-        DataType::Float32 => Arc::new(floats.as_primitive::<Float32Type>().unary::<_, Int32Type>(|value| {
-            let value = if value.is_nan() { f32::NAN } else { value };
-            value.to_bits().cast_signed()
-        })),
+        DataType::Float32 => Arc::new(
+            floats.as_primitive::<Float32Type>().unary::<_, Int32Type>(|value| one_nan(value).to_bits().cast_signed()),
+        ),
         other => return Err(Error::bug(format!("the bits of {other}"))),
     })
 }

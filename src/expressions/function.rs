@@ -56,16 +56,7 @@ impl Function {
 
     /// The same under another name, written in another way.
     pub(super) const fn renamed(&self, name: &'static str, style: Style) -> Self {
-        Self {
-            name,
-            style,
-            doc: self.doc,
-            typing: self.typing,
-            body: self.body,
-            nulls: self.nulls,
-            fallible: self.fallible,
-            takes_constants: self.takes_constants,
-        }
+        Self { name, style, ..*self }
     }
 }
 

@@ -6,21 +6,13 @@ use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{DataType, Date32Type, Int32Type, Int64Type, TimeUnit};
 use chrono::{Datelike, Months};
 
-use super::function::{Call, Function, Nulls, Style};
+use super::function::{Call, Function, Style};
 use super::typing::never;
 use crate::error::{Error, Result};
 
 /// A time plus an interval: parameters are months and milliseconds (both with their sign).
-pub static PLUS_INTERVAL: Function = Function {
-    name: "PLUS_INTERVAL",
-    doc: "",
-    typing: never,
-    body: plus_interval,
-    nulls: Nulls::Strict,
-    fallible: false,
-    takes_constants: false,
-    style: Style::Suffix("+"),
-};
+pub static PLUS_INTERVAL: Function =
+    Function { style: Style::Suffix("+"), ..Function::strict("PLUS_INTERVAL", "", never, plus_interval) };
 
 /// The same, written with a minus; the parameters have their sign all the same.
 pub static MINUS_INTERVAL: Function = PLUS_INTERVAL.renamed("MINUS_INTERVAL", Style::Suffix("-"));

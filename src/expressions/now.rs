@@ -12,7 +12,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::Expr;
 use datafusion::scalar::ScalarValue;
 
-use super::function::{Call, Function, Nulls, Style};
+use super::function::{Call, Function, Nulls};
 use super::typing::never;
 use crate::error::{Error, Result};
 
@@ -21,35 +21,20 @@ pub const NOW_COLUMN: &str = "$now";
 
 /// `CURRENT_TIMESTAMP`: without an argument until it is known where the time comes from.
 static CURRENT_TIMESTAMP: Function = Function {
-    name: "CURRENT_TIMESTAMP",
-    doc: "",
-    typing: never,
-    body: |_, arguments, _| match arguments {
+    nulls: Nulls::Possible,
+    ..Function::strict("CURRENT_TIMESTAMP", "", never, |_, arguments, _| match arguments {
         [now] => Ok(Arc::clone(now)),
         _ => Err(Error::query("the time of day cannot be read here")
             .with_help("it can in a SELECT list and in WHERE: SELECT …, CURRENT_TIMESTAMP FROM …")),
-    },
-    nulls: Nulls::Possible,
-    fallible: false,
-    takes_constants: false,
-    style: Style::Call,
+    })
 };
 
 /// `UNIX_TIMESTAMP()`: whole seconds of an instant since 1970.
-static SECONDS_OF: Function = Function {
-    name: "UNIX_TIMESTAMP",
-    doc: "",
-    typing: never,
-    body: |_, arguments, _| {
-        let times = arguments[0].as_primitive::<TimestampMillisecondType>();
-        let seconds: Int64Array = times.iter().map(|time| time.map(|ms| ms.div_euclid(1_000))).collect();
-        Ok(Arc::new(seconds))
-    },
-    nulls: Nulls::Strict,
-    fallible: false,
-    takes_constants: false,
-    style: Style::Call,
-};
+static SECONDS_OF: Function = Function::strict("UNIX_TIMESTAMP", "", never, |_, arguments, _| {
+    let times = arguments[0].as_primitive::<TimestampMillisecondType>();
+    let seconds: Int64Array = times.iter().map(|time| time.map(|ms| ms.div_euclid(1_000))).collect();
+    Ok(Arc::new(seconds))
+});
 
 /// The type of an instant: `TIMESTAMP_LTZ(3)`.
 pub fn instant_type() -> DataType {

@@ -9,7 +9,7 @@ use arrow::datatypes::{
 
 use super::arithmetic::{function as arithmetic, rescale_decimal};
 use super::floats::one_nan;
-use super::function::{Call, Function, Nulls, Style};
+use super::function::{Call, Function, Nulls};
 use super::types::{ArithmeticOperator, arithmetic_type, is_approximate, is_integer};
 use super::typing::{Argument, Typing, count, number};
 use crate::error::{Error, Result};
@@ -34,18 +34,17 @@ pub const FUNCTIONS: &[Function] = &[
     Function::strict("LN", "LN(number): the natural logarithm", double, |_, a, _| floats(a, f64::ln)),
     Function::strict("LOG10", "LOG10(number): the logarithm to base 10", double, |_, a, _| floats(a, f64::log10)),
     Function {
-        name: "MOD",
-        doc: "MOD(a, b): the remainder of exact numbers, with the sign of a",
-        typing: modulo_typing,
-        body: |call, arguments, rows| {
-            let function = arithmetic(ArithmeticOperator::Modulo, &call.output);
-            let call = Call::new(function, call.output.clone(), call.nullable, Vec::new());
-            (function.body)(&call, arguments, rows)
-        },
-        nulls: Nulls::Strict,
         fallible: true,
-        takes_constants: false,
-        style: Style::Call,
+        ..Function::strict(
+            "MOD",
+            "MOD(a, b): the remainder of exact numbers, with the sign of a",
+            modulo_typing,
+            |call, arguments, rows| {
+                let function = arithmetic(ArithmeticOperator::Modulo, &call.output);
+                let call = Call::new(function, call.output.clone(), call.nullable, Vec::new());
+                (function.body)(&call, arguments, rows)
+            },
+        )
     },
     Function::strict("POWER", "POWER(base, exponent): as DOUBLE", two_doubles, power),
     // A DECIMAL that is rounded up may have a digit too many.

@@ -40,23 +40,23 @@ pub const FUNCTIONS: &[Function] = &[
 
 /// `text SIMILAR TO pattern [ESCAPE character]`, in which % and _ are those of LIKE and all else is a regular expression.
 pub static SIMILAR: Function = Function {
-    name: "SIMILAR",
-    doc: "text SIMILAR TO pattern",
-    typing: |arguments| {
-        for argument in arguments {
-            is_text(argument)?;
-        }
-        if let Some(text) = &arguments[1].text {
-            let pattern = similar(text, arguments.get(2).and_then(|escape| escape.text.as_deref()))?;
-            compile_regex(&pattern, None).map_err(|_| unreadable(text))?;
-        }
-        Ok(Typing::new(vec![DataType::Utf8; arguments.len()], DataType::Boolean))
-    },
-    body: |_, arguments, rows| matches(arguments, rows, true),
-    nulls: Nulls::Strict,
     fallible: true,
-    takes_constants: false,
     style: Style::Infix("SIMILAR TO"),
+    ..Function::strict(
+        "SIMILAR",
+        "text SIMILAR TO pattern",
+        |arguments| {
+            for argument in arguments {
+                is_text(argument)?;
+            }
+            if let Some(text) = &arguments[1].text {
+                let pattern = similar(text, arguments.get(2).and_then(|escape| escape.text.as_deref()))?;
+                compile_regex(&pattern, None).map_err(|_| unreadable(text))?;
+            }
+            Ok(Typing::new(vec![DataType::Utf8; arguments.len()], DataType::Boolean))
+        },
+        |_, arguments, rows| matches(arguments, rows, true),
+    )
 };
 
 const fn pattern_function(
@@ -66,16 +66,7 @@ const fn pattern_function(
     body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>,
 ) -> Function {
     // A pattern that comes from a column may be one that is not built.
-    Function {
-        name,
-        doc,
-        typing,
-        body,
-        nulls: Nulls::Possible,
-        fallible: true,
-        takes_constants: false,
-        style: Style::Call,
-    }
+    Function { nulls: Nulls::Possible, fallible: true, ..Function::strict(name, doc, typing, body) }
 }
 
 fn is_text(argument: &Argument) -> Result<(), String> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray, StringBuilder};
 use arrow::datatypes::{DataType, Int32Type};
 
-use super::function::{Call, Function, Nulls, Style};
+use super::function::{Call, Function, Nulls};
 use super::types::{is_integer, type_name};
 use super::typing::{Argument, Typing, count};
 use crate::error::Result;
@@ -27,14 +27,13 @@ pub const FUNCTIONS: &[Function] = &[
     }),
     Function::strict("CONCAT", "CONCAT(text, …): put together; NULL if any is NULL", many_texts, concat),
     Function {
-        name: "CONCAT_WS",
-        doc: "CONCAT_WS(separator, text, …): put together with the separator; NULLs are left out",
-        typing: many_texts,
-        body: concat_ws,
         nulls: Nulls::Possible,
-        fallible: false,
-        takes_constants: false,
-        style: Style::Call,
+        ..Function::strict(
+            "CONCAT_WS",
+            "CONCAT_WS(separator, text, …): put together with the separator; NULLs are left out",
+            many_texts,
+            concat_ws,
+        )
     },
     Function::strict("LEFT", "LEFT(text, n): the first n characters", text_and_int, |_, a, n| {
         each(a, n, |text, k| Cow::Owned(text.chars().take(usize::try_from(k[0]).unwrap_or(0)).collect()))

@@ -39,25 +39,23 @@ pub const FUNCTIONS: &[Function] = &[
     }),
     Function::strict("SECOND", "SECOND(time): the second, 0 to 59", clock_typing, |_, a, _| extract(a, Field::Second)),
     Function {
-        name: "TO_TIMESTAMP",
-        doc: "TO_TIMESTAMP(text [, pattern]): a TIMESTAMP(3) read from yyyy-MM-dd HH:mm:ss; NULL if it cannot be read",
-        typing: to_timestamp_typing,
-        body: to_timestamp,
         nulls: Nulls::Possible,
-        fallible: false,
-        takes_constants: false,
-        style: Style::Call,
+        ..Function::strict(
+            "TO_TIMESTAMP",
+            "TO_TIMESTAMP(text [, pattern]): a TIMESTAMP(3) read from yyyy-MM-dd HH:mm:ss; NULL if it cannot be read",
+            to_timestamp_typing,
+            to_timestamp,
+        )
     },
     Function {
-        name: "TO_TIMESTAMP_LTZ",
-        doc: "TO_TIMESTAMP_LTZ(number, precision): an instant from seconds (0) or milliseconds (3) since 1970; NULL outside \
-              of the years 0 to 9999",
-        typing: to_instant_typing,
-        body: to_instant,
         nulls: Nulls::Possible,
-        fallible: false,
-        takes_constants: false,
-        style: Style::Call,
+        ..Function::strict(
+            "TO_TIMESTAMP_LTZ",
+            "TO_TIMESTAMP_LTZ(number, precision): an instant from seconds (0) or milliseconds (3) since 1970; NULL outside \
+              of the years 0 to 9999",
+            to_instant_typing,
+            to_instant,
+        )
     },
     Function::strict("WEEK", "WEEK(date): the week of the year by ISO 8601", field_typing, |_, a, _| {
         extract(a, Field::Week)
@@ -67,45 +65,22 @@ pub const FUNCTIONS: &[Function] = &[
 
 /// `CURRENT_WATERMARK(rowtime)`: its argument is the hidden column of the watermark that the row met.
 pub static CURRENT_WATERMARK: Function = Function {
-    name: "CURRENT_WATERMARK",
-    doc: "",
-    typing: never,
-    body: |_, arguments, _| {
+    nulls: Nulls::Possible,
+    ..Function::strict("CURRENT_WATERMARK", "", never, |_, arguments, _| {
         let met = arguments[0].as_primitive::<Int64Type>();
         let times: PrimitiveArray<TimestampMillisecondType> =
             met.iter().map(|time| time.filter(|time| *time != i64::MIN)).collect();
         Ok(Arc::new(times))
-    },
-    nulls: Nulls::Possible,
-    fallible: false,
-    takes_constants: false,
-    style: Style::Call,
+    })
 };
 
 /// The start of the window that is the n-th before the last one to hold a time: parameters are slide, offset, n, and
 /// what is added to the start (all in milliseconds but n).
-pub static WINDOW_BOUND: Function = Function {
-    name: "WINDOW_BOUND",
-    doc: "",
-    typing: never,
-    body: window_start,
-    nulls: Nulls::Strict,
-    fallible: false,
-    takes_constants: false,
-    style: Style::Bound,
-};
+pub static WINDOW_BOUND: Function =
+    Function { style: Style::Bound, ..Function::strict("WINDOW_BOUND", "", never, window_start) };
 
 /// `TIMESTAMPDIFF(unit, from, to)`: the parameter is the unit's length in milliseconds, or minus a number of months.
-pub static TIMESTAMPDIFF: Function = Function {
-    name: "TIMESTAMPDIFF",
-    doc: "",
-    typing: never,
-    body: difference,
-    nulls: Nulls::Strict,
-    fallible: false,
-    takes_constants: false,
-    style: Style::Call,
-};
+pub static TIMESTAMPDIFF: Function = Function::strict("TIMESTAMPDIFF", "", never, difference);
 
 fn window_start(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     let [slide, offset, before, plus] = call.parameters[..] else {

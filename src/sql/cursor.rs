@@ -203,15 +203,13 @@ impl Cursor for Parser<'_> {
         // Some messages have no place, some that of the token behind the one that they name.
         let place_given = column.and_then(index_of);
         let last = place_given.unwrap_or(self.get_current_index());
-        let mut near = (last.saturating_sub(2)..=last).rev().map(|index| self.token_at(index));
-        let otherwise = || place_given.map_or(self.peek_token_ref(), |index| self.token_at(index));
-        let found = near.find(is_found).unwrap_or_else(otherwise);
+        let near = (last.saturating_sub(2)..=last).rev().find(|index| is_found(&self.token_at(*index)));
+        let (before, found) = match near.or(place_given) {
+            Some(index) => (self.token_at(index.saturating_sub(1)), self.token_at(index)),
+            None => (self.get_current_token(), self.peek_token_ref()),
+        };
         match sides {
-            Some((what, _)) => {
-                let index = (0..=last + 1).rev().find(|index| std::ptr::eq(self.token_at(*index), found));
-                let before = self.token_at(index.unwrap_or_default().saturating_sub(1));
-                expected(&lower_first(what.trim_start_matches([':', ' '])), found, before)
-            }
+            Some((what, _)) => expected(&lower_first(what.trim_start_matches([':', ' '])), found, before),
             None => Error::query(lower_first(message)).with_span(place(found)),
         }
     }

@@ -104,6 +104,10 @@ impl Input {
     fn of(node: usize, exchange: Exchange) -> Self {
         Self { node, exchange, port: 0 }
     }
+
+    fn edge(self) -> Edge {
+        Edge { from: self.node, output: Output::Main, exchange: self.exchange, port: self.port }
+    }
 }
 
 impl Flow {
@@ -245,16 +249,6 @@ impl<'a> Lowering<'a> {
         Ok(flow)
     }
 
-    /// Closes a flow whose rows go on in the same tasks; returns the nodes that they leave, of which there may be several
-    /// where nothing but the union of these is asked for.
-    fn close_all(&mut self, mut flow: Flow) -> Vec<usize> {
-        flow.settle();
-        if flow.is_just_rows() {
-            return flow.inputs.into_iter().map(|input| input.node).collect();
-        }
-        vec![self.close(flow)]
-    }
-
     /// Closes a flow; returns the node that its rows leave.
     fn close(&mut self, mut flow: Flow) -> usize {
         flow.settle();
@@ -274,11 +268,10 @@ impl<'a> Lowering<'a> {
                 self.late.push(LateOutput { node: index, operator, schema });
             }
         }
-        let edge = |Input { node, exchange, port }| Edge { from: node, output: Output::Main, exchange, port };
         self.plan.nodes.push(Node {
             name: format!("chain-{index}"),
             kind: NodeKind::Chain(flow.operators),
-            inputs: flow.inputs.into_iter().map(edge).collect(),
+            inputs: flow.inputs.into_iter().map(Input::edge).collect(),
             parallelism: flow.parallelism,
             schema: flow.schema,
             mode: flow.mode,
@@ -307,8 +300,9 @@ impl<'a> Lowering<'a> {
         Ok(Flow { mode, is_fresh, ..Flow::from(inputs, parallelism, schema) })
     }
 
-    /// What reads a flow over an exchange: of a union that is part of another one, the inputs of that union.
-    fn inputs_of(&mut self, flow: Flow, exchange: &Exchange) -> Vec<Input> {
+    /// What reads a flow over an exchange: where that is nothing but a union, the inputs of the union.
+    fn inputs_of(&mut self, mut flow: Flow, exchange: &Exchange) -> Vec<Input> {
+        flow.settle();
         if !flow.operators.is_empty() || flow.inputs.iter().any(|input| input.port != 0) {
             return vec![Input::of(self.close(flow), exchange.clone())];
         }

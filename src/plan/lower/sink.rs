@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::meaning::Meaning;
-use super::{Flow, LateOutput, Lowering, keys};
+use super::{Flow, Input, LateOutput, Lowering, keys};
 use crate::connectors::{SinkFactory, SinkMode};
 use crate::error::{Error, Result, Span};
 use crate::expressions::{CAST, Call, CastShape, Scalar, common_numeric, compile, is_numeric, type_name};
@@ -80,9 +80,7 @@ impl Lowering<'_> {
             _ => flow.keys.clone(),
         };
         let (mode, parallelism) = (flow.mode, flow.parallelism);
-        let from = self.close_all(flow);
-        let edge = |from: usize| Edge { from, output: Output::Main, exchange: exchange.clone(), port: 0 };
-        let inputs = from.into_iter().map(edge).collect();
+        let inputs = self.inputs_of(flow, &exchange).into_iter().map(Input::edge).collect();
         let outputs: Vec<LateOutput> = self.late.drain(first_late..).collect();
         let query = Meaning::of(plan).text();
         let mut node = target.node(self.settings.drop_nulls);
