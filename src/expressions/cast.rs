@@ -12,6 +12,7 @@ use arrow::datatypes::{
 };
 
 use super::arithmetic::{fits, rescale_decimal};
+use super::charset::replaced;
 use super::function::{Call, Function, Nulls, Style};
 use super::instant::{civil_day, parse_timestamp, read_date, read_time, ticks};
 use super::show::Shown;
@@ -204,7 +205,7 @@ fn to_text(values: &ArrayRef, shape: CastShape) -> Result<ArrayRef> {
         DataType::Utf8 => Arc::clone(values),
         DataType::Binary => {
             let bytes = values.as_binary::<i32>();
-            Arc::new(bytes.iter().map(|value| value.map(String::from_utf8_lossy)).collect::<StringArray>())
+            Arc::new(bytes.iter().map(|value| value.map(replaced)).collect::<StringArray>())
         }
         _ => {
             let shown = Shown::new(values, shape.precision)?;

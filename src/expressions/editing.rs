@@ -152,7 +152,11 @@ fn split_typing(arguments: &[Argument]) -> Result<Typing, String> {
 }
 
 /// Texts written row by row; a row for which `of` says no is NULL, and so is one with a NULL.
-fn write(arguments: &[ArrayRef], rows: usize, mut of: impl FnMut(usize, &mut String) -> bool) -> Result<ArrayRef> {
+pub(super) fn write(
+    arguments: &[ArrayRef],
+    rows: usize,
+    mut of: impl FnMut(usize, &mut String) -> bool,
+) -> Result<ArrayRef> {
     let mut builder = StringBuilder::with_capacity(rows, 8 * rows);
     let mut text = String::new();
     for row in 0..rows {

@@ -11,6 +11,9 @@ pub fn functions() -> impl Iterator<Item = &'static Function> {
         super::strings::FUNCTIONS,
         super::editing::FUNCTIONS,
         super::patterns::FUNCTIONS,
+        super::codings::FUNCTIONS,
+        super::hashes::FUNCTIONS,
+        super::urls::FUNCTIONS,
         super::times::FUNCTIONS,
         super::calendar::FUNCTIONS,
     ]
