@@ -185,6 +185,7 @@ fn window_aggregation(criterion: &mut Criterion) {
     let windows = [
         ("tumble 10s", WindowKind::Tumble { size_ms: 10_000, offset_ms: 0 }),
         ("hop 10s/2s", WindowKind::Hop { slide_ms: 2_000, size_ms: 10_000, offset_ms: 0 }),
+        ("cumulate 10s/2s", WindowKind::Cumulate { step_ms: 2_000, size_ms: 10_000, offset_ms: 0 }),
     ];
     for (name, window) in windows {
         let mut group = criterion.benchmark_group(name);

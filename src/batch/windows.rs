@@ -23,7 +23,7 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::{TryStreamExt, stream};
 
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode};
-use crate::plan::windows::copies;
+use crate::plan::windows::{Bounds, copies};
 
 /// Plans the window node of a logical plan.
 pub(super) struct WindowPlanner;
@@ -46,10 +46,9 @@ impl ExtensionPlanner for WindowPlanner {
             return datafusion::common::internal_err!("a window over a time that is no column");
         };
         let expansion = Expansion {
-            slide: node.window.slide_ms(),
-            size: node.window.size_ms(),
-            offset: node.window.offset_ms(),
-            windows: copies(node.window),
+            every: node.window.starts_every_ms(),
+            offset: node.window.starts_offset_ms(),
+            windows: (0..copies(node.window)).map(|number| Bounds::of(node.window, number)).collect(),
             time,
             kept: kept.collect(),
             schema: Arc::clone(datafusion::logical_expr::UserDefinedLogicalNodeCore::schema(node).inner()),
@@ -61,12 +60,11 @@ impl ExtensionPlanner for WindowPlanner {
 /// How a batch becomes the batch of one of its windows.
 #[derive(Debug, Clone)]
 struct Expansion {
-    /// Milliseconds, as the size is and the offset.
-    slide: i64,
-    size: i64,
+    /// Windows start so many milliseconds apart.
+    every: i64,
     offset: i64,
-    /// In how many windows a row may be.
-    windows: i64,
+    /// Those that may hold a row.
+    windows: Arc<[Bounds]>,
     /// The input's column with the time.
     time: usize,
     /// The input's columns that go on.
@@ -75,32 +73,33 @@ struct Expansion {
 }
 
 impl Expansion {
-    /// The rows in the window that began `before` slides before the last one that may hold them.
-    fn batch(&self, rows: &RecordBatch, before: i64) -> Result<RecordBatch> {
-        let Self { slide, size, offset, .. } = *self;
-        let longer = before.wrapping_add(1).wrapping_mul(slide).wrapping_sub(size);
+    /// The rows in one of the windows that may hold them.
+    fn batch(&self, rows: &RecordBatch, bounds: &Bounds) -> Result<RecordBatch> {
+        let Self { every, offset, .. } = *self;
+        let longer = bounds.before.wrapping_add(1).wrapping_mul(every).wrapping_sub(bounds.size);
         if longer > 0 {
-            // The window ends so much before the slide does.
+            // The window ends so much before the next one starts.
             let times = rows.column(self.time).as_primitive::<TimestampMillisecondType>();
             let is_inside =
-                |time: Option<i64>| time.map(|time| time.wrapping_sub(offset).rem_euclid(slide) < slide - longer);
+                |time: Option<i64>| time.map(|time| time.wrapping_sub(offset).rem_euclid(every) < every - longer);
             let inside: BooleanArray = times.iter().map(is_inside).collect();
-            return self.bounded(&filter_record_batch(rows, &inside)?, before);
+            return self.bounded(&filter_record_batch(rows, &inside)?, bounds);
         }
-        self.bounded(rows, before)
+        self.bounded(rows, bounds)
     }
 
-    fn bounded(&self, rows: &RecordBatch, before: i64) -> Result<RecordBatch> {
-        let Self { slide, size, offset, .. } = *self;
+    fn bounded(&self, rows: &RecordBatch, bounds: &Bounds) -> Result<RecordBatch> {
+        let Self { every, offset, .. } = *self;
+        let size = bounds.size;
         let times = rows.column(self.time).as_primitive::<TimestampMillisecondType>();
         let bound = |plus: i64| -> ArrayRef {
             let moved: PrimitiveArray<TimestampMillisecondType> = times.unary(|time| {
-                let into = time.wrapping_sub(offset).rem_euclid(slide);
+                let into = time.wrapping_sub(offset).rem_euclid(every);
                 time.wrapping_sub(into).wrapping_add(plus)
             });
             Arc::new(moved)
         };
-        let start = before.wrapping_mul(slide).wrapping_neg();
+        let start = bounds.before.wrapping_mul(every).wrapping_neg();
         let bounds = [bound(start), bound(start.wrapping_add(size)), bound(start.wrapping_add(size - 1))];
         let columns = self.kept.iter().map(|index| Arc::clone(rows.column(*index))).chain(bounds);
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
@@ -130,7 +129,9 @@ impl WindowExec {
 
 impl DisplayAs for WindowExec {
     fn fmt_as(&self, _: DisplayFormatType, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "WindowExec: {} ms every {} ms", self.expansion.size, self.expansion.slide)
+        let Expansion { windows, every, .. } = &self.expansion;
+        let size = windows.iter().map(|bounds| bounds.size).max().unwrap_or(0);
+        write!(out, "WindowExec: {} windows of {size} ms at most, every {every} ms", windows.len())
     }
 }
 
@@ -173,10 +174,11 @@ impl ExecutionPlan for WindowExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
         let expansion = self.expansion.clone();
-        let windows = expansion.windows;
         let expanded = input.map_ok(move |rows| {
             let expansion = expansion.clone();
-            stream::iter((0..windows).map(move |before| expansion.batch(&rows, before)))
+            stream::iter(
+                (0..expansion.windows.len()).map(move |number| expansion.batch(&rows, &expansion.windows[number])),
+            )
         });
         let schema = Arc::clone(&self.expansion.schema);
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, expanded.try_flatten())))

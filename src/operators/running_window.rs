@@ -1,6 +1,6 @@
-//! The content of a HOP window as it moves on: panes come in at one end and go out at the other.
+//! The content of a window as it moves on, for HOP and CUMULATE: panes come in at one end and go out at the other.
 //!
-//! Where every aggregate can take partial states away again, a slice is merged once when it comes and taken away once
+//! A window of CUMULATE only grows, until all its panes go at once: each slice is merged once. Of HOP, where every aggregate can take partial states away again, a slice is merged once when it comes and taken away once
 //! when its pane goes, however many windows it lies in. Otherwise neighbouring panes are merged two by two into blocks
 //! of 2, 4, 8 … panes, once, and each window is put together from the few largest blocks that it holds.
 
@@ -10,7 +10,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 
 use super::{AggregateCall, Aggregates, WindowKind};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::state::{SLICE_COLUMNS, SlotColumns, SlotTable, batch_of};
 use crate::stream::batch_bytes;
 
@@ -18,13 +18,15 @@ use crate::stream::batch_bytes;
 pub(super) struct RunningWindow {
     window: WindowKind,
     types: Vec<DataType>,
-    /// Keys and states of each pane, by the number of the pane.
+    /// Keys and states of each pane, by the number of the pane; nothing but the number of one that need not be taken away.
     panes: BTreeMap<i64, Vec<RecordBatch>>,
     content: Content,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one of them per window operator")]
 enum Content {
+    /// All panes merged, to be thrown away together.
+    Grown(SlotTable<Aggregates>),
     /// All panes merged, to be taken away again.
     Merged(Merged),
     /// For blocks of 2, 4, 8 … panes, by the number of the block: keys and states, mostly merged.
@@ -48,9 +50,12 @@ struct Merged {
 impl RunningWindow {
     pub(super) fn new(window: WindowKind, types: &[DataType], calls: &[AggregateCall]) -> Result<Self> {
         let states = Aggregates::new(calls)?;
-        let content = match states.invertible() {
-            true => Content::Merged(Merged { table: SlotTable::new(types, states)?, parts: Vec::new() }),
-            false => Content::Blocks { calls: calls.to_vec(), levels: Vec::new() },
+        let content = match window {
+            WindowKind::Cumulate { .. } => Content::Grown(SlotTable::new(types, states)?),
+            _ if states.invertible() => {
+                Content::Merged(Merged { table: SlotTable::new(types, states)?, parts: Vec::new() })
+            }
+            _ => Content::Blocks { calls: calls.to_vec(), levels: Vec::new() },
         };
         Ok(Self { window, types: types.to_vec(), panes: BTreeMap::new(), content })
     }
@@ -62,10 +67,16 @@ impl RunningWindow {
     /// Counts a slice from now on.
     pub(super) fn enter(&mut self, pane: i64, batches: Vec<RecordBatch>) -> Result<()> {
         let number = self.number(pane);
+        let slices = self.panes.entry(number).or_default();
         for batch in batches {
+            if let Content::Grown(table) = &mut self.content {
+                table.merge(&batch, SLICE_COLUMNS, self.types.len())?;
+                continue;
+            }
             let kept: Vec<usize> = (SLICE_COLUMNS..batch.num_columns()).collect();
             let batch = batch.project(&kept)?;
             match &mut self.content {
+                Content::Grown(_) => {}
                 Content::Merged(merged) => merged.enter(&batch, self.types.len())?,
                 Content::Blocks { levels, .. } => {
                     // Rows that came after a block was made go beside it.
@@ -76,7 +87,7 @@ impl RunningWindow {
                     }
                 }
             }
-            self.panes.entry(number).or_default().push(batch);
+            slices.push(batch);
         }
         Ok(())
     }
@@ -87,6 +98,12 @@ impl RunningWindow {
         let staying = self.panes.split_off(&first);
         let left = std::mem::replace(&mut self.panes, staying);
         match &mut self.content {
+            Content::Grown(table) => {
+                debug_assert!(left.is_empty() || self.panes.is_empty(), "a window that only grows ends as a whole");
+                if !left.is_empty() {
+                    table.take()?;
+                }
+            }
             Content::Merged(merged) => {
                 for batch in left.values().flatten() {
                     merged.leave(batch, self.types.len())?;
@@ -105,7 +122,7 @@ impl RunningWindow {
     /// How many rows the present window has at most, and in how many bytes.
     pub(super) fn size(&self) -> (usize, usize) {
         match &self.content {
-            Content::Merged(Merged { table, .. }) => (table.len(), table.bytes()),
+            Content::Grown(table) | Content::Merged(Merged { table, .. }) => (table.len(), table.bytes()),
             Content::Blocks { .. } => {
                 let batches = || self.panes.values().flatten();
                 (batches().map(RecordBatch::num_rows).sum(), batches().map(batch_bytes).sum())
@@ -116,6 +133,7 @@ impl RunningWindow {
     /// What the window that ends at `end` consists of; nothing may enter or leave as long as it is used.
     pub(super) fn select(&mut self, end: i64) -> Result<Selection> {
         match &self.content {
+            Content::Grown(table) => Ok(Selection::Slots((0..table.index.slots() as u32).collect())),
             Content::Merged(merged) => Ok(Selection::Slots(merged.used_slots())),
             Content::Blocks { .. } => Ok(Selection::Runs { batches: self.blocks(end)?, first: 0 }),
         }
@@ -124,7 +142,7 @@ impl RunningWindow {
     /// The table that the slots of a [`Selection`] belong to.
     pub(super) fn table(&self) -> Option<&SlotTable<Aggregates>> {
         match &self.content {
-            Content::Merged(merged) => Some(&merged.table),
+            Content::Grown(table) | Content::Merged(Merged { table, .. }) => Some(table),
             Content::Blocks { .. } => None,
         }
     }
@@ -132,11 +150,12 @@ impl RunningWindow {
     /// Keys and results of the window that ends at `end`, and their number.
     pub(super) fn evaluate(&mut self, end: i64) -> Result<(Vec<ArrayRef>, Vec<ArrayRef>, usize)> {
         match &mut self.content {
-            Content::Merged(Merged { table, .. }) if table.index.free_slots().is_empty() => {
+            Content::Grown(table) | Content::Merged(Merged { table, .. }) if table.index.free_slots().is_empty() => {
                 // All slots are in use, in order.
                 let slots: Vec<u32> = (0..table.index.slots() as u32).collect();
                 Ok((table.index.gather(&slots)?, table.columns.evaluate(None)?, slots.len()))
             }
+            Content::Grown(_) => Err(Error::bug("a window that only grows has let go of keys")),
             Content::Merged(merged) => {
                 let (slots, table) = (merged.used_slots(), &merged.table);
                 Ok((table.index.gather(&slots)?, table.columns.evaluate(Some(&slots))?, slots.len()))
@@ -157,7 +176,7 @@ impl RunningWindow {
         let last = self.number(end) - 1;
         let Content::Blocks { calls, levels } = &mut self.content else { return Ok(Vec::new()) };
         let mut batches = Vec::new();
-        let mut at = last + 1 - self.window.windows_per_pane();
+        let mut at = last + 1 - self.window.most_windows_per_row();
         while at <= last {
             // The largest block that starts here and ends within the window.
             let mut level = 0;
@@ -173,6 +192,7 @@ impl RunningWindow {
     pub(super) fn bytes(&self) -> usize {
         // The batches of the panes belong to the state table, which counts them.
         match &self.content {
+            Content::Grown(table) => table.bytes(),
             Content::Merged(merged) => merged.table.bytes() + merged.parts.capacity() * 4,
             Content::Blocks { levels, .. } => levels.iter().flat_map(BTreeMap::values).flatten().map(batch_bytes).sum(),
         }

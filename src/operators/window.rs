@@ -1,4 +1,4 @@
-//! TUMBLE and HOP windows as arithmetic: which pane a time lies in, and which windows hold the pane.
+//! TUMBLE, HOP and CUMULATE windows as arithmetic: which pane a time lies in, and which windows hold the pane.
 //!
 //! A pane is the stretch of time between two neighbouring window borders. All rows of a pane lie in the same windows,
 //! so they are aggregated once and the panes of a window are put together when it fires.
@@ -14,61 +14,91 @@ pub enum WindowKind {
     Tumble { size_ms: i64, offset_ms: i64 },
     /// A window of `size_ms` starts every `slide_ms`.
     Hop { slide_ms: i64, size_ms: i64, offset_ms: i64 },
+    /// Full windows of `size_ms` side by side, in each of which one window ends every `step_ms` and starts with it.
+    Cumulate { step_ms: i64, size_ms: i64, offset_ms: i64 },
 }
 
 impl WindowKind {
-    /// The length of a window.
+    /// The length of a window; of CUMULATE, that of the longest.
     pub fn size_ms(self) -> i64 {
         match self {
-            Self::Tumble { size_ms, .. } | Self::Hop { size_ms, .. } => size_ms,
+            Self::Tumble { size_ms, .. } | Self::Hop { size_ms, .. } | Self::Cumulate { size_ms, .. } => size_ms,
         }
     }
 
-    /// The distance of neighbouring windows.
+    /// The distance of the ends of neighbouring windows.
     pub fn slide_ms(self) -> i64 {
         match self {
             Self::Tumble { size_ms, .. } => size_ms,
             Self::Hop { slide_ms, .. } => slide_ms,
+            Self::Cumulate { step_ms, .. } => step_ms,
         }
     }
 
-    /// What the starts of all windows leave when divided by the slide: at least 0, below the slide.
+    /// What the ends of all windows leave when divided by the slide: at least 0, below the slide.
     pub fn offset_ms(self) -> i64 {
+        self.declared_offset_ms().rem_euclid(self.slide_ms())
+    }
+
+    fn declared_offset_ms(self) -> i64 {
         match self {
-            Self::Tumble { offset_ms, .. } | Self::Hop { offset_ms, .. } => offset_ms.rem_euclid(self.slide_ms()),
+            Self::Tumble { offset_ms, .. } | Self::Hop { offset_ms, .. } | Self::Cumulate { offset_ms, .. } => {
+                offset_ms
+            }
         }
     }
 
-    /// The length of a pane: the greatest common divisor of slide and size, which is the slide as it divides the size.
-    pub fn pane_ms(self) -> i64 {
-        self.slide_ms()
+    /// The distance of the starts of neighbouring windows that start at different times.
+    pub fn starts_every_ms(self) -> i64 {
+        match self {
+            Self::Tumble { .. } | Self::Hop { .. } => self.slide_ms(),
+            Self::Cumulate { size_ms, .. } => size_ms,
+        }
     }
 
-    /// How many windows hold a row.
-    pub fn windows_per_pane(self) -> i64 {
+    /// What the starts of all windows leave when divided by their distance: at least 0, below it.
+    pub fn starts_offset_ms(self) -> i64 {
+        self.declared_offset_ms().rem_euclid(self.starts_every_ms())
+    }
+
+    /// How many windows hold a row at most.
+    pub fn most_windows_per_row(self) -> i64 {
         self.size_ms() / self.slide_ms()
+    }
+
+    /// How many windows hold a pane.
+    pub fn windows_of(self, pane: i64) -> i64 {
+        (self.last_end(pane) - pane) / self.slide_ms()
     }
 
     /// Refuses windows that no aggregation can use.
     pub fn check(self) -> Result<()> {
         let (slide, size) = (self.slide_ms(), self.size_ms());
+        // What the shorter length is called, and how the call begins that names it first.
+        let (name, word) = match self {
+            Self::Tumble { .. } | Self::Hop { .. } => ("HOP", "slide"),
+            Self::Cumulate { .. } => ("CUMULATE", "step"),
+        };
         if slide <= 0 || size <= 0 {
-            return Err(Error::query("the size and the slide of a window must be longer than 0 ms"));
+            return Err(Error::query(format!("the size and the {word} of a window must be longer than 0 ms")));
         }
         if slide > size {
-            let error = Error::query(format!("HOP: the slide of {slide} ms is longer than the size of {size} ms"));
-            return Err(error.with_help("the slide comes first: HOP(TABLE t, DESCRIPTOR(ts), slide, size)"));
+            let error = Error::query(format!("{name}: the {word} of {slide} ms is longer than the size of {size} ms"));
+            return Err(
+                error.with_help(format!("the {word} comes first: {name}(TABLE t, DESCRIPTOR(ts), {word}, size)"))
+            );
         }
         if size % slide != 0 {
-            let error = format!("HOP: the size of {size} ms is no multiple of the slide of {slide} ms");
-            return Err(Error::query(error).with_help("choose a slide that divides the size"));
+            let error = format!("{name}: the size of {size} ms is no multiple of the {word} of {slide} ms");
+            return Err(Error::query(error).with_help(format!("choose a {word} that divides the size")));
         }
         if size > i64::MAX / 16 {
             return Err(Error::query(format!("a window of {size} ms is too long")));
         }
-        let (Self::Tumble { offset_ms, .. } | Self::Hop { offset_ms, .. }) = self;
-        if offset_ms.unsigned_abs() >= size.unsigned_abs() {
-            let error = format!("the offset of {offset_ms} ms must be shorter than the window of {size} ms");
+        let offset = self.declared_offset_ms();
+        // Flink takes any offset of CUMULATE.
+        if !matches!(self, Self::Cumulate { .. }) && offset.unsigned_abs() >= size.unsigned_abs() {
+            let error = format!("the offset of {offset} ms must be shorter than the window of {size} ms");
             return Err(Error::query(error));
         }
         Ok(())
@@ -92,7 +122,23 @@ impl WindowKind {
 
     /// The end of the last window that holds the pane.
     pub fn last_end(self, pane: i64) -> i64 {
-        pane + self.size_ms()
+        match self {
+            Self::Tumble { size_ms, .. } | Self::Hop { size_ms, .. } => pane + size_ms,
+            Self::Cumulate { size_ms, .. } => self.full_start(pane) + size_ms,
+        }
+    }
+
+    /// The start of the window that ends at `end`.
+    pub fn start(self, end: i64) -> i64 {
+        match self {
+            Self::Tumble { size_ms, .. } | Self::Hop { size_ms, .. } => end - size_ms,
+            Self::Cumulate { step_ms, .. } => self.full_start(end - step_ms),
+        }
+    }
+
+    /// The start of the full window of CUMULATE that holds `time`.
+    fn full_start(self, time: i64) -> i64 {
+        time - (time - self.starts_offset_ms()).rem_euclid(self.starts_every_ms())
     }
 
     /// The end of the first window that has not fired at `watermark`, clamped to what can be computed with.
@@ -105,7 +151,7 @@ impl WindowKind {
 
     /// The start of the first pane that some window still needs at `watermark`.
     pub fn first_open_pane(self, watermark: i64) -> i64 {
-        self.first_open_end(watermark) - self.size_ms()
+        self.start(self.first_open_end(watermark))
     }
 }
 
@@ -118,6 +164,10 @@ impl fmt::Display for WindowKind {
             }
             Self::Hop { slide_ms, size_ms, offset_ms } => {
                 write!(out, "HOP(slide=[{}], size=[{}]", Span(slide_ms), Span(size_ms))?;
+                offset_ms
+            }
+            Self::Cumulate { step_ms, size_ms, offset_ms } => {
+                write!(out, "CUMULATE(step=[{}], size=[{}]", Span(step_ms), Span(size_ms))?;
                 offset_ms
             }
         };
@@ -151,7 +201,13 @@ mod tests {
         let shifted = WindowKind::Tumble { size_ms: 10, offset_ms: -3 };
         assert_eq!([-4, -3, 6, 7].map(|time| shifted.pane(time)), [-13, -3, -3, 7]);
         let hop = WindowKind::Hop { slide_ms: 2, size_ms: 10, offset_ms: 1 };
-        assert_eq!((hop.pane(0), hop.first_end(-1), hop.last_end(-1), hop.windows_per_pane()), (-1, 1, 9, 5));
+        assert_eq!((hop.pane(0), hop.first_end(-1), hop.last_end(-1), hop.windows_of(-1)), (-1, 1, 9, 5));
+        // Full windows -19 to -9, -9 to 1, 1 to 11; a step ends every 2 ms.
+        let cumulate = WindowKind::Cumulate { step_ms: 2, size_ms: 10, offset_ms: 21 };
+        assert_eq!([-10, -9, 0, 1, 10].map(|time| cumulate.pane(time)), [-11, -9, -1, 1, 9]);
+        assert_eq!([-11, -9, -1, 1].map(|pane| cumulate.last_end(pane)), [-9, 1, 1, 11]);
+        assert_eq!([-9, -7, 1, 3].map(|end| cumulate.start(end)), [-19, -9, -9, 1]);
+        assert_eq!([-11, -9, -1, 1].map(|pane| cumulate.windows_of(pane)), [1, 5, 1, 5]);
     }
 
     #[test]
@@ -161,6 +217,9 @@ mod tests {
         assert_eq!(tumble.first_open_pane(9), 10);
         assert!(tumble.first_open_end(i64::MAX) > *tumble.times().end());
         assert!(tumble.first_open_pane(i64::MIN) < 0);
+        let cumulate = WindowKind::Cumulate { step_ms: 2, size_ms: 10, offset_ms: 0 };
+        assert_eq!([0, 1, 8, 9, 10].map(|watermark| cumulate.first_open_end(watermark)), [2, 4, 10, 12, 12]);
+        assert_eq!([1, 8, 9].map(|watermark| cumulate.first_open_pane(watermark)), [0, 0, 10]);
     }
 
     #[test]
@@ -169,6 +228,10 @@ mod tests {
         assert!(hop(2, 10).is_ok());
         assert!(hop(10, 2).unwrap_err().to_string().contains("slide comes first"));
         assert!(hop(3, 10).is_err() && hop(0, 10).is_err());
+        let cumulate = |step_ms, size_ms| WindowKind::Cumulate { step_ms, size_ms, offset_ms: 70 }.check();
+        assert!(cumulate(2, 10).is_ok());
+        assert!(cumulate(10, 2).unwrap_err().to_string().contains("step comes first"));
+        assert!(cumulate(3, 10).unwrap_err().to_string().starts_with("CUMULATE: the size of 10 ms is no multiple"));
         assert!(WindowKind::Tumble { size_ms: 600_000, offset_ms: -960_000 }.check().is_err());
         assert_eq!(
             WindowKind::Hop { slide_ms: 2_000, size_ms: 60_000, offset_ms: 0 }.to_string(),

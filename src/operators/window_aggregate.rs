@@ -70,7 +70,7 @@ impl OperatorSpec for WindowAggregateSpec {
         let types: Vec<DataType> = keys.iter().map(|field| field.data_type().clone()).collect();
         let calls = self.calls.clone();
         let panes = PaneTable::new("panes", schema, self.keys, move || Aggregates::new(&calls));
-        let running = match self.window.windows_per_pane() {
+        let running = match self.window.most_windows_per_row() {
             1 => None,
             _ => Some(RunningWindow::new(self.window, &types, &self.calls)?),
         };
@@ -121,7 +121,7 @@ struct WindowAggregate {
     calls: Vec<AggregateCall>,
     state: State,
     progress: FireProgress,
-    /// The content of the window that moves on, for HOP.
+    /// The content of the window that moves on, for HOP and CUMULATE.
     running: Option<RunningWindow>,
     /// The slices that the moving window counts, by pane.
     counted: BTreeMap<i64, Vec<Slice>>,
@@ -248,7 +248,7 @@ impl WindowAggregate {
         while let Some(end) = self.next_window(fired)? {
             match self.running {
                 None => self.leave_tumbling(end),
-                Some(_) => self.leave_hopping(end)?,
+                Some(_) => self.leave_moving(end)?,
             }
         }
         (self.fired, self.done) = (fired, done);
@@ -381,7 +381,7 @@ impl WindowAggregate {
         rows: usize,
         cx: &mut Context,
     ) -> Result<Progress> {
-        for (index, time) in [end - self.window.size_ms(), end, end - 1].into_iter().enumerate() {
+        for (index, time) in [self.window.start(end), end, end - 1].into_iter().enumerate() {
             let data_type = self.output.field(self.types.len() + index).data_type().clone();
             columns.push(Arc::new(TimestampMillisecondArray::from_value(time, rows).with_data_type(data_type)));
         }
@@ -392,7 +392,7 @@ impl WindowAggregate {
     /// The window that ends at `end` has been put out: what no later one counts is let go.
     fn leave(&mut self, end: i64, slice: Option<Slice>) -> Result<()> {
         match (&self.running, slice) {
-            (Some(_), _) => self.leave_hopping(end)?,
+            (Some(_), _) => self.leave_moving(end)?,
             (None, Some(slice)) => self.state.panes.drop_slice(slice),
             (None, None) => {}
         }
@@ -409,9 +409,9 @@ impl WindowAggregate {
     }
 
     /// The window moves on from end to end.
-    fn leave_hopping(&mut self, end: i64) -> Result<()> {
+    fn leave_moving(&mut self, end: i64) -> Result<()> {
         let Some(running) = &mut self.running else { return Ok(()) };
-        for pane in running.leave_before(end + self.window.slide_ms() - self.window.size_ms())? {
+        for pane in running.leave_before(self.window.start(end + self.window.slide_ms()))? {
             for slice in self.counted.remove(&pane).into_iter().flatten() {
                 self.state.panes.drop_slice(slice);
             }

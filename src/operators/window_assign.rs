@@ -22,7 +22,7 @@ pub const PANE_COLUMN: &str = "$pane";
 /// The hidden column with the end of the first window that counts the row, `Int64` ms.
 pub const OPEN_FROM_COLUMN: &str = "$open_from";
 
-/// TUMBLE or HOP over rows, before any aggregation.
+/// Windows of a fixed length over rows, before any aggregation.
 #[derive(Debug, Clone)]
 pub struct WindowAssignSpec {
     /// The columns that come in, the hidden watermark among them.
@@ -97,6 +97,16 @@ struct WindowAssign {
     late_rows: Vec<u32>,
 }
 
+/// How many pairs of a row and a window that holds it there are.
+#[derive(Debug, Default)]
+struct Pairs {
+    assigned: usize,
+    /// Those of late rows.
+    late: usize,
+    /// Those of other rows whose window had closed.
+    closed: usize,
+}
+
 impl Operator for WindowAssign {
     fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
         let times = timestamps(rows.column(self.spec.time), self.spec.input.field(self.spec.time))?;
@@ -104,15 +114,12 @@ impl Operator for WindowAssign {
         self.check(times)?;
 
         let (mut panes, mut open_from) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        let closed_pairs = self.assign(times, met, &mut panes, &mut open_from);
+        let pairs = self.assign(times, met, &mut panes, &mut open_from);
 
-        let windows = self.spec.window.windows_per_pane() as usize;
-        let late_pairs = self.late_rows.len() * windows;
-        let assigned = rows.len() * windows;
-        cx.count(Counter::WindowPairsAssigned, assigned);
-        cx.count(Counter::WindowPairsLate, late_pairs);
-        cx.count(Counter::WindowPairsPartiallyLate, closed_pairs);
-        cx.count(Counter::WindowPairsCounted, assigned - late_pairs - closed_pairs);
+        cx.count(Counter::WindowPairsAssigned, pairs.assigned);
+        cx.count(Counter::WindowPairsLate, pairs.late);
+        cx.count(Counter::WindowPairsPartiallyLate, pairs.closed);
+        cx.count(Counter::WindowPairsCounted, pairs.assigned - pairs.late - pairs.closed);
         cx.count(Counter::NumLateRecordsDropped, self.late_rows.len());
         if !self.late_rows.is_empty() {
             self.divert(&rows, met, &panes, cx)?;
@@ -162,35 +169,38 @@ impl WindowAssign {
         }
     }
 
-    /// Fills in pane and first open window of each row, notes the late rows, and returns the number of (row, window)
-    /// pairs that were closed for rows that are not late.
-    fn assign(&mut self, times: &[i64], met: &[i64], panes: &mut Vec<i64>, open_from: &mut Vec<i64>) -> usize {
+    /// Fills in pane and first open window of each row, notes the late rows, and counts pairs.
+    fn assign(&mut self, times: &[i64], met: &[i64], panes: &mut Vec<i64>, open_from: &mut Vec<i64>) -> Pairs {
         let window = self.spec.window;
-        let (slide, size) = (window.slide_ms(), window.size_ms());
+        let slide = window.slide_ms();
         self.late_rows.clear();
-        let mut closed_pairs = 0;
+        let mut pairs = Pairs::default();
         let mut pane = times.first().map_or(0, |time| window.pane(*time));
+        let (mut last_end, mut windows) = (window.last_end(pane), window.windows_of(pane) as usize);
         for (row, (time, met)) in times.iter().zip(met).enumerate() {
             // Neighbours mostly lie in the same pane, which saves the division.
             if (time.wrapping_sub(pane) as u64) >= slide as u64 {
                 pane = window.pane(*time);
+                (last_end, windows) = (window.last_end(pane), window.windows_of(pane) as usize);
             }
+            pairs.assigned += windows;
             let met = (*met).max(self.met);
             let mut open = pane + slide;
             if met >= open - 1 {
-                if met >= pane + size - 1 {
+                if met >= last_end - 1 {
                     self.late_rows.push(row as u32);
+                    pairs.late += windows;
                 } else {
                     // Windows that end at `met + 1` or before have fired.
                     let closed = (met + 1 - open) / slide + 1;
                     open += closed * slide;
-                    closed_pairs += closed as usize;
+                    pairs.closed += closed as usize;
                 }
             }
             panes.push(pane);
             open_from.push(open);
         }
-        closed_pairs
+        pairs
     }
 
     fn on_time(&self, rows: usize) -> BooleanArray {
@@ -212,7 +222,7 @@ impl WindowAssign {
         let end = |row: usize| window.last_end(panes[row]);
         columns.push(text(&self.spec.operator));
         columns.push(Arc::new(TimestampMillisecondArray::from(each(&met))));
-        columns.push(Arc::new(TimestampMillisecondArray::from(each(&|row| end(row) - window.size_ms()))));
+        columns.push(Arc::new(TimestampMillisecondArray::from(each(&|row| window.start(end(row))))));
         columns.push(Arc::new(TimestampMillisecondArray::from(each(&end))));
         columns.push(Arc::new(Int64Array::from(each(&|row| met(row).saturating_sub(end(row) - 1)))));
         let reason = |row: &u32| match met_of_split[*row as usize] >= end(*row as usize) - 1 {

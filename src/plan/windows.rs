@@ -21,17 +21,18 @@ pub struct Copy {
     pub columns: Vec<(String, Expr)>,
 }
 
-/// The windows of a row, the last to begin first.
+/// The windows of a row, the last to begin first, and of those that begin together the first to end.
 pub fn projections(node: &WindowNode) -> Result<Vec<Copy>> {
-    let (slide, size, offset) = (node.window.slide_ms(), node.window.size_ms(), node.window.offset_ms());
+    let (every, offset) = (node.window.starts_every_ms(), node.window.starts_offset_ms());
     let time = Expr::Column(Column::new_unqualified(&node.time));
-    let bound = |name: &str, before: i64, plus: i64| {
+    let bound = |name: &str, number: i64, before: i64, plus: i64| {
         let output = DataType::Timestamp(TimeUnit::Millisecond, None);
-        let detail = match before {
-            0 => format!("{name} {}", node.window),
-            before => format!("{name} {} - {before}", node.window),
+        let detail = match (number, node.window) {
+            (0, _) => format!("{name} {}", node.window),
+            (number, WindowKind::Cumulate { .. }) => format!("{name} {} + {number}", node.window),
+            (number, _) => format!("{name} {} - {number}", node.window),
         };
-        let call = Call::new(&WINDOW_BOUND, output, false, vec![slide, offset, before, plus]);
+        let call = Call::new(&WINDOW_BOUND, output, false, vec![every, offset, before, plus]);
         call.with_detail(detail).on(vec![time.clone()])
     };
     let kept: Vec<String> = node
@@ -44,16 +45,22 @@ pub fn projections(node: &WindowNode) -> Result<Vec<Copy>> {
         .collect();
     let copies = copies(node.window);
     if copies > MOST_COPIES {
-        return Err(Error::query(format!("HOP without an aggregation puts each row into {copies} windows"))
-            .with_help(format!("choose a slide of at least 1/{MOST_COPIES} of the size, or aggregate")));
+        let (name, step) = match node.window {
+            WindowKind::Cumulate { .. } => ("CUMULATE", "step"),
+            _ => ("HOP", "slide"),
+        };
+        return Err(Error::query(format!("{name} without an aggregation puts each row into {copies} windows"))
+            .with_help(format!("choose a {step} of at least 1/{MOST_COPIES} of the size, or aggregate")));
     }
     Ok((0..copies)
-        .map(|before| {
+        .map(|number| {
             let own = kept.iter().map(|name| (name.clone(), Expr::Column(Column::new_unqualified(name))));
+            let Bounds { before, size } = Bounds::of(node.window, number);
+            let bound = |name: &str, plus: i64| bound(name, number, before, plus);
             let [start, end, time_column] = WINDOW_COLUMNS;
-            let end_of_window = bound(end, before, size);
-            let is_partial = before == copies - 1 && size % slide != 0;
-            let bounds = [bound(start, before, 0), end_of_window.clone(), bound(time_column, before, size - 1)];
+            let end_of_window = bound(end, size);
+            let is_partial = size < (before + 1) * every;
+            let bounds = [bound(start, 0), end_of_window.clone(), bound(time_column, size - 1)];
             Copy {
                 condition: is_partial.then(|| time.clone().lt(end_of_window)),
                 columns: own.chain(WINDOW_COLUMNS.iter().map(|name| (*name).to_owned()).zip(bounds)).collect(),
@@ -62,7 +69,27 @@ pub fn projections(node: &WindowNode) -> Result<Vec<Copy>> {
         .collect())
 }
 
-/// In how many windows a row may be. Where the slide does not divide the size, the first of them need not hold it.
+/// Where one of the windows lies that may hold a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// How many starts of windows lie between its own and the row.
+    pub before: i64,
+    /// Its length in milliseconds.
+    pub size: i64,
+}
+
+impl Bounds {
+    /// Those of window `number` out of [`copies`].
+    pub fn of(window: WindowKind, number: i64) -> Self {
+        match window {
+            WindowKind::Cumulate { step_ms, .. } => Self { before: 0, size: (number + 1) * step_ms },
+            _ => Self { before: number, size: window.size_ms() },
+        }
+    }
+}
+
+/// In how many windows a row may be. Not all of them need hold it: of HOP, where the slide does not divide the size, the
+/// first need not; of CUMULATE, those that end before it do not.
 pub fn copies(window: WindowKind) -> i64 {
     let (slide, size) = (window.slide_ms(), window.size_ms());
     size.div_euclid(slide) + i64::from(size.rem_euclid(slide) != 0)
@@ -79,19 +106,24 @@ pub fn check_windows_per_row(plan: &LogicalPlan, most: usize) -> Result<()> {
     .map_err(super::bind::bug)?;
     let Some(node) = found else { return Ok(()) };
     let (window, count) = (node.window, copies(node.window));
+    let step = match window {
+        WindowKind::Cumulate { .. } => "step",
+        _ => "slide",
+    };
     Err(Error::query(format!("{window} puts each row into {count} windows, more than the limit of {most}"))
         .with_span(node.span)
         .with_id("BL-LIM-WINDOWS-PER-ROW")
-        .with_help(format!("choose a slide of at least {} ms", window.size_ms().unsigned_abs().div_ceil(most as u64)))
+        .with_help(format!("choose a {step} of at least {} ms", window.size_ms().unsigned_abs().div_ceil(most as u64)))
         .with_help(format!("or allow more: SET 'beadline.limit.windows-per-row' = '{count}'")))
 }
 
-/// Refuses windows that nobody can compute with. What panes ask for besides is asked of aggregations only.
+/// Refuses windows that nobody can compute with. What panes ask for besides is asked of aggregations of HOP only, as Flink
+/// does.
 pub fn check_lengths(window: WindowKind) -> Result<()> {
-    let (slide, size, offset) = (window.slide_ms(), window.size_ms(), window.offset_ms());
-    let is_whole = slide > 0 && size > 0 && size % slide == 0;
-    let is_long = slide.max(size) > i64::MAX / 16;
-    let is_far = offset.unsigned_abs() >= size.unsigned_abs();
+    let WindowKind::Hop { slide_ms, size_ms, offset_ms } = window else { return window.check() };
+    let is_whole = slide_ms > 0 && size_ms > 0 && size_ms % slide_ms == 0;
+    let is_long = slide_ms.max(size_ms) > i64::MAX / 16;
+    let is_far = offset_ms.unsigned_abs() >= size_ms.unsigned_abs();
     // The aggregation's own words where it would refuse them too.
-    if is_whole || slide <= 0 || size <= 0 || is_long || is_far { window.check() } else { Ok(()) }
+    if is_whole || slide_ms <= 0 || size_ms <= 0 || is_long || is_far { window.check() } else { Ok(()) }
 }

@@ -228,7 +228,7 @@ pub static WINDOWS_PER_ROW: OptionSpec = OptionSpec::honoured(
     "beadline.limit.windows-per-row",
     Integer,
     Some("10000"),
-    "In how many windows of HOP a row may lie; a query that puts it into more is refused.",
+    "In how many windows of HOP or CUMULATE a row may lie; a query that puts it into more is refused.",
 );
 
 pub static MEMORY_LIMIT: OptionSpec = OptionSpec::honoured(

@@ -80,7 +80,10 @@ impl WindowFunction {
             Self::Hop => {
                 "write HOP(TABLE t, DESCRIPTOR(ts), INTERVAL '5' MINUTE, INTERVAL '1' HOUR); the slide comes before the size"
             }
-            Self::Cumulate | Self::Session => FIXED_WINDOWS,
+            Self::Cumulate => {
+                "write CUMULATE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' MINUTE, INTERVAL '1' DAY); the step comes before the size"
+            }
+            Self::Session => FIXED_WINDOWS,
         }
     }
 }

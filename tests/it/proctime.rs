@@ -122,6 +122,33 @@ fn windows_of_the_clock_overlap_and_share_a_source() {
     }));
 }
 
+#[test]
+fn steps_of_the_clock_hold_what_came_before() {
+    runtime().block_on(soon(async {
+        let store = FakeStore::new();
+        let mut session = session(&store, 1_000_000, 2);
+        let input = session.input("CREATE TABLE t (k STRING, pt AS PROCTIME())", 8).expect("a declaration");
+        let steps = "SELECT window_end, k, COUNT(*) AS n
+            FROM CUMULATE(TABLE t, DESCRIPTOR(pt), INTERVAL '5' SECOND, INTERVAL '20' SECOND)
+            GROUP BY window_start, window_end, k";
+        let mut rows = session.query(steps).await.expect("a query");
+        push(&input, &["a"]).await;
+        pass(6).await;
+        push(&input, &["a", "b"]).await;
+        let row = |end: i64, key: &str, count: i64| (end, key.to_owned(), count);
+        assert_eq!(next(&mut rows, 1).await, [row(1_005, "a", 1)]);
+        // No row comes in the last two steps.
+        let both = |end| [row(end, "a", 2), row(end, "b", 1)];
+        assert_eq!(next(&mut rows, 6).await, [both(1_010), both(1_015), both(1_020)].concat());
+        pass(7).await;
+        push(&input, &["b"]).await;
+        assert_eq!(next(&mut rows, 1).await, [row(1_030, "b", 1)]);
+        input.finish();
+        assert_eq!(next(&mut rows, 2).await, [row(1_035, "b", 1), row(1_040, "b", 1)]);
+        assert!(rows.next().await.is_none());
+    }));
+}
+
 const KEPT: &str = "
 CREATE TABLE made (n BIGINT, pt AS PROCTIME()) WITH ('connector' = 'datagen', 'rows-per-second' = '1',
   'fields.n.kind' = 'sequence', 'fields.n.start' = '0', 'fields.n.end' = '39');

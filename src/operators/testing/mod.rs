@@ -19,10 +19,31 @@ use arrow::datatypes::SchemaRef;
 use arrow::util::display::array_value_to_string;
 use expect_test::Expect;
 
-use super::{BuildContext, Chain, Emitted, Flush, OperatorSpec, OutputBudget, Progress};
+use super::{BuildContext, Chain, Emitted, Flush, OperatorSpec, OutputBudget, Progress, WindowKind};
 use crate::state::StateTable;
 use crate::stream::{ChangeKind, Changes, Counter, Counters, EventTime, ProcTime};
 use store::Stored;
+
+/// Start and end of each window that holds `time`, found by trying: the naive twin of [`WindowKind`]'s arithmetic.
+pub(crate) fn windows_holding(window: WindowKind, time: i64) -> Vec<(i64, i64)> {
+    let (size, offset) = match window {
+        WindowKind::Tumble { size_ms, offset_ms }
+        | WindowKind::Hop { size_ms, offset_ms, .. }
+        | WindowKind::Cumulate { size_ms, offset_ms, .. } => (size_ms, offset_ms),
+    };
+    let starts = time - size + 1..=time;
+    match window {
+        WindowKind::Tumble { .. } | WindowKind::Hop { .. } => starts
+            .filter(|start| (start - offset).rem_euclid(window.slide_ms()) == 0)
+            .map(|start| (start, start + size))
+            .collect(),
+        WindowKind::Cumulate { step_ms, .. } => starts
+            .filter(|start| (start - offset).rem_euclid(size) == 0)
+            .flat_map(|start| (1..=size / step_ms).map(move |steps| (start, start + steps * step_ms)))
+            .filter(|(_, end)| time < *end)
+            .collect(),
+    }
+}
 
 /// How the output of two runs is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray}
 use proptest::prelude::*;
 
 use super::*;
+use crate::operators::testing::windows_holding;
 use crate::state::{integers, snapshot};
 use crate::stream::{Changes, Counter, Counters, EventTime, ProcTime};
 
@@ -16,30 +17,38 @@ type Row = (i64, Option<i64>, i64);
 type Result3 = (i64, i64, i64);
 type Windows = BTreeMap<(i64, Option<i64>), Result3>;
 
-/// Windows by (end, key), late rows, pairs closed of rows that are not late: computed split by split.
-fn model(splits: &[Vec<Row>], window: WindowKind, delay: i64) -> (Windows, usize, u64) {
-    let (mut windows, mut late, mut partially) = (Windows::new(), 0, 0);
+/// Pairs of rows and windows that hold them: all, those of late rows, those of other rows whose window had closed.
+#[derive(Default)]
+struct Pairs {
+    assigned: u64,
+    late: u64,
+    partially: u64,
+}
+
+/// Windows by (end, key), late rows, pairs: computed split by split.
+fn model(splits: &[Vec<Row>], window: WindowKind, delay: i64) -> (Windows, usize, Pairs) {
+    let (mut windows, mut late, mut pairs) = (Windows::new(), 0, Pairs::default());
     for split in splits {
         let mut watermark = i64::MIN;
         for (time, key, value) in split {
-            let last_start = time - (time - window.offset_ms()).rem_euclid(window.slide_ms());
-            let starts: Vec<i64> =
-                (0..window.windows_per_pane()).map(|back| last_start - back * window.slide_ms()).collect();
-            let open = |start: &&i64| **start + window.size_ms() - 1 > watermark;
-            let counted: Vec<&i64> = starts.iter().filter(open).collect();
+            let holding = windows_holding(window, *time);
+            let counted: Vec<_> = holding.iter().filter(|(_, end)| end - 1 > watermark).collect();
+            pairs.assigned += holding.len() as u64;
             if counted.is_empty() {
                 late += 1;
+                pairs.late += holding.len() as u64;
             } else {
-                partially += (starts.len() - counted.len()) as u64;
+                pairs.partially += (holding.len() - counted.len()) as u64;
             }
-            for start in counted {
-                let result = windows.entry((start + window.size_ms(), *key)).or_insert((0, 0, i64::MAX));
-                *result = (result.0 + 1, result.1 + value, result.2.min(*value));
-            }
+            let mut count = |end: i64, row: Result3| {
+                let result = windows.entry((end, *key)).or_insert((0, 0, i64::MAX));
+                *result = (result.0 + row.0, result.1 + row.1, result.2.min(row.2));
+            };
+            counted.iter().for_each(|(_, end)| count(*end, (1, *value, *value)));
             watermark = watermark.max(time - delay);
         }
     }
-    (windows, late, partially)
+    (windows, late, pairs)
 }
 
 /// The same through the operators: rows of the splits in the order of `picks`, in batches, with watermarks that are
@@ -122,11 +131,12 @@ fn operators(
 }
 
 fn any_window() -> impl Strategy<Value = WindowKind> {
-    (1_i64..8, 1_i64..12, -3_i64..4).prop_map(|(slide_ms, panes, offset)| {
+    (1_i64..8, 1_i64..12, -3_i64..4, any::<bool>()).prop_map(|(slide_ms, panes, offset, cumulates)| {
         let size_ms = slide_ms * panes;
         let offset_ms = offset.clamp(1 - size_ms, size_ms - 1);
         match panes {
             1 => WindowKind::Tumble { size_ms, offset_ms },
+            _ if cumulates => WindowKind::Cumulate { step_ms: slide_ms, size_ms, offset_ms },
             _ => WindowKind::Hop { slide_ms, size_ms, offset_ms },
         }
     })
@@ -155,19 +165,17 @@ proptest! {
         invertible in any::<bool>(),
     ) {
         let calls = if invertible { &["COUNT(*) n", "SUM(v) s"][..] } else { &["COUNT(*) n", "SUM(v) s", "MIN(v) m"][..] };
-        let (mut wanted, late, partially) = model(&splits, window, delay);
+        let (mut wanted, late, pairs) = model(&splits, window, delay);
         if invertible {
             wanted.values_mut().for_each(|result| result.2 = 0);
         }
         let (found, found_late, counters) = operators(&splits, &picks, window, delay, calls);
         prop_assert_eq!(found, wanted);
         prop_assert_eq!(found_late, late);
-        let rows = splits.iter().map(|split| split.len() as u64).sum::<u64>();
-        let per_row = window.windows_per_pane() as u64;
-        prop_assert_eq!(counters.get(Counter::WindowPairsAssigned), rows * per_row);
-        prop_assert_eq!(counters.get(Counter::WindowPairsLate), late as u64 * per_row);
-        prop_assert_eq!(counters.get(Counter::WindowPairsPartiallyLate), partially);
+        prop_assert_eq!(counters.get(Counter::WindowPairsAssigned), pairs.assigned);
+        prop_assert_eq!(counters.get(Counter::WindowPairsLate), pairs.late);
+        prop_assert_eq!(counters.get(Counter::WindowPairsPartiallyLate), pairs.partially);
         let counted = counters.get(Counter::WindowPairsCounted);
-        prop_assert_eq!(counted + late as u64 * per_row + partially, rows * per_row);
+        prop_assert_eq!(counted + pairs.late + pairs.partially, pairs.assigned);
     }
 }

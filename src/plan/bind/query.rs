@@ -241,6 +241,10 @@ impl<'a> QueryBinder<'a> {
                 let offset_ms = rest.first().copied().unwrap_or(0);
                 WindowKind::Hop { slide_ms: *slide, size_ms: *size, offset_ms }
             }
+            (WindowFunction::Cumulate, [step, size, rest @ ..]) => {
+                let offset_ms = rest.first().copied().unwrap_or(0);
+                WindowKind::Cumulate { step_ms: *step, size_ms: *size, offset_ms }
+            }
             (function, _) => {
                 return Err(not_built(function.name()).with_help(FIXED_WINDOWS));
             }
@@ -430,7 +434,7 @@ fn unknown_table_function(name: &ast::ObjectName) -> Error {
     }
 }
 
-const IN_FROM: &str = "FROM takes a table, a view, a query in parentheses, TUMBLE(…) or HOP(…)";
+const IN_FROM: &str = "FROM takes a table, a view, a query in parentheses, TUMBLE(…), HOP(…) or CUMULATE(…)";
 
 /// What stands in FROM and cannot be read.
 fn in_from(factor: &ast::TableFactor) -> Error {

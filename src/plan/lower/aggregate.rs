@@ -148,8 +148,12 @@ impl Lowering<'_> {
             query: meaning(aggregate),
             output: Arc::new(output),
         };
-        // Each bound by itself tells the windows of a key apart.
-        let upsert_keys = (keys.len()..keys.len() + 3).map(|bound| (0..keys.len()).chain([bound]).collect()).collect();
+        // Each bound by itself tells the windows of a key apart, but for the start that windows of CUMULATE share.
+        let first = match window.window {
+            WindowKind::Tumble { .. } | WindowKind::Hop { .. } => 0,
+            WindowKind::Cumulate { .. } => 1,
+        };
+        let upsert_keys = (first..3).map(|bound| (0..keys.len()).chain([keys.len() + bound]).collect()).collect();
         let mut flow = self.exchange(flow, keys.len(), ChangelogMode::APPEND);
         flow.push(Arc::new(spec), upsert_keys);
         let places = outputs.iter().map(|place| match place {
@@ -325,7 +329,7 @@ impl OverWindow<'_> {
                 let only = projections(self.window)?.pop().ok_or_else(|| Error::bug("a row is in a window"))?;
                 substitute_by(expression, &only.columns)?
             }
-            WindowKind::Hop { .. } => expression.clone(),
+            WindowKind::Hop { .. } | WindowKind::Cumulate { .. } => expression.clone(),
         };
         refuse_bounds(&expression, place)?;
         Ok(expression)

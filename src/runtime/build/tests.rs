@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMillisec
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType, UInt16Type};
 
 use super::*;
+use crate::operators::testing::windows_holding;
 use crate::operators::{
     AggregateCall, AggregateFunction, Emitted, Flush, OperatorSpec, Progress, WindowAggregateSpec, WindowAssignSpec,
     WindowKind, WindowLocalSpec,
@@ -71,9 +72,7 @@ impl Query {
     fn count(&self, rows: &[Row], watermark: i64, windows: &mut Windows) {
         let is_least = self.global.calls[1].function == AggregateFunction::Min;
         for (time, key, value) in rows {
-            let last_start = time - time.rem_euclid(self.window.slide_ms());
-            for back in 0..self.window.windows_per_pane() {
-                let end = last_start - back * self.window.slide_ms() + self.window.size_ms();
+            for (_, end) in windows_holding(self.window, *time) {
                 if end - 1 > watermark {
                     let result = windows.entry((end, *key)).or_insert_with(|| vec![(0, i64::MAX)]);
                     let count = result[0].0 + 1;
@@ -300,12 +299,13 @@ fn rows(keys: i64, times: impl Iterator<Item = i64> + Clone) -> Vec<Row> {
     (0..keys).flat_map(|key| times.clone().map(move |time| (time, key, (key * 31 + time * 7) % 100))).collect()
 }
 
-fn queries() -> [Query; 3] {
+fn queries() -> [Query; 4] {
     let hop = WindowKind::Hop { slide_ms: 5, size_ms: 15, offset_ms: 0 };
     [
         Query::new(WindowKind::Tumble { size_ms: 10, offset_ms: 0 }, AggregateFunction::Min),
         Query::new(hop, AggregateFunction::Count),
         Query::new(hop, AggregateFunction::Min),
+        Query::new(WindowKind::Cumulate { step_ms: 5, size_ms: 15, offset_ms: 0 }, AggregateFunction::Min),
     ]
 }
 
