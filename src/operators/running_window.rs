@@ -23,7 +23,6 @@ pub(super) struct RunningWindow {
     content: Content,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is one of them per window operator")]
 enum Content {
     /// All panes merged, to be thrown away together.
     Grown(SlotTable<Aggregates>),
