@@ -35,6 +35,16 @@ pub const SPECIAL_FORMS: &[(&str, &str)] = &[
         "CURRENT_TIMESTAMP: the time of day when the row is worked on, to the millisecond; in batch mode one moment for all",
     ),
     ("EXTRACT", "EXTRACT(unit FROM time): a field of a date or time"),
+    ("HOP_END", "HOP_END(ts, slide, size): the end of the window of GROUP BY HOP(ts, slide, size)"),
+    (
+        "HOP_PROCTIME",
+        "HOP_PROCTIME(ts, slide, size): the time of day when a window of the clock leaves; NULL of one by event time",
+    ),
+    (
+        "HOP_ROWTIME",
+        "HOP_ROWTIME(ts, slide, size): the last millisecond of the window of GROUP BY HOP(ts, slide, size), as a time attribute",
+    ),
+    ("HOP_START", "HOP_START(ts, slide, size): the start of the window of GROUP BY HOP(ts, slide, size)"),
     ("IF", "IF(condition, then, else): one of two values"),
     ("IFNULL", "IFNULL(value, other): the other if the value is NULL"),
     ("LOCALTIME", "LOCALTIME: as CURRENT_TIME"),
@@ -45,6 +55,16 @@ pub const SPECIAL_FORMS: &[(&str, &str)] = &[
     ("TIMESTAMPADD", "TIMESTAMPADD(unit, amount, time): the time moved by so many units"),
     ("TIMESTAMPDIFF", "TIMESTAMPDIFF(unit, from, to): whole units from one time to another"),
     ("TRY_CAST", "TRY_CAST(value AS type): as CAST, but NULL where it does not fit"),
+    ("TUMBLE_END", "TUMBLE_END(ts, size): the end of the window of GROUP BY TUMBLE(ts, size)"),
+    (
+        "TUMBLE_PROCTIME",
+        "TUMBLE_PROCTIME(ts, size): the time of day when a window of the clock leaves; NULL of one by event time",
+    ),
+    (
+        "TUMBLE_ROWTIME",
+        "TUMBLE_ROWTIME(ts, size): the last millisecond of the window of GROUP BY TUMBLE(ts, size), as a time attribute",
+    ),
+    ("TUMBLE_START", "TUMBLE_START(ts, size): the start of the window of GROUP BY TUMBLE(ts, size)"),
 ];
 
 /// The aggregate functions.

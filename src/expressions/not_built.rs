@@ -10,8 +10,6 @@ pub enum NotBuilt {
     Aggregate,
     /// Rows, in a FROM.
     Table,
-    /// What a group of `GROUP BY TUMBLE(…)` is called by; holds the column that a window function in FROM has for it.
-    GroupWindow(&'static str),
     /// A word of a pattern in MATCH_RECOGNIZE.
     Pattern,
 }
@@ -19,7 +17,7 @@ pub enum NotBuilt {
 /// A name in capitals, what it is, and what does in its place: empty where nothing does.
 type Entry = (&'static str, NotBuilt, &'static str);
 
-use NotBuilt::{Aggregate, GroupWindow, Pattern, Scalar, Table};
+use NotBuilt::{Aggregate, Pattern, Scalar, Table};
 
 const ONE_OF_PARTS: &str = "one part of a text: SPLIT_INDEX(text, separator, 0)";
 /// What does in the place of the first rows of an order in a query that goes on.
@@ -48,10 +46,6 @@ const NOT_BUILT: &[Entry] = &[
     ("GROUPING", Scalar, ""),
     ("GROUPING_ID", Scalar, ""),
     ("GROUP_ID", Scalar, ""),
-    ("HOP_END", GroupWindow("window_end"), ""),
-    ("HOP_PROCTIME", GroupWindow("window_end"), ""),
-    ("HOP_ROWTIME", GroupWindow("window_time"), ""),
-    ("HOP_START", GroupWindow("window_start"), ""),
     ("IS_ALPHA", Scalar, "REGEXP(text, '^[A-Za-z]+$')"),
     ("IS_DECIMAL", Scalar, "TRY_CAST(text AS DOUBLE) IS NOT NULL"),
     ("IS_DIGIT", Scalar, "REGEXP(text, '^[0-9]+$')"),
@@ -84,10 +78,6 @@ const NOT_BUILT: &[Entry] = &[
     ("REGEXP_SUBSTR", Scalar, "REGEXP_EXTRACT(text, pattern)"),
     ("ROW", Scalar, NESTED),
     ("ROW_NUMBER", Scalar, FIRST_ROWS),
-    ("SESSION_END", GroupWindow("window_end"), ""),
-    ("SESSION_PROCTIME", GroupWindow("window_end"), ""),
-    ("SESSION_ROWTIME", GroupWindow("window_time"), ""),
-    ("SESSION_START", GroupWindow("window_start"), ""),
     ("SINGLE_VALUE", Aggregate, "of a group with one row: MAX(value)"),
     ("SOURCE_WATERMARK", Scalar, "by the time of the rows: WATERMARK FOR ts AS ts - INTERVAL '5' SECOND"),
     ("SPLIT", Scalar, ONE_OF_PARTS),
@@ -98,10 +88,6 @@ const NOT_BUILT: &[Entry] = &[
     ("STR_TO_MAP", Scalar, ONE_OF_PARTS),
     ("TO_CHANGELOG", Table, ""),
     ("TRY_PARSE_JSON", Scalar, ""),
-    ("TUMBLE_END", GroupWindow("window_end"), ""),
-    ("TUMBLE_PROCTIME", GroupWindow("window_end"), ""),
-    ("TUMBLE_ROWTIME", GroupWindow("window_time"), ""),
-    ("TUMBLE_START", GroupWindow("window_start"), ""),
     ("TYPEOF", Scalar, "DESCRIBE t shows the types of its columns"),
     ("UNNEST", Table, ""),
     ("UUID", Scalar, ""),

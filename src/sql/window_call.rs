@@ -129,23 +129,8 @@ fn read(
     let names = &function.arguments().0[2..];
     let mut intervals_ms = Vec::new();
     for (name, value) in names.iter().zip(lengths) {
-        let place = span_or(value, span);
-        let refuse = |message: String| Error::query(message).with_span(place);
-        let time = match interval_length(value) {
-            Some(IntervalLength::Milliseconds(time)) => time,
-            Some(IntervalLength::Months(_)) => {
-                return Err(refuse(format!("the {name} of {} cannot be in months or years", function.name()))
-                    .with_help("their length varies; use days, as in INTERVAL '30' DAY"));
-            }
-            None => {
-                return Err(refuse(format!("the {name} of {} must be an interval", function.name()))
-                    .with_help(function.usage()));
-            }
-        };
-        if time <= 0 && *name != "OFFSET" {
-            return Err(refuse(format!("the {name} of {} must be longer than 0 ms", function.name())));
-        }
-        intervals_ms.push((time, place));
+        let time = length(function.name(), name, value, function.usage(), span)?;
+        intervals_ms.push((time, span_or(value, span)));
     }
     if let (WindowFunction::Tumble, [(size, _), (offset, place)]) = (function, intervals_ms.as_slice())
         && offset.unsigned_abs() >= size.unsigned_abs()
@@ -157,6 +142,22 @@ fn read(
         .with_help(format!("an offset of {} ms gives the same windows", offset % size)));
     }
     Ok(WindowCall { function, input, partition_by, time_column, time_span, intervals_ms, alias, span })
+}
+
+/// An interval in milliseconds that is the argument `name` of a window function; only an offset may be 0 or less.
+pub(super) fn length(function: &str, name: &str, value: &Expr, usage: &str, call: Span) -> Result<i64> {
+    let refuse = |message: String| Error::query(message).with_span(span_or(value, call));
+    match interval_length(value) {
+        Some(IntervalLength::Milliseconds(time)) if time > 0 || name == "OFFSET" => Ok(time),
+        Some(IntervalLength::Milliseconds(_)) => {
+            Err(refuse(format!("the {name} of {function} must be longer than 0 ms")))
+        }
+        Some(IntervalLength::Months(_)) => {
+            Err(refuse(format!("the {name} of {function} cannot be in months or years"))
+                .with_help("their length varies; use days, as in INTERVAL '30' DAY"))
+        }
+        None => Err(refuse(format!("the {name} of {function} must be an interval")).with_help(usage)),
+    }
 }
 
 /// The arguments in Flink's order, with all that are required.

@@ -6,6 +6,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::AggregateFunction;
 
 use super::conversion::cast;
+use super::group_window::GroupedBy;
 use super::scope::{Scope, ScopeColumn};
 use super::typed::Typed;
 use crate::error::{Error, Result};
@@ -14,6 +15,8 @@ use crate::expressions::{AGGREGATE_FUNCTIONS, NotBuilt, aggregate, not_built, te
 /// The keys and calls of one aggregation, collected while its outputs are bound.
 #[derive(Debug, Default)]
 pub struct Aggregation {
+    /// The window that is a key, as in `GROUP BY TUMBLE(ts, size)`.
+    pub window: Option<GroupedBy>,
     keys: Vec<Key>,
     calls: Vec<Aggregated>,
     /// Columns that the calls read, computed before the aggregation, each under its text as a name.
@@ -39,6 +42,11 @@ pub struct Aggregated {
 }
 
 impl Aggregation {
+    /// No keys and no calls yet, but perhaps a window.
+    pub fn by_window(window: Option<GroupedBy>) -> Self {
+        Self { window, ..Self::default() }
+    }
+
     /// Whether a function of that (upper-case) name aggregates.
     pub fn is_aggregate(name: &str) -> bool {
         AGGREGATE_FUNCTIONS.iter().any(|(known, _)| *known == name)

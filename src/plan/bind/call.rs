@@ -18,6 +18,7 @@ use crate::expressions::{
     unit_length,
 };
 use crate::options::nearest;
+use crate::sql::window_part;
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 impl Binder<'_> {
@@ -108,11 +109,16 @@ impl Binder<'_> {
             return self.aggregate(&name, function);
         }
         if matches!(name.as_str(), "TUMBLE" | "HOP" | "SESSION") {
-            return Err(not_built::window_of_rows(&name, function));
+            return Err(Error::query(format!("Group function '{name}' can only appear in GROUP BY clause"))
+                .with_help(format!("its bounds are {name}_START and {name}_END with the same arguments")));
+        }
+        if let Some(part) = window_part(function) {
+            let (part, call) = part?;
+            return self.window_part(&name, part, &call);
         }
         // A name that is not known is told before what stands in its parentheses.
         if lookup(&name).is_none() && name != "NVL" && !SPECIAL_FORMS.iter().any(|(known, _)| *known == name) {
-            return Err(unknown_function(&name, Some(function)));
+            return Err(unknown_function(&name));
         }
         let arguments = match &function.args {
             ast::FunctionArguments::None => &[][..],
@@ -232,7 +238,7 @@ impl Binder<'_> {
                 .with_help("aggregate in the SELECT list or in HAVING"));
         };
         let Some((name, doc)) = AGGREGATE_FUNCTIONS.iter().find(|(known, _)| *known == name) else {
-            return Err(unknown_function(name, Some(function)));
+            return Err(unknown_function(name));
         };
         let ast::FunctionArguments::List(list) = &function.args else {
             return Err(Error::query(format!("{name} takes an argument")).with_help(*doc));
@@ -261,7 +267,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn call_named(&self, name: &str, arguments: Vec<Typed>) -> Result<Typed> {
-        let function = lookup(name).ok_or_else(|| unknown_function(name, None))?;
+        let function = lookup(name).ok_or_else(|| unknown_function(name))?;
         call(function, arguments)
     }
 }
@@ -289,11 +295,11 @@ fn no_unit(unit: &str) -> Error {
         .with_help("SECOND, MINUTE, HOUR, DAY, WEEK, MONTH, QUARTER or YEAR")
 }
 
-fn unknown_function(name: &str, call: Option<&ast::Function>) -> Error {
+fn unknown_function(name: &str) -> Error {
     if let Some((_, doc)) = SPECIAL_FORMS.iter().find(|(known, _)| *known == name) {
         return Error::query(format!("{name} does not take these arguments")).with_help(*doc);
     }
-    if let Some(error) = not_built::function(name, call) {
+    if let Some(error) = not_built::function(name) {
         return error;
     }
     let list = function_list();

@@ -5,6 +5,7 @@ mod aggregation;
 mod call;
 mod conversion;
 mod expression;
+mod group_window;
 mod literal;
 mod not_built;
 mod query;

@@ -5,7 +5,7 @@ use sqlparser::ast;
 use super::scope::Scope;
 use crate::error::Error;
 use crate::expressions::{NotBuilt, not_built as function_not_built};
-use crate::sql::{FIXED_WINDOWS, FOR_FLINK};
+use crate::sql::FOR_FLINK;
 
 /// Something of Flink that is not here yet.
 pub fn not_built(what: &str) -> Error {
@@ -101,17 +101,8 @@ pub fn distinct(name: &str, argument: &ast::Expr, keys: &[&str], scope: &Scope) 
     error.with_help(format!("write SELECT {list}{name}({value}) FROM (SELECT DISTINCT {list}{inner} FROM …){group}"))
 }
 
-/// A window as a function of rows: `GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE)`.
-pub fn window_of_rows(name: &str, function: &ast::Function) -> Error {
-    let error = not_built(&format!("{name} as a function of rows, as in GROUP BY {name}(ts, …),"));
-    error.with_help(match window_in_from(name, function) {
-        Some(window) => format!("put it into FROM: FROM {window} GROUP BY window_start, window_end"),
-        None => FIXED_WINDOWS.to_owned(),
-    })
-}
-
 /// A function that Flink has and that is not here, if that is what the (upper-case) name is.
-pub fn function(name: &str, call: Option<&ast::Function>) -> Option<Error> {
+pub fn function(name: &str) -> Option<Error> {
     let (kind, instead) = function_not_built(name)?;
     let error = |what: &str| not_built(&format!("the {what} {name}"));
     Some(match (kind, instead) {
@@ -124,31 +115,11 @@ pub fn function(name: &str, call: Option<&ast::Function>) -> Option<Error> {
             error("aggregate function").with_help("there are COUNT, SUM, AVG, MIN and MAX").with_help(FOR_FLINK)
         }
         (NotBuilt::Table, _) => error("table function").with_help(FOR_FLINK),
-        (NotBuilt::GroupWindow(column), _) => {
-            let window = name.split('_').next().unwrap_or(name);
-            error("function").with_help(match call.and_then(|call| window_in_from(window, call)) {
-                Some(window) => format!("select {column}, with FROM {window} GROUP BY window_start, window_end"),
-                None => FIXED_WINDOWS.to_owned(),
-            })
-        }
         (NotBuilt::Pattern, _) => error("function of MATCH_RECOGNIZE").with_help(FOR_FLINK),
     })
 }
 
 /// An expression of its own form, by the name that Flink's documentation has for it.
 pub fn named(name: &str) -> Error {
-    function(name, None).unwrap_or_else(|| for_flink(name))
-}
-
-/// `TUMBLE(ts, size)` as a function in FROM; none for windows that are not built.
-fn window_in_from(name: &str, function: &ast::Function) -> Option<String> {
-    let ast::FunctionArguments::List(list) = &function.args else { return None };
-    let ["TUMBLE" | "HOP"] = [name] else { return None };
-    let [time, lengths @ ..] = list.args.as_slice() else { return None };
-    let mut window = format!("{name}(TABLE t, DESCRIPTOR({time})");
-    for length in lengths {
-        window.push_str(&format!(", {length}"));
-    }
-    window.push(')');
-    Some(window)
+    function(name).unwrap_or_else(|| for_flink(name))
 }

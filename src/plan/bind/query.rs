@@ -13,7 +13,7 @@ use super::scope::{Scope, ScopeColumn, WindowColumn};
 use super::typed::Typed;
 use super::{at, bug, not_built};
 use crate::catalog::{Catalog, ColumnSource, Entry, Table};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Span};
 use crate::expressions::{reads_now, type_name};
 use crate::operators::WindowKind;
 use crate::options::nearest;
@@ -232,8 +232,34 @@ impl<'a> QueryBinder<'a> {
             WindowInput::Table(name) => self.named(&name.parts.clone(), name.clone())?,
             WindowInput::Query(query) => self.query(query)?,
         };
+        let time = input.scope.visible().find(|column| column.name == call.time_column);
+        let Some(time) = time else {
+            let ident = ast::Ident::new(&call.time_column);
+            return Err(input
+                .scope
+                .resolve(&[ident])
+                .err()
+                .unwrap_or_else(|| Error::bug("a column is there and not"))
+                .with_span(call.time_span));
+        };
+        let refusal = "The window function requires the timecol is a time attribute type, but is";
+        let by_clock = is_by_clock(time, &input.scope, refusal).map_err(|error| error.with_span(call.time_span))?;
+        let time = WindowTime { name: call.time_column, by_clock };
         let lengths: Vec<i64> = call.intervals_ms.iter().map(|(length, _)| *length).collect();
-        let kind = match (call.function, lengths.as_slice()) {
+        let bound = self.put_into_windows(input, call.function, &lengths, &time, call.span)?;
+        aliased(bound, call.alias.as_ref())
+    }
+
+    /// Rows with the bounds of their windows. `lengths` are in the order of the function's arguments.
+    pub(super) fn put_into_windows(
+        &self,
+        input: BoundQuery,
+        function: WindowFunction,
+        lengths: &[i64],
+        time: &WindowTime,
+        span: Span,
+    ) -> Result<BoundQuery> {
+        let kind = match (function, lengths) {
             (WindowFunction::Tumble, [size, rest @ ..]) => {
                 WindowKind::Tumble { size_ms: *size, offset_ms: rest.first().copied().unwrap_or(0) }
             }
@@ -249,32 +275,7 @@ impl<'a> QueryBinder<'a> {
                 return Err(not_built(function.name()).with_help(FIXED_WINDOWS));
             }
         };
-        check_lengths(kind)?;
-        let time = input.scope.visible().find(|column| column.name == call.time_column);
-        let Some(time) = time else {
-            let ident = ast::Ident::new(&call.time_column);
-            return Err(input
-                .scope
-                .resolve(&[ident])
-                .err()
-                .unwrap_or_else(|| Error::bug("a column is there and not"))
-                .with_span(call.time_span));
-        };
-        let by_clock = time.is_proctime;
-        if !by_clock && (!time.is_rowtime || !input.scope.has_watermark()) {
-            return Err(Error::query(format!(
-                "The window function requires the timecol is a time attribute type, but is {}.",
-                type_name(&time.data_type)
-            ))
-            .with_span(call.time_span)
-            .with_help(format!(
-                "`{}` is no event-time attribute here: it needs a WATERMARK in its CREATE TABLE, and GROUP BY or an expression turns it into a plain timestamp",
-                time.name
-            ))
-            .with_help(
-                "without times of its own: FROM TUMBLE((SELECT *, PROCTIME() AS pt FROM t), DESCRIPTOR(pt), …) goes by the clock",
-            ));
-        }
+        check_lengths(kind).map_err(|error| error.with_span(span))?;
         let late: Vec<String> = self
             .late_columns
             .iter()
@@ -296,10 +297,32 @@ impl<'a> QueryBinder<'a> {
                 ..ScopeColumn::new(bound.name(), bounds_type.clone(), false)
             });
         }
-        let plan = window_node(input.plan, &call.time_column, kind, by_clock, late, call.span)?;
+        let plan = window_node(input.plan, &time.name, kind, time.by_clock, late, span)?;
         scope.qualifier = None;
-        aliased(BoundQuery { plan, scope }, call.alias.as_ref())
+        Ok(BoundQuery { plan, scope })
     }
+}
+
+/// The time attribute that windows go by.
+pub(super) struct WindowTime {
+    pub(super) name: String,
+    pub(super) by_clock: bool,
+}
+
+/// Whether windows over this column are closed by the clock; an error that begins with `refusal` if the column is no time
+/// attribute.
+pub(super) fn is_by_clock(time: &ScopeColumn, scope: &Scope, refusal: &str) -> Result<bool> {
+    if !time.is_proctime && (!time.is_rowtime || !scope.has_watermark()) {
+        return Err(Error::query(format!("{refusal} {}.", type_name(&time.data_type)))
+            .with_help(format!(
+                "`{}` is no event-time attribute here: it needs a WATERMARK in its CREATE TABLE, and GROUP BY or an expression turns it into a plain timestamp",
+                time.name
+            ))
+            .with_help(
+                "without times of its own: FROM TUMBLE((SELECT *, PROCTIME() AS pt FROM t), DESCRIPTOR(pt), …) goes by the clock",
+            ));
+    }
+    Ok(time.is_proctime)
 }
 
 /// Whether PROCTIME() stands anywhere in a query.
@@ -424,7 +447,7 @@ fn reads_clock(typed: &Typed) -> bool {
 
 /// A function in FROM that is no window function.
 fn unknown_table_function(name: &ast::ObjectName) -> Error {
-    if let Some(error) = not_built::function(&name.to_string().to_ascii_uppercase(), None) {
+    if let Some(error) = not_built::function(&name.to_string().to_ascii_uppercase()) {
         return at(error, name);
     }
     let error = at(Error::query(format!("there is no table function {name}")), name);

@@ -6,6 +6,7 @@ use sqlparser::ast;
 
 use super::aggregation::Aggregation;
 use super::expression::Binder;
+use super::group_window::{GroupedBy, bounds, settle};
 use super::query::QueryBinder;
 use super::relation::{BoundQuery, aggregate, distinct, filter, one_row, project};
 use super::scope::{Scope, ScopeColumn, WindowColumn};
@@ -13,6 +14,7 @@ use super::typed::Typed;
 use super::{at, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::FIRST_ROWS;
+use crate::sql::group_window;
 
 /// A column of the SELECT list before it is bound.
 enum Item<'a> {
@@ -43,12 +45,13 @@ impl QueryBinder<'_> {
             ast::GroupByExpr::Expressions(keys, modifiers) if modifiers.is_empty() => keys.as_slice(),
             _ => return Err(not_built::grouping_sets("GROUP BY with ALL, ROLLUP or CUBE")),
         };
+        let (input, window) = self.group_window(input, group_by)?;
         let calls_aggregates = select.having.is_some() || items.iter().any(|item| item.calls_aggregate());
         let bound = if group_by.is_empty() && !calls_aggregates {
             let scope = input.scope.clone();
             project_items(input, &scope, &items, &mut Binder::new(&scope))?
         } else {
-            self.aggregated(input, &items, group_by, select.having.as_ref())?
+            self.aggregated(input, window, &items, group_by, select.having.as_ref())?
         };
         match &select.distinct {
             None | Some(ast::Distinct::All) => Ok(bound),
@@ -60,16 +63,23 @@ impl QueryBinder<'_> {
     fn aggregated(
         &mut self,
         input: BoundQuery,
+        window: Option<GroupedBy>,
         items: &[Item<'_>],
         group_by: &[ast::Expr],
         having: Option<&ast::Expr>,
     ) -> Result<BoundQuery> {
         let scope = input.scope.clone();
-        let mut aggregation = Aggregation::default();
+        let mut aggregation = Aggregation::by_window(window);
+        if aggregation.window.is_some() {
+            bounds(&scope).for_each(|bound| aggregation.add_key(bound, &scope));
+        }
         // GROUP BY () is one group of everything.
         for key in group_by.iter().filter(|key| !matches!(key, ast::Expr::Tuple(parts) if parts.is_empty())) {
             if let ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_) = key {
                 return Err(at(not_built::grouping_sets("GROUP BY with GROUPING SETS, CUBE or ROLLUP"), key));
+            }
+            if group_window(key).is_some() {
+                continue;
             }
             let typed = self.group_key(key, &scope, items)?;
             aggregation.add_key(typed, &scope);
@@ -79,6 +89,9 @@ impl QueryBinder<'_> {
         let having = having.map(|having| binder.bind_condition(having)).transpose()?;
         let outputs = bind_items(items, &scope, &mut binder)?;
         let mut bound = aggregate(input, &aggregation)?;
+        if aggregation.window.is_some() {
+            settle(&mut bound.scope);
+        }
         if let Some(having) = having {
             bound = filter(bound, having)?;
         }
