@@ -59,7 +59,7 @@ pub static SIMILAR: Function = Function {
     )
 };
 
-const fn pattern_function(
+pub(super) const fn pattern_function(
     name: &'static str,
     doc: &'static str,
     typing: fn(&[Argument]) -> Result<Typing, String>,
@@ -77,7 +77,7 @@ fn is_text(argument: &Argument) -> Result<(), String> {
 }
 
 /// Texts, of which the second is a pattern; one that is written in the query is checked at once.
-fn typing(arguments: &[Argument], least: usize, most: usize, output: DataType) -> Result<Typing, String> {
+pub(super) fn typing(arguments: &[Argument], least: usize, most: usize, output: DataType) -> Result<Typing, String> {
     count(arguments, least, most)?;
     arguments.iter().take(least.max(2)).try_for_each(is_text)?;
     if let Some(pattern) = &arguments[1].text {
@@ -128,6 +128,46 @@ fn each_row<R, E>(
     Ok(())
 }
 
+/// Finds the first match of a pattern in a text that begins at a byte or behind it.
+pub(super) type Find<'a> = &'a dyn Fn(&str, usize) -> Option<(usize, usize)>;
+
+/// Calls `apply` for each row with its pattern; none with a NULL, or for a pattern that cannot be read.
+pub(super) fn each_pattern(
+    arguments: &[ArrayRef],
+    rows: usize,
+    mut apply: impl FnMut(usize, Option<Find>),
+) -> Result<()> {
+    each_row(
+        arguments,
+        rows,
+        |_, text| translated(text),
+        |pattern| compile_regex(pattern, None),
+        |row, pattern| {
+            match pattern.flatten() {
+                Some(pattern) => apply(
+                    row,
+                    Some(&|text, from| pattern.find_at(text, from).map(|found| (found.start(), found.end()))),
+                ),
+                None => apply(row, None),
+            }
+            Ok(())
+        },
+    )
+}
+
+/// Calls `apply` with the start and the end of each match, the empty one right behind another included, as in Java.
+pub(super) fn each_match(text: &str, find: Find, mut apply: impl FnMut(usize, usize)) {
+    let mut from = 0;
+    while let Some((start, end)) = find(text, from) {
+        apply(start, end);
+        from = end;
+        if start == end {
+            let Some(next) = text[end..].chars().next() else { return };
+            from += next.len_utf8();
+        }
+    }
+}
+
 fn matches(arguments: &[ArrayRef], rows: usize, is_similar: bool) -> Result<ArrayRef> {
     let texts = arguments[0].as_string::<i32>();
     let escapes = arguments.get(2).map(|array| array.as_string::<i32>());
@@ -174,30 +214,21 @@ fn extract(_: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
 fn replace(_: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
     let (texts, others) = (arguments[0].as_string::<i32>(), arguments[2].as_string::<i32>());
     let mut out = StringBuilder::with_capacity(rows, texts.value_data().len());
-    each_row(
-        arguments,
-        rows,
-        |_, text| translated(text),
-        |pattern| compile_regex(pattern, None),
-        |row, pattern| {
-            match pattern.flatten() {
-                None => out.append_null(),
-                Some(pattern) => {
-                    let (text, other) = (texts.value(row), others.value(row));
-                    let mut end = 0;
-                    let mut whole = String::with_capacity(text.len());
-                    for found in pattern.find_iter(text) {
-                        whole.push_str(&text[end..found.start()]);
-                        whole.push_str(other);
-                        end = found.end();
-                    }
-                    whole.push_str(&text[end..]);
-                    out.append_value(whole);
-                }
-            }
-            Ok(())
-        },
-    )?;
+    let mut whole = String::new();
+    each_pattern(arguments, rows, |row, pattern| {
+        let (text, other) = (texts.value(row), others.value(row));
+        out.append_option(pattern.map(|pattern| {
+            whole.clear();
+            let mut copied = 0;
+            each_match(text, pattern, |start, end| {
+                whole.push_str(&text[copied..start]);
+                whole.push_str(other);
+                copied = end;
+            });
+            whole.push_str(&text[copied..]);
+            &whole
+        }));
+    })?;
     Ok(Arc::new(out.finish()))
 }
 

@@ -6,6 +6,7 @@
 //! - `CAST(x AS type)` and TRY_CAST have a type that `SqlType::of_cast` reads back.
 //! - `INTERVAL '…' unit` is an interval of one unit, without a precision: of several units it becomes SECOND or MONTH.
 //! - `MAP[k, v, …]` is sqlparser's map literal.
+//! - `forms` tells the shapes of CASE, POSITION, BETWEEN and braces.
 
 use std::any::TypeId;
 use std::cell::Cell;
@@ -17,7 +18,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::{self, Cursor};
-use super::{data_type, interval};
+use super::{data_type, forms, interval};
 
 /// How deep sqlparser may call itself. `limits` has measured the text before, and each level costs three calls at most.
 const RECURSION: usize = 4096;
@@ -118,8 +119,15 @@ impl Dialect for FlinkDialect {
             return Some(Err(error));
         }
         let follows = |sign: &Token| parser.peek_nth_token_ref(1).token == *sign;
-        let Token::Word(word) = &parser.peek_token_ref().token else { return None };
+        let word = match &parser.peek_token_ref().token {
+            Token::LBrace => return Some(forms::braces(parser)),
+            Token::Word(word) => word,
+            _ => return None,
+        };
         match word.keyword {
+            Keyword::CASE => Some(forms::case(parser)),
+            Keyword::TRIM if follows(&Token::LParen) => forms::trim(parser),
+            Keyword::POSITION if follows(&Token::LParen) => Some(forms::position(parser, self)),
             Keyword::TABLE
                 if follows(&Token::LParen) || matches!(parser.peek_nth_token_ref(1).token, Token::Word(_)) =>
             {
@@ -134,6 +142,10 @@ impl Dialect for FlinkDialect {
             Keyword::INTERVAL if interval::is_a_name(parser) => Some(parser.parse_identifier().map(Expr::Identifier)),
             _ => None,
         }
+    }
+
+    fn parse_infix(&self, parser: &mut Parser, expr: &Expr, _: u8) -> Option<Result<Expr, ParserError>> {
+        forms::between(parser, self, expr)
     }
 }
 

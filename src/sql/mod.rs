@@ -11,6 +11,7 @@ mod cursor;
 mod data_type;
 mod dialect;
 mod format;
+mod forms;
 mod group_window;
 mod hints;
 mod insert;
@@ -30,6 +31,7 @@ mod split;
 mod statement;
 mod tokens;
 mod types;
+mod values;
 mod window_call;
 
 #[cfg(test)]
@@ -38,6 +40,7 @@ mod tests;
 pub use alter::{AlterTable, AlterView, ColumnPlace, TableChange, TableElements, ViewChange};
 pub use dialect::FlinkDialect;
 pub use format::format_script;
+pub use forms::SYMMETRIC;
 pub use group_window::{GroupWindow, WindowPart, group_window, window_part};
 pub use hints::table_options;
 pub use interval::{IntervalLength, interval_length};

@@ -16,7 +16,7 @@ use super::tokens::{cover, tokens, words};
 use super::types::SqlType;
 use super::{
     alter, create_table, create_view, data_type, insert, job_statement, limits, query, refused, reserved, settings,
-    show, split,
+    show, split, values,
 };
 
 /// A statement this shallow is read on the caller's stack.
@@ -81,7 +81,7 @@ fn read(text: &str, offset: usize) -> Result<Statement> {
     let dialect = FlinkDialect::default();
     let mut tokens = tokens(text, offset)?;
     let hints = Hints::take(&mut tokens)?;
-    let mut statement = statement(&dialect, tokens, text, offset)?;
+    let mut statement = statement(&dialect, values::in_parentheses(tokens), text, offset)?;
     hints.apply(&mut statement)?;
     Ok(statement)
 }

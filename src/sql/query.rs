@@ -13,7 +13,7 @@ use super::dialect::FlinkDialect;
 use super::hints::Hints;
 use super::statement::ObjectName;
 use super::tokens::{cover, script_span, tokens, words};
-use super::{limits, refused};
+use super::{limits, refused, values};
 
 /// Reads one query, such as the stored text of a view. Spans count from its start.
 pub fn parse_query(text: &str) -> Result<Box<ast::Query>> {
@@ -44,6 +44,7 @@ fn alone<T: Send>(text: &str, read: impl FnOnce(&mut Parser) -> Result<T> + Send
         let mut tokens = tokens(text, 0)?;
         let hints = Hints::take(&mut tokens)?;
         refused::in_query(&tokens)?;
+        let tokens = values::in_parentheses(tokens);
         let dialect = FlinkDialect::default();
         Ok((read(&mut dialect.parser(tokens))?, hints))
     })

@@ -114,14 +114,6 @@ pub(super) fn in_query(tokens: &[TokenWithSpan]) -> Result<()> {
         {
             return Err(not_built(&format!("the table function {name}"), &rest[..1]).with_help(FOR_FLINK));
         }
-        if words(rest, &["BETWEEN", "SYMMETRIC"]) {
-            return Err(
-                not_built("BETWEEN SYMMETRIC", &rest[..2]).with_help("write a BETWEEN LEAST(b, c) AND GREATEST(b, c)")
-            );
-        }
-        if words(rest, &["BETWEEN", "ASYMMETRIC"]) {
-            return Err(not_built("BETWEEN ASYMMETRIC", &rest[..2]).with_help("leave ASYMMETRIC out: it is always so"));
-        }
         if words(rest, &["TABLESAMPLE"]) {
             return Err(not_built("TABLESAMPLE", &rest[..1])
                 .with_help("write WHERE MOD(id, 10) = 0, by a column that is spread evenly"));

@@ -4,6 +4,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::Column;
 use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::{Expr, Operator};
+use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::aggregation::Aggregation;
@@ -11,6 +12,7 @@ use super::conversion::{call, cast, same_type, to_common_type};
 use super::expression::Binder;
 use super::typed::Typed;
 use super::{literal, not_built};
+use crate::catalog::DATABASE;
 use crate::error::{Error, Result};
 use crate::expressions::{
     AGGREGATE_FUNCTIONS, CEIL_TO, CURRENT_WATERMARK, Call, FLOOR_TO, SIMILAR, SPECIAL_FORMS, TIMESTAMPADD,
@@ -132,12 +134,13 @@ impl Binder<'_> {
         match (name.as_str(), arguments.as_slice()) {
             ("PROCTIME", []) => Ok(self.proctime()),
             (_, []) if time_of_day(&name).is_some() => self.now(&name),
+            ("CURRENT_DATABASE", []) => Ok(literal::of(ScalarValue::Utf8(Some(DATABASE.to_owned())))),
             ("CURRENT_WATERMARK", [rowtime]) => self.current_watermark(rowtime),
             ("COALESCE" | "IFNULL" | "NVL", [_, ..]) => self.coalesce(&arguments),
             ("NULLIF", [value, other]) => {
                 let same = self.comparison(value, Operator::Eq, other)?;
                 let value = self.bind(value)?;
-                let null = cast(literal::of(datafusion::scalar::ScalarValue::Null), &value.data_type)?;
+                let null = cast(literal::of(ScalarValue::Null), &value.data_type)?;
                 let branch = (Box::new(same.expression), Box::new(null.expression));
                 let case = Case::new(None, vec![branch], Some(Box::new(value.expression)));
                 Ok(Typed::new(Expr::Case(case), value.data_type, true))

@@ -17,7 +17,7 @@ use crate::expressions::{
     ArithmeticOperator, Call, MINUS_INTERVAL, PLUS_INTERVAL, arithmetic_function, arithmetic_type, evaluate_constant,
     extracted, float_comparison, is_native, is_numeric, not, operand, type_name,
 };
-use crate::sql::{IntervalLength, SqlType, interval_length};
+use crate::sql::{IntervalLength, SYMMETRIC, SqlType, interval_length};
 
 /// Binds the expressions of one place in a query.
 pub struct Binder<'a> {
@@ -220,7 +220,7 @@ impl<'a> Binder<'a> {
                 let arguments = vec![self.bind(left)?, self.bind(right)?];
                 self.call_named("CONCAT", arguments)
             }
-            B::Overlaps => Err(not_built::named("OVERLAPS")),
+            B::Overlaps => self.overlaps(left, right),
             other => Err(Error::query(format!("the operator {other} is not built yet"))),
         }
     }
@@ -284,12 +284,19 @@ impl<'a> Binder<'a> {
     }
 
     fn between(&mut self, value: &ast::Expr, negated: bool, low: &ast::Expr, high: &ast::Expr) -> Result<Typed> {
+        let within = match symmetric(low) {
+            None => self.within(value, low, high)?,
+            Some(low) => either(self.within(value, low, high)?, self.within(value, high, low)?),
+        };
+        let expression = if negated { not(within.expression) } else { within.expression };
+        Ok(Typed::new(expression, DataType::Boolean, within.nullable))
+    }
+
+    fn within(&mut self, value: &ast::Expr, low: &ast::Expr, high: &ast::Expr) -> Result<Typed> {
         let least = self.comparison(value, Operator::GtEq, low)?;
         let most = self.comparison(value, Operator::LtEq, high)?;
         let nullable = least.nullable || most.nullable;
-        let both = infix(least.expression, Operator::And, most.expression);
-        let expression = if negated { not(both) } else { both };
-        Ok(Typed::new(expression, DataType::Boolean, nullable))
+        Ok(Typed::new(infix(least.expression, Operator::And, most.expression), DataType::Boolean, nullable))
     }
 
     fn in_list(&mut self, value: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Typed> {
@@ -369,9 +376,15 @@ impl<'a> Binder<'a> {
         let mut whens = Vec::new();
         let mut branches = Vec::new();
         for branch in conditions {
-            let condition = match operand {
-                Some(operand) => self.comparison(operand, Operator::Eq, &branch.condition)?,
-                None => self.bind_condition(&branch.condition)?,
+            let condition = match (operand, &branch.condition) {
+                // Any of several values.
+                (Some(operand), ast::Expr::Tuple(values)) => {
+                    let equal = values.iter().map(|value| self.comparison(operand, Operator::Eq, value));
+                    let equal = equal.collect::<Result<Vec<_>>>()?.into_iter().reduce(either);
+                    equal.ok_or_else(|| Error::bug("a WHEN has a value"))?
+                }
+                (Some(operand), value) => self.comparison(operand, Operator::Eq, value)?,
+                (None, condition) => self.bind_condition(condition)?,
             };
             whens.push(condition.expression);
             branches.push(self.bind(&branch.result)?);
@@ -395,6 +408,22 @@ impl<'a> Binder<'a> {
     fn truth(&mut self, inner: &ast::Expr) -> Result<Test> {
         Ok(Test(self.bind_condition(inner)?.expression))
     }
+}
+
+/// The bound of a BETWEEN SYMMETRIC, which stands in a call.
+fn symmetric(low: &ast::Expr) -> Option<&ast::Expr> {
+    let ast::Expr::Function(ast::Function { name, args: ast::FunctionArguments::List(list), .. }) = low else {
+        return None;
+    };
+    match list.args.as_slice() {
+        [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(bound))] if name.to_string() == SYMMETRIC => Some(bound),
+        _ => None,
+    }
+}
+
+fn either(one: Typed, other: Typed) -> Typed {
+    let nullable = one.nullable || other.nullable;
+    Typed::new(infix(one.expression, Operator::Or, other.expression), DataType::Boolean, nullable)
 }
 
 /// A comparison of two values of one type.

@@ -8,6 +8,7 @@ mod expression;
 mod group_window;
 mod literal;
 mod not_built;
+mod overlaps;
 mod query;
 mod relation;
 mod scope;
