@@ -85,6 +85,7 @@ fn count() -> AggregateCall {
     AggregateCall {
         function: AggregateFunction::Count,
         argument: None,
+        distinct: false,
         filter: None,
         input_type: DataType::Int64,
         output: Field::new("n", DataType::Int64, false),
@@ -255,6 +256,7 @@ fn retracted_maximum(criterion: &mut Criterion) {
     let maximum = AggregateCall {
         function: AggregateFunction::Max,
         argument: Some(1),
+        distinct: false,
         filter: None,
         input_type: DataType::Int64,
         output: Field::new("most", DataType::Int64, true),

@@ -9,13 +9,13 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
-use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{
     Aggregate, Expr, ExprSchemable, Extension, Filter, LogicalPlan, LogicalPlanBuilder, Projection,
     UserDefinedLogicalNodeCore,
 };
 use datafusion::prelude::lit;
 
+use super::aggregates::with_kernel;
 use super::table::BatchTable;
 use super::{BatchOptions, Tally};
 use crate::connectors::World;
@@ -109,7 +109,8 @@ impl Rewrite<'_> {
             }
             LogicalPlan::Aggregate(aggregate) => {
                 let input = Arc::new(self.plan(&aggregate.input)?);
-                let calls = aggregate.aggr_expr.iter().cloned().map(with_argument);
+                let calls = aggregate.aggr_expr.iter().cloned();
+                let calls = calls.map(|call| with_kernel(call, aggregate.input.schema().as_ref()));
                 let calls = calls.collect::<DataFusionResult<_>>().map_err(scalar_error)?;
                 grouped(input, &aggregate.group_expr, calls).map_err(scalar_error)
             }
@@ -195,16 +196,4 @@ fn grouped(input: Arc<LogicalPlan>, keys: &[Expr], calls: Vec<Expr>) -> DataFusi
     let outputs = outputs.collect();
     let projection = Projection::try_new(outputs, Arc::new(LogicalPlan::Aggregate(groups)))?;
     Ok(LogicalPlan::Projection(projection))
-}
-
-/// DataFusion takes no call without an argument, which COUNT(*) is.
-fn with_argument(call: Expr) -> DataFusionResult<Expr> {
-    let call = call.transform_up(|inner| match inner {
-        Expr::AggregateFunction(AggregateFunction { func, mut params }) if params.args.is_empty() => {
-            params.args.push(lit(1_i64));
-            Ok(Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params })))
-        }
-        other => Ok(Transformed::no(other)),
-    });
-    Ok(call?.data)
 }

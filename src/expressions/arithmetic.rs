@@ -175,13 +175,6 @@ pub(super) fn rescale_decimal(value: i128, from: i8, to: i8, precision: u8) -> O
     rescale(i256::from_i128(value), from, to).and_then(i256::to_i128).filter(|value| fits(*value, precision))
 }
 
-/// The mean of a DECIMAL sum over `count` values, rounded half up to the wanted scale.
-pub(super) fn divide_decimal(sum: i128, count: i64, scale: i8, wanted: i8, precision: u8) -> Option<i128> {
-    let numerator = scale_up(i256::from_i128(sum), wanted - scale)?;
-    let value = divide_half_up(numerator, i256::from_i128(i128::from(count)))?.to_i128()?;
-    fits(value, precision).then_some(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -85,9 +85,17 @@ pub fn is_castable(from: &DataType, to: &DataType) -> Result<(), Option<&'static
     }
 }
 
+/// Values as a plain CAST makes them; a text that cannot be read is an error.
+pub fn cast_values(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    converted(values, to, CastShape::default(), false)
+}
+
 fn cast(call: &Call, values: &ArrayRef, lenient: bool) -> Result<ArrayRef> {
-    let shape = CastShape::of(call);
-    let (from, to) = (values.data_type().clone(), &call.output);
+    converted(values, &call.output, CastShape::of(call), lenient)
+}
+
+fn converted(values: &ArrayRef, to: &DataType, shape: CastShape, lenient: bool) -> Result<ArrayRef> {
+    let from = values.data_type().clone();
     let converted: Result<ArrayRef> = match (&from, to) {
         (DataType::Utf8 | DataType::Binary, DataType::Binary) => to_bytes(values, shape),
         (DataType::Null, to) => Ok(arrow::array::new_null_array(to, values.len())),

@@ -1,5 +1,6 @@
 //! All functions there are: a family is a file with a list, and the lists stand here.
 
+use super::aggregates::AGGREGATE_FUNCTIONS;
 use super::function::Function;
 
 /// Every function that a query may call by name, by family.
@@ -70,20 +71,11 @@ pub const SPECIAL_FORMS: &[(&str, &str)] = &[
     ("TUMBLE_START", "TUMBLE_START(ts, size): the start of the window of GROUP BY TUMBLE(ts, size)"),
 ];
 
-/// The aggregate functions.
-pub const AGGREGATE_FUNCTIONS: &[(&str, &str)] = &[
-    ("AVG", "AVG(number): the mean; of whole numbers a whole number"),
-    ("COUNT", "COUNT(*) or COUNT(value): rows, or values that are not NULL"),
-    ("MAX", "MAX(value): the greatest"),
-    ("MIN", "MIN(value): the least"),
-    ("SUM", "SUM(number): the total, in the number's own type"),
-];
-
 /// Name and doc of every function there is, sorted: SHOW FUNCTIONS.
 pub fn function_list() -> Vec<(&'static str, &'static str)> {
     let plain = functions().map(|function| (function.name, function.doc));
-    let mut all: Vec<_> =
-        plain.chain(SPECIAL_FORMS.iter().copied()).chain(AGGREGATE_FUNCTIONS.iter().copied()).collect();
+    let aggregates = AGGREGATE_FUNCTIONS.iter().map(|(name, _, doc)| (*name, *doc));
+    let mut all: Vec<_> = plain.chain(SPECIAL_FORMS.iter().copied()).chain(aggregates).collect();
     all.sort_unstable();
     all
 }

@@ -34,14 +34,14 @@ mod udf;
 mod url;
 mod urls;
 
-pub use aggregates::{aggregate, aggregate_type};
+pub use aggregates::{AGGREGATE_FUNCTIONS, AggregateFunction, aggregate, planned_aggregate};
 pub use arithmetic::{function as arithmetic_function, is_native, operand};
 pub use calendar::{CEIL_TO, FLOOR_TO, TIMESTAMPADD, Unit};
-pub use cast::{CAST, CastShape, TRY_CAST, is_castable, parse_decimal};
+pub use cast::{CAST, CastShape, TRY_CAST, cast_values, is_castable, parse_decimal};
 pub use compile::{compile, compile_condition, condition, evaluate_constant, is_fallible, split};
 pub use floats::{FLOAT_BITS, FLOAT_OF_BITS, comparison as float_comparison, not, one_nan};
 pub use function::{Call, Function, Nulls, Style};
-pub use function_list::{AGGREGATE_FUNCTIONS, SPECIAL_FORMS, function_list, functions, lookup};
+pub use function_list::{SPECIAL_FORMS, function_list, functions, lookup};
 pub use instant::{civil_day, parse_date, parse_time, parse_timestamp};
 pub use intervals::{MINUS_INTERVAL, PLUS_INTERVAL};
 pub use not_built::{FIRST_ROWS, NotBuilt, not_built};

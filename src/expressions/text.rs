@@ -66,7 +66,8 @@ pub fn text(expression: &Expr) -> String {
             let arguments: Vec<_> = parameters.args.iter().map(text).collect();
             let arguments = if arguments.is_empty() { "*".to_owned() } else { arguments.join(", ") };
             let filter = parameters.filter.as_ref().map(|filter| format!(" FILTER (WHERE {})", text(filter)));
-            format!("{}({arguments}){}", aggregate.func.name(), filter.unwrap_or_default())
+            let distinct = if parameters.distinct { "DISTINCT " } else { "" };
+            format!("{}({distinct}{arguments}){}", aggregate.func.name(), filter.unwrap_or_default())
         }
         other => other.to_string(),
     }

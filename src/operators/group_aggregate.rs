@@ -12,8 +12,9 @@ use arrow::compute::kernels::cmp::distinct;
 use arrow::compute::{interleave, take_arrays};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
-use super::aggregate::readable;
-use super::two_phase::{global_texts, split, types_text};
+use super::aggregate::{readable, state_fields};
+use super::distinct_counts::DistinctCounts;
+use super::two_phase::{Split, global_texts, types_text};
 use super::value_counts::ValueCounts;
 use super::{AggregateCall, Aggregates, BuildContext, Context, Operator, OperatorSpec, Progress};
 use crate::error::{Error, Result};
@@ -59,34 +60,27 @@ impl OperatorSpec for GroupAggregateSpec {
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
         let keys: Vec<Field> = self.input.fields().iter().take(self.keys).map(|key| key.as_ref().clone()).collect();
-        // The columns of a partial that are summed up, and those that hold the values of MIN and MAX.
-        let (summed, extremes) = if self.retract { split(&self.calls) } else { (self.calls.clone(), Vec::new()) };
-        let mut states: Vec<usize> = if self.retract { vec![self.keys] } else { Vec::new() };
-        let mut column = self.keys + states.len();
-        let mut values = Vec::new();
-        for (index, call) in self.calls.iter().enumerate() {
-            let fields = call.state_fields(index)?.len();
-            if self.retract && call.function.is_extreme() {
-                values.push(column);
-            } else {
-                states.extend(column..column + fields);
-            }
-            column += fields;
-        }
-        if column != self.input.fields().len() {
+        let split = Split::new(&self.calls, self.retract);
+        let group_calls = split.group_calls();
+        let expected = self.keys + split.value_fields().count() + split.state_fields(&split.partial_calls())?.len();
+        if expected != self.input.fields().len() {
             return Err(Error::bug("the partials of an aggregation do not have the columns that it expects"));
         }
         let mut columns: Vec<FieldRef> = keys.iter().cloned().map(Arc::new).collect();
-        let fields: Vec<FieldRef> = states.iter().map(|index| Arc::clone(&self.input.fields()[*index])).collect();
+        let fields: Vec<FieldRef> = split.state_fields(&group_calls)?.into_iter().map(Arc::new).collect();
         columns.extend(readable(&fields, &self.calls, &columns));
         let schema = Arc::new(Schema::new(columns));
+        let groups = KeyedTable::new("groups", schema, self.keys, self.keys, Aggregates::new(&group_calls)?)?;
         let extreme = |(index, call): &(usize, AggregateCall)| ValueCounts::new(*index, call, &keys);
-        let groups = KeyedTable::new("groups", schema, self.keys, self.keys, Aggregates::new(&summed)?)?;
+        let distinct = |calls: &Vec<(usize, AggregateCall)>| DistinctCounts::new(calls, &keys);
+        let merged = state_fields(&group_calls[..split.merged_calls()])?.len();
         Ok(Box::new(GroupAggregate {
-            extremes: extremes.iter().map(extreme).collect::<Result<_>>()?,
+            extremes: split.extremes.iter().map(extreme).collect::<Result<_>>()?,
+            distinct: split.distinct.iter().map(distinct).collect::<Result<_>>()?,
             groups,
-            states,
-            values,
+            results: self.results(&split),
+            merged,
+            split,
             spec: self.clone(),
             slots: Vec::new(),
             touched: Vec::new(),
@@ -94,6 +88,20 @@ impl OperatorSpec for GroupAggregateSpec {
             turn: 0,
             watermark: EventTime::NONE,
         }))
+    }
+}
+
+impl GroupAggregateSpec {
+    /// Where the result of each call is found: among the extremes, or among those of the groups' own state.
+    fn results(&self, split: &Split) -> Vec<Place> {
+        let of_groups = split.summed.iter().chain(split.distinct.iter().flatten());
+        let of_groups: Vec<usize> = of_groups.map(|(index, _)| *index).collect();
+        let of_extremes: Vec<usize> = split.extremes.iter().map(|(index, _)| *index).collect();
+        let place = |call: usize| match of_extremes.iter().position(|index| *index == call) {
+            Some(extreme) => Place::Extreme(extreme),
+            None => Place::Group(of_groups.iter().position(|index| *index == call).unwrap_or_default()),
+        };
+        (0..self.calls.len()).map(place).collect()
     }
 }
 
@@ -112,10 +120,11 @@ struct GroupAggregate {
     spec: GroupAggregateSpec,
     groups: KeyedTable<Aggregates>,
     extremes: Vec<ValueCounts>,
-    /// The columns of a partial that go into `groups`.
-    states: Vec<usize>,
-    /// The columns of a partial that go into `extremes`.
-    values: Vec<usize>,
+    distinct: Vec<DistinctCounts>,
+    split: Split,
+    results: Vec<Place>,
+    /// How many state columns of a partial are merged into `groups`; the weights of values follow.
+    merged: usize,
     /// The slot of each row of the present batch.
     slots: Vec<u32>,
     /// The slots of the present batch, each once, in order of appearance.
@@ -124,6 +133,13 @@ struct GroupAggregate {
     marks: Vec<u32>,
     turn: u32,
     watermark: EventTime,
+}
+
+/// Where the result of a call is found.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Group(usize),
+    Extreme(usize),
 }
 
 /// The results of the touched keys at one moment.
@@ -157,14 +173,16 @@ impl Operator for GroupAggregate {
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
         let mut tables: Vec<&mut dyn StateTable> = vec![&mut self.groups];
         tables.extend(self.extremes.iter_mut().map(|extreme| extreme as &mut dyn StateTable));
+        tables.extend(self.distinct.iter_mut().map(|distinct| distinct as &mut dyn StateTable));
         tables
     }
 }
 
 impl GroupAggregate {
     fn advance(&mut self, partials: &Changes) -> Result<Option<Changes>> {
-        let columns = partials.batch().columns();
-        let keys = &columns[..self.spec.keys];
+        let (keys, rest) = partials.batch().columns().split_at(self.spec.keys);
+        let (values, states) = rest.split_at(self.extremes.len() + self.distinct.len());
+        let (states, weights) = states.split_at(self.merged);
         let known = self.groups.table().index.slots();
         self.groups.assign(keys, partials.len(), &mut self.slots)?;
         self.find_touched();
@@ -176,11 +194,12 @@ impl GroupAggregate {
         }
 
         let before = self.results(known)?;
-        let states: Vec<ArrayRef> = self.states.iter().map(|index| Arc::clone(&columns[*index])).collect();
-        self.groups.merge(&self.slots, &states)?;
-        for (extreme, index) in self.extremes.iter_mut().zip(&self.values) {
-            extreme.apply(keys, &columns[*index], &states[0])?;
+        self.groups.merge(&self.slots, states)?;
+        let (extreme_values, distinct_values) = values.split_at(self.extremes.len());
+        for (extreme, values) in self.extremes.iter_mut().zip(extreme_values) {
+            extreme.apply(keys, values, &states[0])?;
         }
+        self.apply_distinct(keys, distinct_values, weights)?;
         self.groups.touch(&self.touched);
         let after = self.results(usize::MAX)?;
         self.extremes.iter_mut().for_each(ValueCounts::end);
@@ -190,6 +209,21 @@ impl GroupAggregate {
             self.remove_empty()?;
         }
         Ok(changes)
+    }
+
+    /// Lets different values come and go, and computes what follows for the calls over them.
+    fn apply_distinct(&mut self, keys: &[ArrayRef], values: &[ArrayRef], weights: &[ArrayRef]) -> Result<()> {
+        let (mut weights, mut call) = (weights, self.split.merged_calls());
+        for ((distinct, calls), values) in self.distinct.iter_mut().zip(&self.split.distinct).zip(values) {
+            let (own, others) = weights.split_at(calls.len());
+            weights = others;
+            for turnover in distinct.apply(keys, &self.slots, values, own)? {
+                let columns = self.groups.columns_mut();
+                columns.update_call(call, &turnover.groups, &turnover.values, &turnover.signs)?;
+                call += 1;
+            }
+        }
+        Ok(())
     }
 
     /// Each slot once.
@@ -212,21 +246,16 @@ impl GroupAggregate {
 
     /// The results of the touched keys, of which those in slots below `known` had been there.
     fn results(&self, known: usize) -> Result<Results> {
-        let mut summed = self.groups.table().columns.evaluate(Some(&self.touched))?;
-        if !self.spec.retract {
-            let present = self.touched.iter().map(|slot| (*slot as usize) < known).collect();
-            return Ok(Results { columns: summed, present });
-        }
-        let present = integers(&summed.remove(0))?.iter().map(|rows| *rows > 0).collect();
-        let (mut summed, mut extremes) = (summed.into_iter(), self.extremes.iter());
-        let mut columns = Vec::with_capacity(self.spec.calls.len());
-        for call in &self.spec.calls {
-            let column = match call.function.is_extreme() {
-                true => extremes.next().map(|extreme| extreme.evaluate()).transpose()?,
-                false => summed.next(),
-            };
-            columns.push(column.ok_or_else(|| Error::bug("an aggregate without a result"))?);
-        }
+        let mut of_groups = self.groups.table().columns.evaluate(Some(&self.touched))?;
+        let present = match self.spec.retract {
+            true => integers(&of_groups.remove(0))?.iter().map(|rows| *rows > 0).collect(),
+            false => self.touched.iter().map(|slot| (*slot as usize) < known).collect(),
+        };
+        let column = |place: &Place| match *place {
+            Place::Group(column) => Ok(Arc::clone(&of_groups[column])),
+            Place::Extreme(extreme) => self.extremes[extreme].evaluate(),
+        };
+        let columns = self.results.iter().map(column).collect::<Result<_>>()?;
         Ok(Results { columns, present })
     }
 

@@ -1,18 +1,18 @@
 //! The half of an unwindowed GROUP BY before the exchange: rows of the same key become one partial.
 //!
-//! MIN and MAX of rows that can be taken back need every value: there the value is part of what rows are combined by,
-//! and `$rows` says how many more of them came than went.
+//! DISTINCT, and MIN and MAX of rows that can be taken back, need every value: there the value is part of what rows are
+//! combined by. Where rows can be taken back, `$rows` says how many more of them came than went.
 
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, make_array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use super::aggregate::counted;
 use super::batches::Batches;
 use super::combining::Combining;
-use super::two_phase::{choose, local_texts, split};
+use super::two_phase::{Split, choose, local_texts};
 use super::{AggregateCall, Aggregates, BuildContext, Context, Flush, Operator, OperatorSpec, Progress};
 use crate::error::{Error, Result};
 use crate::state::{SlotTable, StateTable, batch_of};
@@ -38,17 +38,12 @@ pub struct GroupLocalSpec {
 }
 
 impl GroupLocalSpec {
-    /// The columns of a partial: the keys, `$rows` where rows can be taken back, then the state of each aggregate as
-    /// `$0_count`, `$1_sum`, `$1_count` and so on.
+    /// The columns of a partial, as [`Split`] has them.
     pub fn partial_schema(&self) -> Result<SchemaRef> {
-        let mut fields: Vec<Field> = self.keys.iter().map(|index| self.input.field(*index).clone()).collect();
-        if self.retract {
-            fields.push(Field::new(ROWS_COLUMN, DataType::Int64, false));
-        }
-        for (index, call) in self.calls.iter().enumerate() {
-            fields.extend(call.state_fields(index)?);
-        }
-        Ok(Arc::new(Schema::new(fields)))
+        let split = Split::new(&self.calls, self.retract);
+        let keys = self.keys.iter().map(|index| self.input.field(*index).clone());
+        let states = split.state_fields(&split.partial_calls())?;
+        Ok(Arc::new(Schema::new(keys.chain(split.value_fields()).chain(states).collect::<Vec<_>>())))
     }
 }
 
@@ -69,51 +64,27 @@ impl OperatorSpec for GroupLocalSpec {
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {
         let schema = self.partial_schema()?;
         let (chosen, calls) = choose(&self.keys, &self.calls, &[]);
-        let (summed, extremes) = if self.retract { split(&calls) } else { (calls.clone(), Vec::new()) };
+        let split = Split::new(&calls, self.retract);
         let mut types: Vec<DataType> =
             self.keys.iter().map(|index| self.input.field(*index).data_type().clone()).collect();
-        types.extend(extremes.iter().map(|(_, call)| call.input_type.clone()));
+        types.extend(split.values().map(|(_, call)| call.input_type.clone()));
+        let summed = split.partial_calls();
         let table = SlotTable::new(&types, Aggregates::new(&summed)?)?;
         Ok(Box::new(GroupLocal {
             keys: self.keys.len(),
             retract: self.retract,
-            order: self.order()?,
             out: Batches::new(Arc::clone(&schema), cx.batch_rows),
             watermark: EventTime::NONE,
             schema,
             chosen,
             summed,
-            extremes: extremes.into_iter().map(|(_, call)| call).collect(),
+            extremes: split.extremes.into_iter().map(|(_, call)| call).collect(),
+            distinct: split.distinct.iter().filter_map(|group| group[0].1.argument).collect(),
             table,
             held: 0,
             combining: Combining::default(),
             signs: Vec::new(),
         }))
-    }
-}
-
-impl GroupLocalSpec {
-    /// Where each column of a partial is found among keys, extreme values and states.
-    fn order(&self) -> Result<Vec<usize>> {
-        let keys = self.keys.len();
-        let extremes = self.calls.iter().filter(|call| self.retract && call.function.is_extreme()).count();
-        let mut order: Vec<usize> = (0..keys).collect();
-        let (mut value, mut state) = (keys, keys + extremes);
-        if self.retract {
-            order.push(state);
-            state += 1;
-        }
-        for (index, call) in self.calls.iter().enumerate() {
-            if self.retract && call.function.is_extreme() {
-                order.push(value);
-                value += 1;
-            } else {
-                let fields = call.state_fields(index)?.len();
-                order.extend(state..state + fields);
-                state += fields;
-            }
-        }
-        Ok(order)
     }
 }
 
@@ -131,14 +102,14 @@ impl fmt::Display for GroupLocalSpec {
 struct GroupLocal {
     keys: usize,
     retract: bool,
-    /// The columns of a partial among those of the table.
-    order: Vec<usize>,
     schema: SchemaRef,
     /// The input columns that are read: keys, then arguments.
     chosen: Vec<usize>,
     summed: Vec<AggregateCall>,
     /// MIN and MAX of rows that can be taken back.
     extremes: Vec<AggregateCall>,
+    /// The arguments of which the different values are wanted.
+    distinct: Vec<usize>,
     table: SlotTable<Aggregates>,
     out: Batches,
     /// Rows in the table.
@@ -166,9 +137,10 @@ impl Operator for GroupLocal {
         for call in &self.extremes {
             keys.push(counted_values(call, &batch)?);
         }
+        keys.extend(self.distinct.iter().map(|argument| Arc::clone(batch.column(*argument))));
         if self.combining.passes(batch.num_rows()) {
             keys.extend(Aggregates::each(&self.summed, &batch, signs)?);
-            cx.emit(Changes::inserts(self.partials(&keys, batch.num_rows())?));
+            cx.emit(Changes::inserts(batch_of(&self.schema, keys, batch.num_rows())?));
             return Ok(Progress::Done);
         }
         let before = self.table.len();
@@ -202,8 +174,7 @@ impl Operator for GroupLocal {
         }
         self.held = 0;
         let rows = self.table.len();
-        let columns = self.table.take()?;
-        let partials = self.partials(&columns, rows)?;
+        let partials = batch_of(&self.schema, self.table.take()?, rows)?;
         let _ = self.out.push(partials, cx)?;
         self.out.finish(cx)
     }
@@ -214,12 +185,6 @@ impl Operator for GroupLocal {
 
     fn held_bytes(&self) -> usize {
         self.table.bytes()
-    }
-}
-
-impl GroupLocal {
-    fn partials(&self, columns: &[ArrayRef], rows: usize) -> Result<RecordBatch> {
-        batch_of(&self.schema, self.order.iter().map(|index| Arc::clone(&columns[*index])).collect(), rows)
     }
 }
 

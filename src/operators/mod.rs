@@ -7,6 +7,7 @@ mod calc;
 mod chain;
 mod combining;
 mod context;
+mod distinct_counts;
 mod fire_progress;
 mod group_aggregate;
 mod group_local;

@@ -3,7 +3,9 @@
 
 use arrow::datatypes::{DataType, Field, Schema};
 
+use super::aggregate::{by_distinct_argument, state_fields};
 use super::{AggregateCall, AggregateFunction, ROWS_COLUMN};
+use crate::error::Result;
 
 /// The columns that an aggregation reads: the keys, then `further`, then whatever the aggregates need; and the
 /// aggregates over the columns so chosen.
@@ -26,18 +28,93 @@ pub(super) fn choose(keys: &[usize], calls: &[AggregateCall], further: &[usize])
     (chosen, calls)
 }
 
-/// For rows that can be taken back: what is summed up, the number of rows first; and MIN and MAX with their index.
-pub(super) fn split(calls: &[AggregateCall]) -> (Vec<AggregateCall>, Vec<(usize, AggregateCall)>) {
-    let rows = AggregateCall {
-        function: AggregateFunction::Count,
-        argument: None,
-        filter: None,
-        input_type: DataType::Int64,
-        output: Field::new(ROWS_COLUMN, DataType::Int64, false),
-    };
-    let summed = calls.iter().filter(|call| !call.function.is_extreme()).cloned();
-    let extremes = calls.iter().enumerate().filter(|(_, call)| call.function.is_extreme());
-    (std::iter::once(rows).chain(summed).collect(), extremes.map(|(index, call)| (index, call.clone())).collect())
+/// How an unwindowed aggregation computes its calls: from sums, or from values that have a table of their own.
+///
+/// ```text
+///   a partial:  keys │ a value of each of `extremes` │ one of each of `distinct` │ states of `partial_calls`
+///                                                                                 $rows │ summed │ weights of `distinct`
+/// ```
+#[derive(Debug, Clone)]
+pub(super) struct Split {
+    /// Calls whose state is a few sums.
+    pub(super) summed: Vec<(usize, AggregateCall)>,
+    /// MIN and MAX of rows that can be taken back, which need every value.
+    pub(super) extremes: Vec<(usize, AggregateCall)>,
+    /// Calls over different values, by argument.
+    pub(super) distinct: Vec<Vec<(usize, AggregateCall)>>,
+    /// Whether rows can be taken back: then `$rows` counts them.
+    retract: bool,
+}
+
+impl Split {
+    pub(super) fn new(calls: &[AggregateCall], retract: bool) -> Self {
+        let is_extreme = |call: &AggregateCall| retract && call.function.is_extreme();
+        let indexed = || calls.iter().cloned().enumerate();
+        Self {
+            summed: indexed().filter(|(_, call)| !is_extreme(call) && !call.needs_values()).collect(),
+            extremes: indexed().filter(|(_, call)| is_extreme(call)).collect(),
+            distinct: by_distinct_argument(calls),
+            retract,
+        }
+    }
+
+    /// The calls of which rows of one key are told apart by their argument's value.
+    pub(super) fn values(&self) -> impl Iterator<Item = &(usize, AggregateCall)> {
+        self.extremes.iter().chain(self.distinct.iter().map(|group| &group[0]))
+    }
+
+    /// The states in a partial: how many rows came, what is summed, and how often each value comes for each call.
+    pub(super) fn partial_calls(&self) -> Vec<AggregateCall> {
+        let summed = self.summed.iter().map(|(_, call)| call.clone());
+        let weight = |(_, call): &(usize, AggregateCall)| AggregateCall {
+            function: AggregateFunction::Count,
+            output: Field::new("weight", DataType::Int64, false),
+            ..call.plain()
+        };
+        self.rows().into_iter().chain(summed).chain(self.distinct.iter().flatten().map(weight)).collect()
+    }
+
+    /// The states of a group: as in a partial, but for the calls over different values, which have a result each.
+    pub(super) fn group_calls(&self) -> Vec<AggregateCall> {
+        let summed = self.summed.iter().map(|(_, call)| call.clone());
+        let distinct = self.distinct.iter().flatten().map(|(_, call)| call.plain());
+        self.rows().into_iter().chain(summed).chain(distinct).collect()
+    }
+
+    /// The fields of [`partial_calls`](Self::partial_calls) or [`group_calls`](Self::group_calls), named by the calls of
+    /// the aggregation: `$rows`, `$1_sum`.
+    pub(super) fn state_fields(&self, calls: &[AggregateCall]) -> Result<Vec<Field>> {
+        let of_calls = self.summed.iter().chain(self.distinct.iter().flatten()).map(|(index, _)| *index);
+        let origins: Vec<Option<usize>> = self.rows().iter().map(|_| None).chain(of_calls.map(Some)).collect();
+        let named = |field: Field| {
+            let (position, part) = field.name().trim_start_matches('$').split_once('_').unwrap_or_default();
+            let origin = position.parse().ok().and_then(|position: usize| origins.get(position).copied().flatten());
+            let name = origin.map_or(ROWS_COLUMN.to_owned(), |index| format!("${index}_{part}"));
+            field.with_name(name)
+        };
+        Ok(state_fields(calls)?.into_iter().map(named).collect())
+    }
+
+    /// The fields of the values in a partial: NULL where a row has none that counts.
+    pub(super) fn value_fields(&self) -> impl Iterator<Item = Field> {
+        self.values().map(|(index, call)| Field::new(format!("${index}_value"), call.input_type.clone(), true))
+    }
+
+    /// How many of the calls of a group are merged from partials: all but those over different values.
+    pub(super) fn merged_calls(&self) -> usize {
+        usize::from(self.retract) + self.summed.len()
+    }
+
+    fn rows(&self) -> Option<AggregateCall> {
+        self.retract.then(|| AggregateCall {
+            function: AggregateFunction::Count,
+            argument: None,
+            distinct: false,
+            filter: None,
+            input_type: DataType::Int64,
+            output: Field::new(ROWS_COLUMN, DataType::Int64, false),
+        })
+    }
 }
 
 /// The aggregates as EXPLAIN shows them before the exchange.
@@ -48,14 +125,19 @@ pub(super) fn local_texts(calls: &[AggregateCall], input: &Schema) -> String {
 
 /// The aggregates as EXPLAIN shows them behind the exchange.
 pub(super) fn global_texts(calls: &[AggregateCall]) -> String {
-    let text =
-        |(index, call): (usize, &AggregateCall)| format!("{}(${index}) AS {}", call.function, call.output.name());
+    let text = |(index, call): (usize, &AggregateCall)| {
+        let distinct = if call.distinct { "DISTINCT " } else { "" };
+        format!("{}({distinct}${index}) AS {}", call.function, call.output.name())
+    };
     calls.iter().enumerate().map(text).collect::<Vec<_>>().join(", ")
 }
 
 /// The types of keys and aggregates, for a signature.
 pub(super) fn types_text(partial: &Schema, keys: usize, calls: &[AggregateCall]) -> String {
     let keys = partial.fields().iter().take(keys).map(|key| key.data_type().to_string());
-    let calls = calls.iter().map(|call| format!("{}({}) {}", call.function, call.input_type, call.output.data_type()));
+    let calls = calls.iter().map(|call| {
+        let distinct = if call.distinct { "DISTINCT " } else { "" };
+        format!("{}({distinct}{}) {}", call.function, call.input_type, call.output.data_type())
+    });
     keys.chain(calls).collect::<Vec<_>>().join(", ")
 }

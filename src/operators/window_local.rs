@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::aggregate::state_fields;
 use super::batches::Batches;
 use super::combining::Combining;
 use super::two_phase::{choose, local_texts};
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::state::{Slice, SlotTable, SpareTables, StateTable, batch_of, cut_slices};
 use crate::stream::{Changes, EventTime};
 
-/// Groups held at most, over all slices.
+/// Groups held at most, over all slices, and values that DISTINCT holds of them.
 const MOST_GROUPS: usize = 256 * 1024;
 
 /// Pre-aggregation of windows.
@@ -45,9 +46,7 @@ impl WindowLocalSpec {
     pub fn partial_schema(&self) -> Result<SchemaRef> {
         let mut fields: Vec<Field> = self.keys.iter().map(|index| self.input.field(*index).clone()).collect();
         fields.extend([PANE_COLUMN, OPEN_FROM_COLUMN].map(|name| Field::new(name, DataType::Int64, false)));
-        for (index, call) in self.calls.iter().enumerate() {
-            fields.extend(call.state_fields(index)?);
-        }
+        fields.extend(state_fields(&self.calls)?);
         Ok(Arc::new(Schema::new(fields)))
     }
 }
@@ -112,7 +111,7 @@ struct WindowLocal {
     slices: BTreeMap<Slice, Table>,
     spare: SpareTables<Aggregates>,
     out: Batches,
-    /// Groups in all slices.
+    /// Groups in all slices, and values that DISTINCT holds of them.
     held: usize,
     combining: Combining,
     /// The watermark that was met, and up to which the slices that it closes have left.
@@ -194,10 +193,10 @@ impl WindowLocal {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => entry.insert(self.spare.take()?),
         };
-        let before = table.len();
+        let before = table.len() + table.columns.held_values();
         let (slots, states) = table.assign(&rows.columns()[..self.types.len()], rows.num_rows())?;
         states.update(slots, rows, None)?;
-        self.held += table.len() - before;
+        self.held += table.len() + table.columns.held_values() - before;
         Ok(())
     }
 
@@ -214,7 +213,7 @@ impl WindowLocal {
             }
             let mut table = entry.remove();
             let rows = table.len();
-            self.held -= rows;
+            self.held -= rows + table.columns.held_values();
             let constant = |value| Arc::new(Int64Array::from_value(value, rows)) as ArrayRef;
             let mut columns = table.take()?;
             columns.splice(self.types.len()..self.types.len(), [constant(slice.pane), constant(slice.open_from)]);

@@ -21,7 +21,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("connectors", &["stream", "options", "formats", "storage"]),
     ("catalog", &["stream", "options", "sql", "formats", "expressions", "connectors"]),
     ("plan", &["stream", "options", "sql", "catalog", "connectors", "expressions", "operators"]),
-    ("batch", &["stream", "options", "catalog", "plan", "connectors", "formats", "expressions", "storage"]),
+    (
+        "batch",
+        &[
+            "stream",
+            "options",
+            "storage",
+            "state",
+            "formats",
+            "expressions",
+            "operators",
+            "connectors",
+            "catalog",
+            "plan",
+        ],
+    ),
     (
         "runtime",
         &[

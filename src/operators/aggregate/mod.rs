@@ -1,35 +1,39 @@
-//! COUNT, SUM, AVG, MIN and MAX over typed columns: one vector per state field, addressed by slot.
+//! The aggregate functions over typed columns: one vector per state field, addressed by slot.
 //!
 //! An aggregate has a state that is a few plain columns. Rows are added to it, partial states of another task are
-//! merged into it, and the result is computed from it without consuming it.
+//! merged into it, and the result is computed from it without consuming it. Calls with DISTINCT over one argument share
+//! the values of each slot.
 
 mod count;
 mod decimal;
+mod distinct;
 mod extreme;
 mod float;
 mod integer;
 mod state;
+mod variance;
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DataType, Date32Type, Decimal128Type, Field, FieldRef, Float32Type, Float64Type,
-    Int8Type, Int16Type, Int32Type, Int64Type, Schema, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
-    Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
+    DataType, Date32Type, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, Schema, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 
 use crate::error::{Error, Result};
+pub use crate::expressions::AggregateFunction;
 use crate::state::SlotColumns;
 use count::Count;
 use decimal::DecimalSum;
+use distinct::DistinctValues;
 use extreme::{BytesExtreme, Extreme};
 use float::FloatSum;
 use integer::IntegerSum;
 use state::{AggregateState, Rows};
+use variance::Variance;
 
 /// One aggregate of a query.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +42,8 @@ pub struct AggregateCall {
     pub function: AggregateFunction,
     /// The column of the raw rows that it is computed from; `None` is `COUNT(*)`.
     pub argument: Option<usize>,
+    /// Whether a value counts once, however often it comes.
+    pub distinct: bool,
     /// The boolean column of the raw rows that says which rows count: the FILTER clause.
     pub filter: Option<usize>,
     /// The type of the argument; of no account for `COUNT`.
@@ -46,121 +52,99 @@ pub struct AggregateCall {
     pub output: Field,
 }
 
-/// The aggregate functions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AggregateFunction {
-    Count,
-    Sum,
-    Avg,
-    Min,
-    Max,
+/// The kernel of a function over an argument of that type.
+fn kernel(function: AggregateFunction, input: &DataType) -> Result<Box<dyn AggregateState>> {
+    use AggregateFunction as F;
+    let output = function.output_type(Some(input)).map_err(|reason| Error::bug(format!("{function}: {reason}")))?;
+    let average = function == F::Avg;
+    Ok(match (function, input) {
+        (F::Count, _) => Box::new(Count::default()),
+        (F::Variance { sample }, _) => Box::new(Variance::new(sample, false, output)),
+        (F::Deviation { sample }, _) => Box::new(Variance::new(sample, true, output)),
+        (F::Min | F::Max, _) => extreme(function == F::Max, input)?,
+        (F::Sum | F::Avg, DataType::Int8) => Box::new(IntegerSum::<Int8Type>::new(average)),
+        (F::Sum | F::Avg, DataType::Int16) => Box::new(IntegerSum::<Int16Type>::new(average)),
+        (F::Sum | F::Avg, DataType::Int32) => Box::new(IntegerSum::<Int32Type>::new(average)),
+        (F::Sum | F::Avg, DataType::Int64) => Box::new(IntegerSum::<Int64Type>::new(average)),
+        (F::Sum | F::Avg, DataType::Float32) => Box::new(FloatSum::<Float32Type>::new(average)),
+        (F::Sum | F::Avg, DataType::Float64) => Box::new(FloatSum::<Float64Type>::new(average)),
+        (F::Sum | F::Avg, DataType::Decimal128(_, scale)) => Box::new(DecimalSum::new(average, *scale)),
+        (F::Sum | F::Avg, other) => return Err(no_kernel(function, other)),
+    })
 }
 
-impl AggregateFunction {
-    /// The type of the result for an argument of type `input`, by Flink's rules.
-    pub fn output_type(self, input: &DataType) -> Result<DataType> {
-        let refused = || {
-            let message = format!("{self} does not support the type {input}");
-            Err(Error::query(message).with_help("cast the argument to a type that it supports"))
+fn extreme(greatest: bool, input: &DataType) -> Result<Box<dyn AggregateState>> {
+    macro_rules! extreme {
+        ($type:ty) => {
+            Box::new(Extreme::<$type>::new(greatest, input.clone()))
         };
-        match self {
-            Self::Count => Ok(DataType::Int64),
-            Self::Min | Self::Max => match self.extreme(input) {
-                Some(_) => Ok(input.clone()),
-                None => refused(),
-            },
-            Self::Sum | Self::Avg => match input {
-                DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Ok(input.clone()),
-                DataType::Float32 | DataType::Float64 => Ok(input.clone()),
-                DataType::Decimal128(_, scale) => {
-                    let scale = if self == Self::Sum { *scale } else { DecimalSum::average_scale(*scale) };
-                    Ok(DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale))
-                }
-                _ => refused(),
-            },
+    }
+    Ok(match input {
+        DataType::Int8 => extreme!(Int8Type),
+        DataType::Int16 => extreme!(Int16Type),
+        DataType::Int32 => extreme!(Int32Type),
+        DataType::Int64 => extreme!(Int64Type),
+        DataType::Float32 => extreme!(Float32Type),
+        DataType::Float64 => extreme!(Float64Type),
+        DataType::Decimal128(..) => extreme!(Decimal128Type),
+        DataType::Date32 => extreme!(Date32Type),
+        DataType::Time32(TimeUnit::Second) => extreme!(Time32SecondType),
+        DataType::Time32(_) => extreme!(Time32MillisecondType),
+        DataType::Time64(TimeUnit::Nanosecond) => extreme!(Time64NanosecondType),
+        DataType::Time64(_) => extreme!(Time64MicrosecondType),
+        DataType::Timestamp(TimeUnit::Second, _) => extreme!(TimestampSecondType),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => extreme!(TimestampMillisecondType),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => extreme!(TimestampMicrosecondType),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => extreme!(TimestampNanosecondType),
+        DataType::Utf8 | DataType::Binary => Box::new(BytesExtreme::new(greatest, input.clone())),
+        other => {
+            return Err(no_kernel(if greatest { AggregateFunction::Max } else { AggregateFunction::Min }, other));
         }
-    }
-
-    /// Whether it is MIN or MAX, whose result under retraction needs every value and not just a sum.
-    pub fn is_extreme(self) -> bool {
-        matches!(self, Self::Min | Self::Max)
-    }
-
-    fn state(self, input: &DataType) -> Result<Box<dyn AggregateState>> {
-        self.output_type(input)?;
-        let average = self == Self::Avg;
-        Ok(match (self, input) {
-            (Self::Count, _) => Box::new(Count::default()),
-            (Self::Sum | Self::Avg, DataType::Int8) => Box::new(IntegerSum::<Int8Type>::new(average)),
-            (Self::Sum | Self::Avg, DataType::Int16) => Box::new(IntegerSum::<Int16Type>::new(average)),
-            (Self::Sum | Self::Avg, DataType::Int32) => Box::new(IntegerSum::<Int32Type>::new(average)),
-            (Self::Sum | Self::Avg, DataType::Int64) => Box::new(IntegerSum::<Int64Type>::new(average)),
-            (Self::Sum | Self::Avg, DataType::Float32) => Box::new(FloatSum::<Float32Type>::new(average)),
-            (Self::Sum | Self::Avg, DataType::Float64) => Box::new(FloatSum::<Float64Type>::new(average)),
-            (Self::Sum | Self::Avg, DataType::Decimal128(_, scale)) => Box::new(DecimalSum::new(average, *scale)),
-            _ => {
-                let state = self.extreme(input);
-                state.ok_or_else(|| Error::bug(format!("no kernel for {self} of {input}")))?
-            }
-        })
-    }
-
-    fn extreme(self, input: &DataType) -> Option<Box<dyn AggregateState>> {
-        macro_rules! extreme {
-            ($type:ty) => {
-                Box::new(Extreme::<$type>::new(self == Self::Max, input.clone()))
-            };
-        }
-        Some(match input {
-            DataType::Int8 => extreme!(Int8Type),
-            DataType::Int16 => extreme!(Int16Type),
-            DataType::Int32 => extreme!(Int32Type),
-            DataType::Int64 => extreme!(Int64Type),
-            DataType::Float32 => extreme!(Float32Type),
-            DataType::Float64 => extreme!(Float64Type),
-            DataType::Decimal128(..) => extreme!(Decimal128Type),
-            DataType::Date32 => extreme!(Date32Type),
-            DataType::Time32(TimeUnit::Second) => extreme!(Time32SecondType),
-            DataType::Time32(_) => extreme!(Time32MillisecondType),
-            DataType::Time64(TimeUnit::Nanosecond) => extreme!(Time64NanosecondType),
-            DataType::Time64(_) => extreme!(Time64MicrosecondType),
-            DataType::Timestamp(TimeUnit::Second, _) => extreme!(TimestampSecondType),
-            DataType::Timestamp(TimeUnit::Millisecond, _) => extreme!(TimestampMillisecondType),
-            DataType::Timestamp(TimeUnit::Microsecond, _) => extreme!(TimestampMicrosecondType),
-            DataType::Timestamp(TimeUnit::Nanosecond, _) => extreme!(TimestampNanosecondType),
-            DataType::Utf8 | DataType::Binary => Box::new(BytesExtreme::new(self == Self::Max, input.clone())),
-            _ => return None,
-        })
-    }
+    })
 }
 
-impl fmt::Display for AggregateFunction {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Count => "COUNT",
-            Self::Sum => "SUM",
-            Self::Avg => "AVG",
-            Self::Min => "MIN",
-            Self::Max => "MAX",
-        })
-    }
+/// The binder lets nothing through that has none.
+fn no_kernel(function: AggregateFunction, input: &DataType) -> Error {
+    Error::bug(format!("no kernel for {function} of {input}"))
 }
 
 impl AggregateCall {
-    /// The text of what is computed, over the columns of the raw rows: `SUM(price) FILTER (WHERE open)`.
+    /// The text of what is computed, over the columns of the raw rows: `SUM(DISTINCT price) FILTER (WHERE open)`.
     pub fn text(&self, input: &Schema) -> String {
         let column = |index: usize| input.field(index).name();
         let argument = self.argument.map_or("*", |index| column(index));
         let filter = self.filter.map_or(String::new(), |index| format!(" FILTER (WHERE {})", column(index)));
-        format!("{}({argument}){filter}", self.function)
+        let distinct = if self.distinct { "DISTINCT " } else { "" };
+        format!("{}({distinct}{argument}){filter}", self.function)
     }
 
-    /// The state fields of call `index` in a partial row.
-    pub fn state_fields(&self, index: usize) -> Result<Vec<Field>> {
-        let fields = self.function.state(&self.input_type)?.fields().into_iter();
-        let field = |(name, data_type, nullable)| Field::new(format!("${index}_{name}"), data_type, nullable);
-        Ok(fields.map(field).collect())
+    /// Whether the different values have to be known.
+    pub fn needs_values(&self) -> bool {
+        self.distinct && !self.function.ignores_duplicates()
     }
+
+    /// The same over each value once that comes in.
+    pub(super) fn plain(&self) -> Self {
+        Self { distinct: false, ..self.clone() }
+    }
+}
+
+/// The state fields of a partial row of these calls: `$0_count`, `$1_sum`, `$1_count` and so on; those of values that
+/// calls share are behind all others, under the first of the calls.
+pub fn state_fields(calls: &[AggregateCall]) -> Result<Vec<Field>> {
+    Ok(Aggregates::new(calls)?.fields())
+}
+
+/// The calls that have to know different values, by argument, each with its index.
+pub(super) fn by_distinct_argument(calls: &[AggregateCall]) -> Vec<Vec<(usize, AggregateCall)>> {
+    let mut groups: Vec<Vec<(usize, AggregateCall)>> = Vec::new();
+    for (index, call) in calls.iter().enumerate().filter(|(_, call)| call.needs_values()) {
+        match groups.iter_mut().find(|group| group[0].1.argument == call.argument) {
+            Some(group) => group.push((index, call.clone())),
+            None => groups.push(vec![(index, call.clone())]),
+        }
+    }
+    groups
 }
 
 /// The state fields of a partial under the names that a state table has in its files: `sum_price` for the sum that
@@ -172,6 +156,7 @@ pub(super) fn readable(states: &[FieldRef], calls: &[AggregateCall], taken: &[Fi
         let result =
             index.parse().ok().and_then(|index: usize| calls.get(index)).map(|call| call.output.name().as_str());
         let argument = result.map(|name| name.split_once('(').map_or(name, |(_, rest)| rest.trim_end_matches(')')));
+        let argument = argument.map(|argument| argument.trim_start_matches("DISTINCT "));
         let mut name = match argument {
             None | Some("*" | "") => part.trim_start_matches('$').to_owned(),
             Some(argument) => format!("{part}_{argument}"),
@@ -188,25 +173,74 @@ pub(super) fn readable(states: &[FieldRef], calls: &[AggregateCall], taken: &[Fi
 /// The states of several aggregates for all slots.
 #[derive(Debug)]
 pub struct Aggregates {
-    calls: Vec<(AggregateCall, Box<dyn AggregateState>)>,
+    plain: Vec<Plain>,
+    distinct: Vec<(usize, DistinctValues)>,
+    /// Where the result of each call is found.
+    results: Vec<Place>,
     slots: usize,
+}
+
+/// A call with a state of its own.
+#[derive(Debug)]
+struct Plain {
+    index: usize,
+    call: AggregateCall,
+    state: Box<dyn AggregateState>,
+}
+
+/// Where a call is computed.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Plain(usize),
+    /// Which values, and which of their calls.
+    Distinct(usize, usize),
 }
 
 impl Aggregates {
     /// No slots yet.
     pub fn new(calls: &[AggregateCall]) -> Result<Self> {
-        let state = |call: &AggregateCall| Ok((call.clone(), call.function.state(&call.input_type)?));
-        Ok(Self { calls: calls.iter().map(state).collect::<Result<_>>()?, slots: 0 })
+        let mut plain = Vec::new();
+        let mut results = vec![Place::Plain(0); calls.len()];
+        for (index, call) in calls.iter().enumerate().filter(|(_, call)| !call.needs_values()) {
+            results[index] = Place::Plain(plain.len());
+            plain.push(Plain { index, call: call.clone(), state: kernel(call.function, &call.input_type)? });
+        }
+        let mut distinct = Vec::new();
+        for group in by_distinct_argument(calls) {
+            let first = group[0].0;
+            let mut states = Vec::new();
+            for (within, (index, call)) in group.into_iter().enumerate() {
+                results[index] = Place::Distinct(distinct.len(), within);
+                let state = kernel(call.function, &call.input_type)?;
+                states.push((call, state));
+            }
+            distinct.push((first, DistinctValues::new(states)?));
+        }
+        Ok(Self { plain, distinct, results, slots: 0 })
     }
 
-    /// Adds raw rows, each to its slot, or takes away those whose sign is −1.
+    /// Adds raw rows, each to its slot, or takes away those whose sign is −1 (of plain calls only).
     pub fn update(&mut self, slots: &[u32], batch: &RecordBatch, signs: Option<&[i64]>) -> Result<()> {
-        for (call, state) in &mut self.calls {
+        for Plain { call, state, .. } in &mut self.plain {
             let values = call.argument.map(|index| batch.column(index));
             let counted = counted(call, batch)?;
             state.update(&Rows { slots, values, counted, signs })?;
         }
-        Ok(())
+        if signs.is_some() && !self.distinct.is_empty() {
+            return Err(Error::bug("different values of rows that are taken back are kept in a table of their own"));
+        }
+        self.distinct.iter_mut().try_for_each(|(_, values)| values.update(slots, batch))
+    }
+
+    /// Adds values to the state of one plain call, or takes away those whose sign is −1.
+    pub(super) fn update_call(&mut self, call: usize, slots: &[u32], values: &ArrayRef, signs: &[i64]) -> Result<()> {
+        match self.results.get(call) {
+            Some(Place::Plain(plain)) => {
+                let rows = Rows { slots, values: Some(values), counted: None, signs: Some(signs) };
+                self.plain[*plain].state.update(&rows)
+            }
+            _ => Err(Error::bug("a value for a call that is not there")),
+        }
     }
 
     /// Takes partial states away again; see [`invertible`](Self::invertible).
@@ -216,12 +250,22 @@ impl Aggregates {
 
     /// Whether partial states can be taken away again.
     pub fn invertible(&self) -> bool {
-        self.calls.iter().all(|(_, state)| state.invertible())
+        self.plain.iter().all(|plain| plain.state.invertible())
+            && self.distinct.iter().all(|(_, values)| values.invertible())
+    }
+
+    /// Values that are held beside one state a slot: those of DISTINCT.
+    pub fn held_values(&self) -> usize {
+        self.distinct.iter().map(|(_, values)| values.len()).sum()
     }
 
     /// The results of `slots`, or of all slots in order: a column per aggregate.
     pub fn evaluate(&self, slots: Option<&[u32]>) -> Result<Vec<ArrayRef>> {
-        self.calls.iter().map(|(_, state)| state.evaluate(slots)).collect()
+        let result = |place: &Place| match *place {
+            Place::Plain(plain) => self.plain[plain].state.evaluate(slots),
+            Place::Distinct(values, call) => self.distinct[values].1.evaluate(call, slots),
+        };
+        self.results.iter().map(result).collect()
     }
 
     /// The partial states of rows that are not combined with any other: one state a row.
@@ -233,29 +277,48 @@ impl Aggregates {
         states.take()
     }
 
+    /// There may be columns for the leading plain calls only.
     fn merge_signed(&mut self, slots: &[u32], columns: &[ArrayRef], sign: i64) -> Result<()> {
-        let mut from = 0;
-        for (_, state) in &mut self.calls {
-            let to = from + state.fields().len();
-            state.merge(slots, &columns[from..to], sign)?;
-            from = to;
+        let mut rest = columns;
+        for Plain { state, .. } in &mut self.plain {
+            if rest.is_empty() {
+                return Ok(());
+            }
+            let (own, others) = rest.split_at_checked(state.fields().len()).ok_or_else(too_few)?;
+            state.merge(slots, own, sign)?;
+            rest = others;
+        }
+        for (_, values) in &mut self.distinct {
+            let (own, others) = rest.split_at_checked(values.fields().len()).ok_or_else(too_few)?;
+            values.merge(slots, own, sign)?;
+            rest = others;
         }
         Ok(())
     }
 }
 
+fn too_few() -> Error {
+    Error::bug("a partial state lacks columns")
+}
+
 impl SlotColumns for Aggregates {
     fn fields(&self) -> Vec<Field> {
-        let field = |index, (name, data_type, nullable)| Field::new(format!("${index}_{name}"), data_type, nullable);
-        let fields = |(index, (_, state)): (usize, &(AggregateCall, Box<dyn AggregateState>))| {
-            state.fields().into_iter().map(move |state| field(index, state)).collect::<Vec<_>>()
-        };
-        self.calls.iter().enumerate().flat_map(fields).collect()
+        let mut fields = Vec::new();
+        for Plain { index, state, .. } in &self.plain {
+            let field = |(name, data_type, nullable)| Field::new(format!("${index}_{name}"), data_type, nullable);
+            fields.extend(state.fields().into_iter().map(field));
+        }
+        for (index, values) in &self.distinct {
+            let field = |(name, data_type)| Field::new(format!("${index}_{name}"), data_type, false);
+            fields.extend(values.fields().into_iter().map(field));
+        }
+        fields
     }
 
     fn resize(&mut self, slots: usize) {
         if slots > self.slots {
-            self.calls.iter_mut().for_each(|(_, state)| state.resize(slots));
+            self.plain.iter_mut().for_each(|plain| plain.state.resize(slots));
+            self.distinct.iter_mut().for_each(|(_, values)| values.resize(slots));
             self.slots = slots;
         }
     }
@@ -271,8 +334,11 @@ impl SlotColumns for Aggregates {
 
     fn gather(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         let mut columns = Vec::new();
-        for (_, state) in &self.calls {
-            columns.extend(state.gather(slots)?);
+        for plain in &self.plain {
+            columns.extend(plain.state.gather(slots)?);
+        }
+        for (_, values) in &self.distinct {
+            columns.extend(values.gather(slots)?);
         }
         Ok(columns)
     }
@@ -280,18 +346,23 @@ impl SlotColumns for Aggregates {
     fn take(&mut self) -> Result<Vec<ArrayRef>> {
         self.slots = 0;
         let mut columns = Vec::new();
-        for (_, state) in &mut self.calls {
-            columns.extend(state.take()?);
+        for plain in &mut self.plain {
+            columns.extend(plain.state.take()?);
+        }
+        for (_, values) in &mut self.distinct {
+            columns.extend(values.take()?);
         }
         Ok(columns)
     }
 
     fn clear(&mut self, slots: &[u32]) {
-        self.calls.iter_mut().for_each(|(_, state)| state.clear(slots));
+        self.plain.iter_mut().for_each(|plain| plain.state.clear(slots));
+        self.distinct.iter_mut().for_each(|(_, values)| values.clear(slots));
     }
 
     fn bytes(&self) -> usize {
-        self.calls.iter().map(|(_, state)| state.bytes()).sum()
+        let plain: usize = self.plain.iter().map(|plain| plain.state.bytes()).sum();
+        plain + self.distinct.iter().map(|(_, values)| values.bytes()).sum::<usize>()
     }
 }
 

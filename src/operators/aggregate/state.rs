@@ -26,7 +26,7 @@ pub(super) struct Rows<'a> {
 pub(super) type StateField = (&'static str, DataType, bool);
 
 /// The state of one aggregate for all slots.
-pub(super) trait AggregateState: Debug + Send {
+pub(super) trait AggregateState: Debug + Send + Sync {
     fn fields(&self) -> Vec<StateField>;
     fn resize(&mut self, slots: usize);
     fn update(&mut self, rows: &Rows) -> Result<()>;

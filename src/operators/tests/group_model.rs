@@ -14,8 +14,9 @@ type Row = (u8, Option<i8>);
 fn script(choices: &[(u8, u8, Option<i8>)]) -> (String, Vec<Vec<Row>>) {
     let (mut text, mut there, mut steps) = (String::new(), Vec::<Row>::new(), Vec::new());
     let line = |kind: &str, (key, value): Row| {
+        let positive = value.is_some_and(|value| value > 0);
         let value = value.map_or("NULL".to_owned(), |value| value.to_string());
-        format!("{kind} {key}, {value}\n")
+        format!("{kind} {key}, {value}, {positive}\n")
     };
     for (choice, key, value) in choices {
         match choice % 8 {
@@ -52,7 +53,11 @@ fn model(rows: &[Row]) -> Vec<String> {
         let sum = (!present.is_empty()).then(|| present.iter().sum::<i64>());
         let average = sum.map(|sum| sum / present.len() as i64);
         let (least, greatest) = (present.iter().min().copied(), present.iter().max().copied());
-        let texts = [Some(values.len() as i64), sum, average, least, greatest].map(or_null);
+        let different: std::collections::BTreeSet<i64> = present.iter().copied().collect();
+        let positive = || different.iter().filter(|value| **value > 0);
+        let of_different = (positive().count() > 0).then(|| positive().sum());
+        let count = Some(different.len() as i64);
+        let texts = [Some(values.len() as i64), sum, average, least, greatest, count, of_different].map(or_null);
         format!("{key}, {}", texts.join(", "))
     };
     groups.iter().map(text).collect()
@@ -65,8 +70,9 @@ proptest! {
     fn what_comes_and_goes_adds_up(
         choices in prop::collection::vec((any::<u8>(), any::<u8>(), any::<Option<i8>>()), 0..60),
     ) {
-        let input = schema("k BIGINT, v BIGINT");
-        let calls = ["COUNT(*) n", "SUM(v) s", "AVG(v) a", "MIN(v) lo", "MAX(v) hi"];
+        let input = schema("k BIGINT, v BIGINT, p BOOLEAN");
+        let different = ["COUNT(DISTINCT v) d", "SUM(DISTINCT v) FILTER p e"];
+        let calls = [&["COUNT(*) n", "SUM(v) s", "AVG(v) a", "MIN(v) lo", "MAX(v) hi"][..], &different].concat();
         let (local, global) = grouped(&input, &[0], &calls, true);
         let (script, steps) = script(&choices);
         let found = run_all_ways(&[&local, &global], &input, Compare::Changes, &script);

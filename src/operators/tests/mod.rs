@@ -39,18 +39,13 @@ fn calls(input: &SchemaRef, texts: &[&str]) -> Vec<AggregateCall> {
         let (call, name) = text.rsplit_once(' ').expect("a call and a name");
         let (call, filter) = call.split_once(" FILTER ").map_or((call, None), |(call, filter)| (call, Some(filter)));
         let (function, argument) = call.trim_end_matches(')').split_once('(').expect("an argument");
-        let function = match function {
-            "COUNT" => AggregateFunction::Count,
-            "SUM" => AggregateFunction::Sum,
-            "AVG" => AggregateFunction::Avg,
-            "MIN" => AggregateFunction::Min,
-            "MAX" => AggregateFunction::Max,
-            other => panic!("function {other}"),
-        };
+        let function = AggregateFunction::named(function).expect("a function");
+        let distinct = argument.starts_with("DISTINCT ");
+        let argument = argument.trim_start_matches("DISTINCT ");
         let argument = (argument != "*").then(|| column(argument));
         let input_type = argument.map_or(DataType::Int64, |index| input.field(index).data_type().clone());
-        let output = Field::new(name, function.output_type(&input_type).unwrap(), true);
-        AggregateCall { function, argument, filter: filter.map(column), input_type, output }
+        let output = Field::new(name, function.output_type(Some(&input_type)).unwrap(), true);
+        AggregateCall { function, argument, distinct, filter: filter.map(column), input_type, output }
     };
     texts.iter().map(call).collect()
 }

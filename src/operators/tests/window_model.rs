@@ -1,7 +1,7 @@
 //! Windows against a naive model: random rows of several splits in random interleavings, each row judged by the
 //! watermark of its own split alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray};
 use proptest::prelude::*;
@@ -13,9 +13,17 @@ use crate::stream::{Changes, Counter, Counters, EventTime, ProcTime};
 
 /// A row of a split: time, key, value.
 type Row = (i64, Option<i64>, i64);
-/// What a window says of a key: count, sum, least.
-type Result3 = (i64, i64, i64);
-type Windows = BTreeMap<(i64, Option<i64>), Result3>;
+/// What a window says of a key: count, sum, and what the third call does.
+type Results = (i64, i64, i64);
+
+/// The third call: none, one that cannot be taken away again, or one over different values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Third {
+    None,
+    Least,
+    Different,
+}
+type Windows = BTreeMap<(i64, Option<i64>), Results>;
 
 /// Pairs of rows and windows that hold them: all, those of late rows, those of other rows whose window had closed.
 #[derive(Default)]
@@ -26,8 +34,8 @@ struct Pairs {
 }
 
 /// Windows by (end, key), late rows, pairs: computed split by split.
-fn model(splits: &[Vec<Row>], window: WindowKind, delay: i64) -> (Windows, usize, Pairs) {
-    let (mut windows, mut late, mut pairs) = (Windows::new(), 0, Pairs::default());
+fn model(splits: &[Vec<Row>], window: WindowKind, delay: i64, third: Third) -> (Windows, usize, Pairs) {
+    let (mut windows, mut late, mut pairs) = (BTreeMap::<(i64, Option<i64>), Vec<i64>>::new(), 0, Pairs::default());
     for split in splits {
         let mut watermark = i64::MIN;
         for (time, key, value) in split {
@@ -40,15 +48,19 @@ fn model(splits: &[Vec<Row>], window: WindowKind, delay: i64) -> (Windows, usize
             } else {
                 pairs.partially += (holding.len() - counted.len()) as u64;
             }
-            let mut count = |end: i64, row: Result3| {
-                let result = windows.entry((end, *key)).or_insert((0, 0, i64::MAX));
-                *result = (result.0 + row.0, result.1 + row.1, result.2.min(row.2));
-            };
-            counted.iter().for_each(|(_, end)| count(*end, (1, *value, *value)));
+            counted.iter().for_each(|(_, end)| windows.entry((*end, *key)).or_default().push(*value));
             watermark = watermark.max(time - delay);
         }
     }
-    (windows, late, pairs)
+    let result = |values: Vec<i64>| {
+        let last = match third {
+            Third::None => 0,
+            Third::Least => values.iter().min().copied().unwrap_or_default(),
+            Third::Different => values.iter().collect::<BTreeSet<_>>().len() as i64,
+        };
+        (values.len() as i64, values.iter().sum(), last)
+    };
+    (windows.into_iter().map(|(window, values)| (window, result(values))).collect(), late, pairs)
 }
 
 /// The same through the operators: rows of the splits in the order of `picks`, in batches, with watermarks that are
@@ -115,8 +127,8 @@ fn operators(
                     let number = |column: usize| integers(out.column(column)).unwrap()[row];
                     let end = out.column(2).as_any().downcast_ref::<TimestampMillisecondArray>().unwrap().value(row);
                     let key = out.column(0).is_valid(row).then(|| number(0));
-                    let least = if calls.len() > 2 { number(6) } else { 0 };
-                    let before = windows.insert((end, key), (number(4), number(5), least));
+                    let third = if calls.len() > 2 { number(6) } else { 0 };
+                    let before = windows.insert((end, key), (number(4), number(5), third));
                     assert!(before.is_none(), "window {end} fired twice for {key:?}");
                 }
             }
@@ -162,14 +174,16 @@ proptest! {
         splits in any_splits(),
         picks in prop::collection::vec((0_usize..3, any::<u8>()), 1..60),
         delay in 0_i64..12,
-        invertible in any::<bool>(),
+        third in prop::sample::select(vec![Third::None, Third::Least, Third::Different]),
     ) {
-        let calls = if invertible { &["COUNT(*) n", "SUM(v) s"][..] } else { &["COUNT(*) n", "SUM(v) s", "MIN(v) m"][..] };
-        let (mut wanted, late, pairs) = model(&splits, window, delay);
-        if invertible {
-            wanted.values_mut().for_each(|result| result.2 = 0);
-        }
-        let (found, found_late, counters) = operators(&splits, &picks, window, delay, calls);
+        let mut calls = vec!["COUNT(*) n", "SUM(v) s"];
+        calls.extend(match third {
+            Third::None => None,
+            Third::Least => Some("MIN(v) m"),
+            Third::Different => Some("COUNT(DISTINCT v) d"),
+        });
+        let (wanted, late, pairs) = model(&splits, window, delay, third);
+        let (found, found_late, counters) = operators(&splits, &picks, window, delay, &calls);
         prop_assert_eq!(found, wanted);
         prop_assert_eq!(found_late, late);
         prop_assert_eq!(counters.get(Counter::WindowPairsAssigned), pairs.assigned);

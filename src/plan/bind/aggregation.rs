@@ -3,14 +3,14 @@
 use arrow::datatypes::DataType;
 use datafusion::common::Column;
 use datafusion::logical_expr::Expr;
-use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::expr::AggregateFunction as AggregateExpr;
 
 use super::conversion::cast;
 use super::group_window::GroupedBy;
 use super::scope::{Scope, ScopeColumn};
 use super::typed::Typed;
 use crate::error::{Error, Result};
-use crate::expressions::{AGGREGATE_FUNCTIONS, NotBuilt, aggregate, not_built, text};
+use crate::expressions::{AggregateFunction, NotBuilt, aggregate, not_built, text};
 
 /// The keys and calls of one aggregation, collected while its outputs are bound.
 #[derive(Debug, Default)]
@@ -49,8 +49,7 @@ impl Aggregation {
 
     /// Whether a function of that (upper-case) name aggregates.
     pub fn is_aggregate(name: &str) -> bool {
-        AGGREGATE_FUNCTIONS.iter().any(|(known, _)| *known == name)
-            || matches!(not_built(name), Some((NotBuilt::Aggregate, _)))
+        AggregateFunction::named(name).is_some() || matches!(not_built(name), Some((NotBuilt::Aggregate, _)))
     }
 
     /// Adds a key; a key that is there already is not added again.
@@ -93,22 +92,29 @@ impl Aggregation {
         Some(Typed::new(column, key.column.data_type.clone(), key.column.nullable))
     }
 
-    /// Adds a call of an aggregate function over this argument (`COUNT(*)` has none) and filter, or finds it again;
-    /// returns the column that holds its result.
-    pub fn call(&mut self, name: &'static str, argument: Option<Typed>, filter: Option<Typed>) -> Result<Typed> {
+    /// Adds a call of an aggregate function over this argument (`COUNT(*)` has none), over different values or all, and
+    /// filter, or finds it again; returns the column that holds its result.
+    pub fn call(
+        &mut self,
+        function: AggregateFunction,
+        argument: Option<Typed>,
+        distinct: bool,
+        filter: Option<Typed>,
+    ) -> Result<Typed> {
+        let distinct = distinct && !function.ignores_duplicates();
         // The least and the greatest of truth values are found as numbers.
-        let is_truth = matches!(name, "MIN" | "MAX")
-            && argument.as_ref().is_some_and(|argument| argument.data_type == DataType::Boolean);
+        let is_truth =
+            function.is_extreme() && argument.as_ref().is_some_and(|argument| argument.data_type == DataType::Boolean);
         let argument = match argument {
             Some(argument) if is_truth => Some(cast(argument, &DataType::Int8)?),
             other => other,
         };
         let (udf, output) =
-            aggregate(name, argument.as_ref().map(|argument| &argument.data_type)).map_err(|reason| {
-                let error = Error::query(format!("{name}: {reason}"));
+            aggregate(function, argument.as_ref().map(|argument| &argument.data_type)).map_err(|reason| {
+                let error = Error::query(format!("{function}: {reason}"));
                 match &argument {
                     Some(argument) if argument.data_type == DataType::Utf8 => {
-                        error.with_help(format!("write {name}(CAST(… AS DOUBLE))"))
+                        error.with_help(format!("write {function}(CAST(… AS DOUBLE))"))
                     }
                     _ => error,
                 }
@@ -116,8 +122,8 @@ impl Aggregation {
         let arguments: Vec<Expr> = argument.into_iter().map(|argument| self.argument(argument)).collect();
         let filter = filter.map(|filter| Box::new(self.argument(filter)));
         let expression =
-            Expr::AggregateFunction(AggregateFunction::new_udf(udf, arguments, false, filter, Vec::new(), None));
-        let nullable = name != "COUNT";
+            Expr::AggregateFunction(AggregateExpr::new_udf(udf, arguments, distinct, filter, Vec::new(), None));
+        let nullable = function.is_nullable();
         let column = ScopeColumn::new(text(&expression), output.clone(), nullable);
         if !self.calls.iter().any(|call| call.column.name == column.name) {
             self.calls.push(Aggregated { expression, column: column.clone() });

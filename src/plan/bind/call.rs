@@ -240,33 +240,29 @@ impl Binder<'_> {
             return Err(Error::query(format!("{name} is an aggregate function, which has no place here"))
                 .with_help("aggregate in the SELECT list or in HAVING"));
         };
-        let Some((name, doc)) = AGGREGATE_FUNCTIONS.iter().find(|(known, _)| *known == name) else {
+        let Some((name, kind, doc)) = AGGREGATE_FUNCTIONS.iter().find(|(known, ..)| *known == name) else {
             return Err(unknown_function(name));
         };
         let ast::FunctionArguments::List(list) = &function.args else {
             return Err(Error::query(format!("{name} takes an argument")).with_help(*doc));
         };
-        if matches!(list.duplicate_treatment, Some(ast::DuplicateTreatment::Distinct)) {
-            let keys: Vec<&str> = aggregation.keys().iter().map(|key| key.column.name.as_str()).collect();
-            return Err(match list.args.as_slice() {
-                [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument))] => {
-                    not_built::distinct(name, argument, &keys, self.scope)
-                }
-                _ => not_built::for_flink(&format!("{name}(DISTINCT …) of several values")),
-            });
-        }
+        let distinct = matches!(list.duplicate_treatment, Some(ast::DuplicateTreatment::Distinct));
         if !list.clauses.is_empty() || function.null_treatment.is_some() || !function.within_group.is_empty() {
             return Err(Error::query(format!("{name} does not take an order or a treatment of NULLs")));
         }
         // What a call reads is a row and not a group.
         let mut rows = Binder::new(self.scope);
         let argument = match list.args.as_slice() {
-            [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)] if *name == "COUNT" => None,
+            [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)] if *name == "COUNT" && !distinct => None,
             [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument))] => Some(rows.bind(argument)?),
+            [_, _, ..] if *name == "COUNT" => {
+                return Err(Error::query("COUNT counts the values of one column, as in Flink")
+                    .with_help("rows of several columns: COUNT(*) over (SELECT DISTINCT a, b FROM …)"));
+            }
             _ => return Err(Error::query(format!("{name} takes one argument")).with_help(*doc)),
         };
         let filter = function.filter.as_ref().map(|filter| rows.bind_condition(filter)).transpose()?;
-        aggregation.call(name, argument, filter)
+        aggregation.call(*kind, argument, distinct, filter)
     }
 
     pub(super) fn call_named(&self, name: &str, arguments: Vec<Typed>) -> Result<Typed> {

@@ -2,7 +2,6 @@
 
 use sqlparser::ast;
 
-use super::scope::Scope;
 use crate::error::Error;
 use crate::expressions::{NotBuilt, not_built as function_not_built};
 use crate::sql::FOR_FLINK;
@@ -72,35 +71,6 @@ pub fn over(name: &str) -> Error {
     }
 }
 
-/// `name(DISTINCT argument)`, grouped by `keys`.
-pub fn distinct(name: &str, argument: &ast::Expr, keys: &[&str], scope: &Scope) -> Error {
-    if matches!(name, "MIN" | "MAX") {
-        return not_built(&format!("{name}(DISTINCT …)"))
-            .with_help(format!("leave DISTINCT out: {name}({argument}) is the same"));
-    }
-    let error = not_built(&format!("{name}(DISTINCT …)"));
-    let (value, inner) = match argument {
-        ast::Expr::Identifier(column) => (column.to_string(), column.to_string()),
-        ast::Expr::CompoundIdentifier(parts) if !parts.is_empty() => {
-            (parts[parts.len() - 1].to_string(), argument.to_string())
-        }
-        other => ("v".to_owned(), format!("{other} AS v")),
-    };
-    if scope.visible().any(|column| column.window.is_some()) {
-        return error.with_help(format!(
-            "group by the value first, then by the same windows over window_time: SELECT window_start, window_end, \
-             {name}({value}) FROM TUMBLE((SELECT window_time, {inner} FROM TUMBLE(…) GROUP BY window_start, window_end, \
-             window_time, {value}), DESCRIPTOR(window_time), …) GROUP BY window_start, window_end"
-        ));
-    }
-    let keys = keys.join(", ");
-    let (list, group) = match keys.is_empty() {
-        true => (String::new(), String::new()),
-        false => (format!("{keys}, "), format!(" GROUP BY {keys}")),
-    };
-    error.with_help(format!("write SELECT {list}{name}({value}) FROM (SELECT DISTINCT {list}{inner} FROM …){group}"))
-}
-
 /// A function that Flink has and that is not here, if that is what the (upper-case) name is.
 pub fn function(name: &str) -> Option<Error> {
     let (kind, instead) = function_not_built(name)?;
@@ -111,9 +81,7 @@ pub fn function(name: &str) -> Option<Error> {
             error("function").with_help("SHOW FUNCTIONS lists those that there are").with_help(FOR_FLINK)
         }
         (NotBuilt::Aggregate, Some(instead)) => error("aggregate function").with_help(instead),
-        (NotBuilt::Aggregate, None) => {
-            error("aggregate function").with_help("there are COUNT, SUM, AVG, MIN and MAX").with_help(FOR_FLINK)
-        }
+        (NotBuilt::Aggregate, None) => error("aggregate function").with_help(FOR_FLINK),
         (NotBuilt::Table, _) => error("table function").with_help(FOR_FLINK),
         (NotBuilt::Pattern, _) => error("function of MATCH_RECOGNIZE").with_help(FOR_FLINK),
     })

@@ -11,10 +11,10 @@ use datafusion::prelude::lit;
 use super::meaning::Meaning;
 use super::{Flow, Input, Lowering, calc, substitute, substitute_by};
 use crate::error::{Error, Result};
-use crate::expressions::text;
+use crate::expressions::{planned_aggregate, text};
 use crate::operators::{
-    AggregateCall, AggregateFunction, GroupAggregateSpec, GroupLocalSpec, WindowAggregateSpec, WindowAssignSpec,
-    WindowKind, WindowLocalSpec,
+    AggregateCall, GroupAggregateSpec, GroupLocalSpec, WindowAggregateSpec, WindowAssignSpec, WindowKind,
+    WindowLocalSpec,
 };
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, as_window};
@@ -223,23 +223,17 @@ impl Lowering<'_> {
                 let Expr::AggregateFunction(AggregateExpr { func, params }) = &call else {
                     return Err(Error::bug(format!("{} is no aggregate", text(&call))));
                 };
-                let function = match func.name() {
-                    "COUNT" => AggregateFunction::Count,
-                    "SUM" => AggregateFunction::Sum,
-                    "AVG" => AggregateFunction::Avg,
-                    "MIN" => AggregateFunction::Min,
-                    "MAX" => AggregateFunction::Max,
-                    other => return Err(Error::query(format!("the aggregate function {other} is not built yet"))),
-                };
+                let function = planned_aggregate(func)?;
                 let argument = params.args.first();
                 let input_type = match argument {
                     Some(argument) => column_type(argument, &aggregate.input)?,
                     None => DataType::Int64,
                 };
-                let output = schema[keys + index].as_ref().clone().with_nullable(function != AggregateFunction::Count);
+                let output = schema[keys + index].as_ref().clone().with_nullable(function.is_nullable());
                 Ok(AggregateCall {
                     function,
                     argument: argument.map(&mut column).transpose()?,
+                    distinct: params.distinct,
                     filter: params.filter.as_deref().map(&mut column).transpose()?,
                     input_type,
                     output,

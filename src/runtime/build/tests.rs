@@ -53,6 +53,7 @@ impl Query {
         let call = |function, argument, name| AggregateCall {
             function,
             argument,
+            distinct: false,
             filter: None,
             input_type: DataType::Int64,
             output: Field::new(name, DataType::Int64, true),

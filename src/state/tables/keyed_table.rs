@@ -65,6 +65,11 @@ impl<C: SlotColumns> KeyedTable<C> {
         self.table.columns.merge(slots, states)
     }
 
+    /// The state, to change; `touch` has to follow.
+    pub fn columns_mut(&mut self) -> &mut C {
+        &mut self.table.columns
+    }
+
     /// Notes that the state of `slots` has changed.
     pub fn touch(&mut self, slots: &[u32]) {
         for slot in slots {

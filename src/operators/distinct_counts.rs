@@ -1,0 +1,162 @@
+//! The different values of one argument under an unwindowed GROUP BY: how often each value of a key is there, for each
+//! call that reads it. A checkpoint holds those that changed.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{take, take_arrays};
+use arrow::datatypes::{DataType, Field, Schema};
+
+use super::{AggregateCall, AggregateFunction, Aggregates};
+use crate::error::{Error, Result};
+use crate::state::{KeyedTable, SnapshotWriter, StateTable, TableSpec, integers};
+
+/// The values of some calls with the same argument.
+pub(super) struct DistinctCounts {
+    keys: usize,
+    calls: usize,
+    /// Keys and value, and a weight a call: the state table `distinct_<index of the first call>`.
+    table: KeyedTable<Aggregates>,
+    slots: Vec<u32>,
+    /// The slots of the present batch, each once, and the row in which each came first.
+    touched: Vec<u32>,
+    first_rows: Vec<u32>,
+    /// By slot: the last turn that touched it.
+    marks: Vec<u32>,
+    turn: u32,
+}
+
+/// Values that came to be there, or went, for one call.
+pub(super) struct Turnover {
+    /// The group of each value.
+    pub(super) groups: Vec<u32>,
+    pub(super) values: ArrayRef,
+    /// +1 for a value that is new, −1 for one that has gone.
+    pub(super) signs: Vec<i64>,
+}
+
+impl DistinctCounts {
+    /// No values yet.
+    pub(super) fn new(calls: &[(usize, AggregateCall)], keys: &[Field]) -> Result<Self> {
+        let Some((index, first)) = calls.first() else { return Err(Error::bug("different values for no call")) };
+        let mut fields = keys.to_vec();
+        fields.push(Field::new("value", first.input_type.clone(), false));
+        fields.extend((0..calls.len()).map(|call| match call {
+            0 => Field::new("weight", DataType::Int64, false),
+            more => Field::new(format!("weight_{more}"), DataType::Int64, false),
+        }));
+        let weight = AggregateCall { function: AggregateFunction::Count, filter: None, ..first.plain() };
+        let weights = Aggregates::new(&vec![weight; calls.len()])?;
+        let schema = Arc::new(Schema::new(fields));
+        let table = KeyedTable::new(format!("distinct_{index}"), schema, keys.len() + 1, keys.len(), weights)?;
+        let (slots, touched, first_rows, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { keys: keys.len(), calls: calls.len(), table, slots, touched, first_rows, marks, turn: 0 })
+    }
+
+    /// Lets the value of each row come (or go) as often as `weights` says for each call; NULL is no value. `groups` are
+    /// the slots of the rows' keys. Tells what that changed, a [`Turnover`] a call.
+    pub(super) fn apply(
+        &mut self,
+        keys: &[ArrayRef],
+        groups: &[u32],
+        values: &ArrayRef,
+        weights: &[ArrayRef],
+    ) -> Result<Vec<Turnover>> {
+        let numbers = weights.iter().map(integers).collect::<Result<Vec<_>>>()?;
+        let nulls = values.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+        let counts = |row: &u32| {
+            let row = *row as usize;
+            nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) && numbers.iter().any(|weights| weights[row] != 0)
+        };
+        let rows: Vec<u32> = (0..values.len() as u32).filter(counts).collect();
+        if rows.len() == values.len() {
+            return self.apply_counting(keys, groups, values, weights);
+        }
+        let groups: Vec<u32> = rows.iter().map(|row| groups[*row as usize]).collect();
+        let columns: Vec<ArrayRef> = keys.iter().chain([values]).chain(weights).cloned().collect();
+        let columns = take_arrays(&columns, &UInt32Array::from(rows), None)?;
+        self.apply_counting(&columns[..self.keys], &groups, &columns[self.keys], &columns[self.keys + 1..])
+    }
+
+    fn apply_counting(
+        &mut self,
+        keys: &[ArrayRef],
+        groups: &[u32],
+        values: &ArrayRef,
+        weights: &[ArrayRef],
+    ) -> Result<Vec<Turnover>> {
+        let keys: Vec<ArrayRef> = keys.iter().chain([values]).cloned().collect();
+        self.table.assign(&keys, values.len(), &mut self.slots)?;
+        self.find_touched();
+        let before = self.table.table().columns.evaluate(Some(&self.touched))?;
+        self.table.merge(&self.slots, weights)?;
+        self.table.touch(&self.touched);
+        let after = self.table.table().columns.evaluate(Some(&self.touched))?;
+        let turnovers = before.iter().zip(&after).map(|(before, after)| {
+            let (before, after) = (integers(before)?, integers(after)?);
+            let sign = |at: usize| i64::from(after[at] > 0) - i64::from(before[at] > 0);
+            let changed: Vec<usize> = (0..self.touched.len()).filter(|at| sign(*at) != 0).collect();
+            let rows = UInt32Array::from_iter_values(changed.iter().map(|at| self.first_rows[*at]));
+            Ok(Turnover {
+                groups: rows.values().iter().map(|row| groups[*row as usize]).collect(),
+                values: take(values, &rows, None)?,
+                signs: changed.into_iter().map(sign).collect(),
+            })
+        });
+        let turnovers = turnovers.collect::<Result<Vec<_>>>()?;
+        self.remove_weightless(&after)?;
+        Ok(turnovers)
+    }
+
+    /// Each slot once.
+    fn find_touched(&mut self) {
+        self.turn = self.turn.wrapping_add(1);
+        if self.turn == 0 {
+            self.marks.fill(0);
+            self.turn = 1;
+        }
+        self.marks.resize(self.table.table().index.slots(), 0);
+        self.touched.clear();
+        self.first_rows.clear();
+        for (row, slot) in self.slots.iter().enumerate() {
+            let mark = &mut self.marks[*slot as usize];
+            if *mark != self.turn {
+                *mark = self.turn;
+                self.touched.push(*slot);
+                self.first_rows.push(row as u32);
+            }
+        }
+    }
+
+    /// Forgets the touched values that are there for no call. A value may have gone before it came: its weight is then
+    /// below nothing, and is kept.
+    fn remove_weightless(&mut self, after: &[ArrayRef]) -> Result<()> {
+        let after = after.iter().map(integers).collect::<Result<Vec<_>>>()?;
+        let gone = (0..self.touched.len()).filter(|at| after.iter().all(|weights| weights[*at] == 0));
+        let gone: Vec<u32> = gone.map(|at| self.touched[at]).collect();
+        if !gone.is_empty() {
+            self.table.remove(&gone);
+        }
+        debug_assert_eq!(after.len(), self.calls);
+        Ok(())
+    }
+}
+
+impl StateTable for DistinctCounts {
+    fn spec(&self) -> TableSpec {
+        self.table.spec()
+    }
+
+    fn save(&mut self, to: &mut SnapshotWriter) -> Result<()> {
+        self.table.save(to)
+    }
+
+    fn load(&mut self, rows: &mut dyn Iterator<Item = Result<RecordBatch>>) -> Result<()> {
+        self.table.load(rows)
+    }
+
+    fn bytes(&self) -> usize {
+        let lists = [&self.slots, &self.touched, &self.first_rows, &self.marks];
+        self.table.bytes() + lists.iter().map(|list| list.capacity() * size_of::<u32>()).sum::<usize>()
+    }
+}
