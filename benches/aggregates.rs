@@ -75,14 +75,8 @@ fn call(function: AggregateFunction, argument: usize, distinct: bool, filter: Op
     let input_type = schema().field(argument).data_type().clone();
     let output = function.output_type(Some(&input_type)).expect("a type that it takes");
     let name = format!("{function}{distinct}{argument}{filter:?}");
-    AggregateCall {
-        function,
-        argument: Some(argument),
-        distinct,
-        filter,
-        input_type,
-        output: Field::new(name, output, true),
-    }
+    let call = AggregateCall::new(function, Some(argument), input_type, Field::new(name, output, true));
+    AggregateCall { distinct, filter, ..call }
 }
 
 /// What is measured: a name, the calls, and the same in DataFusion's SQL.

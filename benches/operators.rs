@@ -82,14 +82,8 @@ fn input(keys: Keys) -> Vec<(Changes, EventTime)> {
 }
 
 fn count() -> AggregateCall {
-    AggregateCall {
-        function: AggregateFunction::Count,
-        argument: None,
-        distinct: false,
-        filter: None,
-        input_type: DataType::Int64,
-        output: Field::new("n", DataType::Int64, false),
-    }
+    let output = Field::new("n", DataType::Int64, false);
+    AggregateCall::new(AggregateFunction::Count, None, DataType::Int64, output)
 }
 
 fn windowed(window: WindowKind) -> Chain {
@@ -253,14 +247,8 @@ fn retracted_maximum(criterion: &mut Criterion) {
         Field::new("group", DataType::Int64, true),
         Field::new("count", DataType::Int64, true),
     ]));
-    let maximum = AggregateCall {
-        function: AggregateFunction::Max,
-        argument: Some(1),
-        distinct: false,
-        filter: None,
-        input_type: DataType::Int64,
-        output: Field::new("most", DataType::Int64, true),
-    };
+    let most = Field::new("most", DataType::Int64, true);
+    let maximum = AggregateCall::new(AggregateFunction::Max, Some(1), DataType::Int64, most);
     let changes = |groups: u64| -> Vec<(Changes, EventTime)> {
         let mut counts = vec![0i64; KEYS as usize];
         let mut random = 0x2545_F491_4F6C_DD1D_u64;

@@ -12,12 +12,12 @@ use datafusion::logical_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDFImpl, EmitTo, Expr, ExprSchemable, GroupsAccumulator, Signature, Volatility,
+    Accumulator, AggregateUDFImpl, EmitTo, Expr, ExprSchemable, GroupsAccumulator, LogicalPlan, Signature, Volatility,
 };
 use datafusion::prelude::lit;
 
 use crate::error::Error;
-use crate::expressions::planned_aggregate;
+use crate::expressions::{planned_aggregate, separator};
 use crate::operators::{AggregateCall, Aggregates};
 use crate::state::SlotColumns;
 
@@ -35,12 +35,16 @@ pub(super) fn with_kernel(call: Expr, input: &dyn ExprSchema) -> Result<Expr> {
     if params.args.is_empty() {
         params.args.push(lit(1_i64));
     }
+    let separator = separator(&params.args).map_err(external)?;
+    params.args.truncate(1);
     let input_type = params.args[0].get_type(input)?;
     let output = function.output_type(Some(&input_type)).map_err(|reason| external(Error::bug(reason)))?;
     let call = AggregateCall {
         function,
         argument: Some(0),
         distinct: std::mem::take(&mut params.distinct),
+        separator,
+        retract: false,
         filter: None,
         input_type,
         output: Field::new(func.name(), output, function.is_nullable()),
@@ -50,6 +54,19 @@ pub(super) fn with_kernel(call: Expr, input: &dyn ExprSchema) -> Result<Expr> {
         Some((relation, name)) => call.alias_qualified(relation, name),
         None => call,
     })
+}
+
+/// Whether some aggregate of a plan depends on the order of rows.
+pub(super) fn go_by_order(plan: &LogicalPlan) -> crate::error::Result<bool> {
+    if let LogicalPlan::Aggregate(aggregate) = plan {
+        for call in &aggregate.aggr_expr {
+            let Expr::AggregateFunction(call) = call.clone().unalias() else { continue };
+            if planned_aggregate(&call.func)?.is_ordered() {
+                return Ok(true);
+            }
+        }
+    }
+    plan.inputs().into_iter().try_fold(false, |found, input| Ok(found || go_by_order(input)?))
 }
 
 /// One call as a function of its own: over different values or all, as the call says.

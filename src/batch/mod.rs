@@ -180,6 +180,9 @@ async fn write(
 }
 
 async fn rows(query: LogicalQuery, world: &World, options: BatchOptions, tally: &Arc<Tally>) -> Result<Rows> {
+    // Several tasks would share the rows out among them, and their order would be lost.
+    let parallelism = if aggregates::go_by_order(&query.plan)? { 1 } else { options.parallelism };
+    let options = BatchOptions { parallelism, ..options };
     let engine = Engine::new(options)?;
     let plan = rewrite::for_batch(&query.plan, world, options, tally)?;
     let plan = engine.physical(&plan).await?;

@@ -9,7 +9,10 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::function::AccumulatorArgs;
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, TypeSignature, Volatility};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Expr, Signature, TypeSignature, Volatility,
+};
+use datafusion::scalar::ScalarValue;
 
 use super::types::{is_numeric, type_name};
 use crate::error::Error;
@@ -30,14 +33,28 @@ pub enum AggregateFunction {
     Deviation {
         sample: bool,
     },
+    FirstValue,
+    LastValue,
+    /// The texts in the order of their rows, with a separator between them.
+    ListAgg,
+    /// The values in the order of their rows, NULLs among them.
+    ArrayAgg,
 }
 
-use AggregateFunction::{Avg, Count, Deviation, Max, Min, Sum, Variance};
+use AggregateFunction::{ArrayAgg, Avg, Count, Deviation, FirstValue, LastValue, ListAgg, Max, Min, Sum, Variance};
 
 /// The aggregate functions by name in capitals, each with its doc, in the order of their names.
 pub const AGGREGATE_FUNCTIONS: &[(&str, AggregateFunction, &str)] = &[
+    ("ARRAY_AGG", ArrayAgg, "ARRAY_AGG(value): the values as an array, in the order of their rows, NULLs among them"),
     ("AVG", Avg, "AVG(number): the mean; of whole numbers a whole number"),
     ("COUNT", Count, "COUNT(*), COUNT(value) or COUNT(DISTINCT value): rows, or values that are not NULL"),
+    ("FIRST_VALUE", FirstValue, "FIRST_VALUE(value): that of the first row that has one"),
+    ("LAST_VALUE", LastValue, "LAST_VALUE(value): that of the last row that has one"),
+    (
+        "LISTAGG",
+        ListAgg,
+        "LISTAGG(text [, separator]): the texts in the order of their rows, with a comma between them",
+    ),
     ("MAX", Max, "MAX(value): the greatest"),
     ("MIN", Min, "MIN(value): the least"),
     ("STDDEV", Deviation { sample: true }, "STDDEV(number): the same as STDDEV_SAMP"),
@@ -76,6 +93,10 @@ impl AggregateFunction {
             }
             (Min | Max, DataType::Timestamp(..) | DataType::Time32(_) | DataType::Time64(_)) => Ok(argument.clone()),
             (Min | Max, number) if is_numeric(number) => Ok(number.clone()),
+            (FirstValue | LastValue, value) => Ok(value.clone()),
+            (ArrayAgg, value) => Ok(DataType::new_list(value.clone(), true)),
+            (ListAgg, DataType::Utf8) => Ok(DataType::Utf8),
+            (ListAgg, other) => Err(format!("it takes a text, not {}", type_name(other))),
             (Min | Max, other) => Err(format!("it does not take {}", type_name(other))),
         }
     }
@@ -87,7 +108,17 @@ impl AggregateFunction {
 
     /// Whether a value that comes again changes nothing, so that DISTINCT means nothing.
     pub fn ignores_duplicates(self) -> bool {
-        self.is_extreme()
+        self.is_extreme() || self == FirstValue
+    }
+
+    /// Whether the result depends on the order of the rows.
+    pub fn is_ordered(self) -> bool {
+        matches!(self, FirstValue | LastValue | ListAgg | ArrayAgg)
+    }
+
+    /// Whether a row without a value counts, too.
+    pub fn counts_nulls(self) -> bool {
+        self == ArrayAgg
     }
 
     /// Whether the result over some rows may be NULL.
@@ -104,6 +135,10 @@ impl fmt::Display for AggregateFunction {
             Avg => "AVG",
             Min => "MIN",
             Max => "MAX",
+            FirstValue => "FIRST_VALUE",
+            LastValue => "LAST_VALUE",
+            ListAgg => "LISTAGG",
+            ArrayAgg => "ARRAY_AGG",
             Variance { sample: false } => "VAR_POP",
             Variance { sample: true } => "VAR_SAMP",
             Deviation { sample: false } => "STDDEV_POP",
@@ -131,6 +166,15 @@ pub fn planned_aggregate(function: &AggregateUDF) -> Result<AggregateFunction, E
     planned
         .map(|planned| planned.function)
         .ok_or_else(|| Error::bug(format!("{} is no aggregate of ours", function.name())))
+}
+
+/// What LISTAGG puts between texts: its second argument, a comma without one.
+pub fn separator(arguments: &[Expr]) -> Result<Arc<str>, Error> {
+    match arguments.get(1) {
+        None => Ok(",".into()),
+        Some(Expr::Literal(ScalarValue::Utf8(Some(separator)), _)) => Ok(separator.as_str().into()),
+        Some(other) => Err(Error::bug(format!("a separator that is {}", other))),
+    }
 }
 
 /// A name and a type. Lowering puts a kernel in its place.

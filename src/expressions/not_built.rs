@@ -22,13 +22,11 @@ use NotBuilt::{Aggregate, Pattern, Scalar, Table};
 const ONE_OF_PARTS: &str = "one part of a text: SPLIT_INDEX(text, separator, 0)";
 /// What does in the place of the first rows of an order in a query that goes on.
 pub const FIRST_ROWS: &str = "over input that ends the first rows are SELECT … ORDER BY … LIMIT 10";
-const EARLIEST: &str = "the least and the greatest are MIN(value) and MAX(value)";
 const NESTED: &str = "to build a text instead: CONCAT('[', CAST(a AS STRING), ']')";
 
 const NOT_BUILT: &[Entry] = &[
     ("APPROX_COUNT_DISTINCT", Aggregate, "exactly: COUNT(DISTINCT x)"),
     ("ARRAY", Scalar, NESTED),
-    ("ARRAY_AGG", Aggregate, ""),
     ("CARDINALITY", Scalar, ""),
     ("CLASSIFIER", Pattern, ""),
     ("COLLECT", Aggregate, ""),
@@ -37,7 +35,6 @@ const NOT_BUILT: &[Entry] = &[
     ("DENSE_RANK", Scalar, FIRST_ROWS),
     ("ELEMENT", Scalar, ""),
     ("FIRST", Pattern, ""),
-    ("FIRST_VALUE", Aggregate, EARLIEST),
     ("FROM_CHANGELOG", Table, ""),
     ("GROUPING", Scalar, ""),
     ("GROUPING_ID", Scalar, ""),
@@ -46,9 +43,7 @@ const NOT_BUILT: &[Entry] = &[
     ("JSON", Scalar, ""),
     ("LAG", Scalar, ""),
     ("LAST", Pattern, ""),
-    ("LAST_VALUE", Aggregate, EARLIEST),
     ("LEAD", Scalar, ""),
-    ("LISTAGG", Aggregate, ""),
     ("MAP", Scalar, NESTED),
     ("MATCH_PROCTIME", Pattern, ""),
     ("MATCH_ROWTIME", Pattern, ""),

@@ -40,7 +40,7 @@ impl DistinctCounts {
     pub(super) fn new(calls: &[(usize, AggregateCall)], keys: &[Field]) -> Result<Self> {
         let Some((index, first)) = calls.first() else { return Err(Error::bug("different values for no call")) };
         let mut fields = keys.to_vec();
-        fields.push(Field::new("value", first.input_type.clone(), false));
+        fields.push(Field::new("value", first.input_type.clone(), true));
         fields.extend((0..calls.len()).map(|call| match call {
             0 => Field::new("weight", DataType::Int64, false),
             more => Field::new(format!("weight_{more}"), DataType::Int64, false),
@@ -53,7 +53,7 @@ impl DistinctCounts {
         Ok(Self { keys: keys.len(), calls: calls.len(), table, slots, touched, first_rows, marks, turn: 0 })
     }
 
-    /// Lets the value of each row come (or go) as often as `weights` says for each call; NULL is no value. `groups` are
+    /// Lets the value of each row come (or go) as often as `weights` says for each call: NULL only where it counts. `groups` are
     /// the slots of the rows' keys. Tells what that changed, a [`Turnover`] a call.
     pub(super) fn apply(
         &mut self,
@@ -63,11 +63,7 @@ impl DistinctCounts {
         weights: &[ArrayRef],
     ) -> Result<Vec<Turnover>> {
         let numbers = weights.iter().map(integers).collect::<Result<Vec<_>>>()?;
-        let nulls = values.logical_nulls().filter(|nulls| nulls.null_count() > 0);
-        let counts = |row: &u32| {
-            let row = *row as usize;
-            nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) && numbers.iter().any(|weights| weights[row] != 0)
-        };
+        let counts = |row: &u32| numbers.iter().any(|weights| weights[*row as usize] != 0);
         let rows: Vec<u32> = (0..values.len() as u32).filter(counts).collect();
         if rows.len() == values.len() {
             return self.apply_counting(keys, groups, values, weights);

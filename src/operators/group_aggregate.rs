@@ -6,10 +6,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::array::make_comparator;
 use arrow::array::{ArrayRef, BooleanArray, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::cmp::distinct;
-use arrow::compute::{interleave, take_arrays};
+use arrow::compute::{SortOptions, interleave, take_arrays};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
 use super::aggregate::{readable, state_fields};
@@ -320,7 +321,13 @@ impl GroupAggregate {
 fn differs(before: &Results, after: &Results, keys: usize) -> Result<BooleanArray> {
     let mut differs: Option<BooleanArray> = None;
     for (old, new) in before.columns.iter().zip(&after.columns) {
-        let column = distinct(old, new)?;
+        let column = match old.data_type().is_nested() {
+            true => {
+                let order = make_comparator(old, new, SortOptions::default())?;
+                BooleanArray::from(BooleanBuffer::collect_bool(keys, |key| order(key, key).is_ne()))
+            }
+            false => distinct(old, new)?,
+        };
         differs = Some(match differs {
             None => column,
             Some(differs) => arrow::compute::or(&differs, &column)?,

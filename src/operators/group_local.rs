@@ -73,6 +73,7 @@ impl OperatorSpec for GroupLocalSpec {
         Ok(Box::new(GroupLocal {
             keys: self.keys.len(),
             retract: self.retract,
+            is_ordered: self.calls.iter().any(|call| call.function.is_ordered()),
             out: Batches::new(Arc::clone(&schema), cx.batch_rows),
             watermark: EventTime::NONE,
             schema,
@@ -102,6 +103,7 @@ impl fmt::Display for GroupLocalSpec {
 struct GroupLocal {
     keys: usize,
     retract: bool,
+    is_ordered: bool,
     schema: SchemaRef,
     /// The input columns that are read: keys, then arguments.
     chosen: Vec<usize>,
@@ -122,6 +124,7 @@ struct GroupLocal {
 impl Operator for GroupLocal {
     fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
         let batch = rows.batch().project(&self.chosen)?;
+        let passes = self.passes_rows(batch.num_rows());
         let signs = match rows.kinds() {
             None => None,
             Some(_) if !self.retract => {
@@ -138,7 +141,7 @@ impl Operator for GroupLocal {
             keys.push(counted_values(call, &batch)?);
         }
         keys.extend(self.distinct.iter().map(|argument| Arc::clone(batch.column(*argument))));
-        if self.combining.passes(batch.num_rows()) {
+        if passes {
             keys.extend(Aggregates::each(&self.summed, &batch, signs)?);
             cx.emit(Changes::inserts(batch_of(&self.schema, keys, batch.num_rows())?));
             return Ok(Progress::Done);
@@ -185,6 +188,18 @@ impl Operator for GroupLocal {
 
     fn held_bytes(&self) -> usize {
         self.table.bytes()
+    }
+}
+
+impl GroupLocal {
+    /// Whether the next rows pass as they are. Where their order counts, either all of them do or none: rows that are
+    /// combined by values, too, would lose their order, and rows that can be taken back would take one of their own batch
+    /// in place of an older one.
+    fn passes_rows(&mut self, rows: usize) -> bool {
+        match self.is_ordered {
+            true => self.retract || !self.distinct.is_empty(),
+            false => self.combining.passes(rows),
+        }
     }
 }
 

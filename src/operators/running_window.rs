@@ -29,7 +29,7 @@ enum Content {
     /// All panes merged, to be taken away again.
     Merged(Merged),
     /// For blocks of 2, 4, 8 … panes, by the number of the block: keys and states, mostly merged.
-    Blocks { calls: Vec<AggregateCall>, levels: Vec<BTreeMap<i64, Vec<RecordBatch>>> },
+    Blocks { calls: Vec<AggregateCall>, is_ordered: bool, levels: Vec<BTreeMap<i64, Vec<RecordBatch>>> },
 }
 
 /// The rows of a window.
@@ -54,7 +54,7 @@ impl RunningWindow {
             _ if states.invertible() => {
                 Content::Merged(Merged { table: SlotTable::new(types, states)?, parts: Vec::new() })
             }
-            _ => Content::Blocks { calls: calls.to_vec(), levels: Vec::new() },
+            _ => Content::Blocks { calls: calls.to_vec(), is_ordered: states.is_ordered(), levels: Vec::new() },
         };
         Ok(Self { window, types: types.to_vec(), panes: BTreeMap::new(), content })
     }
@@ -77,10 +77,14 @@ impl RunningWindow {
             match &mut self.content {
                 Content::Grown(_) => {}
                 Content::Merged(merged) => merged.enter(&batch, self.types.len())?,
-                Content::Blocks { levels, .. } => {
-                    // Rows that came after a block was made go beside it.
+                Content::Blocks { levels, is_ordered, .. } => {
                     for (level, blocks) in levels.iter_mut().enumerate() {
-                        if let Some(block) = blocks.get_mut(&(number >> (level + 1))) {
+                        let number = number >> (level + 1);
+                        if *is_ordered {
+                            // The rows of a pane stand before those of the next one, whenever they come.
+                            blocks.remove(&number);
+                        } else if let Some(block) = blocks.get_mut(&number) {
+                            // Rows that came after a block was made go beside it.
                             block.push(batch.clone());
                         }
                     }
@@ -173,7 +177,7 @@ impl RunningWindow {
     /// Keys and states of the window that ends at `end`: the few largest blocks that it holds.
     fn blocks(&mut self, end: i64) -> Result<Vec<RecordBatch>> {
         let last = self.number(end) - 1;
-        let Content::Blocks { calls, levels } = &mut self.content else { return Ok(Vec::new()) };
+        let Content::Blocks { calls, levels, .. } = &mut self.content else { return Ok(Vec::new()) };
         let mut batches = Vec::new();
         let mut at = last + 1 - self.window.most_windows_per_row();
         while at <= last {

@@ -49,11 +49,11 @@ pub(super) struct Split {
 impl Split {
     pub(super) fn new(calls: &[AggregateCall], retract: bool) -> Self {
         let is_extreme = |call: &AggregateCall| retract && call.function.is_extreme();
-        let indexed = || calls.iter().cloned().enumerate();
+        let indexed = || calls.iter().map(|call| AggregateCall { retract, ..call.clone() }).enumerate();
         Self {
             summed: indexed().filter(|(_, call)| !is_extreme(call) && !call.needs_values()).collect(),
             extremes: indexed().filter(|(_, call)| is_extreme(call)).collect(),
-            distinct: by_distinct_argument(calls),
+            distinct: by_distinct_argument(&indexed().map(|(_, call)| call).collect::<Vec<_>>()),
             retract,
         }
     }
@@ -68,6 +68,7 @@ impl Split {
         let summed = self.summed.iter().map(|(_, call)| call.clone());
         let weight = |(_, call): &(usize, AggregateCall)| AggregateCall {
             function: AggregateFunction::Count,
+            argument: call.argument.filter(|_| !call.function.counts_nulls()),
             output: Field::new("weight", DataType::Int64, false),
             ..call.plain()
         };
@@ -106,14 +107,8 @@ impl Split {
     }
 
     fn rows(&self) -> Option<AggregateCall> {
-        self.retract.then(|| AggregateCall {
-            function: AggregateFunction::Count,
-            argument: None,
-            distinct: false,
-            filter: None,
-            input_type: DataType::Int64,
-            output: Field::new(ROWS_COLUMN, DataType::Int64, false),
-        })
+        let output = Field::new(ROWS_COLUMN, DataType::Int64, false);
+        self.retract.then(|| AggregateCall::new(AggregateFunction::Count, None, DataType::Int64, output))
     }
 }
 

@@ -80,6 +80,7 @@ impl OperatorSpec for WindowLocalSpec {
             overfull: false,
             schema,
             chosen,
+            is_ordered: calls.iter().any(|call| call.function.is_ordered()),
             calls,
             slices: BTreeMap::new(),
             held: 0,
@@ -108,6 +109,8 @@ struct WindowLocal {
     /// The input columns that are read: keys, pane, first open window, arguments.
     chosen: Vec<usize>,
     calls: Vec<AggregateCall>,
+    /// Whether the order of rows counts.
+    is_ordered: bool,
     slices: BTreeMap<Slice, Table>,
     spare: SpareTables<Aggregates>,
     out: Batches,
@@ -127,7 +130,8 @@ impl Operator for WindowLocal {
             return Err(Error::bug("a window aggregation met rows that are taken back"));
         }
         let batch = rows.batch().project(&self.chosen)?;
-        if self.combining.passes(batch.num_rows()) {
+        // Rows that pass would overtake those that are held.
+        if !self.is_ordered && self.combining.passes(batch.num_rows()) {
             let states = Aggregates::each(&self.calls, &batch, None)?;
             let columns = batch.columns()[..self.types.len() + 2].iter().cloned().chain(states).collect();
             cx.emit(Changes::inserts(batch_of(&self.schema, columns, batch.num_rows())?));

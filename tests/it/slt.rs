@@ -192,6 +192,11 @@ fn value(column: &dyn Array, row: usize) -> String {
             let options = options.with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.fZ"));
             ArrayFormatter::try_new(&utc, &options).expect("a type that can be shown").value(0).to_string()
         }
+        DataType::List(_) => {
+            let values = column.as_list::<i32>().value(row);
+            let values = (0..values.len()).map(|row| value(&values, row)).collect::<Vec<_>>();
+            format!("[{}]", values.join(","))
+        }
         _ => shown(),
     }
 }

@@ -198,7 +198,7 @@ impl DistinctValues {
         self.index.remove(&gone);
     }
 
-    /// The values of `slots`, as a partial.
+    /// The values of `slots`, as a partial: those of a slot in the order in which they came.
     pub(super) fn gather(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         let mut entries = Vec::new();
         let mut lengths = Vec::with_capacity(slots.len());
@@ -209,6 +209,7 @@ impl DistinctValues {
                 entries.push(entry);
                 entry = self.next[entry as usize];
             }
+            entries[before..].reverse();
             lengths.push(entries.len() - before);
         }
         self.lists(&entries, lengths)
@@ -216,20 +217,8 @@ impl DistinctValues {
 
     /// The values of all slots, as a partial, moved out.
     pub(super) fn take(&mut self) -> Result<Vec<ArrayRef>> {
-        let slots = self.first.len();
-        let mut lengths = vec![0; slots];
-        for owner in self.owners.iter().filter(|owner| **owner != NONE) {
-            lengths[*owner as usize] += 1;
-        }
-        // Entries by slot, in the order in which they came.
-        let mut at: Vec<usize> =
-            lengths.iter().scan(0, |sum, length| Some(std::mem::replace(sum, *sum + length))).collect();
-        let mut entries = vec![0; self.index.len()];
-        for (entry, owner) in self.owners.iter().enumerate().filter(|(_, owner)| **owner != NONE) {
-            entries[at[*owner as usize]] = entry as u32;
-            at[*owner as usize] += 1;
-        }
-        let columns = self.lists(&entries, lengths)?;
+        let slots: Vec<u32> = (0..self.first.len() as u32).collect();
+        let columns = self.gather(&slots)?;
         self.index = KeyIndex::new(&[DataType::UInt32, self.input_type.clone()])?;
         for list in [&mut self.owners, &mut self.next, &mut self.previous, &mut self.first] {
             list.clear();
@@ -280,6 +269,10 @@ impl DistinctValues {
         self.calls.iter_mut().for_each(|call| call.state.clear(slots));
     }
 
+    pub(super) fn calls(&self) -> impl Iterator<Item = &AggregateCall> {
+        self.calls.iter().map(|call| &call.call)
+    }
+
     /// Values in all slots.
     pub(super) fn len(&self) -> usize {
         self.index.len()
@@ -318,5 +311,5 @@ impl DistinctCall {
 }
 
 fn item(data_type: &DataType) -> FieldRef {
-    Arc::new(Field::new("item", data_type.clone(), false))
+    Arc::new(Field::new("item", data_type.clone(), true))
 }

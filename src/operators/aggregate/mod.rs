@@ -4,6 +4,7 @@
 //! merged into it, and the result is computed from it without consuming it. Calls with DISTINCT over one argument share
 //! the values of each slot.
 
+mod arrival;
 mod count;
 mod decimal;
 mod distinct;
@@ -26,6 +27,7 @@ use arrow::datatypes::{
 use crate::error::{Error, Result};
 pub use crate::expressions::AggregateFunction;
 use crate::state::SlotColumns;
+use arrival::{Arrivals, Wanted};
 use count::Count;
 use decimal::DecimalSum;
 use distinct::DistinctValues;
@@ -44,6 +46,10 @@ pub struct AggregateCall {
     pub argument: Option<usize>,
     /// Whether a value counts once, however often it comes.
     pub distinct: bool,
+    /// What stands between the texts of LISTAGG; of no account for others.
+    pub separator: Arc<str>,
+    /// Whether rows can be taken back, which those that go by the order of rows have to know.
+    pub retract: bool,
     /// The boolean column of the raw rows that says which rows count: the FILTER clause.
     pub filter: Option<usize>,
     /// The type of the argument; of no account for `COUNT`.
@@ -52,15 +58,22 @@ pub struct AggregateCall {
     pub output: Field,
 }
 
-/// The kernel of a function over an argument of that type.
-fn kernel(function: AggregateFunction, input: &DataType) -> Result<Box<dyn AggregateState>> {
+/// What computes a call, were it not for DISTINCT.
+fn kernel(call: &AggregateCall) -> Result<Box<dyn AggregateState>> {
     use AggregateFunction as F;
+    let AggregateCall { function, input_type: input, .. } = call;
+    let function = *function;
+    let arrivals = |wanted| Arrivals::new(wanted, input.clone(), call.retract);
     let output = function.output_type(Some(input)).map_err(|reason| Error::bug(format!("{function}: {reason}")))?;
     let average = function == F::Avg;
     Ok(match (function, input) {
         (F::Count, _) => Box::new(Count::default()),
         (F::Variance { sample }, _) => Box::new(Variance::new(sample, false, output)),
         (F::Deviation { sample }, _) => Box::new(Variance::new(sample, true, output)),
+        (F::FirstValue, _) => Box::new(arrivals(Wanted::First)?),
+        (F::LastValue, _) => Box::new(arrivals(Wanted::Last)?),
+        (F::ArrayAgg, _) => Box::new(arrivals(Wanted::Array)?),
+        (F::ListAgg, _) => Box::new(arrivals(Wanted::Text(Arc::clone(&call.separator)))?),
         (F::Min | F::Max, _) => extreme(function == F::Max, input)?,
         (F::Sum | F::Avg, DataType::Int8) => Box::new(IntegerSum::<Int8Type>::new(average)),
         (F::Sum | F::Avg, DataType::Int16) => Box::new(IntegerSum::<Int16Type>::new(average)),
@@ -109,13 +122,23 @@ fn no_kernel(function: AggregateFunction, input: &DataType) -> Error {
 }
 
 impl AggregateCall {
+    /// A function over a column of that type, or `COUNT(*)`: over all its values, without a filter.
+    pub fn new(function: AggregateFunction, argument: Option<usize>, input_type: DataType, output: Field) -> Self {
+        let separator = ",".into();
+        Self { function, argument, distinct: false, separator, retract: false, filter: None, input_type, output }
+    }
+
     /// The text of what is computed, over the columns of the raw rows: `SUM(DISTINCT price) FILTER (WHERE open)`.
     pub fn text(&self, input: &Schema) -> String {
         let column = |index: usize| input.field(index).name();
         let argument = self.argument.map_or("*", |index| column(index));
         let filter = self.filter.map_or(String::new(), |index| format!(" FILTER (WHERE {})", column(index)));
         let distinct = if self.distinct { "DISTINCT " } else { "" };
-        format!("{}({distinct}{argument}){filter}", self.function)
+        let separator = match self.function {
+            AggregateFunction::ListAgg => format!(", '{}'", self.separator),
+            _ => String::new(),
+        };
+        format!("{}({distinct}{argument}{separator}){filter}", self.function)
     }
 
     /// Whether the different values have to be known.
@@ -203,7 +226,7 @@ impl Aggregates {
         let mut results = vec![Place::Plain(0); calls.len()];
         for (index, call) in calls.iter().enumerate().filter(|(_, call)| !call.needs_values()) {
             results[index] = Place::Plain(plain.len());
-            plain.push(Plain { index, call: call.clone(), state: kernel(call.function, &call.input_type)? });
+            plain.push(Plain { index, call: call.clone(), state: kernel(call)? });
         }
         let mut distinct = Vec::new();
         for group in by_distinct_argument(calls) {
@@ -211,7 +234,7 @@ impl Aggregates {
             let mut states = Vec::new();
             for (within, (index, call)) in group.into_iter().enumerate() {
                 results[index] = Place::Distinct(distinct.len(), within);
-                let state = kernel(call.function, &call.input_type)?;
+                let state = kernel(&call)?;
                 states.push((call, state));
             }
             distinct.push((first, DistinctValues::new(states)?));
@@ -360,6 +383,11 @@ impl SlotColumns for Aggregates {
         self.distinct.iter_mut().for_each(|(_, values)| values.clear(slots));
     }
 
+    fn is_ordered(&self) -> bool {
+        let distinct = self.distinct.iter().flat_map(|(_, values)| values.calls());
+        self.plain.iter().map(|plain| &plain.call).chain(distinct).any(|call| call.function.is_ordered())
+    }
+
     fn bytes(&self) -> usize {
         let plain: usize = self.plain.iter().map(|plain| plain.state.bytes()).sum();
         plain + self.distinct.iter().map(|(_, values)| values.bytes()).sum::<usize>()
@@ -368,7 +396,8 @@ impl SlotColumns for Aggregates {
 
 /// Which rows count for a call; all where absent.
 pub(super) fn counted(call: &AggregateCall, batch: &RecordBatch) -> Result<Option<NullBuffer>> {
-    let values = call.argument.and_then(|index| batch.column(index).logical_nulls());
+    let argument = call.argument.filter(|_| !call.function.counts_nulls());
+    let values = argument.and_then(|index| batch.column(index).logical_nulls());
     let filter = match call.filter {
         None => None,
         Some(index) => {

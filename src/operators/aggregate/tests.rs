@@ -27,7 +27,8 @@ fn result_of(
     let filter: ArrayRef = Arc::new(BooleanArray::from(filter.clone().unwrap_or(vec![Some(true); rows])));
     let batch = RecordBatch::try_from_iter([("v", values), ("f", filter)]).unwrap();
     let output = Field::new("r", function.output_type(Some(&input_type)).unwrap(), true);
-    let calls = [AggregateCall { function, argument: Some(0), distinct, filter: Some(1), input_type, output }];
+    let call = AggregateCall::new(function, Some(0), input_type, output);
+    let calls = [AggregateCall { distinct, filter: Some(1), ..call }];
 
     let show = |states: &Aggregates| {
         let column = &states.evaluate(None).unwrap()[0];
@@ -122,14 +123,12 @@ fn floats_are_compensated() {
     assert_eq!(result(Avg, reals(&[1.0, 2.0]), None), "1.5");
     assert_eq!(result(Max, reals(&[1.0, f64::INFINITY, 2.0]), None), "inf");
     assert_eq!(result(Sum, Arc::new(Float32Array::from(vec![1.5_f32, 2.25])), None), "3.75");
-    let mut states = Aggregates::new(&[AggregateCall {
-        function: Sum,
-        argument: Some(0),
-        distinct: false,
-        filter: None,
-        input_type: DataType::Float64,
-        output: Field::new("s", DataType::Float64, true),
-    }])
+    let mut states = Aggregates::new(&[AggregateCall::new(
+        Sum,
+        Some(0),
+        DataType::Float64,
+        Field::new("s", DataType::Float64, true),
+    )])
     .unwrap();
     states.resize(1);
     let batch = RecordBatch::try_from_iter([("v", reals(&[f64::INFINITY, 1.0]))]).unwrap();
@@ -149,14 +148,12 @@ fn decimals_keep_the_scale_of_a_sum_and_round_an_average() {
     assert_eq!(result(Max, decimals(&[-100, 7], 5, 2), None), "0.07");
     let greatest = 10_i128.pow(38) - 1;
     let batch = decimals(&[greatest, 1], 38, 0);
-    let calls = [AggregateCall {
-        function: Sum,
-        argument: Some(0),
-        distinct: false,
-        filter: None,
-        input_type: batch.data_type().clone(),
-        output: Field::new("s", DataType::Decimal128(38, 0), true),
-    }];
+    let calls = [AggregateCall::new(
+        Sum,
+        Some(0),
+        batch.data_type().clone(),
+        Field::new("s", DataType::Decimal128(38, 0), true),
+    )];
     let mut states = Aggregates::new(&calls).unwrap();
     states.resize(1);
     let batch = RecordBatch::try_from_iter([("v", batch)]).unwrap();
@@ -221,13 +218,9 @@ proptest::proptest! {
             0..20,
         ),
     ) {
-        let call = |function, filter| AggregateCall {
-            function,
-            argument: Some(0),
-            distinct: true,
-            filter,
-            input_type: DataType::Int64,
-            output: Field::new("r", DataType::Int64, true),
+        let call = |function, filter| {
+            let output = Field::new("r", DataType::Int64, true);
+            AggregateCall { distinct: true, filter, ..AggregateCall::new(function, Some(0), DataType::Int64, output) }
         };
         let calls = [call(Count, None), call(Sum, Some(1))];
         let fresh = || {

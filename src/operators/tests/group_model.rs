@@ -28,7 +28,10 @@ fn script(choices: &[(u8, u8, Option<i8>)]) -> (String, Vec<Vec<Row>>) {
                 steps.push(there.clone());
             }
             1..=3 if !there.is_empty() => {
-                let gone = there.remove(usize::from(*key) * 7 % there.len());
+                let gone = there[usize::from(*key) * 7 % there.len()];
+                // Of rows that are alike the oldest goes.
+                let oldest = there.iter().position(|row| *row == gone).unwrap_or_default();
+                there.remove(oldest);
                 text.push_str(&line(if choice % 2 == 0 { "-U" } else { "-D" }, gone));
             }
             _ => {
@@ -57,8 +60,11 @@ fn model(rows: &[Row]) -> Vec<String> {
         let positive = || different.iter().filter(|value| **value > 0);
         let of_different = (positive().count() > 0).then(|| positive().sum());
         let count = Some(different.len() as i64);
-        let texts = [Some(values.len() as i64), sum, average, least, greatest, count, of_different].map(or_null);
-        format!("{key}, {}", texts.join(", "))
+        let (first, last) = (present.first().copied(), present.last().copied());
+        let numbers = [Some(values.len() as i64), sum, average, least, greatest, count, of_different, first, last];
+        let all: Vec<String> =
+            values.iter().map(|value| value.map_or(String::new(), |value| value.to_string())).collect();
+        format!("{key}, {}, [{}]", numbers.map(or_null).join(", "), all.join(", "))
     };
     groups.iter().map(text).collect()
 }
@@ -72,7 +78,9 @@ proptest! {
     ) {
         let input = schema("k BIGINT, v BIGINT, p BOOLEAN");
         let different = ["COUNT(DISTINCT v) d", "SUM(DISTINCT v) FILTER p e"];
-        let calls = [&["COUNT(*) n", "SUM(v) s", "AVG(v) a", "MIN(v) lo", "MAX(v) hi"][..], &different].concat();
+        let by_order = ["FIRST_VALUE(v) f", "LAST_VALUE(v) l", "ARRAY_AGG(v) g"];
+        let sums = ["COUNT(*) n", "SUM(v) s", "AVG(v) a", "MIN(v) lo", "MAX(v) hi"];
+        let calls = [&sums[..], &different, &by_order].concat();
         let (local, global) = grouped(&input, &[0], &calls, true);
         let (script, steps) = script(&choices);
         let found = run_all_ways(&[&local, &global], &input, Compare::Changes, &script);

@@ -45,7 +45,8 @@ fn calls(input: &SchemaRef, texts: &[&str]) -> Vec<AggregateCall> {
         let argument = (argument != "*").then(|| column(argument));
         let input_type = argument.map_or(DataType::Int64, |index| input.field(index).data_type().clone());
         let output = Field::new(name, function.output_type(Some(&input_type)).unwrap(), true);
-        AggregateCall { function, argument, distinct, filter: filter.map(column), input_type, output }
+        let filter = filter.map(column);
+        AggregateCall { distinct, filter, ..AggregateCall::new(function, argument, input_type, output) }
     };
     texts.iter().map(call).collect()
 }

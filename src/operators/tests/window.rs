@@ -399,3 +399,46 @@ fn columns_of_state_files_have_names() {
     let (_, global) = grouped(&schema("k STRING, v INT"), &[0], &["SUM(v) s", "MAX(v) hi"], true);
     assert_eq!(names(&global), "k rows sum_s count_s k value weight");
 }
+
+#[test]
+fn values_keep_the_order_of_their_rows_within_a_pane_and_panes_that_of_time() {
+    let input = schema("ts TIME, k BIGINT, s STRING, $watermark BIGINT");
+    let hop = WindowKind::Hop { slide_ms: 10, size_ms: 20, offset_ms: 0 };
+    let (assign, local, global) =
+        windowed(&input, hop, &[1], &["LISTAGG(s) l", "LISTAGG(DISTINCT s) d", "LAST_VALUE(s) e"]);
+    check_operator(
+        &[&assign, &local, &global],
+        &input,
+        Compare::Changes,
+        "
+        +I 1, 1, c, -9223372036854775808
+        +I 12, 1, b, 1
+        +I 3, 1, c, 2
+        +I 2, 2, x, 2
+        watermark 2
+        +I 14, 1, a, 3
+        +I 4, 1, a, 4
+        watermark 5
+        +I 5, 1, z, 5
+        +I 11, 1, b, 5
+        watermark 20
+        +I 21, 1, q, 20
+        end",
+        expect![[r#"
+            4 rows
+            watermark 2
+            2 rows
+            watermark 5
+            2 rows
+            watermark 20
+              +I 1, -10, 10, 9, c,c,a,z, c,a,z, z
+              +I 2, -10, 10, 9, x, x, x
+              +I 1, 0, 20, 19, c,c,a,z,b,a,b, c,a,z,b, b
+              +I 2, 0, 20, 19, x, x, x
+            1 row
+            end
+              +I 1, 10, 30, 29, b,a,b,q, b,a,q, q
+              +I 1, 20, 40, 39, q, q, q
+        "#]],
+    );
+}

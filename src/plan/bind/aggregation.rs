@@ -98,6 +98,7 @@ impl Aggregation {
         &mut self,
         function: AggregateFunction,
         argument: Option<Typed>,
+        separator: Option<Expr>,
         distinct: bool,
         filter: Option<Typed>,
     ) -> Result<Typed> {
@@ -116,10 +117,14 @@ impl Aggregation {
                     Some(argument) if argument.data_type == DataType::Utf8 => {
                         error.with_help(format!("write {function}(CAST(… AS DOUBLE))"))
                     }
+                    Some(_) if function == AggregateFunction::ListAgg => {
+                        error.with_help("write LISTAGG(CAST(… AS STRING))")
+                    }
                     _ => error,
                 }
             })?;
-        let arguments: Vec<Expr> = argument.into_iter().map(|argument| self.argument(argument)).collect();
+        let argument = argument.map(|argument| self.argument(argument));
+        let arguments: Vec<Expr> = argument.into_iter().chain(separator).collect();
         let filter = filter.map(|filter| Box::new(self.argument(filter)));
         let expression =
             Expr::AggregateFunction(AggregateExpr::new_udf(udf, arguments, distinct, filter, Vec::new(), None));

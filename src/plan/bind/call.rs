@@ -15,9 +15,9 @@ use super::{literal, not_built};
 use crate::catalog::DATABASE;
 use crate::error::{Error, Result};
 use crate::expressions::{
-    AGGREGATE_FUNCTIONS, CEIL_TO, CURRENT_WATERMARK, Call, FLOOR_TO, SIMILAR, SPECIAL_FORMS, TIMESTAMPADD,
-    TIMESTAMPDIFF, Unit, common_type, function_list, instant_type, is_integer, lookup, now, seconds_now, type_name,
-    unit_length,
+    AGGREGATE_FUNCTIONS, AggregateFunction, CEIL_TO, CURRENT_WATERMARK, Call, FLOOR_TO, SIMILAR, SPECIAL_FORMS,
+    TIMESTAMPADD, TIMESTAMPDIFF, Unit, common_type, function_list, instant_type, is_integer, lookup, now, seconds_now,
+    type_name, unit_length,
 };
 use crate::options::nearest;
 use crate::sql::window_part;
@@ -252,7 +252,21 @@ impl Binder<'_> {
         }
         // What a call reads is a row and not a group.
         let mut rows = Binder::new(self.scope);
-        let argument = match list.args.as_slice() {
+        let (arguments, separator) = match list.args.as_slice() {
+            [texts, separator] if *kind == AggregateFunction::ListAgg => {
+                let separator = plain_argument(name, separator).and_then(|separator| rows.bind(separator))?.expression;
+                if !matches!(separator, Expr::Literal(ScalarValue::Utf8(Some(_)), _)) {
+                    let error = Error::query(format!(
+                        "LISTAGG takes a constant text as its separator, not {}",
+                        crate::expressions::text(&separator)
+                    ));
+                    return Err(error.with_help("write LISTAGG(name, '; ')"));
+                }
+                (std::slice::from_ref(texts), Some(separator))
+            }
+            arguments => (arguments, None),
+        };
+        let argument = match arguments {
             [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)] if *name == "COUNT" && !distinct => None,
             [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument))] => Some(rows.bind(argument)?),
             [_, _, ..] if *name == "COUNT" => {
@@ -262,7 +276,7 @@ impl Binder<'_> {
             _ => return Err(Error::query(format!("{name} takes one argument")).with_help(*doc)),
         };
         let filter = function.filter.as_ref().map(|filter| rows.bind_condition(filter)).transpose()?;
-        aggregation.call(*kind, argument, distinct, filter)
+        aggregation.call(*kind, argument, separator, distinct, filter)
     }
 
     pub(super) fn call_named(&self, name: &str, arguments: Vec<Typed>) -> Result<Typed> {

@@ -11,7 +11,7 @@ use datafusion::prelude::lit;
 use super::meaning::Meaning;
 use super::{Flow, Input, Lowering, calc, substitute, substitute_by};
 use crate::error::{Error, Result};
-use crate::expressions::{planned_aggregate, text};
+use crate::expressions::{planned_aggregate, separator, text};
 use crate::operators::{
     AggregateCall, GroupAggregateSpec, GroupLocalSpec, WindowAggregateSpec, WindowAssignSpec, WindowKind,
     WindowLocalSpec,
@@ -112,7 +112,7 @@ impl Lowering<'_> {
                 ..call
             })
             .collect();
-        spread(&mut flow);
+        spread(&mut flow, &calls);
         let assign = WindowAssignSpec {
             input: Arc::clone(&flow.schema),
             time,
@@ -183,7 +183,7 @@ impl Lowering<'_> {
         let keys = aggregate.group_expr.iter().map(index_of).collect::<Result<Vec<usize>>>()?;
         let calls = self.calls(aggregate, index_of)?;
         let retract = !flow.mode.is_append();
-        spread(&mut flow);
+        spread(&mut flow, &calls);
         let local =
             GroupLocalSpec { input: Arc::clone(&flow.schema), keys: keys.clone(), calls: calls.clone(), retract };
         let partial = local.partial_schema()?;
@@ -234,6 +234,8 @@ impl Lowering<'_> {
                     function,
                     argument: argument.map(&mut column).transpose()?,
                     distinct: params.distinct,
+                    separator: separator(&params.args)?,
+                    retract: false,
                     filter: params.filter.as_deref().map(&mut column).transpose()?,
                     input_type,
                     output,
@@ -266,8 +268,9 @@ fn meaning(aggregate: &Aggregate) -> String {
 }
 
 /// Rows of sources may be dealt out to all tasks where what follows does not mind their order.
-fn spread(flow: &mut Flow) {
-    if flow.is_fresh && flow.mode.is_append() {
+fn spread(flow: &mut Flow, calls: &[AggregateCall]) {
+    let is_ordered = calls.iter().any(|call| call.function.is_ordered());
+    if flow.is_fresh && flow.mode.is_append() && !is_ordered {
         flow.inputs.iter_mut().for_each(|input| input.exchange = Exchange::Rebalance);
         flow.parallelism = Parallelism::Default;
     }

@@ -50,14 +50,8 @@ impl Query {
             late_columns: vec![0, 1, 2],
             by_clock: false,
         };
-        let call = |function, argument, name| AggregateCall {
-            function,
-            argument,
-            distinct: false,
-            filter: None,
-            input_type: DataType::Int64,
-            output: Field::new(name, DataType::Int64, true),
-        };
+        let output = |name| Field::new(name, DataType::Int64, true);
+        let call = |function, argument, name| AggregateCall::new(function, argument, DataType::Int64, output(name));
         let calls = vec![call(AggregateFunction::Count, None, "n"), call(second, Some(2), "s")];
         let (input, keys, pane, open_from) = (assign.output(), vec![1], 3, 4);
         let local = WindowLocalSpec { pane, open_from, keys, calls: calls.clone(), window, input };

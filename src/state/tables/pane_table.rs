@@ -117,6 +117,10 @@ impl<C: SlotColumns> PaneTable<C> {
 
     /// Removes a slice and gives out all that it holds, merged.
     pub fn take(&mut self, slice: Slice) -> Result<Option<SlotTable<C>>> {
+        let live = self.slices.get(&slice).and_then(|runs| runs.live.as_ref());
+        if live.is_some_and(|live| live.columns.is_ordered()) {
+            self.seal(slice)?;
+        }
         let Some(Runs { live, sealed }) = self.slices.remove(&slice) else { return Ok(None) };
         let mut table = match live {
             Some(live) => live,

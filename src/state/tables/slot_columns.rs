@@ -21,6 +21,10 @@ pub trait SlotColumns: Send {
     fn take(&mut self) -> Result<Vec<ArrayRef>>;
     /// Resets `slots` to the state of no rows.
     fn clear(&mut self, slots: &[u32]);
+    /// Whether it matters in which order states are merged: that in which they came is then kept.
+    fn is_ordered(&self) -> bool {
+        false
+    }
     /// Bytes held.
     fn bytes(&self) -> usize;
 }
