@@ -13,6 +13,7 @@ mod query;
 mod relation;
 mod scope;
 mod select;
+mod set_operation;
 mod typed;
 
 pub use conversion::{cast_to_sql, sql_type};

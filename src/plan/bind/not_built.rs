@@ -39,20 +39,6 @@ pub fn subquery() -> Error {
     for_flink("a query inside an expression")
 }
 
-/// INTERSECT and EXCEPT.
-pub fn set_operation(operator: ast::SetOperator, quantifier: ast::SetQuantifier) -> Error {
-    if quantifier == ast::SetQuantifier::All {
-        return for_flink(&format!("{operator} ALL"));
-    }
-    let bound = match operator {
-        ast::SetOperator::Intersect => "MIN(side) = 1 AND MAX(side) = 2",
-        _ => "MAX(side) = 1",
-    };
-    not_built(&operator.to_string()).with_help(format!(
-        "write SELECT k FROM (SELECT k, 1 AS side FROM t UNION ALL SELECT k, 2 AS side FROM u) GROUP BY k HAVING {bound}"
-    ))
-}
-
 /// GROUPING SETS, CUBE and ROLLUP.
 pub fn grouping_sets(what: &str) -> Error {
     not_built(what).with_help("write one query a grouping: SELECT a, SUM(n) FROM t GROUP BY a UNION ALL SELECT …")

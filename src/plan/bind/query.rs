@@ -1,4 +1,4 @@
-//! Queries: WITH, SELECT, VALUES, UNION ALL, ORDER BY, LIMIT; tables, views and window functions in FROM.
+//! Queries: WITH, SELECT, VALUES, UNION and its like, ORDER BY, LIMIT; tables, views and window functions in FROM.
 
 use std::sync::Arc;
 
@@ -8,8 +8,9 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection
 use sqlparser::ast;
 
 use super::expression::Binder;
-use super::relation::{BoundQuery, aliased, fetched, limited, order_column, project, rename, sort, union, values};
+use super::relation::{BoundQuery, aliased, fetched, limited, order_column, project, rename, sort, values};
 use super::scope::{Scope, ScopeColumn, WindowColumn};
+use super::set_operation::set_operation;
 use super::typed::Typed;
 use super::{at, bug, not_built};
 use crate::catalog::{Catalog, ColumnSource, Entry, Table};
@@ -92,18 +93,8 @@ impl<'a> QueryBinder<'a> {
             ast::SetExpr::Select(select) => self.select(select),
             ast::SetExpr::Query(query) => self.query(query),
             ast::SetExpr::Values(rows) => values(rows),
-            ast::SetExpr::SetOperation { op: ast::SetOperator::Union, set_quantifier, left, right } => {
-                let all = matches!(set_quantifier, ast::SetQuantifier::All);
-                let (left, right) = (self.body(left)?, self.body(right)?);
-                let united = union(left, right)?;
-                if all {
-                    Ok(united)
-                } else {
-                    Err(not_built("UNION without ALL").with_help("write SELECT DISTINCT … FROM (… UNION ALL …)"))
-                }
-            }
-            ast::SetExpr::SetOperation { op, set_quantifier, .. } => {
-                Err(not_built::set_operation(*op, *set_quantifier))
+            ast::SetExpr::SetOperation { op, set_quantifier, left, right } => {
+                set_operation(*op, *set_quantifier, self.body(left)?, self.body(right)?)
             }
             ast::SetExpr::Table(table) => {
                 let name = table.table_name.clone().unwrap_or_default();

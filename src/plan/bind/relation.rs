@@ -157,20 +157,28 @@ pub fn distinct(bound: BoundQuery) -> Result<BoundQuery> {
     aggregate(bound, &aggregation)
 }
 
-/// UNION ALL: columns by position, brought to a common type, with the names of the first query.
-pub fn union(left: BoundQuery, right: BoundQuery) -> Result<BoundQuery> {
+/// Refuses queries with different numbers of columns. `operator` is what is written between them.
+pub fn check_width(operator: &str, left: &BoundQuery, right: &BoundQuery) -> Result<()> {
+    let (one, two) = (left.scope.visible().count(), right.scope.visible().count());
+    if one != two {
+        return Err(Error::query(format!("Column count mismatch in {operator}: {one} and {two}")));
+    }
+    Ok(())
+}
+
+/// The rows of both queries: columns by position, brought to a common type, with the names of the first. `operator` is
+/// what is written.
+pub fn union(operator: &str, left: BoundQuery, right: BoundQuery) -> Result<BoundQuery> {
     let keep_proctime = left.scope.has_proctime() && right.scope.has_proctime();
     let keep_watermark = left.scope.has_watermark() && right.scope.has_watermark();
     let (one, two): (Vec<_>, Vec<_>) =
         (left.scope.visible().cloned().collect(), right.scope.visible().cloned().collect());
-    if one.len() != two.len() {
-        return Err(Error::query(format!("Column count mismatch in UNION ALL: {} and {}", one.len(), two.len())));
-    }
+    check_width(operator, &left, &right)?;
     let mut columns = Vec::new();
     for (first, second) in one.iter().zip(&two) {
         let data_type = common_type(&first.data_type, &second.data_type).ok_or_else(|| {
             Error::query(format!(
-                "Type mismatch in column `{}` of UNION ALL: {} and {}",
+                "Type mismatch in column `{}` of {operator}: {} and {}",
                 first.name,
                 type_name(&first.data_type),
                 type_name(&second.data_type)

@@ -1,0 +1,75 @@
+//! UNION, INTERSECT and EXCEPT: rows of both queries, and for the last two how often each row stands on each side.
+
+use arrow::datatypes::DataType;
+use datafusion::common::Column;
+use datafusion::logical_expr::{Expr, Operator, binary_expr};
+use datafusion::prelude::lit;
+use sqlparser::ast::{SetOperator, SetQuantifier};
+
+use super::aggregation::Aggregation;
+use super::not_built;
+use super::relation::{BoundQuery, aggregate, check_width, distinct, filter, project, union};
+use super::scope::ScopeColumn;
+use super::typed::Typed;
+use crate::error::{Error, Result};
+use crate::expressions::AggregateFunction;
+
+/// The column that is true in rows of the left query.
+const IS_LEFT: &str = "is left";
+
+/// `left UNION [ALL] right` and its like. Columns are matched by position, brought to a common type, and have the names of
+/// the left query.
+pub fn set_operation(
+    operator: SetOperator,
+    quantifier: SetQuantifier,
+    left: BoundQuery,
+    right: BoundQuery,
+) -> Result<BoundQuery> {
+    match (operator, quantifier) {
+        (SetOperator::Union, SetQuantifier::All) => union("UNION ALL", left, right),
+        (SetOperator::Union, SetQuantifier::None | SetQuantifier::Distinct) => distinct(union("UNION", left, right)?),
+        (SetOperator::Intersect, SetQuantifier::None | SetQuantifier::Distinct) => compared("INTERSECT", left, right),
+        (SetOperator::Except, SetQuantifier::None | SetQuantifier::Distinct) => compared("EXCEPT", left, right),
+        (operator, quantifier) => Err(not_built::for_flink(&format!("{operator} {quantifier}"))),
+    }
+}
+
+/// The different rows of the left query that the right one has too (INTERSECT) or has not (EXCEPT).
+fn compared(operator: &str, left: BoundQuery, right: BoundQuery) -> Result<BoundQuery> {
+    check_width(operator, &left, &right)?;
+    let both = union(operator, marked(left, true)?, marked(right, false)?)?;
+    let mut aggregation = Aggregation::default();
+    for column in both.scope.visible().filter(|column| column.name != IS_LEFT) {
+        aggregation.add_key(of(column), &both.scope);
+    }
+    let wanted: Vec<ScopeColumn> = aggregation.keys().iter().map(|key| key.column.clone()).collect();
+    let mut rows_of = |is_left: bool| {
+        let side = Expr::Column(Column::new_unqualified(IS_LEFT));
+        let side = if is_left { side } else { Expr::Not(Box::new(side)) };
+        aggregation.call(AggregateFunction::Count, None, None, false, Some(Typed::new(side, DataType::Boolean, false)))
+    };
+    let (of_left, of_right) = (rows_of(true)?, rows_of(false)?);
+    let groups = aggregate(both, &aggregation)?;
+    let right_has = if operator == "INTERSECT" { Operator::Gt } else { Operator::Eq };
+    let is_there = |rows: Typed, operator| binary_expr(rows.expression, operator, lit(0_i64));
+    let condition = is_there(of_left, Operator::Gt).and(is_there(of_right, right_has));
+    let kept = filter(groups, Typed::new(condition, DataType::Boolean, false))?;
+    let columns = wanted.into_iter().map(|column| (of(&column), column)).collect();
+    project(kept, columns)
+}
+
+/// A query with a column that says which side it is.
+fn marked(bound: BoundQuery, is_left: bool) -> Result<BoundQuery> {
+    let columns: Vec<ScopeColumn> = bound.scope.visible().cloned().collect();
+    if columns.iter().any(|column| column.name == IS_LEFT) {
+        return Err(Error::query(format!("a column of INTERSECT or EXCEPT cannot be called `{IS_LEFT}`")));
+    }
+    let mut marked: Vec<(Typed, ScopeColumn)> = columns.into_iter().map(|column| (of(&column), column)).collect();
+    let side = Typed::new(lit(is_left), DataType::Boolean, false);
+    marked.push((side, ScopeColumn::new(IS_LEFT, DataType::Boolean, false)));
+    project(bound, marked)
+}
+
+fn of(column: &ScopeColumn) -> Typed {
+    Typed::new(Expr::Column(Column::new_unqualified(&column.name)), column.data_type.clone(), column.nullable)
+}
