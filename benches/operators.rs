@@ -16,7 +16,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, Time
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use beadline::operators::{
     AggregateCall, AggregateFunction, BuildContext, Chain, Emitted, Flush, GroupAggregateSpec, GroupLocalSpec,
-    OperatorSpec, Progress, WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
+    OperatorSpec, Progress, SessionAggregateSpec, WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
 };
 use beadline::state::{
     FileName, RestoreProgress, TableKind, TableSpec, TableState, Writer, digest, encode, key_hashes, read_table,
@@ -174,6 +174,43 @@ fn run(chain: &mut Chain, input: &[(Changes, EventTime)], flush_each: bool) -> u
         }
     }
     left
+}
+
+fn sessions(gap_ms: i64) -> Chain {
+    let input = schema();
+    let time = |name| Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
+    let mut output = vec![Field::new("auction", DataType::Int64, true)];
+    output.extend(["window_start", "window_end", "window_time"].map(time));
+    output.push(count().output);
+    let spec = SessionAggregateSpec {
+        input,
+        keys: vec![1],
+        time: 0,
+        watermark: 2,
+        gap_ms,
+        calls: vec![count()],
+        operator: "session".into(),
+        late_columns: vec![0, 1],
+        by_clock: false,
+        query: String::new(),
+        output: Arc::new(Schema::new(output)),
+    };
+    Chain::new(&[&spec], &BuildContext::only_task()).expect("a valid spec")
+}
+
+fn session_aggregation(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("session 1s");
+    group.throughput(Throughput::Elements((BATCHES * BATCH_ROWS) as u64));
+    for (keys, label) in key_counts() {
+        let input = input(keys);
+        group.bench_function(BenchmarkId::from_parameter(label), |bencher| {
+            bencher.iter_batched_ref(
+                || sessions(1_000),
+                |chain| black_box(run(chain, &input, false)),
+                BatchSize::PerIteration,
+            );
+        });
+    }
 }
 
 fn window_aggregation(criterion: &mut Criterion) {
@@ -444,6 +481,6 @@ fn key_counts() -> [(Keys, &'static str); 5] {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = machine, window_aggregation, group_aggregation, retracted_maximum, barrier, fire, encoding, restore
+    targets = machine, window_aggregation, session_aggregation, group_aggregation, retracted_maximum, barrier, fire, encoding, restore
 }
 criterion_main!(benches);

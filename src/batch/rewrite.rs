@@ -21,7 +21,7 @@ use super::{BatchOptions, Tally};
 use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::expressions::{Call, FLOAT_BITS, FLOAT_OF_BITS, at_moment, condition, moment, reads_now, scalar_error};
-use crate::plan::nodes::as_window;
+use crate::plan::nodes::{Windows, as_window};
 use crate::plan::{constant_rows, only_once, optimize, source_node};
 use crate::stream::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN};
 
@@ -51,6 +51,11 @@ pub(super) fn for_batch(
 pub(super) fn check_end(plan: &LogicalPlan) -> Result<()> {
     if let Some(window) = as_window(plan).filter(|window| window.by_clock) {
         return Err(Error::query("windows over processing time need a stream: a batch has one moment")
+            .with_span(window.span)
+            .with_help("SET 'execution.runtime-mode' = 'streaming'"));
+    }
+    if let Some(window) = as_window(plan).filter(|window| matches!(window.window, Windows::Session { .. })) {
+        return Err(Error::query("SESSION in batch mode is not built yet")
             .with_span(window.span)
             .with_help("SET 'execution.runtime-mode' = 'streaming'"));
     }

@@ -22,7 +22,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Exe
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::{TryStreamExt, stream};
 
-use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode};
+use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows};
 use crate::plan::windows::{Bounds, copies};
 
 /// Plans the window node of a logical plan.
@@ -45,10 +45,13 @@ impl ExtensionPlanner for WindowPlanner {
         let Some(time) = node.input.schema().index_of_column_by_name(None, &node.time) else {
             return datafusion::common::internal_err!("a window over a time that is no column");
         };
+        let Windows::Fixed(window) = node.window else {
+            return datafusion::common::internal_err!("a session in batch mode");
+        };
         let expansion = Expansion {
-            every: node.window.starts_every_ms(),
-            offset: node.window.starts_offset_ms(),
-            windows: (0..copies(node.window)).map(|number| Bounds::of(node.window, number)).collect(),
+            every: window.starts_every_ms(),
+            offset: window.starts_offset_ms(),
+            windows: (0..copies(window)).map(|number| Bounds::of(window, number)).collect(),
             time,
             kept: kept.collect(),
             schema: Arc::clone(datafusion::logical_expr::UserDefinedLogicalNodeCore::schema(node).inner()),

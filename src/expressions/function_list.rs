@@ -56,6 +56,19 @@ pub const SPECIAL_FORMS: &[(&str, &str)] = &[
     ("NOW", "NOW(): as CURRENT_TIMESTAMP"),
     ("NULLIF", "NULLIF(value, other): NULL if both are equal"),
     ("PROCTIME", "PROCTIME(): when the row was read, as a time attribute: windows may be put on it"),
+    (
+        "SESSION_END",
+        "SESSION_END(ts, gap): the end of the window of GROUP BY SESSION(ts, gap), a gap behind its last row",
+    ),
+    (
+        "SESSION_PROCTIME",
+        "SESSION_PROCTIME(ts, gap): the time of day when a window of the clock leaves; NULL of one by event time",
+    ),
+    (
+        "SESSION_ROWTIME",
+        "SESSION_ROWTIME(ts, gap): the last millisecond of the window of GROUP BY SESSION(ts, gap), as a time attribute",
+    ),
+    ("SESSION_START", "SESSION_START(ts, gap): the start of the window of GROUP BY SESSION(ts, gap), its first row"),
     ("TIMESTAMPADD", "TIMESTAMPADD(unit, amount, time): the time moved by so many units"),
     ("TIMESTAMPDIFF", "TIMESTAMPDIFF(unit, from, to): whole units from one time to another"),
     ("TRY_CAST", "TRY_CAST(value AS type): as CAST, but NULL where it does not fit"),

@@ -1,6 +1,16 @@
 //! The columns that a late row carries besides its own: who refused it, when, and why.
 
-use arrow::datatypes::{DataType, Field, TimeUnit};
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
+};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::take_arrays;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
+use crate::error::Result;
+use crate::state::batch_of;
 
 /// The row's last window had closed by the watermark of its own split.
 pub const WINDOW_FIRED: &str = "window_fired";
@@ -19,4 +29,56 @@ pub fn late_columns() -> Vec<Field> {
     let timestamp = DataType::Timestamp(TimeUnit::Millisecond, None);
     let types = [DataType::Utf8, timestamp.clone(), timestamp.clone(), timestamp, DataType::Int64, DataType::Utf8];
     LATE_COLUMNS.iter().zip(types).map(|(name, data_type)| Field::new(*name, data_type, true)).collect()
+}
+
+/// A row that an operator refuses for its time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused {
+    /// Its place in the batch.
+    pub(super) row: u32,
+    /// The watermark that refuses it, and the one that it met in its own split.
+    pub(super) met: i64,
+    pub(super) met_of_split: i64,
+    /// The last window that would have held it.
+    pub(super) start: i64,
+    pub(super) end: i64,
+}
+
+/// The columns of late rows: some of the input's, then [`late_columns`].
+pub(super) fn late_schema(input: &Schema, columns: &[usize]) -> SchemaRef {
+    let own = columns.iter().map(|index| input.field(*index).clone());
+    Arc::new(Schema::new(own.chain(late_columns()).collect::<Vec<_>>()))
+}
+
+/// `[rows]`: which rows are not refused.
+pub(super) fn kept(refused: &[Refused], rows: usize) -> BooleanArray {
+    let mut keep = vec![true; rows];
+    refused.iter().for_each(|late| keep[late.row as usize] = false);
+    BooleanArray::new(BooleanBuffer::from(keep), None)
+}
+
+/// The refused rows of a batch with the columns of [`late_schema`].
+pub(super) fn late_batch(
+    schema: &SchemaRef,
+    batch: &RecordBatch,
+    columns: &[usize],
+    operator: &str,
+    refused: &[Refused],
+) -> Result<RecordBatch> {
+    let taken = UInt32Array::from_iter_values(refused.iter().map(|late| late.row));
+    let own: Vec<ArrayRef> = columns.iter().map(|index| Arc::clone(batch.column(*index))).collect();
+    let mut columns = take_arrays(&own, &taken, None)?;
+    let times = |value: fn(&Refused) -> i64| -> ArrayRef {
+        Arc::new(refused.iter().map(|late| Some(value(late))).collect::<TimestampMillisecondArray>())
+    };
+    columns.push(Arc::new(StringArray::from_iter_values(refused.iter().map(|_| operator))));
+    columns.extend([times(|late| late.met), times(|late| late.start), times(|late| late.end)]);
+    let lateness = refused.iter().map(|late| late.met.saturating_sub(late.end - 1));
+    columns.push(Arc::new(Int64Array::from_iter_values(lateness)));
+    let reason = |late: &Refused| match late.met_of_split >= late.end - 1 {
+        true => WINDOW_FIRED,
+        false => SPLIT_IDLE,
+    };
+    columns.push(Arc::new(StringArray::from_iter_values(refused.iter().map(reason))));
+    batch_of(schema, columns, refused.len())
 }

@@ -14,6 +14,7 @@ mod group_local;
 mod large_window;
 mod late;
 mod running_window;
+mod session_aggregate;
 mod spec;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -33,8 +34,9 @@ pub use context::{BuildContext, Context, OutputBudget, StateBackend};
 pub use group_aggregate::GroupAggregateSpec;
 pub use group_local::{GroupLocalSpec, ROWS_COLUMN};
 pub use late::{LATE_COLUMNS, late_columns};
+pub use session_aggregate::SessionAggregateSpec;
 pub use spec::OperatorSpec;
-pub use window::WindowKind;
+pub use window::{Milliseconds, WindowKind};
 pub use window_aggregate::WindowAggregateSpec;
 pub use window_assign::{OPEN_FROM_COLUMN, PANE_COLUMN, WindowAssignSpec};
 pub use window_local::WindowLocalSpec;

@@ -159,29 +159,30 @@ impl fmt::Display for WindowKind {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let offset = match *self {
             Self::Tumble { size_ms, offset_ms } => {
-                write!(out, "TUMBLE(size=[{}]", Span(size_ms))?;
+                write!(out, "TUMBLE(size=[{}]", Milliseconds(size_ms))?;
                 offset_ms
             }
             Self::Hop { slide_ms, size_ms, offset_ms } => {
-                write!(out, "HOP(slide=[{}], size=[{}]", Span(slide_ms), Span(size_ms))?;
+                write!(out, "HOP(slide=[{}], size=[{}]", Milliseconds(slide_ms), Milliseconds(size_ms))?;
                 offset_ms
             }
             Self::Cumulate { step_ms, size_ms, offset_ms } => {
-                write!(out, "CUMULATE(step=[{}], size=[{}]", Span(step_ms), Span(size_ms))?;
+                write!(out, "CUMULATE(step=[{}], size=[{}]", Milliseconds(step_ms), Milliseconds(size_ms))?;
                 offset_ms
             }
         };
         if offset != 0 {
-            write!(out, ", offset=[{}]", Span(offset))?;
+            write!(out, ", offset=[{}]", Milliseconds(offset))?;
         }
         out.write_str(")")
     }
 }
 
 /// Milliseconds in the largest unit that divides them, as Flink's plans write them: `10 s`, `1 min`.
-struct Span(i64);
+#[derive(Debug, Clone, Copy)]
+pub struct Milliseconds(pub i64);
 
-impl fmt::Display for Span {
+impl fmt::Display for Milliseconds {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];
         let unit = units.into_iter().find(|(length, _)| self.0 != 0 && self.0 % length == 0);

@@ -6,13 +6,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMillisecondArray, UInt32Array};
-use arrow::buffer::BooleanBuffer;
-use arrow::compute::take_arrays;
+use arrow::array::{Array, ArrayRef, Int64Array, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::late::{SPLIT_IDLE, WINDOW_FIRED};
-use super::{BuildContext, Context, Operator, OperatorSpec, Progress, WindowKind, late_columns};
+use super::late::{Refused, kept, late_batch, late_schema};
+use super::{BuildContext, Context, Operator, OperatorSpec, Progress, WindowKind};
 use crate::error::{Error, Result};
 use crate::state::{StateTable, batch_of, integers};
 use crate::stream::{Changes, Counter, EventTime};
@@ -41,13 +39,6 @@ pub struct WindowAssignSpec {
     pub by_clock: bool,
 }
 
-impl WindowAssignSpec {
-    fn late_schema(&self) -> SchemaRef {
-        let own = self.late_columns.iter().map(|index| self.input.field(*index).clone());
-        Arc::new(Schema::new(own.chain(late_columns()).collect::<Vec<_>>()))
-    }
-}
-
 impl OperatorSpec for WindowAssignSpec {
     fn name(&self) -> &'static str {
         "WindowAssign"
@@ -64,17 +55,17 @@ impl OperatorSpec for WindowAssignSpec {
     }
 
     fn late(&self) -> Option<SchemaRef> {
-        (!self.by_clock).then(|| self.late_schema())
+        (!self.by_clock).then(|| late_schema(&self.input, &self.late_columns))
     }
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
         self.window.check()?;
         Ok(Box::new(WindowAssign {
             output: self.output(),
-            late: self.late_schema(),
+            late: late_schema(&self.input, &self.late_columns),
             spec: self.clone(),
             met: i64::MIN,
-            late_rows: Vec::new(),
+            refused: Vec::new(),
         }))
     }
 }
@@ -94,7 +85,7 @@ struct WindowAssign {
     /// The watermark that this operator has met. It is never ahead of what a row of an active split met, so it only
     /// judges the rows of splits that were idle or came late.
     met: i64,
-    late_rows: Vec<u32>,
+    refused: Vec<Refused>,
 }
 
 /// How many pairs of a row and a window that holds it there are.
@@ -120,9 +111,10 @@ impl Operator for WindowAssign {
         cx.count(Counter::WindowPairsLate, pairs.late);
         cx.count(Counter::WindowPairsPartiallyLate, pairs.closed);
         cx.count(Counter::WindowPairsCounted, pairs.assigned - pairs.late - pairs.closed);
-        cx.count(Counter::NumLateRecordsDropped, self.late_rows.len());
-        if !self.late_rows.is_empty() {
-            self.divert(&rows, met, &panes, cx)?;
+        cx.count(Counter::NumLateRecordsDropped, self.refused.len());
+        if !self.refused.is_empty() {
+            let (columns, operator) = (&self.spec.late_columns, &self.spec.operator);
+            cx.late(late_batch(&self.late, rows.batch(), columns, operator, &self.refused)?);
         }
 
         let columns = rows.batch().columns().iter().enumerate().filter(|(index, _)| *index != self.spec.watermark);
@@ -130,7 +122,8 @@ impl Operator for WindowAssign {
         columns.push(Arc::new(Int64Array::from(panes)));
         columns.push(Arc::new(Int64Array::from(open_from)));
         let assigned = rows.with_batch(batch_of(&self.output, columns, rows.len())?);
-        cx.emit(if self.late_rows.is_empty() { assigned } else { assigned.filter(&self.on_time(rows.len()))? });
+        let is_all = self.refused.is_empty();
+        cx.emit(if is_all { assigned } else { assigned.filter(&kept(&self.refused, rows.len()))? });
         Ok(Progress::Done)
     }
 
@@ -173,7 +166,7 @@ impl WindowAssign {
     fn assign(&mut self, times: &[i64], met: &[i64], panes: &mut Vec<i64>, open_from: &mut Vec<i64>) -> Pairs {
         let window = self.spec.window;
         let slide = window.slide_ms();
-        self.late_rows.clear();
+        self.refused.clear();
         let mut pairs = Pairs::default();
         let mut pane = times.first().map_or(0, |time| window.pane(*time));
         let (mut last_end, mut windows) = (window.last_end(pane), window.windows_of(pane) as usize);
@@ -184,11 +177,13 @@ impl WindowAssign {
                 (last_end, windows) = (window.last_end(pane), window.windows_of(pane) as usize);
             }
             pairs.assigned += windows;
-            let met = (*met).max(self.met);
+            let met_of_split = *met;
+            let met = met_of_split.max(self.met);
             let mut open = pane + slide;
             if met >= open - 1 {
                 if met >= last_end - 1 {
-                    self.late_rows.push(row as u32);
+                    let (start, end) = (window.start(last_end), last_end);
+                    self.refused.push(Refused { row: row as u32, met, met_of_split, start, end });
                     pairs.late += windows;
                 } else {
                     // Windows that end at `met + 1` or before have fired.
@@ -202,41 +197,10 @@ impl WindowAssign {
         }
         pairs
     }
-
-    fn on_time(&self, rows: usize) -> BooleanArray {
-        let mut keep = vec![true; rows];
-        self.late_rows.iter().for_each(|row| keep[*row as usize] = false);
-        BooleanArray::new(BooleanBuffer::from(keep), None)
-    }
-
-    fn divert(&self, rows: &Changes, met_of_split: &[i64], panes: &[i64], cx: &mut Context) -> Result<()> {
-        let taken = UInt32Array::from(self.late_rows.clone());
-        let own: Vec<ArrayRef> = self.spec.late_columns.iter().map(|index| Arc::clone(rows.column(*index))).collect();
-        let mut columns = take_arrays(&own, &taken, None)?;
-        let window = self.spec.window;
-        let each = |value: &dyn Fn(usize) -> i64| -> Vec<i64> {
-            self.late_rows.iter().map(|row| value(*row as usize)).collect()
-        };
-        let text = |text: &str| Arc::new(StringArray::from_iter_values(self.late_rows.iter().map(|_| text)));
-        let met = |row: usize| met_of_split[row].max(self.met);
-        let end = |row: usize| window.last_end(panes[row]);
-        columns.push(text(&self.spec.operator));
-        columns.push(Arc::new(TimestampMillisecondArray::from(each(&met))));
-        columns.push(Arc::new(TimestampMillisecondArray::from(each(&|row| window.start(end(row))))));
-        columns.push(Arc::new(TimestampMillisecondArray::from(each(&end))));
-        columns.push(Arc::new(Int64Array::from(each(&|row| met(row).saturating_sub(end(row) - 1)))));
-        let reason = |row: &u32| match met_of_split[*row as usize] >= end(*row as usize) - 1 {
-            true => WINDOW_FIRED,
-            false => SPLIT_IDLE,
-        };
-        columns.push(Arc::new(StringArray::from_iter_values(self.late_rows.iter().map(reason))));
-        cx.late(batch_of(&self.late, columns, self.late_rows.len())?);
-        Ok(())
-    }
 }
 
 /// A rowtime column as milliseconds. A NULL is the data's fault; the source should have refused it.
-fn timestamps<'a>(column: &'a ArrayRef, field: &Field) -> Result<&'a [i64]> {
+pub(super) fn timestamps<'a>(column: &'a ArrayRef, field: &Field) -> Result<&'a [i64]> {
     let Some(times) = column.as_any().downcast_ref::<TimestampMillisecondArray>() else {
         return Err(Error::bug(format!("the rowtime column {} is {}", field.name(), column.data_type())));
     };

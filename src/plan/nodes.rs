@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, TableSource, UserDe
 use crate::catalog::Table;
 use crate::error::{Error, Result, Span};
 use crate::expressions::instant_type;
-use crate::operators::WindowKind;
+use crate::operators::{Milliseconds, WindowKind};
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 /// A table of the catalog as a plan holds it.
@@ -170,12 +170,43 @@ impl UserDefinedLogicalNodeCore for ArrivalNode {
     }
 }
 
+/// The windows that a function puts rows into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Windows {
+    /// Their bounds follow from the time of a row.
+    Fixed(WindowKind),
+    /// Rows that lie no more than a gap apart and agree in the keys, which are over the function's input.
+    Session { gap_ms: i64, keys: Vec<Expr> },
+}
+
+impl Windows {
+    /// The keys of sessions.
+    fn keys(&self) -> &[Expr] {
+        match self {
+            Self::Fixed(_) => &[],
+            Self::Session { keys, .. } => keys,
+        }
+    }
+}
+
+impl fmt::Display for Windows {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(kind) => kind.fmt(out),
+            Self::Session { gap_ms, keys } => {
+                let keys: Vec<String> = keys.iter().map(crate::expressions::text).collect();
+                write!(out, "SESSION(gap=[{}], partition keys=[{}])", Milliseconds(*gap_ms), keys.join(", "))
+            }
+        }
+    }
+}
+
 /// A window table function: the input's columns, then the three of the window; a row stands once for each of its windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowNode {
     pub input: Arc<LogicalPlan>,
     pub time: String,
-    pub window: WindowKind,
+    pub window: Windows,
     /// Whether the time is that at which rows were read: the clock closes the windows, and no row is late.
     pub by_clock: bool,
     /// Columns that a late table wants of the rows that are refused.
@@ -189,7 +220,7 @@ pub struct WindowNode {
 pub fn window_node(
     input: LogicalPlan,
     time: &str,
-    window: WindowKind,
+    window: Windows,
     by_clock: bool,
     late_columns: Vec<String>,
     span: Span,
@@ -244,19 +275,23 @@ impl UserDefinedLogicalNodeCore for WindowNode {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
+        self.window.keys().to_vec()
     }
 
     fn fmt_for_explain(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Window: {} ON {}", self.window, self.time)
     }
 
-    fn with_exprs_and_inputs(&self, _: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
+    fn with_exprs_and_inputs(&self, expressions: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
         let Some(input) = inputs.into_iter().next() else {
             return datafusion::common::internal_err!("a window function has one input");
         };
         let schema = window_schema(&input)?;
-        Ok(Self { input: Arc::new(input), schema, ..self.clone() })
+        let window = match self.window {
+            Windows::Fixed(kind) => Windows::Fixed(kind),
+            Windows::Session { gap_ms, .. } => Windows::Session { gap_ms, keys: expressions },
+        };
+        Ok(Self { input: Arc::new(input), schema, window, ..self.clone() })
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
@@ -267,6 +302,8 @@ impl UserDefinedLogicalNodeCore for WindowNode {
             .filter_map(|field| self.input_index(field.name()))
             .collect();
         let hidden = [self.time.as_str(), WATERMARK_COLUMN];
+        let of_keys = self.window.keys().iter().flat_map(Expr::column_refs);
+        needed.extend(of_keys.filter_map(|column| self.input_index(&column.name)));
         needed.extend(
             hidden
                 .into_iter()

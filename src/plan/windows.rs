@@ -5,7 +5,7 @@ use datafusion::common::Column;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::nodes::{WINDOW_COLUMNS, WindowNode, as_window};
+use super::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window};
 use crate::error::{Error, Result};
 use crate::expressions::{Call, WINDOW_BOUND};
 use crate::operators::WindowKind;
@@ -23,14 +23,21 @@ pub struct Copy {
 
 /// The windows of a row, the last to begin first, and of those that begin together the first to end.
 pub fn projections(node: &WindowNode) -> Result<Vec<Copy>> {
-    let (every, offset) = (node.window.starts_every_ms(), node.window.starts_offset_ms());
+    let Windows::Fixed(window) = node.window else {
+        return Err(Error::query("SESSION without an aggregation of its windows is not built yet")
+            .with_span(node.span)
+            .with_help(
+                "group by its columns of PARTITION BY and both bounds: GROUP BY key, window_start, window_end",
+            ));
+    };
+    let (every, offset) = (window.starts_every_ms(), window.starts_offset_ms());
     let time = Expr::Column(Column::new_unqualified(&node.time));
     let bound = |name: &str, number: i64, before: i64, plus: i64| {
         let output = DataType::Timestamp(TimeUnit::Millisecond, None);
-        let detail = match (number, node.window) {
-            (0, _) => format!("{name} {}", node.window),
-            (number, WindowKind::Cumulate { .. }) => format!("{name} {} + {number}", node.window),
-            (number, _) => format!("{name} {} - {number}", node.window),
+        let detail = match (number, window) {
+            (0, _) => format!("{name} {}", window),
+            (number, WindowKind::Cumulate { .. }) => format!("{name} {} + {number}", window),
+            (number, _) => format!("{name} {} - {number}", window),
         };
         let call = Call::new(&WINDOW_BOUND, output, false, vec![every, offset, before, plus]);
         call.with_detail(detail).on(vec![time.clone()])
@@ -43,9 +50,9 @@ pub fn projections(node: &WindowNode) -> Result<Vec<Copy>> {
         .map(|field| field.name().clone())
         .filter(|name| !WINDOW_COLUMNS.contains(&name.as_str()))
         .collect();
-    let copies = copies(node.window);
+    let copies = copies(window);
     if copies > MOST_COPIES {
-        let (name, step) = match node.window {
+        let (name, step) = match window {
             WindowKind::Cumulate { .. } => ("CUMULATE", "step"),
             _ => ("HOP", "slide"),
         };
@@ -55,7 +62,7 @@ pub fn projections(node: &WindowNode) -> Result<Vec<Copy>> {
     Ok((0..copies)
         .map(|number| {
             let own = kept.iter().map(|name| (name.clone(), Expr::Column(Column::new_unqualified(name))));
-            let Bounds { before, size } = Bounds::of(node.window, number);
+            let Bounds { before, size } = Bounds::of(window, number);
             let bound = |name: &str, plus: i64| bound(name, number, before, plus);
             let [start, end, time_column] = WINDOW_COLUMNS;
             let end_of_window = bound(end, size);
@@ -97,21 +104,25 @@ pub fn copies(window: WindowKind) -> i64 {
 
 /// Refuses a plan in which some row lies in more than `most` windows: its results would be as many more than its rows.
 pub fn check_windows_per_row(plan: &LogicalPlan, most: usize) -> Result<()> {
-    let mut found: Option<&WindowNode> = None;
+    let mut found = None;
     plan.apply(|plan| {
-        let is_too_much = |window: &&WindowNode| usize::try_from(copies(window.window)).unwrap_or(usize::MAX) > most;
-        found = found.or(as_window(plan).filter(is_too_much));
+        if let Some(node) = as_window(plan)
+            && let Windows::Fixed(window) = node.window
+            && usize::try_from(copies(window)).unwrap_or(usize::MAX) > most
+        {
+            found = found.or(Some((window, node.span)));
+        }
         Ok(TreeNodeRecursion::Continue)
     })
     .map_err(super::bind::bug)?;
-    let Some(node) = found else { return Ok(()) };
-    let (window, count) = (node.window, copies(node.window));
+    let Some((window, span)) = found else { return Ok(()) };
+    let count = copies(window);
     let step = match window {
         WindowKind::Cumulate { .. } => "step",
         _ => "slide",
     };
     Err(Error::query(format!("{window} puts each row into {count} windows, more than the limit of {most}"))
-        .with_span(node.span)
+        .with_span(span)
         .with_id("BL-LIM-WINDOWS-PER-ROW")
         .with_help(format!("choose a {step} of at least {} ms", window.size_ms().unsigned_abs().div_ceil(most as u64)))
         .with_help(format!("or allow more: SET 'beadline.limit.windows-per-row' = '{count}'")))

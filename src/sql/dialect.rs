@@ -122,6 +122,7 @@ impl Dialect for FlinkDialect {
         let word = match &parser.peek_token_ref().token {
             Token::LBrace => return Some(forms::braces(parser)),
             Token::Word(word) => word,
+            Token::LParen if is_query(&parser.peek_nth_token_ref(1).token) => return Some(query_argument(parser)),
             _ => return None,
         };
         match word.keyword {
@@ -169,7 +170,28 @@ fn table_argument(parser: &mut Parser) -> Result<Expr, ParserError> {
         })
     };
     let over = if parser.takes(&["PARTITION", "BY"]) { Some(partition_by(parser)?) } else { None };
-    Ok(Expr::Function(ast::Function {
+    Ok(table_call(table, args, over))
+}
+
+/// Whether a query begins with this.
+fn is_query(token: &Token) -> bool {
+    matches!(token, Token::Word(word) if matches!(word.keyword, Keyword::SELECT | Keyword::WITH))
+}
+
+/// `(query)`, which is `TABLE (query)` where `PARTITION BY` follows.
+fn query_argument(parser: &mut Parser) -> Result<Expr, ParserError> {
+    parser.expect_token(&Token::LParen)?;
+    let query = parser.parse_query()?;
+    parser.expect_token(&Token::RParen)?;
+    if !parser.takes(&["PARTITION", "BY"]) {
+        return Ok(Expr::Subquery(query));
+    }
+    let over = partition_by(parser)?;
+    Ok(table_call(ast::Ident::new("TABLE"), ast::FunctionArguments::Subquery(query), Some(over)))
+}
+
+fn table_call(table: ast::Ident, args: ast::FunctionArguments, over: Option<ast::WindowType>) -> Expr {
+    Expr::Function(ast::Function {
         name: ast::ObjectName::from(vec![table]),
         uses_odbc_syntax: false,
         parameters: ast::FunctionArguments::None,
@@ -178,7 +200,7 @@ fn table_argument(parser: &mut Parser) -> Result<Expr, ParserError> {
         null_treatment: None,
         over,
         within_group: Vec::new(),
-    }))
+    })
 }
 
 /// One column, or several in parentheses.

@@ -60,4 +60,4 @@ pub use statement::{
 };
 pub use tokens::{FOR_FLINK, script_span};
 pub use types::SqlType;
-pub use window_call::{FIXED_WINDOWS, WindowCall, WindowFunction, WindowInput, table_name, window_call};
+pub use window_call::{WindowCall, WindowFunction, WindowInput, table_name, window_call};

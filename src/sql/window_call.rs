@@ -9,10 +9,6 @@ use super::interval::{IntervalLength, interval_length};
 use super::statement::ObjectName;
 use super::tokens::script_span;
 
-/// What does in the place of windows that are not built.
-pub const FIXED_WINDOWS: &str = "there are windows of a fixed length: FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '30' MINUTE) or HOP(…), \
-     with GROUP BY window_start, window_end";
-
 /// Which windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WindowFunction {
@@ -83,7 +79,7 @@ impl WindowFunction {
             Self::Cumulate => {
                 "write CUMULATE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' MINUTE, INTERVAL '1' DAY); the step comes before the size"
             }
-            Self::Session => FIXED_WINDOWS,
+            Self::Session => "write SESSION(TABLE t PARTITION BY key, DESCRIPTOR(ts), INTERVAL '30' MINUTE)",
         }
     }
 }
@@ -338,6 +334,10 @@ mod tests {
         check(
             "SESSION(TABLE t PARTITION BY (a, b), DESCRIPTOR(ts), INTERVAL '1:30' HOUR TO MINUTE)",
             "SESSION t [a,b] ts 5400000",
+        );
+        check(
+            "SESSION((SELECT * FROM t WHERE a > 1) PARTITION BY b, DESCRIPTOR(ts), INTERVAL '1' MINUTE)",
+            "SESSION (SELECT * FROM t WHERE a > 1) [b] ts 60000",
         );
         check("t", "no window function");
         check("f(TABLE t)", "no window function");

@@ -18,7 +18,7 @@ pub use log::{
 };
 pub use tables::{
     BagScan, BagTable, KeyIndex, KeyedTable, OrderedTable, PaneTable, RowRange, SLICE_COLUMNS, Scan, ScanBudget,
-    ScanDirection, Scanned, Slice, SlotColumns, SlotTable, SpareTables, batch_of, cut_slices, integers,
+    ScanDirection, Scanned, SessionTable, Slice, SlotColumns, SlotTable, SpareTables, batch_of, cut_slices, integers,
 };
 
 use arrow::datatypes::SchemaRef;

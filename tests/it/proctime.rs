@@ -149,6 +149,32 @@ fn steps_of_the_clock_hold_what_came_before() {
     }));
 }
 
+#[test]
+fn sessions_of_the_clock_end_a_gap_behind_their_last_row() {
+    runtime().block_on(soon(async {
+        let store = FakeStore::new();
+        let mut session = session(&store, 1_000_000, 2);
+        let input = session.input("CREATE TABLE t (k STRING, pt AS PROCTIME())", 8).expect("a declaration");
+        let sessions = "SELECT window_end, k, COUNT(*) AS n
+            FROM SESSION(TABLE t PARTITION BY k, DESCRIPTOR(pt), INTERVAL '10' SECOND)
+            GROUP BY k, window_start, window_end";
+        let mut rows = session.query(sessions).await.expect("a query");
+        push(&input, &["a"]).await;
+        pass(7).await;
+        push(&input, &["a", "b"]).await;
+        pass(7).await;
+        push(&input, &["b"]).await;
+        let row = |end: i64, key: &str, count: i64| (end, key.to_owned(), count);
+        assert_eq!(next(&mut rows, 1).await, [row(1_017, "a", 2)]);
+        assert_eq!(next(&mut rows, 1).await, [row(1_024, "b", 2)]);
+        push(&input, &["a"]).await;
+        input.finish();
+        let left = next(&mut rows, 1).await;
+        assert!(left[0].0 >= 1_034 && left[0].1 == "a" && left[0].2 == 1, "{left:?}");
+        assert!(rows.next().await.is_none());
+    }));
+}
+
 const KEPT: &str = "
 CREATE TABLE made (n BIGINT, pt AS PROCTIME()) WITH ('connector' = 'datagen', 'rows-per-second' = '1',
   'fields.n.kind' = 'sequence', 'fields.n.start' = '0', 'fields.n.end' = '39');

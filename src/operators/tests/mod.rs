@@ -4,6 +4,7 @@ mod calc;
 mod chain;
 mod group;
 mod group_model;
+mod session;
 mod timer;
 mod window;
 mod window_model;

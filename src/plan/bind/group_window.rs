@@ -8,14 +8,14 @@ use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::expression::Binder;
-use super::query::{QueryBinder, WindowTime, is_by_clock};
+use super::query::{QueryBinder, WindowTime, is_by_clock, windows_of};
 use super::relation::{BoundQuery, project};
 use super::scope::{Scope, ScopeColumn, WindowColumn};
 use super::typed::Typed;
 use super::{at, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::{instant_type, now};
-use crate::sql::{FIXED_WINDOWS, GroupWindow, WindowFunction, WindowPart, group_window};
+use crate::sql::{GroupWindow, WindowFunction, WindowPart, group_window};
 
 /// The window that a query is grouped by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +43,6 @@ impl QueryBinder<'_> {
                     .with_help("write one query a window, and put them together with UNION ALL"));
             }
         };
-        if call.function == WindowFunction::Session {
-            let error = not_built("SESSION as a key of GROUP BY").with_span(call.span);
-            return Err(error.with_help(FIXED_WINDOWS));
-        }
         let time = named(&call, &input.scope)?;
         let refusal = "Window aggregate can only be defined over a time attribute column, but";
         let by_clock = is_by_clock(time, &input.scope, refusal).map_err(|error| at(error, &call.time))?;
@@ -63,14 +59,30 @@ impl QueryBinder<'_> {
         };
         let time = WindowTime { name: own(&time.name), by_clock };
         let visible: Vec<ScopeColumn> = input.scope.visible().cloned().collect();
+        // Sessions are those of the other keys.
+        let mut of_sessions = Vec::new();
+        if call.function == WindowFunction::Session {
+            for key in keys.iter().filter(|key| group_window(key).is_none() && !is_nothing(key)) {
+                of_sessions.push(Binder::new(&input.scope).bind(key)?.expression);
+            }
+        }
         if visible.iter().any(|column| own(&column.name) != column.name) {
+            if call.function == WindowFunction::Session {
+                return Err(not_built("GROUP BY SESSION over columns with the names of window bounds")
+                    .with_span(call.span)
+                    .with_help(
+                        "give them other names in a query in FROM: SELECT window_start AS s, window_time AS t, …",
+                    ));
+            }
             let renamed = visible.iter().map(|column| {
                 let source = typed(column, &column.name);
                 (source, ScopeColumn { name: own(&column.name), ..column.clone() })
             });
             input = project(input, renamed.collect())?;
         }
-        let mut bound = self.put_into_windows(input, call.function, &call.lengths_ms, &time, call.span)?;
+        let windows =
+            windows_of(call.function, &call.lengths_ms, of_sessions).map_err(|error| error.with_span(call.span))?;
+        let mut bound = self.put_into_windows(input, windows, &time, call.span)?;
         let back = visible.into_iter().map(|column| {
             let source = typed(&column, &own(&column.name));
             (source, ScopeColumn { is_rowtime: false, is_proctime: false, window: None, ..column })
@@ -86,6 +98,11 @@ impl QueryBinder<'_> {
         bound.scope.qualifier = qualifier;
         Ok((bound, Some(grouped)))
     }
+}
+
+/// Whether a key is `()`, which stands for one group of everything.
+pub(super) fn is_nothing(key: &ast::Expr) -> bool {
+    matches!(key, ast::Expr::Tuple(parts) if parts.is_empty())
 }
 
 /// The bounds of the windows that rows were put into, as keys.

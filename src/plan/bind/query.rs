@@ -18,11 +18,9 @@ use crate::error::{Error, Result, Span};
 use crate::expressions::{reads_now, type_name};
 use crate::operators::WindowKind;
 use crate::options::nearest;
-use crate::plan::nodes::{TableReference, arrival_node, watermark_node, window_node};
+use crate::plan::nodes::{TableReference, Windows, arrival_node, watermark_node, window_node};
 use crate::plan::windows::check_lengths;
-use crate::sql::{
-    FIXED_WINDOWS, ObjectName, WindowCall, WindowFunction, WindowInput, table_name, table_options, window_call,
-};
+use crate::sql::{ObjectName, WindowCall, WindowFunction, WindowInput, table_name, table_options, window_call};
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 /// Binds the queries of one statement.
@@ -237,36 +235,24 @@ impl<'a> QueryBinder<'a> {
         let by_clock = is_by_clock(time, &input.scope, refusal).map_err(|error| error.with_span(call.time_span))?;
         let time = WindowTime { name: call.time_column, by_clock };
         let lengths: Vec<i64> = call.intervals_ms.iter().map(|(length, _)| *length).collect();
-        let bound = self.put_into_windows(input, call.function, &lengths, &time, call.span)?;
+        let keys = call.partition_by.iter().map(|key| {
+            let column = input.scope.resolve(std::slice::from_ref(key))?;
+            Ok(Expr::Column(Column::new_unqualified(&column.name)))
+        });
+        let keys = keys.collect::<Result<Vec<_>>>()?;
+        let windows = windows_of(call.function, &lengths, keys)?;
+        let bound = self.put_into_windows(input, windows, &time, call.span)?;
         aliased(bound, call.alias.as_ref())
     }
 
-    /// Rows with the bounds of their windows. `lengths` are in the order of the function's arguments.
+    /// Rows with the bounds of their windows.
     pub(super) fn put_into_windows(
         &self,
         input: BoundQuery,
-        function: WindowFunction,
-        lengths: &[i64],
+        windows: Windows,
         time: &WindowTime,
         span: Span,
     ) -> Result<BoundQuery> {
-        let kind = match (function, lengths) {
-            (WindowFunction::Tumble, [size, rest @ ..]) => {
-                WindowKind::Tumble { size_ms: *size, offset_ms: rest.first().copied().unwrap_or(0) }
-            }
-            (WindowFunction::Hop, [slide, size, rest @ ..]) => {
-                let offset_ms = rest.first().copied().unwrap_or(0);
-                WindowKind::Hop { slide_ms: *slide, size_ms: *size, offset_ms }
-            }
-            (WindowFunction::Cumulate, [step, size, rest @ ..]) => {
-                let offset_ms = rest.first().copied().unwrap_or(0);
-                WindowKind::Cumulate { step_ms: *step, size_ms: *size, offset_ms }
-            }
-            (function, _) => {
-                return Err(not_built(function.name()).with_help(FIXED_WINDOWS));
-            }
-        };
-        check_lengths(kind).map_err(|error| error.with_span(span))?;
         let late: Vec<String> = self
             .late_columns
             .iter()
@@ -288,10 +274,30 @@ impl<'a> QueryBinder<'a> {
                 ..ScopeColumn::new(bound.name(), bounds_type.clone(), false)
             });
         }
-        let plan = window_node(input.plan, &time.name, kind, time.by_clock, late, span)?;
+        let plan = window_node(input.plan, &time.name, windows, time.by_clock, late, span)?;
         scope.qualifier = None;
         Ok(BoundQuery { plan, scope })
     }
+}
+
+/// The windows of a function. `lengths` are in the order of its arguments, `keys` those of sessions.
+pub(super) fn windows_of(function: WindowFunction, lengths: &[i64], keys: Vec<Expr>) -> Result<Windows> {
+    let offset = |rest: &[i64]| rest.first().copied().unwrap_or(0);
+    let kind = match (function, lengths) {
+        (WindowFunction::Tumble, [size_ms, rest @ ..]) => {
+            WindowKind::Tumble { size_ms: *size_ms, offset_ms: offset(rest) }
+        }
+        (WindowFunction::Hop, [slide_ms, size_ms, rest @ ..]) => {
+            WindowKind::Hop { slide_ms: *slide_ms, size_ms: *size_ms, offset_ms: offset(rest) }
+        }
+        (WindowFunction::Cumulate, [step_ms, size_ms, rest @ ..]) => {
+            WindowKind::Cumulate { step_ms: *step_ms, size_ms: *size_ms, offset_ms: offset(rest) }
+        }
+        (WindowFunction::Session, [gap_ms]) => return Ok(Windows::Session { gap_ms: *gap_ms, keys }),
+        _ => return Err(Error::bug("a window function without its lengths")),
+    };
+    check_lengths(kind)?;
+    Ok(Windows::Fixed(kind))
 }
 
 /// The time attribute that windows go by.
@@ -448,7 +454,8 @@ fn unknown_table_function(name: &ast::ObjectName) -> Error {
     }
 }
 
-const IN_FROM: &str = "FROM takes a table, a view, a query in parentheses, TUMBLE(…), HOP(…) or CUMULATE(…)";
+const IN_FROM: &str =
+    "FROM takes a table, a view, a query in parentheses, TUMBLE(…), HOP(…), CUMULATE(…) or SESSION(…)";
 
 /// What stands in FROM and cannot be read.
 fn in_from(factor: &ast::TableFactor) -> Error {

@@ -6,7 +6,7 @@ use sqlparser::ast;
 
 use super::aggregation::Aggregation;
 use super::expression::Binder;
-use super::group_window::{GroupedBy, bounds, settle};
+use super::group_window::{GroupedBy, bounds, is_nothing, settle};
 use super::query::QueryBinder;
 use super::relation::{BoundQuery, aggregate, distinct, filter, one_row, project};
 use super::scope::{Scope, ScopeColumn, WindowColumn};
@@ -74,7 +74,7 @@ impl QueryBinder<'_> {
             bounds(&scope).for_each(|bound| aggregation.add_key(bound, &scope));
         }
         // GROUP BY () is one group of everything.
-        for key in group_by.iter().filter(|key| !matches!(key, ast::Expr::Tuple(parts) if parts.is_empty())) {
+        for key in group_by.iter().filter(|key| !is_nothing(key)) {
             if let ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_) = key {
                 return Err(at(not_built::grouping_sets("GROUP BY with GROUPING SETS, CUBE or ROLLUP"), key));
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use datafusion::common::{Column, ExprSchema};
 use datafusion::logical_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
@@ -13,11 +13,11 @@ use super::{Flow, Input, Lowering, calc, substitute, substitute_by};
 use crate::error::{Error, Result};
 use crate::expressions::{planned_aggregate, separator, text};
 use crate::operators::{
-    AggregateCall, GroupAggregateSpec, GroupLocalSpec, WindowAggregateSpec, WindowAssignSpec, WindowKind,
-    WindowLocalSpec,
+    AggregateCall, GroupAggregateSpec, GroupLocalSpec, SessionAggregateSpec, WindowAggregateSpec, WindowAssignSpec,
+    WindowKind, WindowLocalSpec,
 };
 use crate::plan::changelog_mode::ChangelogMode;
-use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, as_window};
+use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window};
 use crate::plan::stream_plan::{Exchange, Parallelism};
 use crate::plan::windows::projections;
 use crate::stream::WATERMARK_COLUMN;
@@ -50,8 +50,11 @@ impl Lowering<'_> {
 
     fn window_aggregate(&mut self, aggregate: &Aggregate, over: &OverWindow<'_>) -> Result<Flow> {
         let window = over.window;
-        // N6: every slide would do for rows, but not for panes.
-        window.window.check().map_err(|error| error.with_span(window.span))?;
+        match &window.window {
+            // N6: every slide would do for rows, but not for panes.
+            Windows::Fixed(kind) => kind.check().map_err(|error| error.with_span(window.span))?,
+            Windows::Session { keys, .. } => over.check_keys_of_sessions(aggregate, keys)?,
+        }
         let on_rows = |expression: &Expr, place: &str| over.on_rows(expression, place);
         let conditions =
             over.conditions.iter().map(|condition| on_rows(condition, "WHERE")).collect::<Result<Vec<_>>>()?;
@@ -112,12 +115,37 @@ impl Lowering<'_> {
                 ..call
             })
             .collect();
+        let rows = Rows { time, watermark, late_columns, keys, calls };
+        let groups = rows.keys.len();
+        let mut flow = match &window.window {
+            Windows::Fixed(kind) => self.fixed_windows(flow, rows, aggregate, window, *kind)?,
+            Windows::Session { gap_ms, .. } => self.sessions(flow, rows, aggregate, window, *gap_ms),
+        };
+        let places = outputs.iter().map(|place| match place {
+            Place::Key(index) => *index,
+            Place::Bound(bound) => groups + bound,
+        });
+        let order: Vec<usize> = places.chain((0..aggregate.aggr_expr.len()).map(|call| groups + 3 + call)).collect();
+        rearrange(&mut flow, &order, aggregate);
+        Ok(flow)
+    }
+
+    /// Aggregates in two phases, with an exchange between them.
+    fn fixed_windows(
+        &mut self,
+        mut flow: Flow,
+        rows: Rows,
+        aggregate: &Aggregate,
+        window: &WindowNode,
+        kind: WindowKind,
+    ) -> Result<Flow> {
+        let Rows { time, watermark, late_columns, keys, calls } = rows;
         spread(&mut flow, &calls);
         let assign = WindowAssignSpec {
             input: Arc::clone(&flow.schema),
             time,
             watermark,
-            window: window.window,
+            window: kind,
             operator: "WindowAggregate".to_owned(),
             late_columns,
             by_clock: window.by_clock,
@@ -131,38 +159,55 @@ impl Lowering<'_> {
             pane,
             open_from,
             calls: calls.clone(),
-            window: window.window,
+            window: kind,
         };
         let partial = local.partial_schema()?;
         flow.push(Arc::new(local), Vec::new());
-
-        let bound = |name: &&str| Field::new(*name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
-        let key_fields = partial.fields().iter().take(keys.len()).map(|field| field.as_ref().clone());
-        let results = calls.iter().map(|call| call.output.clone());
-        let output = Schema::new(key_fields.chain(WINDOW_COLUMNS.iter().map(bound)).chain(results).collect::<Vec<_>>());
         let spec = WindowAggregateSpec {
+            output: window_output(partial.fields().iter().take(keys.len()), &calls),
             input: partial,
             keys: keys.len(),
-            calls: calls.clone(),
-            window: window.window,
+            calls,
+            window: kind,
             query: meaning(aggregate),
-            output: Arc::new(output),
         };
         // Each bound by itself tells the windows of a key apart, but for the start that windows of CUMULATE share.
-        let first = match window.window {
+        let first = match kind {
             WindowKind::Tumble { .. } | WindowKind::Hop { .. } => 0,
             WindowKind::Cumulate { .. } => 1,
         };
         let upsert_keys = (first..3).map(|bound| (0..keys.len()).chain([keys.len() + bound]).collect()).collect();
         let mut flow = self.exchange(flow, keys.len(), ChangelogMode::APPEND);
         flow.push(Arc::new(spec), upsert_keys);
-        let places = outputs.iter().map(|place| match place {
-            Place::Key(index) => *index,
-            Place::Bound(bound) => keys.len() + bound,
-        });
-        let order: Vec<usize> = places.chain((0..calls.len()).map(|call| keys.len() + 3 + call)).collect();
-        rearrange(&mut flow, &order, aggregate);
         Ok(flow)
+    }
+
+    /// Aggregates rows as they come behind the exchange: which session a row belongs to depends on those before it.
+    fn sessions(&mut self, flow: Flow, rows: Rows, aggregate: &Aggregate, window: &WindowNode, gap_ms: i64) -> Flow {
+        let Rows { time, watermark, late_columns, keys, calls } = rows;
+        let input = Arc::clone(&flow.schema);
+        let from = self.close(flow);
+        let (exchange, parallelism) = match keys.as_slice() {
+            [] => (Exchange::Gather, Parallelism::One),
+            keys => (Exchange::Hash(keys.to_vec()), Parallelism::Default),
+        };
+        let upsert_keys = (0..3).map(|bound| (0..keys.len()).chain([keys.len() + bound]).collect()).collect();
+        let spec = SessionAggregateSpec {
+            output: window_output(keys.iter().map(|key| &input.fields()[*key]), &calls),
+            keys,
+            time,
+            watermark,
+            gap_ms,
+            calls,
+            operator: "SessionAggregate".to_owned(),
+            late_columns,
+            by_clock: window.by_clock,
+            query: meaning(aggregate),
+            input: Arc::clone(&input),
+        };
+        let mut flow = Flow::from(vec![Input::of(from, exchange)], parallelism, input);
+        flow.push(Arc::new(spec), upsert_keys);
+        flow
     }
 
     fn group_aggregate(&mut self, aggregate: &Aggregate) -> Result<Flow> {
@@ -291,6 +336,23 @@ fn column_type(argument: &Expr, input: &LogicalPlan) -> Result<DataType> {
     Ok(field.data_type().clone())
 }
 
+/// Keys, bounds, results.
+fn window_output<'f>(keys: impl Iterator<Item = &'f FieldRef>, calls: &[AggregateCall]) -> SchemaRef {
+    let bound = |name: &&str| Field::new(*name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
+    let keys = keys.map(|field| field.as_ref().clone());
+    let results = calls.iter().map(|call| call.output.clone());
+    Arc::new(Schema::new(keys.chain(WINDOW_COLUMNS.iter().map(bound)).chain(results).collect::<Vec<_>>()))
+}
+
+/// What a window aggregation reads of the rows that come to it, by place.
+struct Rows {
+    time: usize,
+    watermark: usize,
+    late_columns: Vec<usize>,
+    keys: Vec<usize>,
+    calls: Vec<AggregateCall>,
+}
+
 /// Where a key of the aggregation stands in the operator's output.
 enum Place {
     Key(usize),
@@ -322,14 +384,31 @@ impl OverWindow<'_> {
     /// bounds are known before any aggregation.
     fn on_rows(&self, expression: &Expr, place: &str) -> Result<Expr> {
         let expression = match self.window.window {
-            WindowKind::Tumble { .. } => {
+            Windows::Fixed(WindowKind::Tumble { .. }) => {
                 let only = projections(self.window)?.pop().ok_or_else(|| Error::bug("a row is in a window"))?;
                 substitute_by(expression, &only.columns)?
             }
-            WindowKind::Hop { .. } | WindowKind::Cumulate { .. } => expression.clone(),
+            Windows::Fixed(_) | Windows::Session { .. } => expression.clone(),
         };
         refuse_bounds(&expression, place)?;
         Ok(expression)
+    }
+
+    /// Sessions are those of the keys that they are partitioned by: grouped by others, a session would be cut up.
+    fn check_keys_of_sessions(&self, aggregate: &Aggregate, keys: &[Expr]) -> Result<()> {
+        let is_bound =
+            |key: &&Expr| matches!(key, Expr::Column(column) if WINDOW_COLUMNS.contains(&column.name.as_str()));
+        let grouped: Vec<&Expr> = aggregate.group_expr.iter().filter_map(|key| self.resolve(key)).collect();
+        let is_same = keys.iter().all(|key| grouped.contains(&key))
+            && grouped.iter().filter(|key| !is_bound(key)).all(|key| keys.contains(key));
+        if is_same {
+            return Ok(());
+        }
+        Err(Error::query("GROUP BY other columns than those by which SESSION is partitioned is not built yet")
+            .with_span(self.window.span)
+            .with_help(
+                "name the same columns: SESSION(TABLE t PARTITION BY key, …) GROUP BY key, window_start, window_end",
+            ))
     }
 
     /// A column of the aggregation's input over the window function's output.

@@ -10,7 +10,7 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::expressions::{Call, split, text};
-use crate::plan::nodes::{WINDOW_COLUMNS, as_arrival, as_watermark, as_window};
+use crate::plan::nodes::{WINDOW_COLUMNS, Windows, as_arrival, as_watermark, as_window};
 use crate::stream::WATERMARK_COLUMN;
 
 /// The rows of a logical plan.
@@ -43,11 +43,14 @@ impl Meaning {
                 false => input.resolve(&Expr::Column(Column::new_unqualified(name)), known),
             };
             let columns = plan.schema().fields().iter().map(|field| column(field.name())).collect();
-            return Self {
-                from: format!("{} ON {} OF {}", window.window, column(&window.time), input.from),
-                columns,
-                ..input
+            let windows = match &window.window {
+                Windows::Fixed(kind) => kind.to_string(),
+                Windows::Session { gap_ms, keys } => {
+                    let keys: Vec<String> = keys.iter().map(|key| input.resolve(key, known)).collect();
+                    format!("SESSION({gap_ms} ms BY {})", keys.join(", "))
+                }
             };
+            return Self { from: format!("{windows} ON {} OF {}", column(&window.time), input.from), columns, ..input };
         }
         match plan {
             LogicalPlan::TableScan(scan) => {

@@ -16,7 +16,7 @@ use crate::connectors::{SourceFactory, values};
 use crate::error::{Error, Result};
 use crate::expressions::{Scalar, compile, instant_type};
 use crate::plan::changelog_mode::ChangelogMode;
-use crate::plan::nodes::{WindowNode, as_arrival, as_watermark, as_window, table_of};
+use crate::plan::nodes::{WindowNode, Windows, as_arrival, as_watermark, as_window, table_of};
 use crate::plan::stream_plan::{Exchange, Node, NodeKind, OnError, Parallelism, SourceNode, WatermarkSpec, WindowEnds};
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
@@ -141,6 +141,9 @@ pub(super) struct Shared {
     node: Option<usize>,
 }
 
+/// How many milliseconds lie between two looks of the clock at sessions, at least and at most: a tenth of their gap.
+const SESSION_LOOKS_MS: (i64, i64) = (10, 1_000);
+
 /// By which time the windows above a source go.
 #[derive(Debug, Clone)]
 pub(super) enum TimeNeed {
@@ -157,7 +160,11 @@ impl TimeNeed {
         match window.by_clock {
             false => Self::Event,
             true => {
-                let (slide_ms, offset_ms) = (window.window.slide_ms(), window.window.offset_ms());
+                let (slide_ms, offset_ms) = match &window.window {
+                    Windows::Fixed(window) => (window.slide_ms(), window.offset_ms()),
+                    // Sessions end at any time: the clock looks so often that they leave soon, and not for nothing.
+                    Windows::Session { gap_ms, .. } => ((gap_ms / 10).clamp(SESSION_LOOKS_MS.0, SESSION_LOOKS_MS.1), 0),
+                };
                 Self::Clock(vec![WindowEnds { slide_ms, offset_ms }])
             }
         }

@@ -1,10 +1,15 @@
-//! For tests of state tables: tasks that own one each, checkpoints of them, and restarts at another parallelism.
+//! For tests of state tables: tasks that own one each, checkpoints of them, and restarts at another parallelism; a state
+//! that is a sum.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Int64Type};
 
+use super::SlotColumns;
+use crate::error::Result;
 use crate::state::{
     FileName, RestoreProgress, SnapshotWriter, StateTable, TableState, Writer, key_groups, key_range, read_table,
     schema_text, task_of, write_table,
@@ -100,4 +105,45 @@ impl<T: StateTable> Restarts<T> {
 
 fn job() -> &'static Path {
     Path::new("/state/job")
+}
+
+/// A sum by slot.
+#[derive(Debug, Default)]
+pub(super) struct Sums(pub(super) Vec<i64>);
+
+impl SlotColumns for Sums {
+    fn fields(&self) -> Vec<Field> {
+        vec![Field::new("sum", DataType::Int64, false)]
+    }
+
+    fn resize(&mut self, slots: usize) {
+        self.0.resize(slots, 0);
+    }
+
+    fn set(&mut self, slots: &[u32], columns: &[ArrayRef]) -> Result<()> {
+        self.clear(slots);
+        self.merge(slots, columns)
+    }
+
+    fn merge(&mut self, slots: &[u32], columns: &[ArrayRef]) -> Result<()> {
+        let sums = columns[0].as_primitive::<Int64Type>().values();
+        slots.iter().zip(sums).for_each(|(slot, sum)| self.0[*slot as usize] += *sum);
+        Ok(())
+    }
+
+    fn gather(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
+        Ok(vec![Arc::new(Int64Array::from_iter_values(slots.iter().map(|slot| self.0[*slot as usize])))])
+    }
+
+    fn take(&mut self) -> Result<Vec<ArrayRef>> {
+        Ok(vec![Arc::new(Int64Array::from(std::mem::take(&mut self.0)))])
+    }
+
+    fn clear(&mut self, slots: &[u32]) {
+        slots.iter().for_each(|slot| self.0[*slot as usize] = 0);
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.capacity() * 8
+    }
 }

@@ -3,48 +3,8 @@
 use arrow::array::AsArray;
 use arrow::datatypes::{Field, Int64Type, Schema};
 
+use super::super::restarts::Sums;
 use super::*;
-
-/// A sum by slot.
-#[derive(Default)]
-struct Sums(Vec<i64>);
-
-impl SlotColumns for Sums {
-    fn fields(&self) -> Vec<Field> {
-        vec![Field::new("sum", DataType::Int64, false)]
-    }
-
-    fn resize(&mut self, slots: usize) {
-        self.0.resize(slots, 0);
-    }
-
-    fn set(&mut self, slots: &[u32], columns: &[ArrayRef]) -> Result<()> {
-        self.clear(slots);
-        self.merge(slots, columns)
-    }
-
-    fn merge(&mut self, slots: &[u32], columns: &[ArrayRef]) -> Result<()> {
-        let sums = columns[0].as_primitive::<Int64Type>().values();
-        slots.iter().zip(sums).for_each(|(slot, sum)| self.0[*slot as usize] += *sum);
-        Ok(())
-    }
-
-    fn gather(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
-        Ok(vec![Arc::new(Int64Array::from_iter_values(slots.iter().map(|slot| self.0[*slot as usize])))])
-    }
-
-    fn take(&mut self) -> Result<Vec<ArrayRef>> {
-        Ok(vec![Arc::new(Int64Array::from(std::mem::take(&mut self.0)))])
-    }
-
-    fn clear(&mut self, slots: &[u32]) {
-        slots.iter().for_each(|slot| self.0[*slot as usize] = 0);
-    }
-
-    fn bytes(&self) -> usize {
-        self.0.capacity() * 8
-    }
-}
 
 fn table() -> PaneTable<Sums> {
     let fields = ["pane", "open_from", "k", "sum"].map(|name| Field::new(name, DataType::Int64, false));

@@ -1,0 +1,365 @@
+//! Sessions by key: stretches of time that grow and become one as rows come, each with a row of state.
+//!
+//! ```text
+//!   key a ─▶ 10 ├──────┤ 35 ─▶ 60 ├──┤ 70        rows of a key find its sessions through a list, mostly of one
+//!   key b ─▶ 22 ├─┤ 27
+//!                 └ ends: 27, 35, 70             those that a watermark closes come out of a heap
+//! ```
+//! A session that grows keeps its place in the heap until its old end comes up. In the files a session is told by its key
+//! and its start; where the start moves, the old row is deleted.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::record_batch::RecordBatch;
+
+use super::{KeyIndex, SlotColumns, batch_of, integers};
+use crate::error::{Error, Result};
+use crate::state::{SnapshotWriter, StateTable, TableKind, TableSpec};
+
+/// No session.
+const NONE: u32 = u32::MAX;
+/// Rows of one batch of state.
+const SAVE_ROWS: usize = 64 * 1024;
+
+/// A state table of sessions. Slots of sessions stay the same as long as the session lives.
+#[derive(Debug)]
+pub struct SessionTable<C> {
+    name: &'static str,
+    /// Keys, start, end, then the fields of the states.
+    schema: SchemaRef,
+    keys: usize,
+    gap: i64,
+    index: KeyIndex,
+    /// By slot of the key.
+    lists: Vec<List>,
+    /// By slot.
+    sessions: Vec<Session>,
+    columns: C,
+    free: Vec<u32>,
+    /// End, slot and birth of each session, perhaps of one that has gone.
+    ends: BinaryHeap<Reverse<(i64, u32, u32)>>,
+    /// Sessions that became part of another one since the last `settle`.
+    moved: Vec<u32>,
+    /// Slots that changed since the last barrier.
+    changed: Vec<u32>,
+    /// Slots of keys, and starts, of saved rows whose session has gone or has another start.
+    gone: Vec<(u32, i64)>,
+    births: u32,
+}
+
+/// The sessions of a key.
+#[derive(Debug, Clone, Copy)]
+struct List {
+    first: u32,
+    /// Rows in `gone` that need the key.
+    gone: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Session {
+    key: u32,
+    start: i64,
+    end: i64,
+    /// The next session of the key; of one that has become part of another, that.
+    next: u32,
+    birth: u32,
+    is_alive: bool,
+    /// Whether it stands in the list of changes.
+    is_listed: bool,
+    /// Under which start a barrier has handed it over.
+    saved: Option<i64>,
+}
+
+impl<C: SlotColumns> SessionTable<C> {
+    /// An empty table. `schema` is `keys` key columns, start and end as `Int64` ms, then the fields of `columns`. A session
+    /// reaches `gap` ms, more than 0, behind its last row.
+    pub fn new(name: &'static str, schema: SchemaRef, keys: usize, gap: i64, columns: C) -> Result<Self> {
+        let types: Vec<DataType> = schema.fields().iter().take(keys).map(|field| field.data_type().clone()).collect();
+        Ok(Self {
+            name,
+            keys,
+            gap,
+            index: KeyIndex::new(&types)?,
+            lists: Vec::new(),
+            sessions: Vec::new(),
+            columns,
+            free: Vec::new(),
+            ends: BinaryHeap::new(),
+            moved: Vec::new(),
+            changed: Vec::new(),
+            gone: Vec::new(),
+            births: 0,
+            schema,
+        })
+    }
+
+    /// Writes the slot of each row's key to `slots`. Rows that `enter` have to follow for each new key, or `forget`.
+    pub fn assign(&mut self, keys: &[ArrayRef], rows: usize, slots: &mut Vec<u32>) -> Result<()> {
+        self.index.assign(keys, rows, slots)?;
+        self.lists.resize(self.index.slots(), List { first: NONE, gone: 0 });
+        Ok(())
+    }
+
+    /// The session of a row of a key, which may be a new one; none if the row would only have been in a session that is
+    /// closed by the watermark `met`. Sessions that the row brings together become one.
+    pub fn enter(&mut self, key: u32, time: i64, met: i64) -> Option<u32> {
+        let end = time + self.gap;
+        let mut into = NONE;
+        let (mut before, mut at) = (NONE, self.lists[key as usize].first);
+        while at != NONE {
+            let Session { start, end: its_end, next, .. } = self.sessions[at as usize];
+            let touches = its_end - 1 > met && time <= its_end && end >= start;
+            if touches && into == NONE {
+                into = at;
+                let session = &mut self.sessions[at as usize];
+                (session.start, session.end) = (start.min(time), its_end.max(end));
+            } else if touches {
+                let session = &mut self.sessions[into as usize];
+                (session.start, session.end) = (session.start.min(start), session.end.max(its_end));
+                self.unlink(at, before);
+                self.sessions[at as usize].next = into;
+                self.moved.push(at);
+                at = next;
+                continue;
+            }
+            (before, at) = (at, next);
+        }
+        if into == NONE {
+            if end - 1 <= met {
+                return None;
+            }
+            into = self.begin(key, time, end);
+        }
+        self.list(into);
+        Some(into)
+    }
+
+    /// The states, by slot of the session.
+    pub fn columns(&mut self) -> &mut C {
+        self.columns.resize(self.sessions.len());
+        &mut self.columns
+    }
+
+    /// Puts the states of sessions that have become one together. Has to follow the rows that entered, when their states
+    /// have been added.
+    pub fn settle(&mut self) -> Result<()> {
+        if self.moved.is_empty() {
+            return Ok(());
+        }
+        let moved = std::mem::take(&mut self.moved);
+        let into = |slot: &u32| {
+            let mut at = self.sessions[*slot as usize];
+            while !self.sessions[at.next as usize].is_alive {
+                at = self.sessions[at.next as usize];
+            }
+            at.next
+        };
+        let into: Vec<u32> = moved.iter().map(into).collect();
+        self.columns.resize(self.sessions.len());
+        let states = self.columns.gather(&moved)?;
+        self.columns.merge(&into, &states)?;
+        self.columns.clear(&moved);
+        self.free.extend(moved);
+        Ok(())
+    }
+
+    /// Lets go of keys of the last `assign` that have no session.
+    pub fn forget(&mut self, keys: &[u32]) {
+        let mut keys: Vec<u32> = keys.to_vec();
+        keys.sort_unstable();
+        keys.dedup();
+        keys.retain(|key| self.is_unused(*key));
+        self.index.remove(&keys);
+    }
+
+    /// The slots of at most `most` sessions that the watermark `met` closes.
+    pub fn closed(&mut self, met: i64, most: usize) -> Vec<u32> {
+        let mut closed = Vec::new();
+        while closed.len() < most
+            && let Some(Reverse((end, slot, birth))) = self.ends.peek().copied()
+            && end - 1 <= met
+        {
+            self.ends.pop();
+            let session = &self.sessions[slot as usize];
+            if !session.is_alive || session.birth != birth {
+                continue;
+            }
+            if session.end > end {
+                self.ends.push(Reverse((session.end, slot, birth)));
+            } else {
+                closed.push(slot);
+            }
+        }
+        closed
+    }
+
+    /// Keys, starts and ends of sessions.
+    pub fn gather(&self, slots: &[u32]) -> Result<(Vec<ArrayRef>, Vec<i64>, Vec<i64>)> {
+        let of = |slot: &u32| &self.sessions[*slot as usize];
+        let keys: Vec<u32> = slots.iter().map(|slot| of(slot).key).collect();
+        let bounds =
+            (slots.iter().map(|slot| of(slot).start).collect(), slots.iter().map(|slot| of(slot).end).collect());
+        Ok((self.index.gather(&keys)?, bounds.0, bounds.1))
+    }
+
+    /// Removes sessions, each named once.
+    pub fn remove(&mut self, slots: &[u32]) -> Result<()> {
+        self.columns.resize(self.sessions.len());
+        self.columns.clear(slots);
+        let mut keys = Vec::with_capacity(slots.len());
+        for slot in slots {
+            let key = self.sessions[*slot as usize].key;
+            let (mut before, mut at) = (NONE, self.lists[key as usize].first);
+            while at != *slot {
+                if at == NONE {
+                    return Err(Error::bug("a session that its key does not know"));
+                }
+                (before, at) = (at, self.sessions[at as usize].next);
+            }
+            self.unlink(*slot, before);
+            keys.push(key);
+        }
+        self.free.extend(slots);
+        self.forget(&keys);
+        Ok(())
+    }
+
+    fn begin(&mut self, key: u32, start: i64, end: i64) -> u32 {
+        self.births = self.births.wrapping_add(1);
+        let next = self.lists[key as usize].first;
+        let birth = self.births;
+        let session = Session { key, start, end, next, birth, is_alive: true, is_listed: false, saved: None };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                // What the list of changes says of the slot stays true.
+                let is_listed = self.sessions[slot as usize].is_listed;
+                self.sessions[slot as usize] = Session { is_listed, ..session };
+                slot
+            }
+            None => {
+                self.sessions.push(session);
+                (self.sessions.len() - 1) as u32
+            }
+        };
+        self.lists[key as usize].first = slot;
+        self.ends.push(Reverse((end, slot, birth)));
+        slot
+    }
+
+    /// Takes a session out of the list of its key, in which `before` comes before it.
+    fn unlink(&mut self, slot: u32, before: u32) {
+        let Session { key, next, saved, .. } = self.sessions[slot as usize];
+        match before {
+            NONE => self.lists[key as usize].first = next,
+            before => self.sessions[before as usize].next = next,
+        }
+        if let Some(start) = saved {
+            self.gone.push((key, start));
+            self.lists[key as usize].gone += 1;
+        }
+        let session = &mut self.sessions[slot as usize];
+        (session.is_alive, session.saved) = (false, None);
+    }
+
+    /// Notes that a session has changed.
+    fn list(&mut self, slot: u32) {
+        let session = &mut self.sessions[slot as usize];
+        if !std::mem::replace(&mut session.is_listed, true) {
+            self.changed.push(slot);
+        }
+    }
+
+    fn of_key(&self, key: u32) -> impl Iterator<Item = &Session> {
+        let session = |slot: u32| self.sessions.get(slot as usize);
+        std::iter::successors(session(self.lists[key as usize].first), move |before| session(before.next))
+    }
+
+    fn is_unused(&self, key: u32) -> bool {
+        let list = self.lists[key as usize];
+        list.first == NONE && list.gone == 0
+    }
+}
+
+impl<C: SlotColumns> StateTable for SessionTable<C> {
+    fn spec(&self) -> TableSpec {
+        TableSpec {
+            name: self.name.to_owned(),
+            schema: Arc::clone(&self.schema),
+            key: (0..self.keys).collect(),
+            kind: TableKind::Keyed { unique: self.keys + 1 },
+        }
+    }
+
+    fn save(&mut self, to: &mut SnapshotWriter) -> Result<()> {
+        let mut put = Vec::new();
+        for slot in std::mem::take(&mut self.changed) {
+            let session = &mut self.sessions[slot as usize];
+            session.is_listed = false;
+            if !session.is_alive {
+                continue;
+            }
+            let Session { key, start, .. } = *session;
+            if let Some(saved) = session.saved.replace(start).filter(|saved| *saved != start) {
+                self.gone.push((key, saved));
+                self.lists[key as usize].gone += 1;
+            }
+            put.push(slot);
+        }
+        self.columns.resize(self.sessions.len());
+        for slots in put.chunks(SAVE_ROWS) {
+            let (mut columns, starts, ends) = self.gather(slots)?;
+            columns.push(Arc::new(Int64Array::from(starts)));
+            columns.push(Arc::new(Int64Array::from(ends)));
+            columns.extend(self.columns.gather(slots)?);
+            to.put(batch_of(&self.schema, columns, slots.len())?);
+        }
+        let mut gone = std::mem::take(&mut self.gone);
+        let keys: Vec<u32> = gone.iter().map(|(key, _)| *key).collect();
+        // A session that took in an earlier one has its start now: the row was put anew.
+        gone.retain(|(key, start)| !self.of_key(*key).any(|session| session.start == *start));
+        let schema = Arc::new(self.schema.project(&(0..=self.keys).collect::<Vec<_>>())?);
+        for gone in gone.chunks(SAVE_ROWS) {
+            let keys: Vec<u32> = gone.iter().map(|(key, _)| *key).collect();
+            let mut columns = self.index.gather(&keys)?;
+            columns.push(Arc::new(gone.iter().map(|(_, start)| *start).collect::<Int64Array>()));
+            to.delete(batch_of(&schema, columns, gone.len())?);
+        }
+        keys.iter().for_each(|key| self.lists[*key as usize].gone = 0);
+        self.forget(&keys);
+        Ok(())
+    }
+
+    fn load(&mut self, rows: &mut dyn Iterator<Item = Result<RecordBatch>>) -> Result<()> {
+        let mut keys = Vec::new();
+        for batch in rows {
+            let batch = batch?;
+            let (of_key, rest) = batch.columns().split_at(self.keys);
+            let [starts, ends, states @ ..] = rest else { return Err(Error::bug("a session without its bounds")) };
+            self.assign(of_key, batch.num_rows(), &mut keys)?;
+            let bounds = integers(starts)?.iter().zip(integers(ends)?);
+            let slots: Vec<u32> =
+                keys.iter().zip(bounds).map(|(key, (start, end))| self.begin(*key, *start, *end)).collect();
+            for slot in &slots {
+                let session = &mut self.sessions[*slot as usize];
+                session.saved = Some(session.start);
+            }
+            self.columns.resize(self.sessions.len());
+            self.columns.set(&slots, states)?;
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        let lists = self.lists.capacity() * size_of::<List>() + self.sessions.capacity() * size_of::<Session>();
+        let ends = self.ends.capacity() * size_of::<(i64, u32, u32)>() + self.gone.capacity() * size_of::<(u32, i64)>();
+        let slots = (self.free.capacity() + self.moved.capacity() + self.changed.capacity()) * size_of::<u32>();
+        self.index.bytes() + self.columns.bytes() + lists + ends + slots
+    }
+}
+
+#[cfg(test)]
+mod tests;
