@@ -16,7 +16,8 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, Time
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use beadline::operators::{
     AggregateCall, AggregateFunction, BuildContext, Chain, Emitted, Flush, GroupAggregateSpec, GroupLocalSpec,
-    OperatorSpec, Progress, SessionAggregateSpec, WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
+    OperatorSpec, Progress, SessionAggregateSpec, SessionInput, WindowAggregateSpec, WindowAssignSpec, WindowKind,
+    WindowLocalSpec,
 };
 use beadline::state::{
     FileName, RestoreProgress, TableKind, TableSpec, TableState, Writer, digest, encode, key_hashes, read_table,
@@ -177,21 +178,22 @@ fn run(chain: &mut Chain, input: &[(Changes, EventTime)], flush_each: bool) -> u
 }
 
 fn sessions(gap_ms: i64) -> Chain {
-    let input = schema();
     let time = |name| Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
     let mut output = vec![Field::new("auction", DataType::Int64, true)];
     output.extend(["window_start", "window_end", "window_time"].map(time));
     output.push(count().output);
     let spec = SessionAggregateSpec {
-        input,
-        keys: vec![1],
-        time: 0,
-        watermark: 2,
-        gap_ms,
+        rows: SessionInput {
+            columns: schema(),
+            keys: vec![1],
+            time: 0,
+            watermark: 2,
+            gap_ms,
+            operator: "session".into(),
+            late_columns: vec![0, 1],
+            by_clock: false,
+        },
         calls: vec![count()],
-        operator: "session".into(),
-        late_columns: vec![0, 1],
-        by_clock: false,
         query: String::new(),
         output: Arc::new(Schema::new(output)),
     };

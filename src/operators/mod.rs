@@ -15,6 +15,8 @@ mod large_window;
 mod late;
 mod running_window;
 mod session_aggregate;
+mod session_input;
+mod session_rows;
 mod spec;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -35,6 +37,8 @@ pub use group_aggregate::GroupAggregateSpec;
 pub use group_local::{GroupLocalSpec, ROWS_COLUMN};
 pub use late::{LATE_COLUMNS, late_columns};
 pub use session_aggregate::SessionAggregateSpec;
+pub use session_input::SessionInput;
+pub use session_rows::SessionRowsSpec;
 pub use spec::OperatorSpec;
 pub use window::{Milliseconds, WindowKind};
 pub use window_aggregate::WindowAggregateSpec;

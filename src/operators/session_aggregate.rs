@@ -9,41 +9,25 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, TimestampMillisecondArray};
-use arrow::compute::filter_record_batch;
+use arrow::array::{RecordBatch, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use super::aggregate::readable;
 use super::batches::Batches;
 use super::fire_progress::{FireProgress, Position};
-use super::late::{Refused, kept, late_batch, late_schema};
-use super::window_assign::timestamps;
+use super::session_input::{SessionEntry, SessionInput};
 use super::{AggregateCall, Aggregates, BuildContext, Context, Flush, Milliseconds, Operator, OperatorSpec, Progress};
-use crate::error::{Error, Result};
-use crate::state::{SessionTable, SlotColumns, StateTable, batch_of, integers};
-use crate::stream::{Changes, Counter, EventTime};
+use crate::error::Result;
+use crate::state::{SessionTable, SlotColumns, StateTable, batch_of};
+use crate::stream::{Changes, EventTime};
 
 /// Aggregation over sessions of raw rows.
 #[derive(Debug, Clone)]
 pub struct SessionAggregateSpec {
-    /// The columns that come in, the hidden watermark among them.
-    pub input: SchemaRef,
-    /// The columns by which rows are dealt out to sessions.
-    pub keys: Vec<usize>,
-    /// The rowtime column: `Timestamp(ms)`.
-    pub time: usize,
-    /// The hidden column of the watermark that the row met: `Int64` ms.
-    pub watermark: usize,
-    /// So many milliseconds without a row end a session.
-    pub gap_ms: i64,
-    /// The aggregates, over the columns of `input`.
+    /// The rows that come in.
+    pub rows: SessionInput,
+    /// The aggregates, over the columns that come in.
     pub calls: Vec<AggregateCall>,
-    /// Names the operator in late rows.
-    pub operator: String,
-    /// The columns of a late row, by index into the input.
-    pub late_columns: Vec<usize>,
-    /// Whether the time is that of the clock, by which no row is late.
-    pub by_clock: bool,
     /// What is computed over which rows, in terms of the columns of tables: a part of the signature.
     pub query: String,
     /// Keys, `window_start`, `window_end`, `window_time`, then a column per aggregate.
@@ -56,11 +40,11 @@ impl OperatorSpec for SessionAggregateSpec {
     }
 
     fn signature(&self) -> String {
-        let keys = self.keys.iter().map(|key| self.input.field(*key).data_type().to_string());
+        let keys = self.rows.keys.iter().map(|key| self.rows.columns.field(*key).data_type().to_string());
         let calls = self.calls.iter();
         let calls = calls.map(|call| format!("{}({}) {}", call.function, call.input_type, call.output.data_type()));
         let types: Vec<String> = keys.chain(calls).collect();
-        let gap = Milliseconds(self.gap_ms);
+        let gap = Milliseconds(self.rows.gap_ms);
         format!("SessionAggregate(gap=[{gap}], keys and results of types [{}]: {})", types.join(", "), self.query)
     }
 
@@ -69,30 +53,27 @@ impl OperatorSpec for SessionAggregateSpec {
     }
 
     fn late(&self) -> Option<SchemaRef> {
-        (!self.by_clock).then(|| late_schema(&self.input, &self.late_columns))
+        self.rows.late()
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {
-        if !(1..=i64::MAX / 16).contains(&self.gap_ms) {
-            return Err(Error::query(format!("SESSION: a gap of {} ms is too long or none", self.gap_ms)));
-        }
-        let states = Aggregates::new(&self.calls)?;
-        let mut fields: Vec<FieldRef> = self.keys.iter().map(|key| Arc::clone(&self.input.fields()[*key])).collect();
+        self.rows.check()?;
+        let (states, keys) = (Aggregates::new(&self.calls)?, self.rows.keys.len());
+        let mut fields: Vec<FieldRef> =
+            self.rows.keys.iter().map(|key| Arc::clone(&self.rows.columns.fields()[*key])).collect();
         let bound = |name: &str| Arc::new(Field::new(name, DataType::Int64, false));
         fields.extend(["session_start", "session_end"].map(bound));
         let of_states: Vec<FieldRef> = states.fields().into_iter().map(Arc::new).collect();
         fields.extend(readable(&of_states, &self.calls, &fields));
         let schema = Arc::new(Schema::new(fields));
         Ok(Box::new(SessionAggregate {
-            sessions: SessionTable::new("sessions", schema, self.keys.len(), self.gap_ms, states)?,
-            progress: FireProgress::new(cx.key_groups.clone(), cx.max_parallelism, !self.keys.is_empty()),
-            late: late_schema(&self.input, &self.late_columns),
+            sessions: SessionTable::new("sessions", schema, keys, self.rows.gap_ms, states)?,
+            progress: FireProgress::new(cx.key_groups.clone(), cx.max_parallelism, keys > 0),
+            entry: SessionEntry::new(self.rows.clone()),
             out: Batches::new(Arc::clone(&self.output), cx.batch_rows),
             batch_rows: cx.batch_rows,
-            spec: self.clone(),
-            key_slots: Vec::new(),
-            slots: Vec::new(),
-            refused: Vec::new(),
+            output: Arc::clone(&self.output),
+            keys,
             is_new: true,
             met: i64::MIN,
             done: i64::MIN,
@@ -102,32 +83,22 @@ impl OperatorSpec for SessionAggregateSpec {
 
 impl fmt::Display for SessionAggregateSpec {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |index: &usize| self.input.field(*index).name().as_str();
-        out.write_str("SessionAggregate(")?;
-        if !self.keys.is_empty() {
-            write!(out, "groupBy=[{}], ", self.keys.iter().map(name).collect::<Vec<_>>().join(", "))?;
-        }
         let calls = self.calls.iter();
-        let calls = calls.map(|call| format!("{} AS {}", call.text(&self.input), call.output.name()));
-        let (time, gap) = (name(&self.time), Milliseconds(self.gap_ms));
-        let by_clock = if self.by_clock { ", by clock" } else { "" };
+        let calls = calls.map(|call| format!("{} AS {}", call.text(&self.rows.columns), call.output.name()));
         let calls: Vec<String> = calls.collect();
-        write!(out, "time=[{time}], window=[SESSION(gap=[{gap}])]{by_clock}, select=[{}])", calls.join(", "))
+        write!(out, "SessionAggregate({}, select=[{}])", self.rows.text(), calls.join(", "))
     }
 }
 
 struct SessionAggregate {
-    spec: SessionAggregateSpec,
-    late: SchemaRef,
     sessions: SessionTable<Aggregates>,
     /// Holds something only for a barrier while sessions leave.
     progress: FireProgress,
+    entry: SessionEntry,
     out: Batches,
     batch_rows: usize,
-    /// Of the rows at hand: the slots of their keys, and of the sessions of those that are not late.
-    key_slots: Vec<u32>,
-    slots: Vec<u32>,
-    refused: Vec<Refused>,
+    output: SchemaRef,
+    keys: usize,
     /// Whether no watermark has come yet.
     is_new: bool,
     /// The watermark that was met: the aim.
@@ -138,41 +109,9 @@ struct SessionAggregate {
 
 impl Operator for SessionAggregate {
     fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
-        if rows.kinds().is_some() {
-            return Err(Error::bug("a session aggregation met rows that are taken back"));
-        }
-        let batch = rows.batch();
-        let keys: Vec<ArrayRef> = self.spec.keys.iter().map(|key| Arc::clone(batch.column(*key))).collect();
-        let times = timestamps(batch.column(self.spec.time), self.spec.input.field(self.spec.time))?;
-        let met = integers(batch.column(self.spec.watermark))?;
-        self.check(times)?;
-        self.sessions.assign(&keys, batch.num_rows(), &mut self.key_slots)?;
-        self.slots.clear();
-        self.refused.clear();
-        for (row, ((key, time), met_of_split)) in self.key_slots.iter().zip(times).zip(met).enumerate() {
-            let met = self.met.max(*met_of_split);
-            match self.sessions.enter(*key, *time, met) {
-                Some(slot) => self.slots.push(slot),
-                None => {
-                    let (start, end) = (*time, time + self.spec.gap_ms);
-                    self.refused.push(Refused { row: row as u32, met, met_of_split: *met_of_split, start, end });
-                }
-            }
-        }
-        if self.refused.is_empty() {
-            self.sessions.columns().update(&self.slots, batch, None)?;
-        } else {
-            let on_time = filter_record_batch(batch, &kept(&self.refused, batch.num_rows()))?;
-            self.sessions.columns().update(&self.slots, &on_time, None)?;
-            let unused: Vec<u32> = self.refused.iter().map(|late| self.key_slots[late.row as usize]).collect();
-            self.sessions.forget(&unused);
-            cx.late(late_batch(&self.late, batch, &self.spec.late_columns, &self.spec.operator, &self.refused)?);
-        }
+        let (on_time, slots) = self.entry.enter(&mut self.sessions, &rows, self.met, cx)?;
+        self.sessions.columns().update(slots, &on_time, None)?;
         self.sessions.settle()?;
-        cx.count(Counter::WindowPairsAssigned, batch.num_rows());
-        cx.count(Counter::WindowPairsLate, self.refused.len());
-        cx.count(Counter::WindowPairsCounted, self.slots.len());
-        cx.count(Counter::NumLateRecordsDropped, self.refused.len());
         Ok(Progress::Done)
     }
 
@@ -210,19 +149,6 @@ impl Operator for SessionAggregate {
 }
 
 impl SessionAggregate {
-    /// Refuses times at which the end of a session does not fit into 64 bits.
-    fn check(&self, times: &[i64]) -> Result<()> {
-        let room = 2 * self.spec.gap_ms;
-        match times.iter().find(|time| !(i64::MIN + room..=i64::MAX - room).contains(*time)) {
-            None => Ok(()),
-            Some(time) => {
-                let (column, gap) = (self.spec.input.field(self.spec.time).name(), Milliseconds(self.spec.gap_ms));
-                let time = EventTime(*time);
-                Err(Error::data(format!("column {column}: {time} lies too far away for a session with a gap of {gap}")))
-            }
-        }
-    }
-
     /// Puts closed sessions out as far as there is room.
     fn fire(&mut self, cx: &mut Context) -> Result<Progress> {
         if self.out.drain(cx) == Progress::More {
@@ -245,11 +171,11 @@ impl SessionAggregate {
         let (mut columns, starts, ends) = self.sessions.gather(closed)?;
         let times = ends.iter().map(|end| end - 1).collect();
         for (index, bounds) in [starts, ends, times].into_iter().enumerate() {
-            let data_type = self.spec.output.field(self.spec.keys.len() + index).data_type().clone();
+            let data_type = self.output.field(self.keys + index).data_type().clone();
             columns.push(Arc::new(TimestampMillisecondArray::from(bounds).with_data_type(data_type)));
         }
         columns.extend(self.sessions.columns().evaluate(Some(closed))?);
-        batch_of(&self.spec.output, columns, closed.len())
+        batch_of(&self.output, columns, closed.len())
     }
 
     /// While sessions leave, a barrier has to know which watermark was passed on; which have left, it sees by itself.

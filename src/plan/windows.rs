@@ -24,11 +24,7 @@ pub struct Copy {
 /// The windows of a row, the last to begin first, and of those that begin together the first to end.
 pub fn projections(node: &WindowNode) -> Result<Vec<Copy>> {
     let Windows::Fixed(window) = node.window else {
-        return Err(Error::query("SESSION without an aggregation of its windows is not built yet")
-            .with_span(node.span)
-            .with_help(
-                "group by its columns of PARTITION BY and both bounds: GROUP BY key, window_start, window_end",
-            ));
+        return Err(Error::bug("the session of a row is not known by itself"));
     };
     let (every, offset) = (window.starts_every_ms(), window.starts_offset_ms());
     let time = Expr::Column(Column::new_unqualified(&node.time));

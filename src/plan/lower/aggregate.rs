@@ -13,8 +13,8 @@ use super::{Flow, Input, Lowering, calc, substitute, substitute_by};
 use crate::error::{Error, Result};
 use crate::expressions::{planned_aggregate, separator, text};
 use crate::operators::{
-    AggregateCall, GroupAggregateSpec, GroupLocalSpec, SessionAggregateSpec, WindowAggregateSpec, WindowAssignSpec,
-    WindowKind, WindowLocalSpec,
+    AggregateCall, GroupAggregateSpec, GroupLocalSpec, SessionAggregateSpec, SessionInput, WindowAggregateSpec,
+    WindowAssignSpec, WindowKind, WindowLocalSpec,
 };
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window};
@@ -41,7 +41,7 @@ impl Lowering<'_> {
                     .iter()
                     .any(|key| matches!(over.resolve(key), Some(Expr::Column(column)) if column.name == name))
             };
-            if key(WINDOW_COLUMNS[0]) && key(WINDOW_COLUMNS[1]) {
+            if key(WINDOW_COLUMNS[0]) && key(WINDOW_COLUMNS[1]) && over.is_of_sessions_keys(aggregate) {
                 return self.window_aggregate(aggregate, &over);
             }
         }
@@ -50,10 +50,9 @@ impl Lowering<'_> {
 
     fn window_aggregate(&mut self, aggregate: &Aggregate, over: &OverWindow<'_>) -> Result<Flow> {
         let window = over.window;
-        match &window.window {
+        if let Windows::Fixed(kind) = &window.window {
             // N6: every slide would do for rows, but not for panes.
-            Windows::Fixed(kind) => kind.check().map_err(|error| error.with_span(window.span))?,
-            Windows::Session { keys, .. } => over.check_keys_of_sessions(aggregate, keys)?,
+            kind.check().map_err(|error| error.with_span(window.span))?;
         }
         let on_rows = |expression: &Expr, place: &str| over.on_rows(expression, place);
         let conditions =
@@ -194,16 +193,18 @@ impl Lowering<'_> {
         let upsert_keys = (0..3).map(|bound| (0..keys.len()).chain([keys.len() + bound]).collect()).collect();
         let spec = SessionAggregateSpec {
             output: window_output(keys.iter().map(|key| &input.fields()[*key]), &calls),
-            keys,
-            time,
-            watermark,
-            gap_ms,
+            rows: SessionInput {
+                columns: Arc::clone(&input),
+                keys,
+                time,
+                watermark,
+                gap_ms,
+                operator: "SessionAggregate".to_owned(),
+                late_columns,
+                by_clock: window.by_clock,
+            },
             calls,
-            operator: "SessionAggregate".to_owned(),
-            late_columns,
-            by_clock: window.by_clock,
             query: meaning(aggregate),
-            input: Arc::clone(&input),
         };
         let mut flow = Flow::from(vec![Input::of(from, exchange)], parallelism, input);
         flow.push(Arc::new(spec), upsert_keys);
@@ -394,21 +395,15 @@ impl OverWindow<'_> {
         Ok(expression)
     }
 
-    /// Sessions are those of the keys that they are partitioned by: grouped by others, a session would be cut up.
-    fn check_keys_of_sessions(&self, aggregate: &Aggregate, keys: &[Expr]) -> Result<()> {
+    /// Whether groups are whole sessions: grouped by other columns than those by which they are partitioned, they are
+    /// parts of one session or of several, which come at different times.
+    fn is_of_sessions_keys(&self, aggregate: &Aggregate) -> bool {
+        let Windows::Session { keys, .. } = &self.window.window else { return true };
         let is_bound =
             |key: &&Expr| matches!(key, Expr::Column(column) if WINDOW_COLUMNS.contains(&column.name.as_str()));
         let grouped: Vec<&Expr> = aggregate.group_expr.iter().filter_map(|key| self.resolve(key)).collect();
-        let is_same = keys.iter().all(|key| grouped.contains(&key))
-            && grouped.iter().filter(|key| !is_bound(key)).all(|key| keys.contains(key));
-        if is_same {
-            return Ok(());
-        }
-        Err(Error::query("GROUP BY other columns than those by which SESSION is partitioned is not built yet")
-            .with_span(self.window.span)
-            .with_help(
-                "name the same columns: SESSION(TABLE t PARTITION BY key, …) GROUP BY key, window_start, window_end",
-            ))
+        keys.iter().all(|key| grouped.contains(&key))
+            && grouped.into_iter().filter(|key| !is_bound(key)).all(|key| keys.contains(key))
     }
 
     /// A column of the aggregation's input over the window function's output.

@@ -6,6 +6,7 @@
 mod aggregate;
 mod keys;
 mod meaning;
+mod sessions;
 mod sink;
 mod source;
 
@@ -20,7 +21,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 
 use super::bind::bug;
 use super::changelog_mode::ChangelogMode;
-use super::nodes::{as_arrival, as_watermark, as_window};
+use super::nodes::{Windows, as_arrival, as_watermark, as_window};
 use super::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
 use crate::error::{Error, Result};
 use crate::expressions::{
@@ -322,6 +323,9 @@ impl<'a> Lowering<'a> {
         columns: Option<Named>,
         conditions: &[Expr],
     ) -> Result<Flow> {
+        if let Windows::Session { gap_ms, keys } = &window.window {
+            return self.bare_sessions(window, *gap_ms, keys, columns, conditions);
+        }
         let copies = super::windows::projections(window)?;
         // The hidden column may stand among others, which are counted with it.
         let needs_watermark = watermark || has_watermark(window.input.schema());

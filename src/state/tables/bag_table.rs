@@ -110,8 +110,10 @@ impl BagTable {
     /// follow within the same call of an operator.
     pub fn assign(&mut self, keys: &[ArrayRef], rows: usize, slots: &mut Vec<u32>) -> Result<()> {
         self.keys.assign(keys, rows, slots)?;
-        self.bags.resize_with(self.keys.slots(), Bag::default);
-        self.flags.resize(self.keys.slots(), 0);
+        // Slots that belong to no key any more may still stand in the list of changes.
+        let length = self.keys.slots().max(self.bags.len());
+        self.bags.resize_with(length, Bag::default);
+        self.flags.resize(length, 0);
         slots.iter().for_each(|slot| self.flags[*slot as usize] |= USED);
         Ok(())
     }

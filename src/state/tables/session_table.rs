@@ -100,7 +100,7 @@ impl<C: SlotColumns> SessionTable<C> {
     /// Writes the slot of each row's key to `slots`. Rows that `enter` have to follow for each new key, or `forget`.
     pub fn assign(&mut self, keys: &[ArrayRef], rows: usize, slots: &mut Vec<u32>) -> Result<()> {
         self.index.assign(keys, rows, slots)?;
-        self.lists.resize(self.index.slots(), List { first: NONE, gone: 0 });
+        self.lists.resize(self.index.slots().max(self.lists.len()), List { first: NONE, gone: 0 });
         Ok(())
     }
 
@@ -195,6 +195,19 @@ impl<C: SlotColumns> SessionTable<C> {
             }
         }
         closed
+    }
+
+    /// Of closed sessions, in the order in which `closed` gave them out, the first of each key. The others are closed
+    /// again when they are asked for next.
+    pub fn first_of_each_key(&mut self, closed: Vec<u32>) -> Vec<u32> {
+        let mut keys = std::collections::HashSet::with_capacity(closed.len());
+        let (first, others): (Vec<u32>, Vec<u32>) =
+            closed.into_iter().partition(|slot| keys.insert(self.sessions[*slot as usize].key));
+        for slot in others {
+            let Session { end, birth, .. } = self.sessions[slot as usize];
+            self.ends.push(Reverse((end, slot, birth)));
+        }
+        first
     }
 
     /// Keys, starts and ends of sessions.
