@@ -80,6 +80,8 @@ pub enum Style {
     Cast,
     /// `(a + detail)`
     Suffix(&'static str),
+    /// `NAME(a, b detail)`, of which the detail may be empty.
+    Clauses,
     /// `NAME(a TO detail)`
     To,
     /// `name(a, rest)`: the call's detail is the name and the rest.
@@ -126,6 +128,8 @@ impl Call {
     pub fn text(&self, arguments: &[String]) -> String {
         match self.function.style {
             Style::Call => format!("{}({})", self.function.name, arguments.join(", ")),
+            Style::Clauses if self.detail.is_empty() => format!("{}({})", self.function.name, arguments.join(", ")),
+            Style::Clauses => format!("{}({} {})", self.function.name, arguments.join(", "), self.detail),
             Style::Infix(symbol) => format!("({})", arguments.join(&format!(" {symbol} "))),
             Style::Cast => format!("{}({} AS {})", self.function.name, arguments.join(", "), self.detail),
             Style::Bound => {

@@ -17,6 +17,7 @@ pub fn functions() -> impl Iterator<Item = &'static Function> {
         super::codings::FUNCTIONS,
         super::hashes::FUNCTIONS,
         super::urls::FUNCTIONS,
+        super::json::FUNCTIONS,
         super::times::FUNCTIONS,
         super::calendar::FUNCTIONS,
     ]
@@ -51,6 +52,17 @@ pub const SPECIAL_FORMS: &[(&str, &str)] = &[
     ("HOP_START", "HOP_START(ts, slide, size): the start of the window of GROUP BY HOP(ts, slide, size)"),
     ("IF", "IF(condition, then, else): one of two values"),
     ("IFNULL", "IFNULL(value, other): the other if the value is NULL"),
+    ("JSON_ARRAY", "JSON_ARRAY(value, … [{NULL | ABSENT} ON NULL]): the values as an array in JSON"),
+    ("JSON_EXISTS", "JSON_EXISTS(text, path [… ON ERROR]): whether the path leads to something in the JSON"),
+    ("JSON_OBJECT", "JSON_OBJECT(name VALUE value, … [{NULL | ABSENT} ON NULL]): the values as an object in JSON"),
+    (
+        "JSON_QUERY",
+        "JSON_QUERY(text, path [… WRAPPER] [… ON EMPTY] [… ON ERROR]): the array or object that the path leads to, in JSON",
+    ),
+    (
+        "JSON_VALUE",
+        "JSON_VALUE(text, path [RETURNING type] [… ON EMPTY] [… ON ERROR]): the text, number or truth that the path leads to",
+    ),
     ("LOCALTIME", "LOCALTIME: as CURRENT_TIME"),
     ("LOCALTIMESTAMP", "LOCALTIMESTAMP: CURRENT_TIMESTAMP as a TIMESTAMP(3)"),
     ("NOW", "NOW(): as CURRENT_TIMESTAMP"),

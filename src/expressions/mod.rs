@@ -16,6 +16,7 @@ mod function_list;
 mod hashes;
 mod instant;
 mod intervals;
+pub mod json;
 mod matches;
 mod not_built;
 mod now;

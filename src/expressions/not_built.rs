@@ -128,7 +128,6 @@ const FAMILIES: &[(&[&str], NotBuilt, &str)] = &[
         Aggregate,
         "",
     ),
-    (&["JSON_QUOTE", "JSON_STRING", "JSON_UNQUOTE"], Scalar, ""),
     (&["MAP_ENTRIES", "MAP_FROM_ARRAYS", "MAP_KEYS", "MAP_UNION", "MAP_VALUES"], Scalar, ""),
 ];
 

@@ -6,7 +6,7 @@
 //! - `CAST(x AS type)` and TRY_CAST have a type that `SqlType::of_cast` reads back.
 //! - `INTERVAL '…' unit` is an interval of one unit, without a precision: of several units it becomes SECOND or MONTH.
 //! - `MAP[k, v, …]` is sqlparser's map literal.
-//! - `forms` tells the shapes of CASE, POSITION, BETWEEN and braces.
+//! - `forms` tells the shapes of CASE, POSITION, BETWEEN and braces, `json_call` those of the functions of JSON.
 
 use std::any::TypeId;
 use std::cell::Cell;
@@ -18,7 +18,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::{self, Cursor};
-use super::{data_type, forms, interval};
+use super::{data_type, forms, interval, json_call};
 
 /// How deep sqlparser may call itself. `limits` has measured the text before, and each level costs three calls at most.
 const RECURSION: usize = 4096;
@@ -118,6 +118,9 @@ impl Dialect for FlinkDialect {
         if let Err(error) = self.burn() {
             return Some(Err(error));
         }
+        if let Some(call) = json_call::json_call(parser) {
+            return Some(call);
+        }
         let follows = |sign: &Token| parser.peek_nth_token_ref(1).token == *sign;
         let word = match &parser.peek_token_ref().token {
             Token::LBrace => return Some(forms::braces(parser)),
@@ -146,7 +149,7 @@ impl Dialect for FlinkDialect {
     }
 
     fn parse_infix(&self, parser: &mut Parser, expr: &Expr, _: u8) -> Option<Result<Expr, ParserError>> {
-        forms::between(parser, self, expr)
+        forms::between(parser, self, expr).or_else(|| json_call::is_json(parser, expr))
     }
 }
 

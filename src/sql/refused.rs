@@ -62,19 +62,8 @@ const STATEMENTS: &[(&[&str], &str)] = &[
     (&["SHOW", "CREATE", "CONNECTION"], FOR_FLINK),
 ];
 
-const FIELD_OF_JSON: &str = "a field of a text in JSON: REGEXP_EXTRACT(text, '\"name\": *\"([^\"]*)\"', 1); or declare it as \
-                             a column of the table";
-
 /// Functions with words of their own between the arguments: reserved names, so that nothing else is called so.
-const OWN_GRAMMAR: &[(&str, &str)] = &[
-    ("JSON_ARRAY", FOR_FLINK),
-    ("JSON_ARRAYAGG", FOR_FLINK),
-    ("JSON_EXISTS", FIELD_OF_JSON),
-    ("JSON_OBJECT", FOR_FLINK),
-    ("JSON_OBJECTAGG", FOR_FLINK),
-    ("JSON_QUERY", FIELD_OF_JSON),
-    ("JSON_VALUE", FIELD_OF_JSON),
-];
+const OWN_GRAMMAR: &[(&str, &str)] = &[("JSON_ARRAYAGG", FOR_FLINK), ("JSON_OBJECTAGG", FOR_FLINK)];
 
 /// Functions of models and vectors, whose arguments begin with a table.
 const MODELS: &[&str] = &["ML_EVALUATE", "ML_PREDICT", "VECTOR_SEARCH"];
@@ -100,9 +89,6 @@ pub(super) fn in_query(tokens: &[TokenWithSpan]) -> Result<()> {
         if words(rest, &["ON", "CONFLICT"]) {
             return Err(not_built("ON CONFLICT", &rest[..2])
                 .with_help("leave it out: the connector decides whether rows replace one another"));
-        }
-        if words(rest, &["IS", "JSON"]) || words(rest, &["IS", "NOT", "JSON"]) {
-            return Err(not_built("IS JSON", &rest[..2]).with_help(FOR_FLINK));
         }
         if opens(1)
             && let Some((name, help)) = OWN_GRAMMAR.iter().find(|(name, _)| words(rest, &[name]))

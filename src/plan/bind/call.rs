@@ -107,6 +107,9 @@ impl Binder<'_> {
         if function.over.is_some() {
             return Err(not_built::over(&name));
         }
+        if let Some(json) = self.json(&name, function) {
+            return json;
+        }
         if Aggregation::is_aggregate(&name) {
             return self.aggregate(&name, function);
         }

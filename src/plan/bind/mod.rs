@@ -5,6 +5,7 @@ mod aggregation;
 mod call;
 mod conversion;
 mod expression;
+mod json;
 mod group_window;
 mod literal;
 mod not_built;
