@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench operators` prints rows a second for window aggregation by number of keys (TUMBLE 10 s and
 //! HOP 10 s / 2 s), for the updating GROUP BY with all changes, for MAX over changes, the time that a barrier takes
-//! at a million keys and may have to wait while a window of as many fires, what a file of state costs, how fast state is read back, and what the machine itself asks for a copy, a hash and a random read.
+//! at a million keys and may have to wait while a window of as many fires, what a function of each family costs, what a file of state costs, how fast state is read back, and what the machine itself asks for a copy, a hash and a random read.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures with the machine's clock")]
 
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
+use beadline::expressions::{Call, json, lookup};
 use beadline::operators::{
     AggregateCall, AggregateFunction, BuildContext, Chain, Emitted, Flush, GroupAggregateSpec, GroupLocalSpec,
     OperatorSpec, Progress, SessionAggregateSpec, SessionInput, WindowAggregateSpec, WindowAssignSpec, WindowKind,
@@ -470,6 +471,42 @@ fn machine(criterion: &mut Criterion) {
     });
 }
 
+/// One function of each family over a batch of short texts, or of documents of 60 bytes.
+fn functions(criterion: &mut Criterion) {
+    let texts =
+        |of: fn(usize) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values((0..BATCH_ROWS).map(of))) };
+    let words = texts(|row| format!("word {row} of {}", row % 7));
+    let numbers = texts(|row| row.to_string());
+    let patterns = texts(|_| "o[rf]".to_owned());
+    let urls = texts(|row| format!("http://example.com/p?q={row}&w=2"));
+    let parts = texts(|_| "QUERY".to_owned());
+    let documents =
+        texts(|row| format!("{{\"id\":{row},\"user\":{{\"name\":\"u{}\",\"tags\":[1,2]}},\"price\":1.5}}", row % 100));
+    let constant = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
+    let call =
+        |name: &str, output: DataType| Call::new(lookup(name).expect("a function there is"), output, true, Vec::new());
+    let nothing = json::Otherwise::Null.parameter();
+    let json_value = Call::new(&json::JSON_VALUE, DataType::Utf8, true, vec![nothing, nothing]);
+    let json_exists = Call::new(&json::JSON_EXISTS, DataType::Boolean, true, vec![nothing]);
+    let cases = [
+        (call("MD5", DataType::Utf8), vec![Arc::clone(&words)]),
+        (call("TO_BASE64", DataType::Utf8), vec![Arc::clone(&words)]),
+        (call("IS_DIGIT", DataType::Boolean), vec![Arc::clone(&numbers)]),
+        (call("REGEXP_COUNT", DataType::Int32), vec![Arc::clone(&words), patterns]),
+        (call("PARSE_URL", DataType::Utf8), vec![urls, parts]),
+        (call("PRINTF", DataType::Utf8), vec![constant("%10s|"), words]),
+        (json_value, vec![Arc::clone(&documents), constant("$.user.name")]),
+        (json_exists, vec![documents, constant("lax $.user.tags[1]")]),
+    ];
+    let mut group = criterion.benchmark_group("functions");
+    group.throughput(Throughput::Elements(BATCH_ROWS as u64));
+    for (call, arguments) in &cases {
+        group.bench_function(call.function.name, |bencher| {
+            bencher.iter(|| black_box((call.function.body)(call, arguments, BATCH_ROWS).expect("values that fit")));
+        });
+    }
+}
+
 fn key_counts() -> [(Keys, &'static str); 5] {
     [
         (Keys::Uniform(1), "1 key"),
@@ -483,6 +520,6 @@ fn key_counts() -> [(Keys, &'static str); 5] {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = machine, window_aggregation, session_aggregation, group_aggregation, retracted_maximum, barrier, fire, encoding, restore
+    targets = machine, functions, window_aggregation, session_aggregation, group_aggregation, retracted_maximum, barrier, fire, encoding, restore
 }
 criterion_main!(benches);

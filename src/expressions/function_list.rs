@@ -14,6 +14,7 @@ pub fn functions() -> impl Iterator<Item = &'static Function> {
         super::patterns::FUNCTIONS,
         super::matches::FUNCTIONS,
         super::classes::FUNCTIONS,
+        super::printf::FUNCTIONS,
         super::codings::FUNCTIONS,
         super::hashes::FUNCTIONS,
         super::urls::FUNCTIONS,

@@ -55,7 +55,6 @@ const NOT_BUILT: &[Entry] = &[
     ("PERCENTILE", Aggregate, "how many lie above a bound: COUNT(*) FILTER (WHERE x > 100)"),
     ("PERCENT_RANK", Scalar, ""),
     ("PREV", Pattern, ""),
-    ("PRINTF", Scalar, "CONCAT('a=', CAST(a AS STRING))"),
     ("RAND", Scalar, ""),
     ("RAND_INTEGER", Scalar, ""),
     ("RANK", Scalar, FIRST_ROWS),

@@ -97,9 +97,9 @@ impl Binder<'_> {
         let typed = self.bind(text)?;
         if !matches!(typed.data_type, DataType::Utf8 | DataType::Null) {
             let found = type_name(&typed.data_type);
-            return Err(
-                Error::query(format!("{} reads text, not {found}", function.name)).with_help("write CAST(… AS STRING)")
-            );
+            let name = function.name.to_string();
+            let name = if name == IS_JSON { json::IS_JSON.name } else { &name };
+            return Err(Error::query(format!("{name} reads text, not {found}")).with_help("write CAST(… AS STRING)"));
         }
         let text = typed.text.clone();
         Ok(Typed { text, ..cast(typed, &DataType::Utf8)? })
