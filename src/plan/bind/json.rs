@@ -57,7 +57,10 @@ impl<'a> Clauses<'a> {
                 other => other.to_string(),
             };
             match *name {
-                "RETURNING" => format!("RETURNING {}", value.trim_start_matches("CAST(NULL AS ").trim_end_matches(')')),
+                "RETURNING" => {
+                    let of_cast = value.strip_prefix("CAST(NULL AS ").and_then(|rest| rest.strip_suffix(')'));
+                    format!("RETURNING {}", of_cast.unwrap_or(&value))
+                }
                 "WRAPPER" => format!("{value} WRAPPER"),
                 "NULLS" => format!("{value} ON NULL"),
                 name => format!("{value} {}", name.replace('_', " ")),
