@@ -190,8 +190,8 @@ impl Conversion {
             _ => false,
         };
         let has_width = self.width.is_some() || !(left || (is_number && zero));
-        let agrees = !(left && zero) && !(plus && space);
-        if is_right && has_width && agrees { Ok(()) } else { Err(Unusable::Invalid) }
+        let contradicts = (left && zero) || (plus && space);
+        if is_right && has_width && !contradicts { Ok(()) } else { Err(Unusable::Invalid) }
     }
 
     fn write(&self, value: Value, out: &mut String) -> Option<()> {
