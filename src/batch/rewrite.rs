@@ -10,7 +10,7 @@ use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{
-    Aggregate, Expr, ExprSchemable, Extension, Filter, LogicalPlan, LogicalPlanBuilder, Projection,
+    Aggregate, Expr, ExprSchemable, Extension, Filter, LogicalPlan, LogicalPlanBuilder, Projection, Union,
     UserDefinedLogicalNodeCore,
 };
 use datafusion::prelude::lit;
@@ -21,6 +21,7 @@ use super::{BatchOptions, Tally};
 use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::expressions::{Call, FLOAT_BITS, FLOAT_OF_BITS, at_moment, condition, moment, reads_now, scalar_error};
+use crate::plan::expand::as_expand;
 use crate::plan::nodes::{Windows, as_window};
 use crate::plan::{constant_rows, only_once, optimize, source_node};
 use crate::stream::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN};
@@ -99,6 +100,12 @@ impl Rewrite<'_> {
                 let rows = constant_rows(values)?;
                 let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).map_err(scalar_error)?;
                 scan("VALUES", Arc::new(table), plan.schema(), 0)
+            }
+            LogicalPlan::Extension(_) if let Some(expand) = as_expand(plan) => {
+                let input = Arc::new(self.plan(&expand.input)?);
+                let sets = expand.projections(&input).map_err(scalar_error)?;
+                let union = Union::try_new(sets.into_iter().map(Arc::new).collect()).map_err(scalar_error)?;
+                Ok(LogicalPlan::Union(union))
             }
             LogicalPlan::Extension(_) => {
                 let window = as_window(plan).ok_or_else(|| Error::bug("an extension that batch mode does not know"))?;

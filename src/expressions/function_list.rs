@@ -41,6 +41,9 @@ pub const SPECIAL_FORMS: &[(&str, &str)] = &[
         "CURRENT_TIMESTAMP: the time of day when the row is worked on, to the millisecond; in batch mode one moment for all",
     ),
     ("EXTRACT", "EXTRACT(unit FROM time): a field of a date or time"),
+    ("GROUPING", "GROUPING(key, …): a bit a key, 1 where the grouping set of the row leaves it out"),
+    ("GROUPING_ID", "GROUPING_ID(key, …): the same as GROUPING"),
+    ("GROUP_ID", "GROUP_ID(): 0, as in Flink"),
     ("HOP_END", "HOP_END(ts, slide, size): the end of the window of GROUP BY HOP(ts, slide, size)"),
     (
         "HOP_PROCTIME",

@@ -3,6 +3,7 @@
 mod arrangement;
 pub mod bind;
 mod changelog_mode;
+pub mod expand;
 mod explain;
 mod inner_order;
 mod job;

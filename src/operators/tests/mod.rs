@@ -2,6 +2,7 @@
 
 mod calc;
 mod chain;
+mod expand;
 mod group;
 mod group_model;
 mod session;

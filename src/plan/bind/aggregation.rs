@@ -18,6 +18,8 @@ pub struct Aggregation {
     /// The window that is a key, as in `GROUP BY TUMBLE(ts, size)`.
     pub window: Option<GroupedBy>,
     keys: Vec<Key>,
+    /// Which keys each grouping set has, by index; none where all rows are grouped by all keys.
+    sets: Option<Vec<Vec<usize>>>,
     calls: Vec<Aggregated>,
     /// Columns that the calls read, computed before the aggregation, each under its text as a name.
     arguments: Vec<(String, Expr)>,
@@ -70,6 +72,24 @@ impl Aggregation {
             None => ScopeColumn::new(text(&typed.expression), typed.data_type.clone(), typed.nullable),
         };
         self.keys.push(Key { expression: typed.expression, column });
+    }
+
+    /// Groups by sets of keys, and not by all. A key that some set leaves out may be NULL.
+    pub fn set_grouping_sets(&mut self, sets: Vec<Vec<usize>>) {
+        for (index, key) in self.keys.iter_mut().enumerate() {
+            key.column.nullable |= sets.iter().any(|set| !set.contains(&index));
+        }
+        self.sets = Some(sets);
+    }
+
+    /// Which keys each grouping set has.
+    pub fn grouping_sets(&self) -> Option<&[Vec<usize>]> {
+        self.sets.as_deref()
+    }
+
+    /// The place of the key that an expression is.
+    pub fn key_index(&self, expression: &Expr) -> Option<usize> {
+        self.keys.iter().position(|key| key.expression == *expression)
     }
 
     pub fn keys(&self) -> &[Key] {

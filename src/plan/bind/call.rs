@@ -20,6 +20,7 @@ use crate::expressions::{
     type_name, unit_length,
 };
 use crate::options::nearest;
+use crate::plan::expand::GROUPING_COLUMN;
 use crate::sql::window_part;
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
@@ -107,6 +108,9 @@ impl Binder<'_> {
         if function.over.is_some() {
             return Err(not_built::over(&name));
         }
+        if matches!(name.as_str(), "GROUPING" | "GROUPING_ID" | "GROUP_ID") {
+            return self.grouping(&name, function);
+        }
         if let Some(json) = self.json(&name, function) {
             return json;
         }
@@ -179,6 +183,52 @@ impl Binder<'_> {
                 self.call_named(&name, arguments)
             }
         }
+    }
+
+    /// GROUPING(key, …): a bit a key, 1 where the grouping set of the row leaves it out. The last key has the lowest bit.
+    fn grouping(&mut self, name: &str, function: &ast::Function) -> Result<Typed> {
+        let arguments = match &function.args {
+            ast::FunctionArguments::List(list) => list.args.as_slice(),
+            _ => &[],
+        };
+        let Some(aggregation) = &self.aggregation else {
+            return Err(Error::query(format!("{name} tells grouping sets apart, and there is no GROUP BY"))
+                .with_help("write GROUP BY ROLLUP (a, b), CUBE (a, b) or GROUPING SETS ((a, b), (a), ())"));
+        };
+        let number = |value: i64| Expr::Literal(ScalarValue::Int64(Some(value)), None);
+        if name == "GROUP_ID" && arguments.is_empty() {
+            return Ok(Typed::new(number(0), DataType::Int64, false));
+        }
+        if arguments.is_empty() || arguments.len() > 62 {
+            return Err(Error::query(format!("{name} takes keys of GROUP BY"))
+                .with_help("GROUPING(a): 0 where a row is grouped by a, 1 where its grouping set leaves a out"));
+        }
+        let mut keys = Vec::new();
+        for argument in arguments {
+            let argument = plain_argument(name, argument)?;
+            let bound = Binder::new(self.scope).bind(argument)?;
+            let key = aggregation.key_index(&bound.expression).ok_or_else(|| {
+                Error::query(format!(
+                    "Argument to {name} operator must be a grouped expression, and {argument} is none"
+                ))
+            })?;
+            keys.push(key);
+        }
+        let Some(sets) = aggregation.grouping_sets() else {
+            return Ok(Typed::new(number(0), DataType::Int64, false));
+        };
+        let bits = |set: &Vec<usize>| keys.iter().fold(0_i64, |bits, key| bits << 1 | i64::from(!set.contains(key)));
+        let set_of_row = Expr::Column(Column::new_unqualified(GROUPING_COLUMN));
+        let mut branches = Vec::new();
+        for (index, set) in sets.iter().enumerate().skip(1) {
+            branches.push((Box::new(number(index as i64)), Box::new(number(bits(set)))));
+        }
+        let first = Box::new(number(sets.first().map_or(0, bits)));
+        if branches.is_empty() {
+            return Ok(Typed::new(*first, DataType::Int64, false));
+        }
+        let case = Case::new(Some(Box::new(set_of_row)), branches, Some(first));
+        Ok(Typed::new(Expr::Case(case), DataType::Int64, false))
     }
 
     /// When the row was read, where that is at hand, else when it is worked on.

@@ -101,7 +101,7 @@ impl QueryBinder<'_> {
 }
 
 /// Whether a key is `()`, which stands for one group of everything.
-pub(super) fn is_nothing(key: &ast::Expr) -> bool {
+fn is_nothing(key: &ast::Expr) -> bool {
     matches!(key, ast::Expr::Tuple(parts) if parts.is_empty())
 }
 

@@ -19,6 +19,7 @@ use super::typed::Typed;
 use super::{at, bug, literal, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::{common_type, type_name};
+use crate::plan::expand::{GROUPING_COLUMN, expand_node, key_column};
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 /// A plan and the scope of its columns, field by field.
@@ -119,9 +120,10 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
         expressions.push(lit(true).alias("$row"));
     }
     let computed = LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input.plan)).map_err(bug)?);
-    let keys = aggregation.keys().iter().map(|key| Expr::Column(Column::new_unqualified(&key.column.name))).collect();
+    let (computed, keys) = grouping_keys(computed, aggregation)?;
     let calls = aggregation.calls().iter().map(|call| call.expression.clone().alias(&call.column.name)).collect();
     let aggregate = Aggregate::try_new(Arc::new(computed), keys, calls).map_err(bug)?;
+    let plan = under_own_names(aggregate, aggregation)?;
     let columns = aggregation.keys().iter().map(|key| key.column.clone());
     let mut columns: Vec<ScopeColumn> =
         columns.chain(aggregation.calls().iter().map(|call| call.column.clone())).collect();
@@ -133,7 +135,9 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
         column.is_proctime = false;
         column.window = column.window.filter(|_| is_window);
     });
-    let plan = LogicalPlan::Aggregate(aggregate);
+    if aggregation.grouping_sets().is_some() {
+        columns.push(ScopeColumn::new(GROUPING_COLUMN, DataType::Int64, false));
+    }
     let mut bound = BoundQuery { plan, scope: Scope { qualifier: input.scope.qualifier, columns } };
     if bound.scope.columns.iter().any(|column| column.is_rowtime) {
         // What a window emits when it fires is never late for the windows behind it: those that hold it are open.
@@ -144,6 +148,48 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
         bound.scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, false));
     }
     Ok(bound)
+}
+
+/// The rows that are grouped, and the columns that they are grouped by: of grouping sets those that some set leaves out
+/// have columns of their own, and the number of the set is a key.
+fn grouping_keys(computed: LogicalPlan, aggregation: &Aggregation) -> Result<(LogicalPlan, Vec<Expr>)> {
+    let column = |name: &str| Expr::Column(Column::new_unqualified(name));
+    let names: Vec<&String> = aggregation.keys().iter().map(|key| &key.column.name).collect();
+    let Some(sets) = aggregation.grouping_sets() else {
+        return Ok((computed, names.into_iter().map(|name| column(name)).collect()));
+    };
+    let expanded = partial_keys(aggregation, sets);
+    let has = sets.iter().map(|set| expanded.iter().map(|key| set.contains(key)).collect()).collect();
+    let keys = names.iter().enumerate().map(|(index, name)| match expanded.iter().position(|key| *key == index) {
+        Some(place) => column(&key_column(place)),
+        None => column(name),
+    });
+    let keys = keys.chain([column(GROUPING_COLUMN)]).collect();
+    let names = expanded.iter().map(|key| names[*key].clone()).collect();
+    Ok((expand_node(computed, names, has)?, keys))
+}
+
+/// The keys that some set leaves out.
+fn partial_keys(aggregation: &Aggregation, sets: &[Vec<usize>]) -> Vec<usize> {
+    (0..aggregation.keys().len()).filter(|key| sets.iter().any(|set| !set.contains(key))).collect()
+}
+
+/// Groups with their keys under their own names: keys, calls, and of grouping sets the number of the set.
+fn under_own_names(aggregate: Aggregate, aggregation: &Aggregation) -> Result<LogicalPlan> {
+    let Some(sets) = aggregation.grouping_sets() else { return Ok(LogicalPlan::Aggregate(aggregate)) };
+    let expanded = partial_keys(aggregation, sets);
+    let column = |name: &str| Expr::Column(Column::new_unqualified(name));
+    let mut columns = Vec::new();
+    for (index, key) in aggregation.keys().iter().enumerate() {
+        columns.push(match expanded.iter().position(|key| *key == index) {
+            Some(place) => column(&key_column(place)).alias(&key.column.name),
+            None => column(&key.column.name),
+        });
+    }
+    columns.extend(aggregation.calls().iter().map(|call| column(&call.column.name)));
+    columns.push(column(GROUPING_COLUMN));
+    let plan = Arc::new(LogicalPlan::Aggregate(aggregate));
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, plan).map_err(bug)?))
 }
 
 /// DISTINCT is a GROUP BY of all columns.

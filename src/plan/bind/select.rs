@@ -6,7 +6,7 @@ use sqlparser::ast;
 
 use super::aggregation::Aggregation;
 use super::expression::Binder;
-use super::group_window::{GroupedBy, bounds, is_nothing, settle};
+use super::group_window::{GroupedBy, bounds, settle};
 use super::query::QueryBinder;
 use super::relation::{BoundQuery, aggregate, distinct, filter, one_row, project};
 use super::scope::{Scope, ScopeColumn, WindowColumn};
@@ -15,6 +15,9 @@ use super::{at, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::FIRST_ROWS;
 use crate::sql::group_window;
+
+/// Grouping sets of one GROUP BY: each row counts in as many groups.
+const MOST_GROUPING_SETS: usize = 1_000;
 
 /// A column of the SELECT list before it is bound.
 enum Item<'a> {
@@ -73,17 +76,7 @@ impl QueryBinder<'_> {
         if aggregation.window.is_some() {
             bounds(&scope).for_each(|bound| aggregation.add_key(bound, &scope));
         }
-        // GROUP BY () is one group of everything.
-        for key in group_by.iter().filter(|key| !is_nothing(key)) {
-            if let ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_) = key {
-                return Err(at(not_built::grouping_sets("GROUP BY with GROUPING SETS, CUBE or ROLLUP"), key));
-            }
-            if group_window(key).is_some() {
-                continue;
-            }
-            let typed = self.group_key(key, &scope, items)?;
-            aggregation.add_key(typed, &scope);
-        }
+        self.group_keys(group_by, &scope, items, &mut aggregation)?;
         self.warn_of_half_a_window(&aggregation);
         let mut binder = Binder { scope: &scope, aggregation: Some(&mut aggregation) };
         let having = having.map(|having| binder.bind_condition(having)).transpose()?;
@@ -97,6 +90,46 @@ impl QueryBinder<'_> {
         }
         let columns = named_outputs(outputs, &bound.scope);
         project(bound, columns)
+    }
+
+    /// The keys of GROUP BY, and the sets of them where there are several: those of each element with those of each other.
+    fn group_keys(
+        &mut self,
+        group_by: &[ast::Expr],
+        scope: &Scope,
+        items: &[Item<'_>],
+        aggregation: &mut Aggregation,
+    ) -> Result<()> {
+        // The bounds of a window are keys of every set.
+        let mut sets: Vec<Vec<usize>> = vec![(0..aggregation.keys().len()).collect()];
+        for element in group_by.iter().filter(|element| group_window(element).is_none()) {
+            let mut own: Vec<Vec<usize>> = Vec::new();
+            for keys in grouping_sets(element)? {
+                let mut set = Vec::new();
+                for key in keys {
+                    let typed = self.group_key(key, scope, items)?;
+                    let expression = typed.expression.clone();
+                    aggregation.add_key(typed, scope);
+                    set.extend(aggregation.key_index(&expression));
+                }
+                own.push(set);
+            }
+            if sets.len() * own.len() > MOST_GROUPING_SETS {
+                return Err(at(
+                    Error::query(format!("GROUP BY makes more than {MOST_GROUPING_SETS} grouping sets")),
+                    element,
+                )
+                .with_help("name those that are wanted: GROUP BY GROUPING SETS ((a, b), (a), ())"));
+            }
+            sets = sets.iter().flat_map(|set| own.iter().map(|own| [set.as_slice(), own].concat())).collect();
+        }
+        let is_plain = |element: &ast::Expr| {
+            !matches!(element, ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_))
+        };
+        if !group_by.iter().all(is_plain) {
+            aggregation.set_grouping_sets(sets);
+        }
+        Ok(())
     }
 
     /// A key of GROUP BY: an expression, or the number of an item of the list.
@@ -132,6 +165,44 @@ impl QueryBinder<'_> {
              it emits updates and keeps every group"
         ));
     }
+}
+
+/// The sets of keys that an element of GROUP BY stands for: a key or a list of them for one.
+fn grouping_sets(element: &ast::Expr) -> Result<Vec<Vec<&ast::Expr>>> {
+    fn joined<'a>(parts: &[&'a Vec<ast::Expr>]) -> Vec<&'a ast::Expr> {
+        parts.iter().flat_map(|part| part.iter()).collect()
+    }
+    Ok(match element {
+        ast::Expr::GroupingSets(sets) => sets.iter().map(|set| joined(&[set])).collect(),
+        ast::Expr::Rollup(parts) => {
+            let parts: Vec<_> = parts.iter().collect();
+            (0..=parts.len()).rev().map(|length| joined(&parts[..length])).collect()
+        }
+        ast::Expr::Cube(parts) if parts.len() >= MOST_GROUPING_SETS.ilog2() as usize => {
+            return Err(at(
+                Error::query(format!("CUBE of {} parts makes too many grouping sets", parts.len())),
+                element,
+            )
+            .with_help("name those that are wanted: GROUP BY GROUPING SETS ((a, b), (a), ())"));
+        }
+        ast::Expr::Cube(parts) => {
+            let chosen = |mask: usize| {
+                let bit = |index: usize| mask >> (parts.len() - 1 - index) & 1 == 1;
+                joined(
+                    &parts
+                        .iter()
+                        .enumerate()
+                        .filter(|(index, _)| bit(*index))
+                        .map(|(_, part)| part)
+                        .collect::<Vec<_>>(),
+                )
+            };
+            (0..1_usize << parts.len()).rev().map(chosen).collect()
+        }
+        // GROUP BY () is one group of everything.
+        ast::Expr::Tuple(keys) => vec![keys.iter().collect()],
+        key => vec![vec![key]],
+    })
 }
 
 impl<'a> Item<'a> {

@@ -13,10 +13,11 @@ use super::{Flow, Input, Lowering, calc, substitute, substitute_by};
 use crate::error::{Error, Result};
 use crate::expressions::{planned_aggregate, separator, text};
 use crate::operators::{
-    AggregateCall, GroupAggregateSpec, GroupLocalSpec, SessionAggregateSpec, SessionInput, WindowAggregateSpec,
-    WindowAssignSpec, WindowKind, WindowLocalSpec,
+    AggregateCall, ExpandSpec, GroupAggregateSpec, GroupLocalSpec, SessionAggregateSpec, SessionInput,
+    WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
 };
 use crate::plan::changelog_mode::ChangelogMode;
+use crate::plan::expand::{ExpandNode, GROUPING_COLUMN, as_expand, key_column};
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window};
 use crate::plan::stream_plan::{Exchange, Parallelism};
 use crate::plan::windows::projections;
@@ -34,21 +35,30 @@ struct OverWindow<'p> {
 impl Lowering<'_> {
     /// An aggregation over windows if both bounds are keys, else one that never ends.
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Flow> {
-        if let Some(over) = over_window(&aggregate.input)? {
+        let expand = below_pruning(&aggregate.input);
+        let input = expand.map_or(&aggregate.input, |expand| &expand.input);
+        if let Some(over) = over_window(input)? {
             let key = |name: &str| {
                 aggregate
                     .group_expr
                     .iter()
                     .any(|key| matches!(over.resolve(key), Some(Expr::Column(column)) if column.name == name))
             };
-            if key(WINDOW_COLUMNS[0]) && key(WINDOW_COLUMNS[1]) && over.is_of_sessions_keys(aggregate) {
-                return self.window_aggregate(aggregate, &over);
+            // A session has one set of keys.
+            let is_one_set = expand.is_none() || matches!(over.window.window, Windows::Fixed(_));
+            if key(WINDOW_COLUMNS[0]) && key(WINDOW_COLUMNS[1]) && is_one_set && over.is_of_sessions_keys(aggregate) {
+                return self.window_aggregate(aggregate, &over, expand);
             }
         }
         self.group_aggregate(aggregate)
     }
 
-    fn window_aggregate(&mut self, aggregate: &Aggregate, over: &OverWindow<'_>) -> Result<Flow> {
+    fn window_aggregate(
+        &mut self,
+        aggregate: &Aggregate,
+        over: &OverWindow<'_>,
+        expand: Option<&ExpandNode>,
+    ) -> Result<Flow> {
         let window = over.window;
         if let Windows::Fixed(kind) = &window.window {
             // N6: every slide would do for rows, but not for panes.
@@ -65,10 +75,21 @@ impl Lowering<'_> {
         }
         let late_columns: Vec<usize> = (0..before.columns.len()).collect();
         let time = before.add(&window.time, Expr::Column(Column::new_unqualified(&window.time)));
+        let mut expanded = Vec::new();
+        for key in expand.iter().flat_map(|expand| &expand.keys) {
+            let key = Expr::Column(Column::new_unqualified(key));
+            let expression = over.resolve(&key).ok_or_else(|| Error::bug("a key is a column of the input"))?;
+            expanded.push(before.add(&text(&key), on_rows(expression, "a key of GROUP BY")?));
+        }
         let mut keys = Vec::new();
         // Where each key of the aggregation stands in the operator's output: a key or a bound.
         let mut outputs: Vec<Place> = Vec::new();
         for key in &aggregate.group_expr {
+            if let Some(made) = made_by_expand(key, expanded.len()) {
+                outputs.push(Place::Key(keys.len()));
+                keys.push(KeyColumn::OfExpand(made));
+                continue;
+            }
             let expression = over.resolve(key).ok_or_else(|| Error::bug("a key is a column of the input"))?;
             let bound = match expression {
                 Expr::Column(column) => WINDOW_COLUMNS.iter().position(|name| *name == column.name),
@@ -78,7 +99,7 @@ impl Lowering<'_> {
                 Some(bound) => outputs.push(Place::Bound(bound)),
                 None => {
                     outputs.push(Place::Key(keys.len()));
-                    keys.push(before.add(&text(key), on_rows(expression, "a key of GROUP BY")?));
+                    keys.push(KeyColumn::OfRows(before.add(&text(key), on_rows(expression, "a key of GROUP BY")?)));
                 }
             }
         }
@@ -105,7 +126,14 @@ impl Lowering<'_> {
         let placed = |column: &usize| places[*column];
         let (time, watermark) = (places[time], places[watermark]);
         let late_columns: Vec<usize> = late_columns.iter().map(placed).collect();
-        let keys: Vec<usize> = keys.iter().map(placed).collect();
+        let keys: Vec<KeyColumn> = keys
+            .into_iter()
+            .map(|key| match key {
+                KeyColumn::OfRows(column) => KeyColumn::OfRows(placed(&column)),
+                made => made,
+            })
+            .collect();
+        let expanded: Vec<usize> = expanded.iter().map(placed).collect();
         let calls: Vec<AggregateCall> = calls
             .into_iter()
             .map(|call| AggregateCall {
@@ -114,10 +142,11 @@ impl Lowering<'_> {
                 ..call
             })
             .collect();
+        let expand = expand.map(|expand| (expanded, expand.sets.as_slice()));
         let rows = Rows { time, watermark, late_columns, keys, calls };
         let groups = rows.keys.len();
         let mut flow = match &window.window {
-            Windows::Fixed(kind) => self.fixed_windows(flow, rows, aggregate, window, *kind)?,
+            Windows::Fixed(kind) => self.fixed_windows(flow, rows, expand, aggregate, window, *kind)?,
             Windows::Session { gap_ms, .. } => self.sessions(flow, rows, aggregate, window, *gap_ms),
         };
         let places = outputs.iter().map(|place| match place {
@@ -134,6 +163,7 @@ impl Lowering<'_> {
         &mut self,
         mut flow: Flow,
         rows: Rows,
+        expand: Option<(Vec<usize>, &[Vec<bool>])>,
         aggregate: &Aggregate,
         window: &WindowNode,
         kind: WindowKind,
@@ -151,7 +181,21 @@ impl Lowering<'_> {
         };
         let unchanged = std::mem::take(&mut flow.keys);
         flow.push(Arc::new(assign), unchanged);
-        let (pane, open_from) = (flow.schema.fields().len() - 2, flow.schema.fields().len() - 1);
+        let assigned = flow.schema.fields().len();
+        let (pane, open_from) = (assigned - 2, assigned - 1);
+        // Behind the judgement of their time: rows are late once, whatever sets they belong to.
+        if let Some((expanded, sets)) = expand {
+            let keys = expanded.into_iter().enumerate().map(|(index, column)| (column, key_column(index))).collect();
+            let (input, number) = (Arc::clone(&flow.schema), GROUPING_COLUMN.to_owned());
+            flow.push(Arc::new(ExpandSpec { input, keys, sets: sets.to_vec(), number }), Vec::new());
+        }
+        let keys: Vec<usize> = keys
+            .into_iter()
+            .map(|key| match key {
+                KeyColumn::OfRows(column) => column,
+                KeyColumn::OfExpand(made) => assigned + made,
+            })
+            .collect();
         let local = WindowLocalSpec {
             input: Arc::clone(&flow.schema),
             keys: keys.clone(),
@@ -184,6 +228,8 @@ impl Lowering<'_> {
     /// Aggregates rows as they come behind the exchange: which session a row belongs to depends on those before it.
     fn sessions(&mut self, flow: Flow, rows: Rows, aggregate: &Aggregate, window: &WindowNode, gap_ms: i64) -> Flow {
         let Rows { time, watermark, late_columns, keys, calls } = rows;
+        let of_rows = |key| if let KeyColumn::OfRows(column) = key { Some(column) } else { None };
+        let keys: Vec<usize> = keys.into_iter().filter_map(of_rows).collect();
         let input = Arc::clone(&flow.schema);
         let from = self.close(flow);
         let (exchange, parallelism) = match keys.as_slice() {
@@ -350,8 +396,23 @@ struct Rows {
     time: usize,
     watermark: usize,
     late_columns: Vec<usize>,
-    keys: Vec<usize>,
+    keys: Vec<KeyColumn>,
     calls: Vec<AggregateCall>,
+}
+
+/// A key before the aggregation.
+enum KeyColumn {
+    /// A column of the rows.
+    OfRows(usize),
+    /// One of those that grouping sets add: a key that may be left out, or behind them the number of the set.
+    OfExpand(usize),
+}
+
+/// Which of the columns of grouping sets with so many keys a key is, if it is one.
+fn made_by_expand(key: &Expr, keys: usize) -> Option<usize> {
+    let Expr::Column(column) = key else { return None };
+    let key = (0..keys).find(|index| key_column(*index) == column.name);
+    key.or((column.name == GROUPING_COLUMN).then_some(keys))
 }
 
 /// Where a key of the aggregation stands in the operator's output.
@@ -410,6 +471,16 @@ impl OverWindow<'_> {
     fn resolve(&self, column: &Expr) -> Option<&Expr> {
         let Expr::Column(column) = column else { return None };
         self.columns.iter().find(|(name, _)| *name == column.name).map(|(_, expression)| expression)
+    }
+}
+
+/// The grouping sets below projections that only leave columns out, if there are any.
+fn below_pruning(plan: &LogicalPlan) -> Option<&ExpandNode> {
+    match plan {
+        LogicalPlan::Projection(projection) if projection.expr.iter().all(|it| matches!(it, Expr::Column(_))) => {
+            below_pruning(&projection.input)
+        }
+        other => as_expand(other),
     }
 }
 

@@ -10,6 +10,7 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::expressions::{Call, split, text};
+use crate::plan::expand::{as_expand, sets_text};
 use crate::plan::nodes::{WINDOW_COLUMNS, Windows, as_arrival, as_watermark, as_window};
 use crate::stream::WATERMARK_COLUMN;
 
@@ -51,6 +52,15 @@ impl Meaning {
                 }
             };
             return Self { from: format!("{windows} ON {} OF {}", column(&window.time), input.from), columns, ..input };
+        }
+        if let Some(expand) = as_expand(plan) {
+            let mut input = Self::of(&expand.input);
+            let known = expand.input.schema();
+            let keys = expand.keys.iter().map(|key| input.resolve(&Expr::Column(Column::new_unqualified(key)), known));
+            let keys: Vec<String> = keys.collect();
+            input.columns.extend(keys.iter().map(|key| format!("{key} OR NULL")));
+            input.columns.push("GROUPING".to_owned());
+            return Self { from: format!("{} BY {}", input.from, sets_text(&keys, &expand.sets)), ..input };
         }
         match plan {
             LogicalPlan::TableScan(scan) => {

@@ -21,13 +21,14 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 
 use super::bind::bug;
 use super::changelog_mode::ChangelogMode;
+use super::expand::{ExpandNode, GROUPING_COLUMN, as_expand, key_column};
 use super::nodes::{Windows, as_arrival, as_watermark, as_window};
 use super::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
 use crate::error::{Error, Result};
 use crate::expressions::{
     NOW_COLUMN, Scalar, compile, compile_condition, instant_type, now_from_column, reads_now, text,
 };
-use crate::operators::{CalcSpec, OperatorSpec};
+use crate::operators::{CalcSpec, ExpandSpec, OperatorSpec};
 use crate::stream::WATERMARK_COLUMN;
 
 /// What planning has to know besides the query.
@@ -219,9 +220,10 @@ impl<'a> Lowering<'a> {
                 self.merge(flows)
             }
             LogicalPlan::Values(values) => self.values(values),
-            LogicalPlan::Extension(_) => match as_window(plan) {
-                Some(window) => self.bare_window(window, watermark, None, &[]),
-                None => Err(Error::bug("an extension that nobody lowers")),
+            LogicalPlan::Extension(_) => match (as_window(plan), as_expand(plan)) {
+                (Some(window), _) => self.bare_window(window, watermark, None, &[]),
+                (None, Some(expand)) => self.expand(expand),
+                (None, None) => Err(Error::bug("an extension that nobody lowers")),
             },
             LogicalPlan::Sort(_) => Err(bounded_only("ORDER BY")),
             LogicalPlan::Limit(_) => Err(bounded_only("LIMIT")),
@@ -235,6 +237,21 @@ impl<'a> Lowering<'a> {
         let flow = self.lower(&window.input, watermark);
         self.time = outer;
         flow
+    }
+
+    /// Each row once for each grouping set.
+    fn expand(&mut self, expand: &ExpandNode) -> Result<Flow> {
+        let mut flow = self.lower(&expand.input, false)?;
+        flow.settle();
+        let column = |(index, key): (usize, &String)| {
+            let column = flow.schema.index_of(key).map_err(|_| Error::bug(format!("the key {key} was pruned")))?;
+            Ok((column, key_column(index)))
+        };
+        let keys = expand.keys.iter().enumerate().map(column).collect::<Result<_>>()?;
+        let number = GROUPING_COLUMN.to_owned();
+        let input = Arc::clone(&flow.schema);
+        flow.push(Arc::new(ExpandSpec { input, keys, sets: expand.sets.clone(), number }), Vec::new());
+        Ok(flow)
     }
 
     /// Projections and filters on top of each other as one operator, as far as nothing is computed twice for that.

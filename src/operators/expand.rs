@@ -1,0 +1,94 @@
+//! Each row once for each grouping set, with the keys that the set leaves out empty. A batch goes out once a set, its
+//! columns shared and not copied; nothing is kept.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, new_null_array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::{BuildContext, Context, Operator, OperatorSpec, Progress};
+use crate::error::Result;
+use crate::state::{StateTable, batch_of};
+use crate::stream::{Changes, EventTime};
+
+/// GROUPING SETS before any aggregation.
+#[derive(Debug, Clone)]
+pub struct ExpandSpec {
+    /// The columns that come in.
+    pub input: SchemaRef,
+    /// The keys that some set leaves out: column, and the name of the column that has its value or NULL.
+    pub keys: Vec<(usize, String)>,
+    /// For each set: which of these keys it has.
+    pub sets: Vec<Vec<bool>>,
+    /// The name of the last column, which has the number of the set: `Int64`.
+    pub number: String,
+}
+
+impl OperatorSpec for ExpandSpec {
+    fn name(&self) -> &'static str {
+        "Expand"
+    }
+
+    fn signature(&self) -> String {
+        String::new()
+    }
+
+    /// The columns that come in, one for each of the keys, the number of the set.
+    fn output(&self) -> SchemaRef {
+        let own = self.input.fields().iter().map(|field| field.as_ref().clone());
+        let keys = self.keys.iter().map(|(column, name)| self.input.field(*column).clone().with_name(name));
+        let keys = keys.map(|field| field.with_nullable(true));
+        let number = Field::new(&self.number, DataType::Int64, false);
+        Arc::new(Schema::new(own.chain(keys).chain([number]).collect::<Vec<_>>()))
+    }
+
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
+        Ok(Box::new(Expand { output: self.output(), spec: self.clone(), watermark: EventTime::NONE }))
+    }
+}
+
+impl fmt::Display for ExpandSpec {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.keys.iter().map(|(column, _)| self.input.field(*column).name().as_str()).collect();
+        let set = |set: &Vec<bool>| {
+            let own = names.iter().zip(set).filter(|(_, has)| **has).map(|(name, _)| *name);
+            format!("({})", own.collect::<Vec<_>>().join(", "))
+        };
+        write!(out, "Expand(sets=[{}])", self.sets.iter().map(set).collect::<Vec<_>>().join(", "))
+    }
+}
+
+struct Expand {
+    spec: ExpandSpec,
+    output: SchemaRef,
+    watermark: EventTime,
+}
+
+impl Operator for Expand {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
+        for (number, set) in self.spec.sets.iter().enumerate() {
+            let mut columns: Vec<ArrayRef> = rows.batch().columns().to_vec();
+            for ((column, _), has) in self.spec.keys.iter().zip(set) {
+                let key = rows.column(*column);
+                columns.push(if *has { Arc::clone(key) } else { new_null_array(key.data_type(), rows.len()) });
+            }
+            columns.push(Arc::new(Int64Array::from_value(number as i64, rows.len())));
+            cx.emit(rows.clone().with_batch(batch_of(&self.output, columns, rows.len())?));
+        }
+        Ok(Progress::Done)
+    }
+
+    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
+        self.watermark = self.watermark.max(time);
+        Ok(Progress::Done)
+    }
+
+    fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    fn state(&mut self) -> Vec<&mut dyn StateTable> {
+        Vec::new()
+    }
+}
