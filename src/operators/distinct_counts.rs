@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{take, take_arrays};
 use arrow::datatypes::{DataType, Field, Schema};
 
+use super::touched::Touched;
 use super::{AggregateCall, AggregateFunction, Aggregates};
 use crate::error::{Error, Result};
 use crate::state::{KeyedTable, SnapshotWriter, StateTable, TableSpec, integers};
@@ -18,12 +19,7 @@ pub(super) struct DistinctCounts {
     /// Keys and value, and a weight a call: the state table `distinct_<index of the first call>`.
     table: KeyedTable<Aggregates>,
     slots: Vec<u32>,
-    /// The slots of the present batch, each once, and the row in which each came first.
-    touched: Vec<u32>,
-    first_rows: Vec<u32>,
-    /// By slot: the last turn that touched it.
-    marks: Vec<u32>,
-    turn: u32,
+    touched: Touched,
 }
 
 /// Values that came to be there, or went, for one call.
@@ -49,8 +45,8 @@ impl DistinctCounts {
         let weights = Aggregates::new(&vec![weight; calls.len()])?;
         let schema = Arc::new(Schema::new(fields));
         let table = KeyedTable::new(format!("distinct_{index}"), schema, keys.len() + 1, keys.len(), weights)?;
-        let (slots, touched, first_rows, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { keys: keys.len(), calls: calls.len(), table, slots, touched, first_rows, marks, turn: 0 })
+        let (slots, touched) = (Vec::new(), Touched::default());
+        Ok(Self { keys: keys.len(), calls: calls.len(), table, slots, touched })
     }
 
     /// Lets the value of each row come (or go) as often as `weights` says for each call: NULL only where it counts. `groups` are
@@ -83,16 +79,16 @@ impl DistinctCounts {
     ) -> Result<Vec<Turnover>> {
         let keys: Vec<ArrayRef> = keys.iter().chain([values]).cloned().collect();
         self.table.assign(&keys, values.len(), &mut self.slots)?;
-        self.find_touched();
-        let before = self.table.table().columns.evaluate(Some(&self.touched))?;
+        self.touched.find(&self.slots, self.table.table().index.slots());
+        let before = self.table.table().columns.evaluate(Some(&self.touched.slots))?;
         self.table.merge(&self.slots, weights)?;
-        self.table.touch(&self.touched);
-        let after = self.table.table().columns.evaluate(Some(&self.touched))?;
+        self.table.touch(&self.touched.slots);
+        let after = self.table.table().columns.evaluate(Some(&self.touched.slots))?;
         let turnovers = before.iter().zip(&after).map(|(before, after)| {
             let (before, after) = (integers(before)?, integers(after)?);
             let sign = |at: usize| i64::from(after[at] > 0) - i64::from(before[at] > 0);
-            let changed: Vec<usize> = (0..self.touched.len()).filter(|at| sign(*at) != 0).collect();
-            let rows = UInt32Array::from_iter_values(changed.iter().map(|at| self.first_rows[*at]));
+            let changed: Vec<usize> = (0..self.touched.slots.len()).filter(|at| sign(*at) != 0).collect();
+            let rows = UInt32Array::from_iter_values(changed.iter().map(|at| self.touched.first_rows[*at]));
             Ok(Turnover {
                 groups: rows.values().iter().map(|row| groups[*row as usize]).collect(),
                 values: take(values, &rows, None)?,
@@ -104,32 +100,12 @@ impl DistinctCounts {
         Ok(turnovers)
     }
 
-    /// Each slot once.
-    fn find_touched(&mut self) {
-        self.turn = self.turn.wrapping_add(1);
-        if self.turn == 0 {
-            self.marks.fill(0);
-            self.turn = 1;
-        }
-        self.marks.resize(self.table.table().index.slots(), 0);
-        self.touched.clear();
-        self.first_rows.clear();
-        for (row, slot) in self.slots.iter().enumerate() {
-            let mark = &mut self.marks[*slot as usize];
-            if *mark != self.turn {
-                *mark = self.turn;
-                self.touched.push(*slot);
-                self.first_rows.push(row as u32);
-            }
-        }
-    }
-
     /// Forgets the touched values that are there for no call. A value may have gone before it came: its weight is then
     /// below nothing, and is kept.
     fn remove_weightless(&mut self, after: &[ArrayRef]) -> Result<()> {
         let after = after.iter().map(integers).collect::<Result<Vec<_>>>()?;
-        let gone = (0..self.touched.len()).filter(|at| after.iter().all(|weights| weights[*at] == 0));
-        let gone: Vec<u32> = gone.map(|at| self.touched[at]).collect();
+        let gone = (0..self.touched.slots.len()).filter(|at| after.iter().all(|weights| weights[*at] == 0));
+        let gone: Vec<u32> = gone.map(|at| self.touched.slots[at]).collect();
         if !gone.is_empty() {
             self.table.remove(&gone);
         }
@@ -152,7 +128,6 @@ impl StateTable for DistinctCounts {
     }
 
     fn bytes(&self) -> usize {
-        let lists = [&self.slots, &self.touched, &self.first_rows, &self.marks];
-        self.table.bytes() + lists.iter().map(|list| list.capacity() * size_of::<u32>()).sum::<usize>()
+        self.table.bytes() + self.slots.capacity() * size_of::<u32>() + self.touched.bytes()
     }
 }

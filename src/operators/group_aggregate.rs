@@ -15,6 +15,7 @@ use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
 use super::aggregate::{readable, state_fields};
 use super::distinct_counts::DistinctCounts;
+use super::touched::Touched;
 use super::two_phase::{Split, global_texts, types_text};
 use super::value_counts::ValueCounts;
 use super::{AggregateCall, Aggregates, BuildContext, Context, Operator, OperatorSpec, Progress};
@@ -84,9 +85,7 @@ impl OperatorSpec for GroupAggregateSpec {
             split,
             spec: self.clone(),
             slots: Vec::new(),
-            touched: Vec::new(),
-            marks: Vec::new(),
-            turn: 0,
+            touched: Touched::default(),
             watermark: EventTime::NONE,
         }))
     }
@@ -128,11 +127,7 @@ struct GroupAggregate {
     merged: usize,
     /// The slot of each row of the present batch.
     slots: Vec<u32>,
-    /// The slots of the present batch, each once, in order of appearance.
-    touched: Vec<u32>,
-    /// By slot: the last turn that touched it.
-    marks: Vec<u32>,
-    turn: u32,
+    touched: Touched,
     watermark: EventTime,
 }
 
@@ -186,11 +181,11 @@ impl GroupAggregate {
         let (states, weights) = states.split_at(self.merged);
         let known = self.groups.table().index.slots();
         self.groups.assign(keys, partials.len(), &mut self.slots)?;
-        self.find_touched();
+        self.touched.find(&self.slots, self.groups.table().index.slots());
         if !self.extremes.is_empty() {
-            let touched = self.groups.table().index.gather(&self.touched)?;
+            let touched = self.groups.table().index.gather(&self.touched.slots)?;
             for extreme in &mut self.extremes {
-                extreme.begin(&touched, self.touched.len())?;
+                extreme.begin(&touched, self.touched.slots.len())?;
             }
         }
 
@@ -201,7 +196,7 @@ impl GroupAggregate {
             extreme.apply(keys, values, &states[0])?;
         }
         self.apply_distinct(keys, distinct_values, weights)?;
-        self.groups.touch(&self.touched);
+        self.groups.touch(&self.touched.slots);
         let after = self.results(usize::MAX)?;
         self.extremes.iter_mut().for_each(ValueCounts::end);
 
@@ -227,30 +222,12 @@ impl GroupAggregate {
         Ok(())
     }
 
-    /// Each slot once.
-    fn find_touched(&mut self) {
-        self.turn = self.turn.wrapping_add(1);
-        if self.turn == 0 {
-            self.marks.fill(0);
-            self.turn = 1;
-        }
-        self.marks.resize(self.groups.table().index.slots(), 0);
-        self.touched.clear();
-        for slot in &self.slots {
-            let mark = &mut self.marks[*slot as usize];
-            if *mark != self.turn {
-                *mark = self.turn;
-                self.touched.push(*slot);
-            }
-        }
-    }
-
     /// The results of the touched keys, of which those in slots below `known` had been there.
     fn results(&self, known: usize) -> Result<Results> {
-        let mut of_groups = self.groups.table().columns.evaluate(Some(&self.touched))?;
+        let mut of_groups = self.groups.table().columns.evaluate(Some(&self.touched.slots))?;
         let present = match self.spec.retract {
             true => integers(&of_groups.remove(0))?.iter().map(|rows| *rows > 0).collect(),
-            false => self.touched.iter().map(|slot| (*slot as usize) < known).collect(),
+            false => self.touched.slots.iter().map(|slot| (*slot as usize) < known).collect(),
         };
         let column = |place: &Place| match *place {
             Place::Group(column) => Ok(Arc::clone(&of_groups[column])),
@@ -262,11 +239,11 @@ impl GroupAggregate {
 
     /// What leaves, in order of keys' appearance.
     fn changes(&self, before: &Results, after: &Results) -> Result<Option<Changes>> {
-        let differs = differs(before, after, self.touched.len())?;
+        let differs = differs(before, after, self.touched.slots.len())?;
         // Which key, and whether its old (0) or its new (1) result.
-        let mut rows: Vec<(usize, usize)> = Vec::with_capacity(2 * self.touched.len());
-        let mut kinds = Vec::with_capacity(2 * self.touched.len());
-        for key in 0..self.touched.len() {
+        let mut rows: Vec<(usize, usize)> = Vec::with_capacity(2 * self.touched.slots.len());
+        let mut kinds = Vec::with_capacity(2 * self.touched.slots.len());
+        for key in 0..self.touched.slots.len() {
             match (before.present[key], after.present[key]) {
                 (false, true) => {
                     rows.push((1, key));
@@ -290,10 +267,10 @@ impl GroupAggregate {
         if rows.is_empty() {
             return Ok(None);
         }
-        let slots: Vec<u32> = rows.iter().map(|(_, key)| self.touched[*key]).collect();
+        let slots: Vec<u32> = rows.iter().map(|(_, key)| self.touched.slots[*key]).collect();
         let mut columns = self.groups.table().index.gather(&slots)?;
         if rows.iter().all(|(version, _)| *version == 1) {
-            if rows.len() == self.touched.len() {
+            if rows.len() == self.touched.slots.len() {
                 columns.extend(after.columns.iter().cloned());
             } else {
                 let keys = UInt32Array::from_iter_values(rows.iter().map(|(_, key)| *key as u32));
@@ -309,8 +286,8 @@ impl GroupAggregate {
 
     /// Forgets the touched keys whose rows have all gone.
     fn remove_empty(&mut self) -> Result<()> {
-        let rows = &self.groups.table().columns.evaluate(Some(&self.touched))?[0];
-        let empty = integers(rows)?.iter().zip(&self.touched).filter(|(rows, _)| **rows == 0);
+        let rows = &self.groups.table().columns.evaluate(Some(&self.touched.slots))?[0];
+        let empty = integers(rows)?.iter().zip(&self.touched.slots).filter(|(rows, _)| **rows == 0);
         let empty: Vec<u32> = empty.map(|(_, slot)| *slot).collect();
         self.groups.remove(&empty);
         Ok(())

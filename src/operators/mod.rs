@@ -23,6 +23,7 @@ mod spec;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod two_phase;
 mod value_counts;
 mod window;
