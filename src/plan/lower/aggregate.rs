@@ -21,6 +21,7 @@ use crate::plan::expand::{ExpandNode, GROUPING_COLUMN, as_expand, key_column};
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window};
 use crate::plan::stream_plan::{Exchange, Parallelism};
 use crate::plan::windows::projections;
+use crate::sql::FOR_FLINK;
 use crate::stream::WATERMARK_COLUMN;
 
 /// What lies between an aggregation and the window function below it.
@@ -147,7 +148,7 @@ impl Lowering<'_> {
         let groups = rows.keys.len();
         let mut flow = match &window.window {
             Windows::Fixed(kind) => self.fixed_windows(flow, rows, expand, aggregate, window, *kind)?,
-            Windows::Session { gap_ms, .. } => self.sessions(flow, rows, aggregate, window, *gap_ms),
+            Windows::Session { gap_ms, .. } => self.sessions(flow, rows, aggregate, window, *gap_ms)?,
         };
         let places = outputs.iter().map(|place| match place {
             Place::Key(index) => *index,
@@ -226,8 +227,21 @@ impl Lowering<'_> {
     }
 
     /// Aggregates rows as they come behind the exchange: which session a row belongs to depends on those before it.
-    fn sessions(&mut self, flow: Flow, rows: Rows, aggregate: &Aggregate, window: &WindowNode, gap_ms: i64) -> Flow {
+    fn sessions(
+        &mut self,
+        flow: Flow,
+        rows: Rows,
+        aggregate: &Aggregate,
+        window: &WindowNode,
+        gap_ms: i64,
+    ) -> Result<Flow> {
         let Rows { time, watermark, late_columns, keys, calls } = rows;
+        // Two sessions that become one do not say which of their rows came first.
+        if let Some(call) = calls.iter().find(|call| call.function.is_ordered()) {
+            return Err(Error::query(format!("{} over SESSION windows is not built yet", call.function))
+                .with_span(window.span)
+                .with_help(FOR_FLINK));
+        }
         let of_rows = |key| if let KeyColumn::OfRows(column) = key { Some(column) } else { None };
         let keys: Vec<usize> = keys.into_iter().filter_map(of_rows).collect();
         let input = Arc::clone(&flow.schema);
@@ -254,7 +268,7 @@ impl Lowering<'_> {
         };
         let mut flow = Flow::from(vec![Input::of(from, exchange)], parallelism, input);
         flow.push(Arc::new(spec), upsert_keys);
-        flow
+        Ok(flow)
     }
 
     fn group_aggregate(&mut self, aggregate: &Aggregate) -> Result<Flow> {
