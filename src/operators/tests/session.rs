@@ -1,6 +1,6 @@
 //! Sessions by script, and against a naive model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use expect_test::expect;
 use proptest::prelude::*;
@@ -239,7 +239,7 @@ proptest! {
         let plain: Vec<Row> = rows.iter().map(|(row, _)| *row).collect();
         let (wanted, late) = model(&plain, gap, delay);
         let input = schema("ts TIME, k BIGINT, v BIGINT, $watermark BIGINT");
-        let spec = sessions(&input, gap, &[1], &["COUNT(*) n", "SUM(v) s"]);
+        let spec = sessions(&input, gap, &[1], &["COUNT(*) n", "SUM(v) s", "COUNT(DISTINCT v) d"]);
         let mut script = String::new();
         let mut watermark = i64::MIN;
         for ((time, key, value), event) in &rows {
@@ -253,16 +253,19 @@ proptest! {
         let mut found: Vec<String> = run_all_ways(&[&spec], &input, Compare::Rows, &script).concat();
         // Without an aggregation all rows that are not late leave, each once.
         let rows_out = run_all_ways(&[&bare(&input, gap, &[1])], &input, Compare::Rows, &script).concat();
-        let mut added = Sessions::new();
+        let (mut added, mut different) = (Sessions::new(), BTreeMap::<_, BTreeSet<i64>>::new());
         for row in &rows_out {
             let numbers: Vec<i64> = row[3..].split(", ").map(|number| number.parse().unwrap()).collect();
-            let of_session = added.entry((numbers[1], numbers[4], numbers[5])).or_default();
+            let session = (numbers[1], numbers[4], numbers[5]);
+            different.entry(session).or_default().insert(numbers[2]);
+            let of_session = added.entry(session).or_default();
             *of_session = (of_session.0 + 1, of_session.1 + numbers[2]);
         }
         prop_assert_eq!(&added, &wanted, "{}", script);
         prop_assert_eq!(rows_out.len() + late, rows.len());
         let text = |((key, start, end), (number, sum)): (&(i64, i64, i64), &(i64, i64))| {
-            format!("+I {key}, {start}, {end}, {}, {number}, {sum}", end - 1)
+            let different = different[&(*key, *start, *end)].len();
+            format!("+I {key}, {start}, {end}, {}, {number}, {sum}, {different}", end - 1)
         };
         let mut wanted: Vec<String> = wanted.iter().map(text).collect();
         wanted.sort();
