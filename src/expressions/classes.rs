@@ -10,33 +10,24 @@ use arrow::datatypes::{DataType, Int64Type};
 use datafusion::functions::regex::compile_regex;
 
 use super::codings::is_text_or_bytes;
-use super::function::{Call, Function, Nulls};
+use super::function::{Call, Function};
 use super::types::{is_approximate, is_integer, is_numeric, type_name};
 use super::typing::{Argument, Typing, count};
 use crate::error::{Error, Result};
 
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
-    possibly("ELT", "ELT(n, text, …): the nth text; NULL if there is none", elt_typing, elt),
-    possibly("IS_ALPHA", "IS_ALPHA(text): whether it is made of letters", one_value, |_, arguments, rows| {
+    Function::possibly("ELT", "ELT(n, text, …): the nth text; NULL if there is none", elt_typing, elt),
+    Function::possibly("IS_ALPHA", "IS_ALPHA(text): whether it is made of letters", one_value, |_, arguments, rows| {
         classified(&arguments[0], rows, |_| false, Class::Letters)
     }),
-    possibly("IS_DECIMAL", "IS_DECIMAL(text): whether it is a number", one_value, |_, arguments, rows| {
+    Function::possibly("IS_DECIMAL", "IS_DECIMAL(text): whether it is a number", one_value, |_, arguments, rows| {
         classified(&arguments[0], rows, |number| is_integer(number) || is_approximate(number), Class::Numbers)
     }),
-    possibly("IS_DIGIT", "IS_DIGIT(text): whether it is made of digits", one_value, |_, arguments, rows| {
+    Function::possibly("IS_DIGIT", "IS_DIGIT(text): whether it is made of digits", one_value, |_, arguments, rows| {
         classified(&arguments[0], rows, is_integer, Class::Digits)
     }),
 ];
-
-const fn possibly(
-    name: &'static str,
-    doc: &'static str,
-    typing: fn(&[Argument]) -> Result<Typing, String>,
-    body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>,
-) -> Function {
-    Function { nulls: Nulls::Possible, ..Function::strict(name, doc, typing, body) }
-}
 
 fn one_value(arguments: &[Argument]) -> Result<Typing, String> {
     count(arguments, 1, 1)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, StringBuilder};
 use arrow::datatypes::{DataType, Int32Type};
 
-use super::function::{Call, Function, Nulls};
+use super::function::{Call, Function};
 use super::strings::{any_null, shape};
 use super::types::is_integer;
 use super::typing::{Argument, Typing, count};
@@ -63,19 +63,25 @@ pub const FUNCTIONS: &[Function] = &[
             Ok(Arc::new(places))
         },
     ),
-    possibly("LPAD", "LPAD(text, length, fill): filled at the start, or cut, to that length", padded, |_, a, rows| {
-        pad(a, rows, true)
-    }),
+    Function::possibly(
+        "LPAD",
+        "LPAD(text, length, fill): filled at the start, or cut, to that length",
+        padded,
+        |_, a, rows| pad(a, rows, true),
+    ),
     Function::strict(
         "OVERLAY",
         "OVERLAY(text PLACING part FROM start [FOR length]): the part instead of what stands there",
         overlay_typing,
         overlay,
     ),
-    possibly("RPAD", "RPAD(text, length, fill): filled at the end, or cut, to that length", padded, |_, a, rows| {
-        pad(a, rows, false)
-    }),
-    possibly(
+    Function::possibly(
+        "RPAD",
+        "RPAD(text, length, fill): filled at the end, or cut, to that length",
+        padded,
+        |_, a, rows| pad(a, rows, false),
+    ),
+    Function::possibly(
         "SPLIT_INDEX",
         "SPLIT_INDEX(text, separator, index): the part of that index, counted from 0; NULL if there is none",
         split_typing,
@@ -100,15 +106,6 @@ pub const FUNCTIONS: &[Function] = &[
         translate,
     ),
 ];
-
-const fn possibly(
-    name: &'static str,
-    doc: &'static str,
-    typing: fn(&[Argument]) -> Result<Typing, String>,
-    body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>,
-) -> Function {
-    Function { nulls: Nulls::Possible, ..Function::strict(name, doc, typing, body) }
-}
 
 fn one_text(arguments: &[Argument]) -> Result<Typing, String> {
     shape(arguments, (1, 1), (0, 0), DataType::Utf8)

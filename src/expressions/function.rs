@@ -54,6 +54,16 @@ impl Function {
         }
     }
 
+    /// The same, but NULL for some arguments that are not.
+    pub(super) const fn possibly(
+        name: &'static str,
+        doc: &'static str,
+        typing: fn(&[Argument]) -> Result<Typing, String>,
+        body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>,
+    ) -> Self {
+        Self { nulls: Nulls::Possible, ..Self::strict(name, doc, typing, body) }
+    }
+
     /// The same under another name, written in another way.
     pub(super) const fn renamed(&self, name: &'static str, style: Style) -> Self {
         Self { name, style, ..*self }

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Int64Type};
 
 use super::charset::replaced;
 use super::editing::write;
-use super::function::{Call, Function, Nulls};
+use super::function::{Call, Function};
 use super::strings::shape;
 use super::types::{is_integer, type_name};
 use super::typing::{Argument, Typing, count};
@@ -17,7 +17,7 @@ use crate::error::Result;
 
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
-    possibly(
+    Function::possibly(
         "INET_ATON",
         "INET_ATON(text): the number of an address such as '127.0.0.1'; NULL if it is none",
         |arguments| shape(arguments, (1, 1), (0, 0), DataType::Int64),
@@ -26,7 +26,7 @@ pub const FUNCTIONS: &[Function] = &[
             Ok(Arc::new(texts.iter().map(|text| text.and_then(address)).collect::<Int64Array>()))
         },
     ),
-    possibly(
+    Function::possibly(
         "INET_NTOA",
         "INET_NTOA(number): the address of that number, such as '127.0.0.1'; NULL if there is none",
         one_number,
@@ -38,14 +38,19 @@ pub const FUNCTIONS: &[Function] = &[
             })
         },
     ),
-    possibly(
+    Function::possibly(
         "PARSE_URL",
         "PARSE_URL(url, part [, key]): its HOST, PATH, QUERY (or the key's value in it), REF, PROTOCOL, FILE, AUTHORITY or \
          USERINFO; NULL if there is none",
         |arguments| shape(arguments, (2, 3), (0, 0), DataType::Utf8),
         parts,
     ),
-    possibly("URL_DECODE", "URL_DECODE(text): what URL_ENCODE wrote; NULL if it cannot be read", one_text, decoded),
+    Function::possibly(
+        "URL_DECODE",
+        "URL_DECODE(text): what URL_ENCODE wrote; NULL if it cannot be read",
+        one_text,
+        decoded,
+    ),
     Function::strict(
         "URL_ENCODE",
         "URL_ENCODE(text): as a form's value in a URL: 'a b' is a+b",
@@ -59,15 +64,6 @@ pub const FUNCTIONS: &[Function] = &[
         },
     ),
 ];
-
-const fn possibly(
-    name: &'static str,
-    doc: &'static str,
-    typing: fn(&[Argument]) -> Result<Typing, String>,
-    body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>,
-) -> Function {
-    Function { nulls: Nulls::Possible, ..Function::strict(name, doc, typing, body) }
-}
 
 fn one_text(arguments: &[Argument]) -> Result<Typing, String> {
     shape(arguments, (1, 1), (0, 0), DataType::Utf8)

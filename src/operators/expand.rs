@@ -51,12 +51,17 @@ impl OperatorSpec for ExpandSpec {
 impl fmt::Display for ExpandSpec {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.keys.iter().map(|(column, _)| self.input.field(*column).name().as_str()).collect();
-        let set = |set: &Vec<bool>| {
-            let own = names.iter().zip(set).filter(|(_, has)| **has).map(|(name, _)| *name);
-            format!("({})", own.collect::<Vec<_>>().join(", "))
-        };
-        write!(out, "Expand(sets=[{}])", self.sets.iter().map(set).collect::<Vec<_>>().join(", "))
+        write!(out, "Expand({})", sets_text(&names, &self.sets))
     }
+}
+
+/// Which of `keys` each set has: `sets=[(a, b), (a), ()]`.
+pub fn sets_text<K: AsRef<str>>(keys: &[K], sets: &[Vec<bool>]) -> String {
+    let set = |set: &Vec<bool>| {
+        let own = keys.iter().zip(set).filter(|(_, has)| **has).map(|(key, _)| key.as_ref());
+        format!("({})", own.collect::<Vec<_>>().join(", "))
+    };
+    format!("sets=[{}]", sets.iter().map(set).collect::<Vec<_>>().join(", "))
 }
 
 struct Expand {

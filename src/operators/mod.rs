@@ -35,7 +35,7 @@ pub use aggregate::{AggregateCall, AggregateFunction, Aggregates};
 pub use calc::CalcSpec;
 pub use chain::{Chain, Emitted};
 pub use context::{BuildContext, Context, OutputBudget, StateBackend};
-pub use expand::ExpandSpec;
+pub use expand::{ExpandSpec, sets_text};
 pub use group_aggregate::GroupAggregateSpec;
 pub use group_local::{GroupLocalSpec, ROWS_COLUMN};
 pub use late::{LATE_COLUMNS, late_columns};

@@ -121,7 +121,7 @@ pub(super) fn local_texts(calls: &[AggregateCall], input: &Schema) -> String {
 /// The aggregates as EXPLAIN shows them behind the exchange.
 pub(super) fn global_texts(calls: &[AggregateCall]) -> String {
     let text = |(index, call): (usize, &AggregateCall)| {
-        let distinct = if call.distinct { "DISTINCT " } else { "" };
+        let distinct = call.quantifier();
         format!("{}({distinct}${index}) AS {}", call.function, call.output.name())
     };
     calls.iter().enumerate().map(text).collect::<Vec<_>>().join(", ")
@@ -131,7 +131,7 @@ pub(super) fn global_texts(calls: &[AggregateCall]) -> String {
 pub(super) fn types_text(partial: &Schema, keys: usize, calls: &[AggregateCall]) -> String {
     let keys = partial.fields().iter().take(keys).map(|key| key.data_type().to_string());
     let calls = calls.iter().map(|call| {
-        let distinct = if call.distinct { "DISTINCT " } else { "" };
+        let distinct = call.quantifier();
         format!("{}({distinct}{}) {}", call.function, call.input_type, call.output.data_type())
     });
     keys.chain(calls).collect::<Vec<_>>().join(", ")

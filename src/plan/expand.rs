@@ -12,14 +12,16 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{Column, DFSchema, DFSchemaRef};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, Projection, UserDefinedLogicalNodeCore};
 use datafusion::prelude::{cast, lit};
 use datafusion::scalar::ScalarValue;
 
+use super::nodes::sorted;
 use crate::error::Result;
+use crate::operators::{ExpandSpec, sets_text};
 
 /// The hidden column with the number of the grouping set, `BIGINT`.
 pub const GROUPING_COLUMN: &str = "$grouping";
@@ -73,6 +75,12 @@ impl ExpandNode {
     }
 }
 
+/// The operator that does it with rows of `input`, in which `keys` are the columns of the node's keys.
+pub fn expand_spec(input: SchemaRef, keys: Vec<usize>, sets: &[Vec<bool>]) -> ExpandSpec {
+    let keys = keys.into_iter().enumerate().map(|(index, column)| (column, key_column(index))).collect();
+    ExpandSpec { input, keys, sets: sets.to_vec(), number: GROUPING_COLUMN.to_owned() }
+}
+
 fn expand_schema(input: &LogicalPlan, keys: &[String]) -> DataFusionResult<DFSchemaRef> {
     let mut fields: Vec<Field> = input.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
     for (index, key) in keys.iter().enumerate() {
@@ -123,17 +131,6 @@ impl UserDefinedLogicalNodeCore for ExpandNode {
         let count = input.fields().len();
         let mut needed: Vec<usize> = output_columns.iter().copied().filter(|index| *index < count).collect();
         needed.extend(self.keys.iter().filter_map(|key| input.index_of_column_by_name(None, key)));
-        needed.sort_unstable();
-        needed.dedup();
-        Some(vec![needed])
+        Some(vec![sorted(needed)])
     }
-}
-
-/// `sets=[(a, b), (a), ()]`
-pub fn sets_text(keys: &[String], sets: &[Vec<bool>]) -> String {
-    let set = |set: &Vec<bool>| {
-        let own = keys.iter().zip(set).filter(|(_, has)| **has).map(|(key, _)| key.as_str());
-        format!("({})", own.collect::<Vec<_>>().join(", "))
-    };
-    format!("sets=[{}]", sets.iter().map(set).collect::<Vec<_>>().join(", "))
 }

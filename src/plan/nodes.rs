@@ -314,7 +314,8 @@ impl UserDefinedLogicalNodeCore for WindowNode {
     }
 }
 
-fn sorted(mut indices: Vec<usize>) -> Vec<usize> {
+/// Indices in order, each once.
+pub(super) fn sorted(mut indices: Vec<usize>) -> Vec<usize> {
     indices.sort_unstable();
     indices.dedup();
     indices

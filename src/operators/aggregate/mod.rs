@@ -133,12 +133,17 @@ impl AggregateCall {
         let column = |index: usize| input.field(index).name();
         let argument = self.argument.map_or("*", |index| column(index));
         let filter = self.filter.map_or(String::new(), |index| format!(" FILTER (WHERE {})", column(index)));
-        let distinct = if self.distinct { "DISTINCT " } else { "" };
+        let distinct = self.quantifier();
         let separator = match self.function {
             AggregateFunction::ListAgg => format!(", '{}'", self.separator),
             _ => String::new(),
         };
         format!("{}({distinct}{argument}{separator}){filter}", self.function)
+    }
+
+    /// What stands in front of the argument: `DISTINCT ` or nothing.
+    pub(super) fn quantifier(&self) -> &'static str {
+        if self.distinct { "DISTINCT " } else { "" }
     }
 
     /// Whether the different values have to be known.

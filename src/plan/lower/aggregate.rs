@@ -13,11 +13,11 @@ use super::{Flow, Input, Lowering, calc, substitute, substitute_by};
 use crate::error::{Error, Result};
 use crate::expressions::{planned_aggregate, separator, text};
 use crate::operators::{
-    AggregateCall, ExpandSpec, GroupAggregateSpec, GroupLocalSpec, SessionAggregateSpec, SessionInput,
-    WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
+    AggregateCall, GroupAggregateSpec, GroupLocalSpec, SessionAggregateSpec, SessionInput, WindowAggregateSpec,
+    WindowAssignSpec, WindowKind, WindowLocalSpec,
 };
 use crate::plan::changelog_mode::ChangelogMode;
-use crate::plan::expand::{ExpandNode, GROUPING_COLUMN, as_expand, key_column};
+use crate::plan::expand::{ExpandNode, GROUPING_COLUMN, as_expand, expand_spec, key_column};
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window};
 use crate::plan::stream_plan::{Exchange, Parallelism};
 use crate::plan::windows::projections;
@@ -186,9 +186,8 @@ impl Lowering<'_> {
         let (pane, open_from) = (assigned - 2, assigned - 1);
         // Behind the judgement of their time: rows are late once, whatever sets they belong to.
         if let Some((expanded, sets)) = expand {
-            let keys = expanded.into_iter().enumerate().map(|(index, column)| (column, key_column(index))).collect();
-            let (input, number) = (Arc::clone(&flow.schema), GROUPING_COLUMN.to_owned());
-            flow.push(Arc::new(ExpandSpec { input, keys, sets: sets.to_vec(), number }), Vec::new());
+            let spec = expand_spec(Arc::clone(&flow.schema), expanded, sets);
+            flow.push(Arc::new(spec), Vec::new());
         }
         let keys: Vec<usize> = keys
             .into_iter()
@@ -221,7 +220,8 @@ impl Lowering<'_> {
             WindowKind::Cumulate { .. } => 1,
         };
         let upsert_keys = (first..3).map(|bound| (0..keys.len()).chain([keys.len() + bound]).collect()).collect();
-        let mut flow = self.exchange(flow, keys.len(), ChangelogMode::APPEND);
+        let leading: Vec<usize> = (0..keys.len()).collect();
+        let mut flow = self.exchange(flow, &leading, ChangelogMode::APPEND);
         flow.push(Arc::new(spec), upsert_keys);
         Ok(flow)
     }
@@ -245,11 +245,7 @@ impl Lowering<'_> {
         let of_rows = |key| if let KeyColumn::OfRows(column) = key { Some(column) } else { None };
         let keys: Vec<usize> = keys.into_iter().filter_map(of_rows).collect();
         let input = Arc::clone(&flow.schema);
-        let from = self.close(flow);
-        let (exchange, parallelism) = match keys.as_slice() {
-            [] => (Exchange::Gather, Parallelism::One),
-            keys => (Exchange::Hash(keys.to_vec()), Parallelism::Default),
-        };
+        let mut flow = self.exchange(flow, &keys, ChangelogMode::APPEND);
         let upsert_keys = (0..3).map(|bound| (0..keys.len()).chain([keys.len() + bound]).collect()).collect();
         let spec = SessionAggregateSpec {
             output: window_output(keys.iter().map(|key| &input.fields()[*key]), &calls),
@@ -266,7 +262,6 @@ impl Lowering<'_> {
             calls,
             query: meaning(aggregate),
         };
-        let mut flow = Flow::from(vec![Input::of(from, exchange)], parallelism, input);
         flow.push(Arc::new(spec), upsert_keys);
         Ok(flow)
     }
@@ -306,7 +301,8 @@ impl Lowering<'_> {
             output: Arc::new(output),
         };
         let mode = if retract { ChangelogMode::RETRACT } else { ChangelogMode::UPDATE };
-        let mut flow = self.exchange(flow, keys.len(), mode);
+        let leading: Vec<usize> = (0..keys.len()).collect();
+        let mut flow = self.exchange(flow, &leading, mode);
         flow.push(Arc::new(spec), vec![(0..keys.len()).collect()]);
         rearrange(&mut flow, &(0..keys.len() + calls.len()).collect::<Vec<_>>(), aggregate);
         Ok(flow)
@@ -350,13 +346,13 @@ impl Lowering<'_> {
             .collect()
     }
 
-    /// Behind the local phase: by key, or everything to one task where there is none.
-    fn exchange(&mut self, flow: Flow, keys: usize, mode: ChangelogMode) -> Flow {
+    /// By the columns of the key, or everything to one task where there is none.
+    pub(super) fn exchange(&mut self, flow: Flow, keys: &[usize], mode: ChangelogMode) -> Flow {
         let schema = Arc::clone(&flow.schema);
         let from = self.close(flow);
         let (exchange, parallelism) = match keys {
-            0 => (Exchange::Gather, Parallelism::One),
-            keys => (Exchange::Hash((0..keys).collect()), Parallelism::Default),
+            [] => (Exchange::Gather, Parallelism::One),
+            keys => (Exchange::Hash(keys.to_vec()), Parallelism::Default),
         };
         Flow { mode, ..Flow::from(vec![Input::of(from, exchange)], parallelism, schema) }
     }

@@ -10,7 +10,8 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::expressions::{Call, split, text};
-use crate::plan::expand::{as_expand, sets_text};
+use crate::operators::sets_text;
+use crate::plan::expand::as_expand;
 use crate::plan::nodes::{WINDOW_COLUMNS, Windows, as_arrival, as_watermark, as_window};
 use crate::stream::WATERMARK_COLUMN;
 

@@ -21,14 +21,14 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 
 use super::bind::bug;
 use super::changelog_mode::ChangelogMode;
-use super::expand::{ExpandNode, GROUPING_COLUMN, as_expand, key_column};
+use super::expand::{ExpandNode, as_expand, expand_spec};
 use super::nodes::{Windows, as_arrival, as_watermark, as_window};
 use super::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
 use crate::error::{Error, Result};
 use crate::expressions::{
     NOW_COLUMN, Scalar, compile, compile_condition, instant_type, now_from_column, reads_now, text,
 };
-use crate::operators::{CalcSpec, ExpandSpec, OperatorSpec};
+use crate::operators::{CalcSpec, OperatorSpec};
 use crate::stream::WATERMARK_COLUMN;
 
 /// What planning has to know besides the query.
@@ -243,14 +243,11 @@ impl<'a> Lowering<'a> {
     fn expand(&mut self, expand: &ExpandNode) -> Result<Flow> {
         let mut flow = self.lower(&expand.input, false)?;
         flow.settle();
-        let column = |(index, key): (usize, &String)| {
-            let column = flow.schema.index_of(key).map_err(|_| Error::bug(format!("the key {key} was pruned")))?;
-            Ok((column, key_column(index)))
-        };
-        let keys = expand.keys.iter().enumerate().map(column).collect::<Result<_>>()?;
-        let number = GROUPING_COLUMN.to_owned();
-        let input = Arc::clone(&flow.schema);
-        flow.push(Arc::new(ExpandSpec { input, keys, sets: expand.sets.clone(), number }), Vec::new());
+        let column =
+            |key: &String| flow.schema.index_of(key).map_err(|_| Error::bug(format!("the key {key} was pruned")));
+        let keys = expand.keys.iter().map(column).collect::<Result<_>>()?;
+        let spec = expand_spec(Arc::clone(&flow.schema), keys, &expand.sets);
+        flow.push(Arc::new(spec), Vec::new());
         Ok(flow)
     }
 

@@ -8,11 +8,11 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan};
 use datafusion::prelude::lit;
 
 use super::meaning::Meaning;
-use super::{Flow, Input, Lowering, Named, calc};
+use super::{Flow, Lowering, Named, calc};
 use crate::error::{Error, Result};
 use crate::operators::{SessionInput, SessionRowsSpec};
+use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode};
-use crate::plan::stream_plan::{Exchange, Parallelism};
 use crate::stream::WATERMARK_COLUMN;
 
 impl Lowering<'_> {
@@ -52,11 +52,7 @@ impl Lowering<'_> {
         calc(&mut flow, &window.input, &[], Some(before))?;
         flow.settle();
         let input = Arc::clone(&flow.schema);
-        let from = self.close(flow);
-        let (exchange, parallelism) = match keys.as_slice() {
-            [] => (Exchange::Gather, Parallelism::One),
-            keys => (Exchange::Hash(keys.to_vec()), Parallelism::Default),
-        };
+        let mut flow = self.exchange(flow, &keys, ChangelogMode::APPEND);
         let bound = |name: &&str| Field::new(*name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
         let fields = kept.iter().map(|index| input.field(*index).clone()).chain(WINDOW_COLUMNS.iter().map(bound));
         let spec = SessionRowsSpec {
@@ -74,7 +70,6 @@ impl Lowering<'_> {
             kept,
             query: Meaning::of(&node).text(),
         };
-        let mut flow = Flow::from(vec![Input::of(from, exchange)], parallelism, input);
         flow.push(Arc::new(spec), Vec::new());
         calc(&mut flow, &node, conditions, columns)?;
         Ok(flow)
