@@ -7,6 +7,7 @@ pub mod expand;
 mod explain;
 mod inner_order;
 mod job;
+mod kept_group;
 mod lower;
 pub mod nodes;
 mod prepare;

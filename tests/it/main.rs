@@ -24,6 +24,7 @@ mod proctime;
 mod prompt;
 mod pushed;
 mod queries;
+mod random;
 mod removed;
 mod restoring;
 mod simulated;

@@ -22,6 +22,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use super::bind::bug;
 use super::changelog_mode::ChangelogMode;
 use super::expand::{ExpandNode, as_expand, expand_spec};
+use super::kept_group;
 use super::nodes::{Windows, as_arrival, as_watermark, as_window};
 use super::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
 use crate::error::{Error, Result};
@@ -550,7 +551,9 @@ pub fn optimize(plan: LogicalPlan) -> Result<LogicalPlan> {
     // The one rule that is let through: all others change what a stream may change only by our own rules (a filter
     // below a watermark would hold the watermark back).
     let optimizer = Optimizer::with_rules(vec![Arc::new(OptimizeProjections::new())]);
-    optimizer.optimize(plan, &OptimizerContext::new(), |_, _| {}).map_err(bug)
+    let plan = kept_group::mark(plan).map_err(bug)?;
+    let plan = optimizer.optimize(plan, &OptimizerContext::new(), |_, _| {}).map_err(bug)?;
+    kept_group::unmark(plan).map_err(bug)
 }
 
 /// The plan below projections as (name, expression over what is below).

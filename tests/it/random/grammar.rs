@@ -1,0 +1,392 @@
+//! Random queries: what they are made of, and their text.
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select, subsequence};
+
+use super::value::Type;
+
+/// The columns of the table, in order. Sums of `x` are exact; `f` has NaN, infinities and both zeros.
+pub const COLUMNS: [(&str, Type); 9] = [
+    ("id", Type::BigInt),
+    ("ts", Type::Time),
+    ("k", Type::Text),
+    ("i", Type::Int),
+    ("f", Type::Double),
+    ("x", Type::Double),
+    ("d", Type::Decimal(10, 2)),
+    ("s", Type::Text),
+    ("b", Type::Bool),
+];
+pub const ID: usize = 0;
+pub const TIME: usize = 1;
+const WILD: usize = 4;
+/// The columns by which rows are grouped.
+const KEYS: [usize; 5] = [2, 3, 4, 6, 8];
+
+/// Milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    None,
+    Tumble { size: i64 },
+    Hop { slide: i64, size: i64 },
+    Cumulate { step: i64, size: i64 },
+    Session { gap: i64 },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    CountRows,
+    Count,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    Variance { sample: bool },
+    FirstValue,
+    LastValue,
+    ListAgg,
+    ArrayAgg,
+}
+
+/// What FILTER or WHERE demand, by column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    Above(usize, i128),
+    DoubleAboveZero(usize),
+    True(usize),
+    TextOther(usize, &'static str),
+    Missing(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    pub function: Function,
+    /// Of no account for `COUNT(*)`.
+    pub column: usize,
+    pub distinct: bool,
+    pub filter: Option<Condition>,
+}
+
+/// Which sets of the keys rows are grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sets {
+    All,
+    Rollup,
+    Cube,
+}
+
+/// `SELECT keys, bounds, calls FROM … WHERE … GROUP BY … HAVING COUNT(*) > 1`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Level {
+    /// Columns of the input.
+    pub keys: Vec<usize>,
+    pub sets: Sets,
+    pub calls: Vec<Call>,
+    pub condition: Option<Condition>,
+    pub having: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    pub window: Window,
+    /// Whether the window is written as a key, `GROUP BY TUMBLE(…)`.
+    pub legacy: bool,
+    /// How far the watermark stays behind, in seconds.
+    pub delay: i64,
+    pub inner: Level,
+    /// An aggregation of the inner results, over columns of theirs.
+    pub outer: Option<Level>,
+}
+
+impl Call {
+    pub fn output(&self, columns: &[(String, Type)]) -> Type {
+        let input = columns[self.column].1.clone();
+        match (self.function, &input) {
+            (Function::CountRows | Function::Count, _) => Type::BigInt,
+            (Function::Sum, Type::Decimal(_, scale)) => Type::Decimal(38, *scale),
+            (Function::Avg | Function::Variance { .. }, Type::Decimal(_, scale)) => Type::Decimal(38, (*scale).max(6)),
+            (Function::ArrayAgg, _) => Type::Array(Box::new(input)),
+            _ => input,
+        }
+    }
+
+    fn text(&self, columns: &[(String, Type)]) -> String {
+        let column = &columns[self.column].0;
+        let distinct = if self.distinct { "DISTINCT " } else { "" };
+        let call = match self.function {
+            Function::CountRows => "COUNT(*)".to_owned(),
+            function => format!("{}({distinct}{column})", name(function)),
+        };
+        match self.filter {
+            None => call,
+            Some(filter) => format!("{call} FILTER (WHERE {})", filter.text(columns)),
+        }
+    }
+}
+
+fn name(function: Function) -> &'static str {
+    match function {
+        Function::CountRows | Function::Count => "COUNT",
+        Function::Sum => "SUM",
+        Function::Avg => "AVG",
+        Function::Min => "MIN",
+        Function::Max => "MAX",
+        Function::Variance { sample: false } => "VAR_POP",
+        Function::Variance { sample: true } => "VAR_SAMP",
+        Function::FirstValue => "FIRST_VALUE",
+        Function::LastValue => "LAST_VALUE",
+        Function::ListAgg => "LISTAGG",
+        Function::ArrayAgg => "ARRAY_AGG",
+    }
+}
+
+impl Condition {
+    fn text(self, columns: &[(String, Type)]) -> String {
+        let of = |column: usize| &columns[column].0;
+        match self {
+            Self::Above(column, limit) => format!("{} > {limit}", of(column)),
+            Self::DoubleAboveZero(column) => format!("{} > CAST(0 AS DOUBLE)", of(column)),
+            Self::True(column) => of(column).clone(),
+            Self::TextOther(column, text) => format!("{} <> '{text}'", of(column)),
+            Self::Missing(column) => format!("{} IS NULL", of(column)),
+        }
+    }
+}
+
+impl Level {
+    pub fn is_ordered(&self) -> bool {
+        use Function::{ArrayAgg, FirstValue, LastValue, ListAgg};
+        self.calls.iter().any(|call| matches!(call.function, FirstValue | LastValue | ListAgg | ArrayAgg))
+    }
+
+    /// The text, over a FROM; `bounds` are those of the window as columns of the result, `window` what stands for it in
+    /// GROUP BY.
+    fn text(&self, columns: &[(String, Type)], from: &str, bounds: &[String], window: &[String]) -> String {
+        let of = |key: &usize| columns[*key].0.clone();
+        let mut select: Vec<String> =
+            self.keys.iter().enumerate().map(|(at, key)| format!("{} AS g{at}", of(key))).collect();
+        select.extend(bounds.iter().enumerate().map(|(at, bound)| format!("{bound} AS w{at}")));
+        select.extend(self.calls.iter().enumerate().map(|(at, call)| format!("{} AS c{at}", call.text(columns))));
+        let keys = self.keys.iter().map(of).collect::<Vec<_>>().join(", ");
+        let mut groups = window.to_vec();
+        match self.sets {
+            _ if keys.is_empty() => {}
+            Sets::All => groups.push(keys),
+            Sets::Rollup => groups.push(format!("ROLLUP ({keys})")),
+            Sets::Cube => groups.push(format!("CUBE ({keys})")),
+        }
+        let mut text = format!("SELECT {} FROM {from}", select.join(", "));
+        if let Some(condition) = self.condition {
+            text += &format!(" WHERE {}", condition.text(columns));
+        }
+        if !groups.is_empty() {
+            text += &format!(" GROUP BY {}", groups.join(", "));
+        }
+        if self.having {
+            text += " HAVING COUNT(*) > 1";
+        }
+        text
+    }
+}
+
+/// The columns of the table by name.
+pub fn table_columns() -> Vec<(String, Type)> {
+    COLUMNS.iter().map(|(name, data_type)| ((*name).to_owned(), data_type.clone())).collect()
+}
+
+impl Query {
+    /// The columns of the inner results.
+    pub fn inner_columns(&self) -> Vec<(String, Type)> {
+        let table = table_columns();
+        let keys = self.inner.keys.iter().enumerate().map(|(at, key)| (format!("g{at}"), table[*key].1.clone()));
+        let bounds = (0..self.bounds()).map(|at| (format!("w{at}"), Type::Time));
+        let calls = self.inner.calls.iter().enumerate().map(|(at, call)| (format!("c{at}"), call.output(&table)));
+        keys.chain(bounds).chain(calls).collect()
+    }
+
+    /// The columns of the results.
+    pub fn columns(&self) -> Vec<(String, Type)> {
+        let inner = self.inner_columns();
+        let Some(outer) = &self.outer else { return inner };
+        let keys = outer.keys.iter().enumerate().map(|(at, key)| (format!("g{at}"), inner[*key].1.clone()));
+        let calls = outer.calls.iter().enumerate().map(|(at, call)| (format!("c{at}"), call.output(&inner)));
+        keys.chain(calls).collect()
+    }
+
+    /// How many bounds of the window are results.
+    pub fn bounds(&self) -> usize {
+        if self.window == Window::None { 0 } else { 2 }
+    }
+
+    pub fn text(&self) -> String {
+        let seconds = |ms: i64| format!("INTERVAL '{}' SECOND", ms / 1000);
+        let (name, lengths) = match self.window {
+            Window::None => ("", String::new()),
+            Window::Tumble { size } => ("TUMBLE", seconds(size)),
+            Window::Hop { slide, size } => ("HOP", format!("{}, {}", seconds(slide), seconds(size))),
+            Window::Cumulate { step, size } => ("CUMULATE", format!("{}, {}", seconds(step), seconds(size))),
+            Window::Session { gap } => ("SESSION", seconds(gap)),
+        };
+        let table = table_columns();
+        let partition = match self.window {
+            Window::Session { .. } if !self.inner.keys.is_empty() => {
+                let keys = self.inner.keys.iter().map(|key| table[*key].0.as_str()).collect::<Vec<_>>();
+                format!(" PARTITION BY ({})", keys.join(", "))
+            }
+            _ => String::new(),
+        };
+        let bounds = ["window_start", "window_end"].map(str::to_owned);
+        let inner = match self.window {
+            Window::None => self.inner.text(&table, "t", &[], &[]),
+            _ if self.legacy => {
+                let window = format!("{name}(ts, {lengths})");
+                let bounds = ["START", "END"].map(|bound| format!("{name}_{bound}(ts, {lengths})"));
+                self.inner.text(&table, "t", &bounds, &[window])
+            }
+            _ => {
+                let from = format!("TABLE({name}(TABLE t{partition}, DESCRIPTOR(ts), {lengths}))");
+                self.inner.text(&table, &from, &bounds, &bounds)
+            }
+        };
+        match &self.outer {
+            None => inner,
+            Some(outer) => outer.text(&self.inner_columns(), &format!("({inner})"), &[], &[]),
+        }
+    }
+
+    /// Whether the order of rows matters to the result.
+    pub fn is_ordered(&self) -> bool {
+        self.inner.is_ordered()
+    }
+}
+
+// --------------------------------------------------------------------------------------------- how they are chosen
+
+fn condition(columns: &[usize]) -> impl Strategy<Value = Condition> + use<> {
+    let [number, double, truth, text] = [columns[0], columns[1], columns[2], columns[3]];
+    select(vec![
+        Condition::Above(number, 0),
+        Condition::DoubleAboveZero(double),
+        Condition::True(truth),
+        Condition::TextOther(text, "b"),
+        Condition::Missing(text),
+    ])
+}
+
+/// A function, which of the columns that it takes, whether over different values, and whether with a FILTER.
+fn call(ordered: bool) -> impl Strategy<Value = (Function, Index, bool, bool)> {
+    use Function::*;
+    let mut functions =
+        vec![CountRows, Count, Sum, Avg, Min, Max, Variance { sample: false }, Variance { sample: true }];
+    if ordered {
+        functions.extend([FirstValue, LastValue, ListAgg, ArrayAgg]);
+    }
+    (select(functions), any::<Index>(), prop::bool::weighted(0.3), prop::bool::weighted(0.3))
+}
+
+/// The columns that a function takes, of those that are `offered`.
+fn taken(function: Function, columns: &[(String, Type)], offered: &[usize]) -> Vec<usize> {
+    let takes = |data_type: &Type| match function {
+        Function::CountRows | Function::Count => true,
+        Function::Sum | Function::Avg | Function::Variance { .. } => {
+            matches!(data_type, Type::Int | Type::BigInt | Type::Double | Type::Decimal(..))
+        }
+        Function::ListAgg => *data_type == Type::Text,
+        _ => !matches!(data_type, Type::Array(_)),
+    };
+    offered.iter().copied().filter(|column| takes(&columns[*column].1)).collect()
+}
+
+fn window() -> impl Strategy<Value = Window> {
+    let (unit, times) = (1_i64..8, 2_i64..5);
+    prop_oneof![
+        2 => Just(Window::None),
+        2 => unit.clone().prop_map(|unit| Window::Tumble { size: unit * 4000 }),
+        1 => (unit.clone(), times.clone())
+            .prop_map(|(unit, times)| Window::Hop { slide: unit * 2000, size: unit * 2000 * times }),
+        1 => (unit.clone(), times)
+            .prop_map(|(unit, times)| Window::Cumulate { step: unit * 2000, size: unit * 2000 * times }),
+        1 => unit.prop_map(|unit| Window::Session { gap: unit * 2000 }),
+    ]
+}
+
+fn sets() -> impl Strategy<Value = Sets> {
+    prop_oneof![4 => Just(Sets::All), 1 => Just(Sets::Rollup), 1 => Just(Sets::Cube)]
+}
+
+fn inner(window: Window) -> impl Strategy<Value = Level> {
+    // Flink has no order of rows in windows that overlap.
+    let ordered = matches!(window, Window::None | Window::Tumble { .. });
+    let has_sets = !matches!(window, Window::Session { .. });
+    (
+        subsequence(KEYS.to_vec(), 0..=2),
+        sets(),
+        prop::collection::vec((call(ordered), condition(&[3, 5, 8, 7])), 1..5),
+        prop::option::weighted(0.3, condition(&[3, 4, 8, 2])),
+        prop::bool::weighted(0.15),
+    )
+        .prop_map(move |(keys, sets, calls, condition, having)| {
+            let (columns, offered) = (table_columns(), (0..COLUMNS.len()).collect::<Vec<_>>());
+            let calls = calls.into_iter().map(|(call, filter)| made(call, filter, &columns, &offered));
+            let sets = if has_sets { sets } else { Sets::All };
+            Level { keys, sets, calls: calls.collect(), condition, having }
+        })
+}
+
+fn made(
+    (function, index, distinct, filtered): (Function, Index, bool, bool),
+    filter: Condition,
+    columns: &[(String, Type)],
+    offered: &[usize],
+) -> Call {
+    let taken = taken(function, columns, offered);
+    if taken.is_empty() {
+        return Call { function: Function::CountRows, column: 0, distinct: false, filter: None };
+    }
+    let distinct = distinct && function != Function::CountRows;
+    Call { function, column: *index.get(&taken), distinct, filter: filtered.then_some(filter) }
+}
+
+/// Over the results of the inner level, which are taken back where no window closes them.
+fn outer(query: &Query) -> impl Strategy<Value = Level> + use<> {
+    let columns = query.inner_columns();
+    let keys = query.inner.keys.len();
+    let firsts = keys + query.bounds();
+    // A DOUBLE that was NaN or infinite for a while, or a rounded one, leaves its trace in a sum.
+    let is_exact = |call: &Call| {
+        let rounds = matches!(call.function, Function::Avg | Function::Variance { .. });
+        call.output(&table_columns()) != Type::Double || !(rounds || call.column == WILD)
+    };
+    let offered: Vec<usize> =
+        (0..query.inner.calls.len()).filter(|at| is_exact(&query.inner.calls[*at])).map(|at| firsts + at).collect();
+    let call_keys = (0..query.inner.calls.len())
+        .filter(|at| !matches!(columns[firsts + at].1, Type::Array(_)))
+        .map(|at| firsts + at);
+    let key_columns: Vec<usize> = (0..keys).chain(call_keys).collect();
+    let most = key_columns.len().min(2);
+    (subsequence(key_columns, 0..=most), prop::collection::vec(call(false), 1..4), prop::bool::weighted(0.2)).prop_map(
+        move |(keys, calls, having)| {
+            let count = offered.iter().copied().find(|column| columns[*column].1 == Type::BigInt);
+            let made = calls.into_iter().map(|call| match count {
+                Some(count) => made(call, Condition::Above(count, 1), &columns, &offered),
+                None => made((call.0, call.1, call.2, false), Condition::Missing(0), &columns, &offered),
+            });
+            Level { keys, sets: Sets::All, calls: made.collect(), condition: None, having }
+        },
+    )
+}
+
+pub fn query() -> impl Strategy<Value = Query> {
+    let shape = (window(), any::<bool>(), select(vec![0_i64, 5, 20]), prop::bool::weighted(0.3));
+    shape
+        .prop_flat_map(|(window, legacy, delay, nested)| {
+            let legacy = legacy && !matches!(window, Window::None | Window::Cumulate { .. });
+            inner(window).prop_map(move |inner| (Query { window, legacy, delay, inner, outer: None }, nested))
+        })
+        .prop_flat_map(|(query, nested)| {
+            // The order of results is open.
+            let nested = nested && !query.is_ordered();
+            let outer = if nested { outer(&query).prop_map(Some).boxed() } else { Just(None).boxed() };
+            outer.prop_map(move |outer| Query { outer, ..query.clone() })
+        })
+}

@@ -1,0 +1,253 @@
+//! Random queries over random rows, as a stream and in batch mode, against a model that works a row at a time: whatever
+//! the query is made of, the tasks, the batches and where it is killed and goes on.
+//!
+//! Seeds that failed stand in `tests/data/random_queries.txt` and are always run.
+
+mod grammar;
+mod model;
+mod value;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMillisecondArray,
+};
+use beadline::connectors::SinkMode;
+use beadline::connectors::memory::{MemorySink, MemorySource};
+use beadline::error::{Error, Result};
+use beadline::session::{Handle, Outcome, Session};
+use beadline::storage::{FakeStore, Fault};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{FileFailurePersistence, RngSeed};
+
+use crate::simulated::{runtime, soon, world};
+use crate::support::full;
+use grammar::{COLUMNS, Query, Window, query};
+use model::{Results, Row, answer};
+use value::{Type, Value};
+
+const FAILED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/random_queries.txt");
+
+/// How a query is run.
+#[derive(Debug, Clone)]
+struct Run {
+    seed: u64,
+    /// Tasks before and after the kill.
+    parallelism: (usize, usize),
+    batch_rows: usize,
+    /// A barrier behind each so many rows.
+    every_rows: usize,
+    /// The operation on files at which the process is killed, if it comes to it.
+    kill_at: Option<u64>,
+}
+
+fn run() -> impl Strategy<Value = Run> {
+    let tasks = (1_usize..4, 1_usize..4);
+    (any::<u64>(), tasks, select(vec![1, 2, 7, 1000]), 1_usize..20, prop::option::of(0_u64..60)).prop_map(
+        |(seed, parallelism, batch_rows, every_rows, kill_at)| Run {
+            seed,
+            parallelism,
+            batch_rows,
+            every_rows,
+            kill_at,
+        },
+    )
+}
+
+/// Rows by split; times wander upwards, with steps back.
+fn splits(most: usize) -> impl Strategy<Value = Vec<Vec<Row>>> {
+    let of = |values: Vec<Value>| select([values, vec![Value::Null]].concat());
+    let text = |texts: &[&str]| texts.iter().map(|text| Value::Text((*text).to_owned())).collect::<Vec<_>>();
+    let doubles = |values: &[f64]| values.iter().map(|value| Value::Double(*value)).collect::<Vec<_>>();
+    let ints = |values: &[i128]| values.iter().map(|value| Value::Int(*value)).collect::<Vec<_>>();
+    let cells = (
+        of(text(&["a", "b", "c"])),
+        of(ints(&[-3, 0, 1, 2, 200])),
+        of(doubles(&[-0.0, 0.0, 1.5, -2.25, f64::NAN, f64::INFINITY, f64::NEG_INFINITY])),
+        of(doubles(&[0.0, 0.25, -1.5, 3.0, 1000.75])),
+        of(ints(&[-5, 0, 100, 101, 12_345])),
+        of(text(&["", "b", "ö", "ccc"])),
+        of(vec![Value::Bool(true), Value::Bool(false)]),
+    );
+    let cells = cells.prop_map(|(k, i, f, x, d, s, b)| vec![k, i, f, x, d, s, b]);
+    let split = prop::collection::vec((-15_i64..15, cells), 0..30);
+    prop::collection::vec(split, 1..=most).prop_map(|splits| {
+        let mut id = 0..;
+        let mut row = |(at, (step, cells)): (usize, (i64, Vec<Value>))| {
+            let time = Value::Int(i128::from((at as i64 * 3 + step) * 1000));
+            let id = Value::Int(id.next().expect("numbers go on"));
+            [vec![id, time], cells].concat()
+        };
+        splits.into_iter().map(|rows| rows.into_iter().enumerate().map(&mut row).collect()).collect()
+    })
+}
+
+fn batch(rows: &[Row]) -> RecordBatch {
+    let column = |at: usize| -> ArrayRef {
+        let values = || rows.iter().map(|row| Some(&row[at]).filter(|value| !value.is_null()));
+        match COLUMNS[at].1 {
+            Type::BigInt => Arc::new(values().map(|value| value.map(|it| it.int() as i64)).collect::<Int64Array>()),
+            Type::Int => Arc::new(values().map(|value| value.map(|it| it.int() as i32)).collect::<Int32Array>()),
+            Type::Time => {
+                let times = values().map(|value| value.map(|it| it.int() as i64));
+                Arc::new(times.collect::<TimestampMillisecondArray>())
+            }
+            Type::Double => Arc::new(values().map(|value| value.map(Value::double)).collect::<Float64Array>()),
+            Type::Decimal(precision, scale) => {
+                let digits: Decimal128Array = values().map(|value| value.map(Value::int)).collect();
+                Arc::new(digits.with_precision_and_scale(precision as u8, scale as i8).expect("few digits"))
+            }
+            Type::Text => Arc::new(values().map(|value| value.map(Value::text)).collect::<StringArray>()),
+            Type::Bool => {
+                Arc::new(values().map(|value| value.map(|it| *it == Value::Bool(true))).collect::<BooleanArray>())
+            }
+            Type::Array(_) => panic!("no column of the table is an array"),
+        }
+    };
+    let columns = COLUMNS.iter().enumerate().map(|(at, (name, _))| (*name, column(at), true));
+    RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length")
+}
+
+fn shown(row: &Row) -> String {
+    row.iter().map(Value::shown).collect::<Vec<_>>().join(" | ")
+}
+
+fn wanted(results: &Results) -> BTreeMap<String, i64> {
+    let mut rows = BTreeMap::new();
+    results.rows.iter().for_each(|row| *rows.entry(shown(row)).or_default() += 1);
+    rows
+}
+
+/// The process: its disk and the sinks outlive it.
+struct Place {
+    store: FakeStore,
+    results: MemorySink,
+    late: MemorySink,
+}
+
+impl Place {
+    fn new() -> Self {
+        let sink = || MemorySink::new(SinkMode::Retract);
+        Self { store: FakeStore::new(), results: sink(), late: sink() }
+    }
+
+    /// Runs the query once, to its end or to where the process is killed.
+    fn start(&self, query: &Query, splits: &[Vec<Row>], run: &Run, parallelism: usize, is_batch: bool) -> Result<()> {
+        let mut session = Session::in_world(world(&self.store, false)).with_seed(run.seed);
+        for (key, value) in [
+            ("pipeline.name", "random"),
+            ("execution.checkpointing.dir", "/checkpoints"),
+            ("execution.runtime-mode", if is_batch { "batch" } else { "streaming" }),
+            ("parallelism.default", &parallelism.to_string()),
+            ("beadline.limit.batch-rows", &run.batch_rows.to_string()),
+            ("beadline.checkpoint.every-rows", &run.every_rows.to_string()),
+        ] {
+            session.settings_mut().set(key, value)?;
+        }
+        let splits: Vec<Vec<RecordBatch>> = splits.iter().map(|rows| vec![batch(rows)]).collect();
+        let source = MemorySource::bounded(batch(&[]).schema(), splits)?;
+        let declared = |columns: &[(String, Type)]| {
+            columns.iter().map(|(name, data_type)| format!("{name} {}", data_type.sql())).collect::<Vec<_>>().join(", ")
+        };
+        let table = format!(
+            "CREATE TABLE t ({}, WATERMARK FOR ts AS ts - INTERVAL '{}' SECOND)",
+            declared(&grammar::table_columns()),
+            query.delay
+        );
+        let mut add = |declaration: &str, source, sink| session.add_table(declaration, Handle::Given { source, sink });
+        add(&table, Some(Arc::new(source)), None)?;
+        let results = format!("CREATE TABLE results ({})", declared(&query.columns()));
+        add(&results, None, Some(Arc::new(self.results.clone())))?;
+        add("CREATE TABLE late (id BIGINT)", None, Some(Arc::new(self.late.clone())))?;
+        let late = if query.window == Window::None { "" } else { " LATE RECORDS INTO late" };
+        let insert = format!("INSERT INTO results {}{late}", query.text());
+        runtime().block_on(soon(async {
+            let Outcome::Job(job) = session.sql(&insert).await? else { panic!("an INSERT is a job") };
+            job.wait().await.map(drop)
+        }))
+    }
+
+    /// The rows that are left of all changes, and the ids of the late rows.
+    fn found(&self) -> (BTreeMap<String, i64>, Vec<i128>) {
+        let mut left = BTreeMap::<String, i64>::new();
+        for changes in self.results.rows() {
+            for row in 0..changes.len() {
+                let values: Row = changes.batch().columns().iter().map(|column| Value::read(column, row)).collect();
+                *left.entry(shown(&values)).or_default() += changes.kind(row).sign();
+            }
+        }
+        left.retain(|_, count| *count != 0);
+        let late = self.late.rows();
+        let ids = late.iter().flat_map(|rows| (0..rows.len()).map(|row| Value::read(rows.column(0), row).int()));
+        let mut ids: Vec<i128> = ids.collect();
+        ids.sort_unstable();
+        (left, ids)
+    }
+}
+
+fn as_stream(query: &Query, splits: &[Vec<Row>], run: &Run) -> Result<Place> {
+    let place = Place::new();
+    if let Some(operations) = run.kill_at {
+        place.store.plant(place.store.operations() + operations, Fault::Crash);
+        let ended = place.start(query, splits, run, run.parallelism.0, false);
+        if !place.store.is_crashed() {
+            return ended.map(|()| place);
+        }
+        place.store.restart();
+    }
+    place.start(query, splits, run, run.parallelism.1, false)?;
+    Ok(place)
+}
+
+fn in_batch(query: &Query, splits: &[Vec<Row>], run: &Run) -> Result<Place> {
+    let place = Place::new();
+    place.start(query, splits, run, run.parallelism.0, true)?;
+    Ok(place)
+}
+
+/// A query, its rows, and how it is run.
+fn case() -> impl Strategy<Value = (Query, Vec<Vec<Row>>, Run)> {
+    query().prop_flat_map(|query| {
+        // Which row of two splits comes first is open.
+        let most = if query.is_ordered() || matches!(query.window, Window::Session { .. }) { 1 } else { 3 };
+        (Just(query), splits(most), run())
+    })
+}
+
+/// The same seeds every time, but for CI, which tries others.
+fn config() -> ProptestConfig {
+    let (cases, rng_seed) = if full() { (4000, RngSeed::Random) } else { (200, RngSeed::Fixed(1)) };
+    let failure_persistence = Some(Box::new(FileFailurePersistence::Direct(FAILED)) as _);
+    ProptestConfig { cases, rng_seed, failure_persistence, max_shrink_iters: 400, ..ProptestConfig::default() }
+}
+
+/// Fails where the stream or the batch has other rows than the model.
+fn check(query: &Query, splits: &[Vec<Row>], run: &Run) -> std::result::Result<(), TestCaseError> {
+    let rows: Vec<Vec<String>> = splits.iter().map(|rows| rows.iter().map(shown).collect()).collect();
+    let about = |how: &str| format!("{how}: {}\nover {rows:#?}", query.text());
+    let failed = |how: &str, error: Error| TestCaseError::fail(format!("{}\n{error}", about(how)));
+    let expected = answer(query, splits, false);
+    let place = as_stream(query, splits, run).map_err(|error| failed("as a stream", error))?;
+    let (left, late) = place.found();
+    prop_assert_eq!(left, wanted(&expected), "{}", about("as a stream"));
+    prop_assert_eq!(late, expected.late, "{}", about("late rows"));
+    // There are no sessions in batch mode yet.
+    if matches!(query.window, Window::Session { .. }) {
+        return Ok(());
+    }
+    let place = in_batch(query, splits, run).map_err(|error| failed("in batch mode", error))?;
+    prop_assert_eq!(place.found().0, wanted(&answer(query, splits, true)), "{}", about("in batch mode"));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn random_queries_are_those_of_the_model((query, splits, run) in case()) {
+        check(&query, &splits, &run)?;
+    }
+}

@@ -1,0 +1,282 @@
+//! What a query means: a row at a time, over plain vectors.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::grammar::{Call, Condition, Function, ID, Level, Query, Sets, TIME, Window, table_columns};
+use super::value::{Scalar, Type, Value};
+
+pub type Row = Vec<Value>;
+
+/// What a query comes to.
+#[derive(Debug, Default, PartialEq)]
+pub struct Results {
+    pub rows: Vec<Row>,
+    /// The ids of the late rows.
+    pub late: Vec<i128>,
+}
+
+/// A group of rows of one window.
+struct Group<'a> {
+    keys: Vec<Value>,
+    bounds: Vec<i64>,
+    rows: Vec<&'a Row>,
+}
+
+/// The answer over rows by split. In a batch no row is late.
+pub fn answer(query: &Query, splits: &[Vec<Row>], is_batch: bool) -> Results {
+    let mut late = Vec::new();
+    let delay = if is_batch { None } else { Some(query.delay * 1000) };
+    let rows: Vec<Vec<&Row>> =
+        splits.iter().map(|rows| rows.iter().filter(|row| holds(query.inner.condition, row)).collect()).collect();
+    let met: Vec<Vec<i64>> = splits.iter().map(|rows| watermarks(query.inner.condition, rows, delay)).collect();
+    let windowed = match query.window {
+        Window::Session { gap } => sessions(&query.inner.keys, &rows, &met, gap, &mut late),
+        window => fixed(window, &rows, &met, &mut late),
+    };
+    let mut results = level(&query.inner, &windowed, &table_columns(), is_batch && query.window == Window::None);
+    if let Some(outer) = &query.outer {
+        let whole = [Group { keys: Vec::new(), bounds: Vec::new(), rows: results.iter().collect() }];
+        results = level(outer, &whole, &query.inner_columns(), is_batch);
+    }
+    if query.window == Window::None {
+        late.clear();
+    }
+    late.sort_unstable();
+    Results { rows: results, late }
+}
+
+/// The watermark that each row met which fulfils the condition; all rows move it.
+fn watermarks(condition: Option<Condition>, rows: &[Row], delay: Option<i64>) -> Vec<i64> {
+    let mut watermark = i64::MIN;
+    let mut met = Vec::new();
+    for row in rows {
+        if holds(condition, row) {
+            met.push(watermark);
+        }
+        if let Some(delay) = delay {
+            watermark = watermark.max(time(row) - delay);
+        }
+    }
+    met
+}
+
+fn time(row: &Row) -> i64 {
+    row[TIME].int() as i64
+}
+
+/// The windows that hold a time.
+fn windows_of(window: Window, time: i64) -> Vec<(i64, i64)> {
+    let start = |size: i64| time.div_euclid(size) * size;
+    match window {
+        Window::Tumble { size } => vec![(start(size), start(size) + size)],
+        Window::Hop { slide, size } => {
+            (0..size / slide).map(|back| start(slide) - back * slide).map(|start| (start, start + size)).collect()
+        }
+        Window::Cumulate { step, size } => {
+            let ends = (1..=size / step).map(|steps| start(size) + steps * step);
+            ends.filter(|end| time < *end).map(|end| (start(size), end)).collect()
+        }
+        Window::None | Window::Session { .. } => vec![(i64::MIN, i64::MAX)],
+    }
+}
+
+fn fixed<'a>(window: Window, splits: &[Vec<&'a Row>], met: &[Vec<i64>], late: &mut Vec<i128>) -> Vec<Group<'a>> {
+    let mut windows = BTreeMap::<(i64, i64), Vec<&Row>>::new();
+    for (rows, met) in splits.iter().zip(met) {
+        for (row, met) in rows.iter().zip(met) {
+            let open: Vec<_> = windows_of(window, time(row)).into_iter().filter(|(_, end)| end - 1 > *met).collect();
+            if open.is_empty() {
+                late.push(row[ID].int());
+            }
+            open.into_iter().for_each(|bounds| windows.entry(bounds).or_default().push(row));
+        }
+    }
+    let bounds = |(start, end)| if window == Window::None { Vec::new() } else { vec![start, end] };
+    windows.into_iter().map(|(at, rows)| Group { keys: Vec::new(), bounds: bounds(at), rows }).collect()
+}
+
+/// Sessions of one split.
+fn sessions<'a>(
+    keys: &[usize],
+    splits: &[Vec<&'a Row>],
+    met: &[Vec<i64>],
+    gap: i64,
+    late: &mut Vec<i128>,
+) -> Vec<Group<'a>> {
+    let mut sessions: Vec<Group> = Vec::new();
+    for (row, met) in splits.iter().zip(met).flat_map(|(rows, met)| rows.iter().zip(met)) {
+        let of_row: Vec<Value> = keys.iter().map(|key| row[*key].clone()).collect();
+        let (mut start, mut end) = (time(row), time(row) + gap);
+        let touches = |session: &Group| {
+            same(&session.keys, &of_row)
+                && session.bounds[1] - 1 > *met
+                && start <= session.bounds[1]
+                && session.bounds[0] <= end
+        };
+        let (touched, others): (Vec<Group>, Vec<Group>) = sessions.into_iter().partition(touches);
+        sessions = others;
+        if touched.is_empty() && end - 1 <= *met {
+            late.push(row[ID].int());
+            continue;
+        }
+        let mut rows: Vec<&Row> = Vec::new();
+        for session in touched {
+            (start, end) = (start.min(session.bounds[0]), end.max(session.bounds[1]));
+            rows.extend(session.rows);
+        }
+        rows.push(row);
+        sessions.push(Group { keys: of_row, bounds: vec![start, end], rows });
+    }
+    sessions.iter_mut().for_each(|session| session.keys.clear());
+    sessions
+}
+
+fn same(left: &[Value], right: &[Value]) -> bool {
+    left.iter().map(Value::scalar).eq(right.iter().map(Value::scalar))
+}
+
+/// The results of one GROUP BY over rows that windows have parted.
+fn level(level: &Level, windows: &[Group], columns: &[(String, Type)], is_batch: bool) -> Vec<Row> {
+    let mut results = Vec::new();
+    for set in sets(level) {
+        let mut groups = BTreeMap::<(&[i64], Vec<Scalar>), Vec<&Row>>::new();
+        for window in windows {
+            for row in &window.rows {
+                let key = level.keys.iter().zip(&set).map(|(key, has)| match has {
+                    true => row[*key].scalar(),
+                    false => Scalar::Null,
+                });
+                groups.entry((&window.bounds[..], key.collect())).or_default().push(row);
+            }
+        }
+        // Without a key a batch has one result in any case.
+        if is_batch && level.keys.is_empty() && groups.is_empty() {
+            groups.insert((&[], Vec::new()), Vec::new());
+        }
+        for ((bounds, _), rows) in groups {
+            if level.having && rows.len() <= 1 {
+                continue;
+            }
+            let keys = level.keys.iter().zip(&set).map(|(key, has)| match (has, rows.first()) {
+                (true, Some(row)) => row[*key].clone(),
+                _ => Value::Null,
+            });
+            let bounds = bounds.iter().map(|bound| Value::Int((*bound).into()));
+            let calls = level.calls.iter().map(|call| aggregate(call, columns, &rows));
+            results.push(keys.chain(bounds).chain(calls).collect());
+        }
+    }
+    results
+}
+
+/// Which keys each grouping set has.
+fn sets(level: &Level) -> Vec<Vec<bool>> {
+    let keys = level.keys.len();
+    match level.sets {
+        Sets::All => vec![vec![true; keys]],
+        Sets::Rollup => (0..=keys).map(|has| (0..keys).map(|key| key < has).collect()).collect(),
+        Sets::Cube => (0..1 << keys).map(|set| (0..keys).map(|key| set >> key & 1 == 1).collect()).collect(),
+    }
+}
+
+fn holds(condition: Option<Condition>, row: &Row) -> bool {
+    match condition {
+        None => true,
+        Some(Condition::Missing(column)) => row[column].is_null(),
+        Some(Condition::Above(column, _) | Condition::DoubleAboveZero(column) | Condition::True(column))
+            if row[column].is_null() =>
+        {
+            false
+        }
+        Some(Condition::Above(column, limit)) => row[column].int() > limit,
+        Some(Condition::DoubleAboveZero(column)) => row[column].double() > 0.0,
+        Some(Condition::True(column)) => row[column] == Value::Bool(true),
+        Some(Condition::TextOther(column, text)) => !row[column].is_null() && row[column].text() != text,
+    }
+}
+
+fn aggregate(call: &Call, columns: &[(String, Type)], rows: &[&Row]) -> Value {
+    let rows = rows.iter().filter(|row| holds(call.filter, row));
+    if call.function == Function::CountRows {
+        return Value::Int(rows.count() as i128);
+    }
+    let mut seen = BTreeSet::new();
+    let values: Vec<&Value> = rows
+        .map(|row| &row[call.column])
+        .filter(|value| call.function == Function::ArrayAgg || !value.is_null())
+        .filter(|value| !call.distinct || seen.insert(value.scalar()))
+        .collect();
+    if call.function == Function::Count {
+        return Value::Int(values.len() as i128);
+    }
+    let (Some(first), Some(last)) = (values.first(), values.last()) else { return Value::Null };
+    let data_type = &columns[call.column].1;
+    let by_value = || values.iter().map(|value| (value.scalar(), *value));
+    let found = match call.function {
+        Function::Min => by_value().min_by_key(|(scalar, _)| *scalar).map(|(_, value)| value),
+        Function::Max => by_value().max_by_key(|(scalar, _)| *scalar).map(|(_, value)| value),
+        Function::FirstValue => Some(*first),
+        Function::LastValue => Some(*last),
+        Function::ListAgg => {
+            return Value::Text(values.iter().map(|value| value.text()).collect::<Vec<_>>().join(","));
+        }
+        Function::ArrayAgg => return Value::Array(values.into_iter().cloned().collect()),
+        _ => return sums(call.function, data_type, &values),
+    };
+    found.cloned().unwrap_or(Value::Null)
+}
+
+/// SUM, AVG and variances. Values are such that sums of DOUBLEs are exact; there is at least one.
+fn sums(function: Function, data_type: &Type, values: &[&Value]) -> Value {
+    let count = values.len() as i128;
+    let divisor = match function {
+        Function::Variance { sample: true } if count == 1 => return Value::Null,
+        Function::Variance { sample } => count * (count - i128::from(sample)),
+        Function::Avg => count,
+        _ => 1,
+    };
+    let of = |values: &[i128]| -> i128 {
+        let sum: i128 = values.iter().sum();
+        match function {
+            Function::Variance { .. } => count * values.iter().map(|value| value * value).sum::<i128>() - sum * sum,
+            _ => sum,
+        }
+    };
+    if *data_type == Type::Double {
+        let doubles: Vec<f64> = values.iter().map(|value| value.double()).collect();
+        if let Some(wild) = not_finite(function, &doubles) {
+            return Value::Double(wild);
+        }
+        // All are multiples of a quarter.
+        let quarters: Vec<i128> = doubles.iter().map(|value| (value * 4.0) as i128).collect();
+        let unit = if matches!(function, Function::Variance { .. }) { 16.0 } else { 4.0 };
+        return Value::Double(of(&quarters) as f64 / unit / divisor as f64);
+    }
+    let numbers: Vec<i128> = values.iter().map(|value| value.int()).collect();
+    let dividend = of(&numbers);
+    Value::Int(match (data_type, function) {
+        // An INT wraps.
+        (Type::Int, Function::Sum) => i128::from(dividend as i32),
+        (_, Function::Sum) => dividend,
+        (Type::Decimal(_, scale), function) => {
+            // A variance has twice the digits behind the point.
+            let has = if function == Function::Avg { *scale } else { 2 * scale };
+            let wanted = (*scale).max(6);
+            let (more, less) = (10_i128.pow(wanted.saturating_sub(has)), 10_i128.pow(has.saturating_sub(wanted)));
+            half_up(dividend * more, divisor * less)
+        }
+        _ => dividend / divisor,
+    })
+}
+
+/// The sum, or what is computed with it, where a value is not finite.
+fn not_finite(function: Function, values: &[f64]) -> Option<f64> {
+    let sum: f64 = values.iter().filter(|value| !value.is_finite()).sum();
+    let is_variance = matches!(function, Function::Variance { .. });
+    (!values.iter().all(|value| value.is_finite())).then_some(if is_variance { f64::NAN } else { sum })
+}
+
+fn half_up(dividend: i128, divisor: i128) -> i128 {
+    let (quotient, rest) = (dividend / divisor, dividend % divisor);
+    quotient + if 2 * rest.abs() >= divisor { dividend.signum() } else { 0 }
+}
