@@ -19,7 +19,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 
 use super::BatchOptions;
-use super::windows::WindowPlanner;
+use super::extensions::Extensions;
 use crate::error::Result;
 use crate::expressions::scalar_error;
 
@@ -48,7 +48,7 @@ impl Engine {
 
     /// The plan that runs. Opens the tables.
     pub(super) async fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(WindowPlanner)]);
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Extensions)]);
         planner.create_physical_plan(plan, &self.state).await.map_err(scalar_error)
     }
 

@@ -1,8 +1,12 @@
 //! Batch mode: the same logical plan, run by DataFusion over bounded tables. A quick answer for users, an oracle for tests.
 
 mod aggregates;
+mod copies;
 mod engine;
+mod extensions;
+mod grouping_sets;
 mod rewrite;
+mod sessions;
 mod table;
 mod tally;
 #[cfg(test)]

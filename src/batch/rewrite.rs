@@ -10,7 +10,7 @@ use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{
-    Aggregate, Expr, ExprSchemable, Extension, Filter, LogicalPlan, LogicalPlanBuilder, Projection, Union,
+    Aggregate, Expr, ExprSchemable, Extension, Filter, LogicalPlan, LogicalPlanBuilder, Projection,
     UserDefinedLogicalNodeCore,
 };
 use datafusion::prelude::lit;
@@ -22,7 +22,7 @@ use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::expressions::{Call, FLOAT_BITS, FLOAT_OF_BITS, at_moment, condition, moment, reads_now, scalar_error};
 use crate::plan::expand::as_expand;
-use crate::plan::nodes::{Windows, as_window};
+use crate::plan::nodes::as_window;
 use crate::plan::{constant_rows, only_once, optimize, source_node};
 use crate::stream::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN};
 
@@ -52,11 +52,6 @@ pub(super) fn for_batch(
 pub(super) fn check_end(plan: &LogicalPlan) -> Result<()> {
     if let Some(window) = as_window(plan).filter(|window| window.by_clock) {
         return Err(Error::query("windows over processing time need a stream: a batch has one moment")
-            .with_span(window.span)
-            .with_help("SET 'execution.runtime-mode' = 'streaming'"));
-    }
-    if let Some(window) = as_window(plan).filter(|window| matches!(window.window, Windows::Session { .. })) {
-        return Err(Error::query("SESSION in batch mode is not built yet")
             .with_span(window.span)
             .with_help("SET 'execution.runtime-mode' = 'streaming'"));
     }
@@ -102,15 +97,14 @@ impl Rewrite<'_> {
                 scan("VALUES", Arc::new(table), plan.schema(), 0)
             }
             LogicalPlan::Extension(_) if let Some(expand) = as_expand(plan) => {
-                let input = Arc::new(self.plan(&expand.input)?);
-                let sets = expand.projections(&input).map_err(scalar_error)?;
-                let union = Union::try_new(sets.into_iter().map(Arc::new).collect()).map_err(scalar_error)?;
-                Ok(LogicalPlan::Union(union))
+                let input = self.plan(&expand.input)?;
+                let expand = expand.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
+                Ok(LogicalPlan::Extension(Extension { node: Arc::new(expand) }))
             }
             LogicalPlan::Extension(_) => {
                 let window = as_window(plan).ok_or_else(|| Error::bug("an extension that batch mode does not know"))?;
                 let input = self.plan(&window.input)?;
-                let window = window.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
+                let window = window.with_exprs_and_inputs(window.expressions(), vec![input]).map_err(scalar_error)?;
                 Ok(LogicalPlan::Extension(Extension { node: Arc::new(window) }))
             }
             LogicalPlan::Filter(filter) => {

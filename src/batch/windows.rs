@@ -1,94 +1,43 @@
-//! A window function as an operator of DataFusion: each row once for each of its windows. A batch goes out once a
-//! window, its columns shared and not copied, so that the input is read once however many windows a row has.
+//! Windows whose bounds follow from the time of a row: each row once for each of its windows.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, PrimitiveArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use async_trait::async_trait;
-use datafusion::catalog::Session;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
-use futures::{TryStreamExt, stream};
 
-use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows};
+use super::copies::Copies;
+use crate::operators::WindowKind;
 use crate::plan::windows::{Bounds, copies};
 
-/// Plans the window node of a logical plan.
-pub(super) struct WindowPlanner;
-
-#[async_trait]
-impl ExtensionPlanner for WindowPlanner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        inputs: &[Arc<dyn ExecutionPlan>],
-        _session: &dyn Session,
-        _context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(node), [input]) = (node.as_any().downcast_ref::<WindowNode>(), inputs) else { return Ok(None) };
-        let fields = node.input.schema().fields().iter().enumerate();
-        let kept = fields.filter(|(_, field)| !WINDOW_COLUMNS.contains(&field.name().as_str())).map(|(index, _)| index);
-        let Some(time) = node.input.schema().index_of_column_by_name(None, &node.time) else {
-            return datafusion::common::internal_err!("a window over a time that is no column");
-        };
-        let Windows::Fixed(window) = node.window else {
-            return datafusion::common::internal_err!("a session in batch mode");
-        };
-        let expansion = Expansion {
-            every: window.starts_every_ms(),
-            offset: window.starts_offset_ms(),
-            windows: (0..copies(window)).map(|number| Bounds::of(window, number)).collect(),
-            time,
-            kept: kept.collect(),
-            schema: Arc::clone(datafusion::logical_expr::UserDefinedLogicalNodeCore::schema(node).inner()),
-        };
-        Ok(Some(Arc::new(WindowExec::new(expansion, Arc::clone(input)))))
-    }
-}
-
 /// How a batch becomes the batch of one of its windows.
-#[derive(Debug, Clone)]
-struct Expansion {
+#[derive(Debug)]
+pub(super) struct WindowCopies {
     /// Windows start so many milliseconds apart.
     every: i64,
     offset: i64,
     /// Those that may hold a row.
-    windows: Arc<[Bounds]>,
+    windows: Vec<Bounds>,
     /// The input's column with the time.
     time: usize,
     /// The input's columns that go on.
     kept: Vec<usize>,
+    /// Those, then the bounds.
     schema: SchemaRef,
 }
 
-impl Expansion {
-    /// The rows in one of the windows that may hold them.
-    fn batch(&self, rows: &RecordBatch, bounds: &Bounds) -> Result<RecordBatch> {
-        let Self { every, offset, .. } = *self;
-        let longer = bounds.before.wrapping_add(1).wrapping_mul(every).wrapping_sub(bounds.size);
-        if longer > 0 {
-            // The window ends so much before the next one starts.
-            let times = rows.column(self.time).as_primitive::<TimestampMillisecondType>();
-            let is_inside =
-                |time: Option<i64>| time.map(|time| time.wrapping_sub(offset).rem_euclid(every) < every - longer);
-            let inside: BooleanArray = times.iter().map(is_inside).collect();
-            return self.bounded(&filter_record_batch(rows, &inside)?, bounds);
+impl WindowCopies {
+    pub(super) fn new(window: WindowKind, time: usize, kept: Vec<usize>, schema: SchemaRef) -> Self {
+        Self {
+            every: window.starts_every_ms(),
+            offset: window.starts_offset_ms(),
+            windows: (0..copies(window)).map(|number| Bounds::of(window, number)).collect(),
+            time,
+            kept,
+            schema,
         }
-        self.bounded(rows, bounds)
     }
 
     fn bounded(&self, rows: &RecordBatch, bounds: &Bounds) -> Result<RecordBatch> {
@@ -110,80 +59,33 @@ impl Expansion {
     }
 }
 
-/// The operator.
-#[derive(Debug)]
-struct WindowExec {
-    expansion: Expansion,
-    input: Arc<dyn ExecutionPlan>,
-    properties: Arc<PlanProperties>,
-}
-
-impl WindowExec {
-    fn new(expansion: Expansion, input: Arc<dyn ExecutionPlan>) -> Self {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&expansion.schema)),
-            Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        );
-        Self { expansion, input, properties: Arc::new(properties) }
-    }
-}
-
-impl DisplayAs for WindowExec {
-    fn fmt_as(&self, _: DisplayFormatType, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Expansion { windows, every, .. } = &self.expansion;
-        let size = windows.iter().map(|bounds| bounds.size).max().unwrap_or(0);
-        write!(out, "WindowExec: {} windows of {size} ms at most, every {every} ms", windows.len())
-    }
-}
-
-impl ExecutionPlan for WindowExec {
-    fn name(&self) -> &'static str {
-        "WindowExec"
+impl Copies for WindowCopies {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
+    fn count(&self) -> usize {
+        self.windows.len()
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.into_iter().next() {
-            Some(input) => Ok(Arc::new(Self::new(self.expansion.clone(), input))),
-            None => datafusion::common::internal_err!("a window has one input"),
+    /// The rows in one of the windows that may hold them.
+    fn copy(&self, rows: &RecordBatch, number: usize) -> Result<RecordBatch> {
+        let Self { every, offset, .. } = *self;
+        let bounds = &self.windows[number];
+        let longer = bounds.before.wrapping_add(1).wrapping_mul(every).wrapping_sub(bounds.size);
+        if longer > 0 {
+            // The window ends so much before the next one starts.
+            let times = rows.column(self.time).as_primitive::<TimestampMillisecondType>();
+            let is_inside =
+                |time: Option<i64>| time.map(|time| time.wrapping_sub(offset).rem_euclid(every) < every - longer);
+            let inside: BooleanArray = times.iter().map(is_inside).collect();
+            return self.bounded(&filter_record_batch(rows, &inside)?, bounds);
         }
+        self.bounded(rows, bounds)
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, context)?;
-        let expansion = self.expansion.clone();
-        let expanded = input.map_ok(move |rows| {
-            let expansion = expansion.clone();
-            stream::iter(
-                (0..expansion.windows.len()).map(move |number| expansion.batch(&rows, &expansion.windows[number])),
-            )
-        });
-        let schema = Arc::clone(&self.expansion.schema);
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, expanded.try_flatten())))
+    fn text(&self) -> String {
+        let size = self.windows.iter().map(|bounds| bounds.size).max().unwrap_or(0);
+        format!("{} windows of {size} ms at most, every {} ms", self.windows.len(), self.every)
     }
 }

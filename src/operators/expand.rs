@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, new_null_array};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::{BuildContext, Context, Operator, OperatorSpec, Progress};
@@ -23,6 +23,19 @@ pub struct ExpandSpec {
     pub sets: Vec<Vec<bool>>,
     /// The name of the last column, which has the number of the set: `Int64`.
     pub number: String,
+}
+
+impl ExpandSpec {
+    /// The rows as they are in set `number`, with the columns of [`output`](OperatorSpec::output).
+    pub fn rows_of(&self, output: &SchemaRef, rows: &RecordBatch, number: usize) -> Result<RecordBatch> {
+        let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
+        for ((column, _), has) in self.keys.iter().zip(&self.sets[number]) {
+            let key = rows.column(*column);
+            columns.push(if *has { Arc::clone(key) } else { new_null_array(key.data_type(), rows.num_rows()) });
+        }
+        columns.push(Arc::new(Int64Array::from_value(number as i64, rows.num_rows())));
+        batch_of(output, columns, rows.num_rows())
+    }
 }
 
 impl OperatorSpec for ExpandSpec {
@@ -72,14 +85,8 @@ struct Expand {
 
 impl Operator for Expand {
     fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
-        for (number, set) in self.spec.sets.iter().enumerate() {
-            let mut columns: Vec<ArrayRef> = rows.batch().columns().to_vec();
-            for ((column, _), has) in self.spec.keys.iter().zip(set) {
-                let key = rows.column(*column);
-                columns.push(if *has { Arc::clone(key) } else { new_null_array(key.data_type(), rows.len()) });
-            }
-            columns.push(Arc::new(Int64Array::from_value(number as i64, rows.len())));
-            cx.emit(rows.clone().with_batch(batch_of(&self.output, columns, rows.len())?));
+        for number in 0..self.spec.sets.len() {
+            cx.emit(rows.clone().with_batch(self.spec.rows_of(&self.output, rows.batch(), number)?));
         }
         Ok(Progress::Done)
     }

@@ -13,11 +13,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{Column, DFSchema, DFSchemaRef};
+use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, Projection, UserDefinedLogicalNodeCore};
-use datafusion::prelude::{cast, lit};
-use datafusion::scalar::ScalarValue;
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 
 use super::nodes::sorted;
 use crate::error::Result;
@@ -53,26 +51,6 @@ pub fn expand_node(input: LogicalPlan, keys: Vec<String>, sets: Vec<Vec<bool>>) 
 pub fn as_expand(plan: &LogicalPlan) -> Option<&ExpandNode> {
     let LogicalPlan::Extension(extension) = plan else { return None };
     extension.node.as_any().downcast_ref()
-}
-
-impl ExpandNode {
-    /// The rows of each set as a projection of `input`, which has the columns of the node's own.
-    pub fn projections(&self, input: &Arc<LogicalPlan>) -> DataFusionResult<Vec<LogicalPlan>> {
-        let one = |(number, set): (usize, &Vec<bool>)| {
-            let mut columns: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
-            for (index, (key, has)) in self.keys.iter().zip(set).enumerate() {
-                let field = self.schema.field_with_unqualified_name(&key_column(index))?;
-                let value = match has {
-                    true => Expr::Column(Column::new_unqualified(key)),
-                    false => cast(lit(ScalarValue::Null), field.data_type().clone()),
-                };
-                columns.push(value.alias(key_column(index)));
-            }
-            columns.push(lit(number as i64).alias(GROUPING_COLUMN));
-            Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::clone(input))?))
-        };
-        self.sets.iter().enumerate().map(one).collect()
-    }
 }
 
 /// The operator that does it with rows of `input`, in which `keys` are the columns of the node's keys.

@@ -234,10 +234,6 @@ fn check(query: &Query, splits: &[Vec<Row>], run: &Run) -> std::result::Result<(
     let (left, late) = place.found();
     prop_assert_eq!(left, wanted(&expected), "{}", about("as a stream"));
     prop_assert_eq!(late, expected.late, "{}", about("late rows"));
-    // There are no sessions in batch mode yet.
-    if matches!(query.window, Window::Session { .. }) {
-        return Ok(());
-    }
     let place = in_batch(query, splits, run).map_err(|error| failed("in batch mode", error))?;
     prop_assert_eq!(place.found().0, wanted(&answer(query, splits, true)), "{}", about("in batch mode"));
     Ok(())
