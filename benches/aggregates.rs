@@ -13,7 +13,7 @@ use beadline::operators::{
     AggregateCall, AggregateFunction, BuildContext, Chain, Emitted, Flush, GroupAggregateSpec, GroupLocalSpec,
     OperatorSpec, Progress, WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
 };
-use beadline::stream::{Changes, EventTime, ProcTime, WATERMARK_COLUMN};
+use beadline::stream::{Changes, EventTime, ProcTime, WATERMARK_COLUMN, Zone};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -113,6 +113,7 @@ fn windowed(calls: &[AggregateCall]) -> Chain {
     let window = WindowKind::Tumble { size_ms: 10_000, offset_ms: 0 };
     let watermark = schema().fields().len() - 1;
     let assign = WindowAssignSpec {
+        zone: Zone::UTC,
         input: schema(),
         time: 0,
         watermark,
@@ -122,6 +123,7 @@ fn windowed(calls: &[AggregateCall]) -> Chain {
         by_clock: false,
     };
     let local = WindowLocalSpec {
+        zone: Zone::UTC,
         input: assign.output(),
         keys: vec![CHANNEL],
         pane: watermark,
@@ -134,6 +136,7 @@ fn windowed(calls: &[AggregateCall]) -> Chain {
     output.extend(["window_start", "window_end", "window_time"].map(time));
     output.extend(calls.iter().map(|call| call.output.clone()));
     let global = WindowAggregateSpec {
+        zone: Zone::UTC,
         input: local.output(),
         keys: 1,
         calls: calls.to_vec(),

@@ -25,7 +25,7 @@ use beadline::state::{
     schema_text, write_table,
 };
 use beadline::storage::FakeStore;
-use beadline::stream::{ChangeKind, Changes, Epoch, EventTime, Generation, ProcTime, WATERMARK_COLUMN};
+use beadline::stream::{ChangeKind, Changes, Epoch, EventTime, Generation, ProcTime, WATERMARK_COLUMN, Zone};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const BATCH_ROWS: usize = 8192;
@@ -91,6 +91,7 @@ fn count() -> AggregateCall {
 fn windowed(window: WindowKind) -> Chain {
     let input = schema();
     let assign = WindowAssignSpec {
+        zone: Zone::UTC,
         input,
         time: 0,
         watermark: 2,
@@ -99,13 +100,21 @@ fn windowed(window: WindowKind) -> Chain {
         late_columns: vec![0, 1],
         by_clock: false,
     };
-    let local =
-        WindowLocalSpec { input: assign.output(), keys: vec![1], pane: 2, open_from: 3, calls: vec![count()], window };
+    let local = WindowLocalSpec {
+        zone: Zone::UTC,
+        input: assign.output(),
+        keys: vec![1],
+        pane: 2,
+        open_from: 3,
+        calls: vec![count()],
+        window,
+    };
     let time = |name| Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
     let mut output = vec![Field::new("auction", DataType::Int64, true)];
     output.extend(["window_start", "window_end", "window_time"].map(time));
     output.push(count().output);
     let global = WindowAggregateSpec {
+        zone: Zone::UTC,
         input: local.output(),
         keys: 1,
         calls: vec![count()],
@@ -185,6 +194,7 @@ fn sessions(gap_ms: i64) -> Chain {
     output.push(count().output);
     let spec = SessionAggregateSpec {
         rows: SessionInput {
+            zone: Zone::UTC,
             columns: schema(),
             keys: vec![1],
             time: 0,

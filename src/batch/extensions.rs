@@ -51,7 +51,7 @@ fn windows(node: &WindowNode, input: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn 
     let schema = Arc::clone(UserDefinedLogicalNodeCore::schema(node).inner());
     Ok(match &node.window {
         Windows::Fixed(window) => {
-            let copies = Arc::new(WindowCopies::new(*window, time, kept, schema));
+            let copies = Arc::new(WindowCopies::new(*window, node.zone, time, kept, schema));
             Arc::new(CopyExec::new(copies, Arc::clone(input)))
         }
         Windows::Session { gap_ms, keys } => {
@@ -60,7 +60,7 @@ fn windows(node: &WindowNode, input: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn 
                 other => datafusion::common::internal_err!("sessions by {other}, which is no column"),
             };
             let keys = keys.iter().map(key).collect::<Result<_>>()?;
-            Arc::new(SessionExec::new(*gap_ms, keys, time, kept, schema, Arc::clone(input)))
+            Arc::new(SessionExec::new(*gap_ms, keys, node.zone, time, kept, schema, Arc::clone(input)))
         }
     })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, TimestampMillisecondArray};
 use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -19,7 +19,10 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::windows::with_bounds;
+use crate::expressions::{local, scalar_error};
 use crate::state::KeyIndex;
+use crate::stream::Zone;
 
 /// How rows are put into sessions.
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ struct Sessions {
     time: usize,
     /// The input's columns that go on.
     kept: Vec<usize>,
+    /// In which zone sessions lie.
+    zone: Zone,
     /// Those, then the bounds.
     schema: SchemaRef,
 }
@@ -54,7 +59,8 @@ impl Sessions {
         for batch in batches {
             let keys: Vec<ArrayRef> = self.keys.iter().map(|key| Arc::clone(batch.column(*key))).collect();
             index.assign(&keys, batch.num_rows(), &mut of_batch)?;
-            let times = batch.column(self.time).as_primitive::<TimestampMillisecondType>().values();
+            let times = local(batch.column(self.time), self.zone)?;
+            let times = times.as_primitive::<TimestampMillisecondType>().values();
             rows.extend(of_batch.iter().copied().zip(times.iter().copied()));
         }
         let (starts, ends) = self.bounds(&rows);
@@ -68,9 +74,7 @@ impl Sessions {
                 ))
             };
             let bounds = [bound(&starts, 0), bound(&ends, 0), bound(&ends, -1)];
-            let columns = self.kept.iter().map(|kept| Arc::clone(batch.column(*kept))).chain(bounds).collect();
-            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-            Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+            with_bounds(batch, &self.kept, bounds, &self.schema, self.zone).map_err(scalar_error)
         });
         bounded.collect()
     }
@@ -102,12 +106,13 @@ impl SessionExec {
     pub(super) fn new(
         gap_ms: i64,
         keys: Vec<usize>,
+        zone: Zone,
         time: usize,
         kept: Vec<usize>,
         schema: SchemaRef,
         input: Arc<dyn ExecutionPlan>,
     ) -> Self {
-        Self::over(Sessions { gap_ms, keys, time, kept, schema }, input)
+        Self::over(Sessions { gap_ms, keys, zone, time, kept, schema }, input)
     }
 
     fn over(sessions: Sessions, input: Arc<dyn ExecutionPlan>) -> Self {

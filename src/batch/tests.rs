@@ -16,7 +16,7 @@ use crate::options::Options;
 use crate::plan::{SinkTarget, bind_insert, bind_select, sink_target, type_of};
 use crate::sql::{Statement, parse_script};
 use crate::storage::{FakeStore, LocalFiles, LocalStore, Store, Stores};
-use crate::stream::{Changes, Generation, ManualClock, ThreadBlocking};
+use crate::stream::{Changes, Generation, ManualClock, ThreadBlocking, Zone};
 
 const EVENTS: &str = "CREATE TABLE Events (id INT, ts TIMESTAMP(3), twice AS id * 2,
     WATERMARK FOR ts AS ts - INTERVAL '10' SECOND)
@@ -65,7 +65,7 @@ impl Bench {
         let script = parse_script(sql)?;
         let [statement] = &script.statements[..] else { panic!("one statement") };
         let Statement::Query { query, .. } = &statement.statement else { panic!("no query: {sql}") };
-        let query = bind_select(query, &self.catalog)?;
+        let query = bind_select(query, &self.catalog, Zone::UTC)?;
         check([&query], &self.world)?;
         let (schema, mut stream) = run(query, &self.world, options, &self.tally).await?;
         let mut rows = Vec::new();
@@ -96,7 +96,7 @@ impl Bench {
     async fn insert(&self, sql: &str, target: Option<SinkTarget>, drop_nulls: bool) -> Result<u64> {
         let script = parse_script(sql)?;
         let Statement::Insert(statement) = &script.statements[0].statement else { panic!("no insert: {sql}") };
-        let query = bind_insert(statement, &self.catalog, None)?;
+        let query = bind_insert(statement, &self.catalog, None, Zone::UTC)?;
         let target = target.map_or_else(|| sink_target(self.catalog.table(&statement.target)?), Ok)?;
         let identity = JobIdentity { job: "batch".into(), lineage: "0f".repeat(16), generation: Generation(1) };
         let options = BatchOptions { parallelism: 2, batch_rows: 4, drop_nulls };

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, PrimitiveArray};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+use arrow::compute::{filter, filter_record_batch};
+use arrow::datatypes::{DataType, SchemaRef, TimestampMillisecondType};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 
 use super::copies::Copies;
+use crate::expressions::{instants, local};
 use crate::operators::WindowKind;
 use crate::plan::windows::{Bounds, copies};
+use crate::stream::Zone;
 
 /// How a batch becomes the batch of one of its windows.
 #[derive(Debug)]
@@ -24,26 +26,30 @@ pub(super) struct WindowCopies {
     time: usize,
     /// The input's columns that go on.
     kept: Vec<usize>,
+    /// In which zone the windows lie.
+    zone: Zone,
     /// Those, then the bounds.
     schema: SchemaRef,
 }
 
 impl WindowCopies {
-    pub(super) fn new(window: WindowKind, time: usize, kept: Vec<usize>, schema: SchemaRef) -> Self {
+    pub(super) fn new(window: WindowKind, zone: Zone, time: usize, kept: Vec<usize>, schema: SchemaRef) -> Self {
         Self {
             every: window.starts_every_ms(),
             offset: window.starts_offset_ms(),
             windows: (0..copies(window)).map(|number| Bounds::of(window, number)).collect(),
             time,
             kept,
+            zone,
             schema,
         }
     }
 
-    fn bounded(&self, rows: &RecordBatch, bounds: &Bounds) -> Result<RecordBatch> {
+    /// Rows with the bounds of their windows; `times` are local.
+    fn bounded(&self, rows: &RecordBatch, times: &ArrayRef, bounds: &Bounds) -> Result<RecordBatch> {
         let Self { every, offset, .. } = *self;
         let size = bounds.size;
-        let times = rows.column(self.time).as_primitive::<TimestampMillisecondType>();
+        let times = times.as_primitive::<TimestampMillisecondType>();
         let bound = |plus: i64| -> ArrayRef {
             let moved: PrimitiveArray<TimestampMillisecondType> = times.unary(|time| {
                 let into = time.wrapping_sub(offset).rem_euclid(every);
@@ -53,10 +59,29 @@ impl WindowCopies {
         };
         let start = bounds.before.wrapping_mul(every).wrapping_neg();
         let bounds = [bound(start), bound(start.wrapping_add(size)), bound(start.wrapping_add(size - 1))];
-        let columns = self.kept.iter().map(|index| Arc::clone(rows.column(*index))).chain(bounds);
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns.collect(), &options)?)
+        with_bounds(rows, &self.kept, bounds, &self.schema, self.zone)
     }
+}
+
+/// The columns `kept` of rows and the bounds of their windows: start, end and last millisecond, all local. The last is an
+/// instant where the schema says so.
+pub(super) fn with_bounds(
+    rows: &RecordBatch,
+    kept: &[usize],
+    [start, end, mut last]: [ArrayRef; 3],
+    schema: &SchemaRef,
+    zone: Zone,
+) -> Result<RecordBatch> {
+    if let DataType::Timestamp(_, Some(_)) = schema.field(kept.len() + 2).data_type() {
+        last = instants(&last, zone).map_err(external)?;
+    }
+    let columns = kept.iter().map(|index| Arc::clone(rows.column(*index))).chain([start, end, last]);
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns.collect(), &options)?)
+}
+
+pub(super) fn external(error: crate::error::Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }
 
 impl Copies for WindowCopies {
@@ -72,16 +97,16 @@ impl Copies for WindowCopies {
     fn copy(&self, rows: &RecordBatch, number: usize) -> Result<RecordBatch> {
         let Self { every, offset, .. } = *self;
         let bounds = &self.windows[number];
+        let times = local(rows.column(self.time), self.zone).map_err(external)?;
         let longer = bounds.before.wrapping_add(1).wrapping_mul(every).wrapping_sub(bounds.size);
         if longer > 0 {
             // The window ends so much before the next one starts.
-            let times = rows.column(self.time).as_primitive::<TimestampMillisecondType>();
             let is_inside =
                 |time: Option<i64>| time.map(|time| time.wrapping_sub(offset).rem_euclid(every) < every - longer);
-            let inside: BooleanArray = times.iter().map(is_inside).collect();
-            return self.bounded(&filter_record_batch(rows, &inside)?, bounds);
+            let inside: BooleanArray = times.as_primitive::<TimestampMillisecondType>().iter().map(is_inside).collect();
+            return self.bounded(&filter_record_batch(rows, &inside)?, &filter(&times, &inside)?, bounds);
         }
-        self.bounded(rows, bounds)
+        self.bounded(rows, &times, bounds)
     }
 
     fn text(&self) -> String {

@@ -37,7 +37,7 @@ use script::ScriptText;
 
 use crate::error::{Error, Result};
 use crate::session::{self, Notices};
-use crate::stream::{Clock, SystemClock};
+use crate::stream::{Clock, SystemClock, Zone};
 
 /// How the process exits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +164,7 @@ fn run<E: Engine>(
             max_rows: (arguments.max_rows > 0).then_some(arguments.max_rows),
             width: screen.columns(),
             max_column_width: usize::MAX,
-            zone: "UTC".to_owned(),
+            zone: Zone::UTC,
         };
         let manner = Manner {
             look,

@@ -243,7 +243,7 @@ impl<E: Engine> Runner<E> {
         let job = Arc::clone(&rows.job);
         let settings = self.engine.settings()?;
         let look = FrameLook {
-            zone: settings.time_zone,
+            zone: settings.zone,
             has_colour: self.manner.look.has_colour,
             max_column_width: settings.max_column_width,
             is_chart: self.manner.look.format == Format::Chart,
@@ -497,7 +497,7 @@ impl<E: Engine> Runner<E> {
         // A terminal may have been resized since the last result.
         let mut look = Look { max_rows, width: self.screen.columns(), ..self.manner.look.clone() };
         look.max_column_width = settings.max_column_width;
-        look.zone = settings.time_zone;
+        look.zone = settings.zone;
         if settings.result_mode == ResultMode::Tableau && look.format == Format::Auto {
             look.format = Format::Table;
         }

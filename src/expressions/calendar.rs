@@ -6,13 +6,15 @@ use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Int64Array, PrimitiveA
 use arrow::datatypes::{DataType, Date32Type, Int64Type};
 use chrono::{Datelike, NaiveDate};
 
-use super::function::{Call, Function, Nulls, Style};
+use super::function::{Call, Function, Nulls, Style, Zoned};
 use super::instant::{civil_day, date_of, read_date};
 use super::intervals::shift_days;
 use super::time_pattern::Pattern;
 use super::types::{digits, is_integer, type_name};
 use super::typing::{Argument, Typing, count, never};
+use super::zones::{instants_near, local};
 use crate::error::{Error, Result};
+use crate::stream::Twice;
 
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
@@ -21,7 +23,8 @@ pub const FUNCTIONS: &[Function] = &[
         "FROM_UNIXTIME(seconds [, pattern]): seconds since 1970 as text, yyyy-MM-dd HH:mm:ss without a pattern",
         from_seconds_typing,
         from_seconds,
-    ),
+    )
+    .zoned(Zoned::Always),
     Function {
         name: "TO_DATE",
         doc: "TO_DATE(text [, pattern]): a DATE read from yyyy-MM-dd; NULL if it cannot be read",
@@ -33,21 +36,22 @@ pub const FUNCTIONS: &[Function] = &[
         "UNIX_TIMESTAMP(text [, pattern]): seconds since 1970; the least BIGINT if it cannot be read",
         |arguments| text_typing(arguments, DataType::Int64),
         to_seconds,
-    ),
+    )
+    .zoned(Zoned::Always),
 ];
 
 /// `FLOOR(time TO unit)`: the parameter is the unit.
-pub static FLOOR_TO: Function = to_unit("FLOOR", |call, arguments, _| move_to(call, &arguments[0], false));
+pub static FLOOR_TO: Function = to_unit("FLOOR", |call, arguments, _| move_locally(call, &arguments[0], false));
 
 /// `CEIL(time TO unit)`: the parameter is the unit.
-pub static CEIL_TO: Function = to_unit("CEIL", |call, arguments, _| move_to(call, &arguments[0], true));
+pub static CEIL_TO: Function = to_unit("CEIL", |call, arguments, _| move_locally(call, &arguments[0], true));
 
 /// `TIMESTAMPADD(unit, amount, time)` of amount and time: the parameter is the unit's length in milliseconds, or minus
 /// its months.
 pub static TIMESTAMPADD: Function = Function::strict("TIMESTAMPADD", "", never, add);
 
 const fn to_unit(name: &'static str, body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>) -> Function {
-    Function { style: Style::To, ..Function::strict(name, "", never, body) }
+    Function { style: Style::To, ..Function::strict(name, "", never, body).zoned(Zoned::OfInstants) }
 }
 
 /// A unit that times are cut to.
@@ -131,8 +135,13 @@ impl Unit {
     }
 }
 
-fn move_to(call: &Call, values: &ArrayRef, up: bool) -> Result<ArrayRef> {
+/// Instants are cut where a clock of the zone shows the beginning of a unit.
+fn move_locally(call: &Call, values: &ArrayRef, up: bool) -> Result<ArrayRef> {
     let unit = Unit::from_parameter(call.parameters.first())?;
+    instants_near(&move_to(unit, &local(values, call.zone)?, up)?, values, call.zone)
+}
+
+fn move_to(unit: Unit, values: &ArrayRef, up: bool) -> Result<ArrayRef> {
     // A value is `per_day` ticks a day; what is shorter than a tick changes nothing.
     let moved = |per_day: i64, tick: i64| match unit.milliseconds() {
         Some(milliseconds) => {
@@ -239,10 +248,18 @@ fn to_date(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     Ok(Arc::new(days))
 }
 
-fn to_seconds(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+fn to_seconds(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     let pattern = pattern_or_usual(arguments)?;
-    let second = |text: &str| pattern.read_leniently(text).map_or(i64::MIN, |time| time.div_euclid(1_000));
-    let seconds: Int64Array = arguments[0].as_string::<i32>().iter().map(|text| text.map(second)).collect();
+    let mut offsets = call.zone.offsets();
+    // Of two instants Java's calendar takes the later one here, where a cast takes the earlier.
+    let mut second = |text: &str| match pattern.read_leniently(text) {
+        None => i64::MIN,
+        Some(time) => {
+            let local = time.div_euclid(1_000);
+            local - offsets.of_local(local, Twice::Later)
+        }
+    };
+    let seconds: Int64Array = arguments[0].as_string::<i32>().iter().map(|text| text.map(&mut second)).collect();
     Ok(Arc::new(seconds))
 }
 
@@ -257,11 +274,12 @@ fn from_seconds_typing(arguments: &[Argument]) -> Result<Typing, String> {
     Ok(Typing::new(types, DataType::Utf8))
 }
 
-fn from_seconds(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
+fn from_seconds(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     let pattern = pattern_or_usual(arguments)?;
     let seconds = arguments[0].as_primitive::<Int64Type>();
-    let texts: StringArray =
-        seconds.iter().map(|second| second.map(|second| pattern.write(second.wrapping_mul(1_000)))).collect();
+    let mut offsets = call.zone.offsets();
+    let mut text = |second: i64| pattern.write(second.wrapping_add(offsets.of_instant(second)).wrapping_mul(1_000));
+    let texts: StringArray = seconds.iter().map(|second| second.map(&mut text)).collect();
     Ok(Arc::new(texts))
 }
 

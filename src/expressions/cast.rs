@@ -1,6 +1,7 @@
 //! CAST and TRY_CAST as Flink does them: whole numbers wrap, floats saturate, DECIMALs are cut to whole numbers, text
 //! is trimmed to its length, and a text that cannot be read is an error or, with TRY_CAST, NULL.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -13,11 +14,12 @@ use arrow::datatypes::{
 
 use super::arithmetic::{fits, rescale_decimal};
 use super::charset::replaced;
-use super::function::{Call, Function, Nulls, Style};
+use super::function::{Call, Function, Nulls, Style, Zoned};
 use super::instant::{civil_day, parse_timestamp, read_date, read_time, ticks};
 use super::show::Shown;
 use super::types::{digits, is_integer, is_numeric, type_name};
 use super::typing::never;
+use super::zones::{instants, local};
 use crate::error::{Error, Result};
 
 /// `CAST(value AS type)`. The parameters are those of [`CastShape`].
@@ -25,6 +27,7 @@ pub static CAST: Function = Function {
     fallible: true,
     style: Style::Cast,
     ..Function::strict("CAST", "", never, |call, arguments, _| cast(call, &arguments[0], false))
+        .zoned(Zoned::OfInstants)
 };
 
 /// `TRY_CAST(value AS type)`
@@ -32,6 +35,7 @@ pub static TRY_CAST: Function = Function {
     nulls: Nulls::Possible,
     style: Style::Cast,
     ..Function::strict("TRY_CAST", "", never, |call, arguments, _| cast(call, &arguments[0], true))
+        .zoned(Zoned::OfInstants)
 };
 
 /// What Arrow's types do not say about the two types of a cast.
@@ -75,6 +79,7 @@ pub fn is_castable(from: &DataType, to: &DataType) -> Result<(), Option<&'static
         (Timestamp(..) | Date32, Timestamp(..) | Date32) => Ok(()),
         (Timestamp(..), time) if is_time(time) => Ok(()),
         (one, two) if is_time(one) && is_time(two) => Ok(()),
+        (time, Timestamp(..)) if is_time(time) => Ok(()),
         (number, Timestamp(..)) if is_numeric(number) => {
             Err(Some("use TO_TIMESTAMP_LTZ(n, 3) for milliseconds or TO_TIMESTAMP_LTZ(n, 0) for seconds since 1970"))
         }
@@ -91,7 +96,18 @@ pub fn cast_values(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
 }
 
 fn cast(call: &Call, values: &ArrayRef, lenient: bool) -> Result<ArrayRef> {
-    converted(values, &call.output, CastShape::of(call), lenient)
+    let (shape, zone) = (CastShape::of(call), call.zone);
+    match (values.data_type(), &call.output) {
+        (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, Some(_))) => {
+            converted(values, &call.output, shape, lenient)
+        }
+        // What the clocks show becomes whatever it is.
+        (DataType::Timestamp(_, Some(_)), to) => converted(&local(values, zone)?, to, shape, lenient),
+        (_, DataType::Timestamp(unit, Some(_))) => {
+            instants(&converted(values, &DataType::Timestamp(*unit, None), shape, lenient)?, zone)
+        }
+        (_, to) => converted(values, to, shape, lenient),
+    }
 }
 
 fn converted(values: &ArrayRef, to: &DataType, shape: CastShape, lenient: bool) -> Result<ArrayRef> {
@@ -101,6 +117,7 @@ fn converted(values: &ArrayRef, to: &DataType, shape: CastShape, lenient: bool) 
         (DataType::Null, to) => Ok(arrow::array::new_null_array(to, values.len())),
         (_, DataType::Utf8) => to_text(values, shape),
         (DataType::Utf8, to) => from_text(values.as_string::<i32>(), to, lenient),
+        (DataType::Time32(_) | DataType::Time64(_), DataType::Timestamp(unit, _)) => on_first_day(values, *unit, to),
         (_, DataType::Timestamp(unit, _)) => arrow_cast(&scaled(values, *unit)?, to),
         (DataType::Boolean, to) => arrow_cast(&arrow_cast(values, &DataType::Int8)?, to),
         (_, DataType::Boolean) => Ok(Arc::new(not_zero(values)?)),
@@ -134,6 +151,17 @@ fn scaled(values: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef> {
     let (ticks, _) = ticks(values)?;
     let floor: PrimitiveArray<Int64Type> = ticks.unary(|tick| tick.div_euclid(factor));
     arrow_cast(&floor, &DataType::Timestamp(unit, zone.clone()))
+}
+
+/// A time of day as one of 1970-01-01, cut to the unit.
+fn on_first_day(values: &ArrayRef, unit: TimeUnit, to: &DataType) -> Result<ArrayRef> {
+    let (ticks, per_second) = ticks(values)?;
+    let wanted = 10_i64.pow(u32::from(digits(unit)));
+    let moved: PrimitiveArray<Int64Type> = ticks.unary(|tick| match per_second.cmp(&wanted) {
+        Ordering::Greater => tick / (per_second / wanted),
+        _ => tick * (wanted / per_second),
+    });
+    arrow_cast(&moved, to)
 }
 
 /// `TIMESTAMP(0)` or `TIME(0)` in a column of milliseconds: the fraction is cut off.

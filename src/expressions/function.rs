@@ -12,6 +12,7 @@ use datafusion::logical_expr::{Expr, ScalarUDF, Signature, TypeSignature, Volati
 
 use super::typing::{Argument, Typing};
 use crate::error::Result;
+use crate::stream::Zone;
 
 /// One scalar function.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Function {
     pub takes_constants: bool,
     /// How it is written.
     pub style: Style,
+    /// When the result is another in another time zone.
+    pub zoned: Zoned,
 }
 
 impl Function {
@@ -51,7 +54,13 @@ impl Function {
             fallible: false,
             takes_constants: false,
             style: Style::Call,
+            zoned: Zoned::Never,
         }
+    }
+
+    /// The same, but in another time zone its result is another.
+    pub(super) const fn zoned(self, zoned: Zoned) -> Self {
+        Self { zoned, ..self }
     }
 
     /// The same, but NULL for some arguments that are not.
@@ -77,6 +86,15 @@ pub enum Nulls {
     Strict,
     /// Perhaps always.
     Possible,
+}
+
+/// When a result is another in another time zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Zoned {
+    Never,
+    /// When an argument or the result is an instant, a `TIMESTAMP_LTZ`.
+    OfInstants,
+    Always,
 }
 
 /// How a call is written.
@@ -107,6 +125,8 @@ pub struct Call {
     pub parameters: Vec<i64>,
     /// A part of its text that is no argument.
     pub detail: String,
+    /// The session's zone, where the result depends on it.
+    pub zone: Zone,
     pub(super) signature: Signature,
 }
 
@@ -115,13 +135,28 @@ impl Call {
     pub fn new(function: &'static Function, output: DataType, nullable: bool, parameters: Vec<i64>) -> Self {
         let any = TypeSignature::OneOf(vec![TypeSignature::VariadicAny, TypeSignature::Nullary]);
         let signature = Signature::new(any, Volatility::Immutable);
-        Self { function, output, nullable, parameters, detail: String::new(), signature }
+        Self { function, output, nullable, parameters, detail: String::new(), zone: Zone::UTC, signature }
     }
 
     /// The same with a part of its text.
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
         self
+    }
+
+    /// The same in a time zone.
+    pub fn in_zone(self, zone: Zone) -> Self {
+        Self { zone, ..self }
+    }
+
+    /// Whether the result is another in another time zone.
+    pub fn is_zoned(&self, mut arguments: impl Iterator<Item = DataType>) -> bool {
+        let is_instant = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
+        match self.function.zoned {
+            Zoned::Never => false,
+            Zoned::Always => true,
+            Zoned::OfInstants => is_instant(&self.output) || arguments.any(|argument| is_instant(&argument)),
+        }
     }
 
     /// The call as an expression.
@@ -151,8 +186,8 @@ impl Call {
         }
     }
 
-    fn identity(&self) -> (&'static str, &DataType, bool, &[i64], &str) {
-        (self.function.name, &self.output, self.nullable, &self.parameters, &self.detail)
+    fn identity(&self) -> (&'static str, &DataType, bool, &[i64], &str, Zone) {
+        (self.function.name, &self.output, self.nullable, &self.parameters, &self.detail, self.zone)
     }
 }
 

@@ -20,6 +20,7 @@ pub fn functions() -> impl Iterator<Item = &'static Function> {
         super::urls::FUNCTIONS,
         super::json::FUNCTIONS,
         super::times::FUNCTIONS,
+        super::instants::FUNCTIONS,
         super::calendar::FUNCTIONS,
     ]
     .into_iter()

@@ -15,6 +15,7 @@ mod function;
 mod function_list;
 mod hashes;
 mod instant;
+mod instants;
 mod intervals;
 mod java_format;
 pub mod json;
@@ -36,6 +37,7 @@ mod typing;
 mod udf;
 mod url;
 mod urls;
+mod zones;
 
 pub use aggregates::{AGGREGATE_FUNCTIONS, AggregateFunction, aggregate, planned_aggregate, separator};
 pub use arithmetic::{function as arithmetic_function, is_native, operand};
@@ -43,7 +45,7 @@ pub use calendar::{CEIL_TO, FLOOR_TO, TIMESTAMPADD, Unit};
 pub use cast::{CAST, CastShape, TRY_CAST, cast_values, is_castable, parse_decimal};
 pub use compile::{compile, compile_condition, condition, evaluate_constant, is_fallible, split};
 pub use floats::{FLOAT_BITS, FLOAT_OF_BITS, comparison as float_comparison, not, one_nan};
-pub use function::{Call, Function, Nulls, Style};
+pub use function::{Call, Function, Nulls, Style, Zoned};
 pub use function_list::{SPECIAL_FORMS, function_list, functions, lookup};
 pub use instant::{civil_day, parse_date, parse_time, parse_timestamp};
 pub use intervals::{MINUS_INTERVAL, PLUS_INTERVAL};
@@ -54,10 +56,11 @@ pub use scalar::Scalar;
 pub use text::text;
 pub use times::{CURRENT_WATERMARK, TIMESTAMPDIFF, WINDOW_BOUND, extracted, unit_length};
 pub use types::{
-    ArithmeticOperator, arithmetic_type, as_decimal, common_numeric, common_type, digits, is_approximate, is_integer,
-    is_numeric, type_name,
+    ArithmeticOperator, arithmetic_type, as_decimal, common_numeric, common_type, common_type_of_rows, digits,
+    is_approximate, is_integer, is_numeric, type_name,
 };
 pub use typing::{Argument, Typing};
+pub use zones::{instants, local};
 
 /// The version of the library behind them, for `--version`.
 pub const DATAFUSION_VERSION: &str = datafusion::DATAFUSION_VERSION;

@@ -30,7 +30,6 @@ const NOT_BUILT: &[Entry] = &[
     ("CARDINALITY", Scalar, ""),
     ("CLASSIFIER", Pattern, ""),
     ("COLLECT", Aggregate, ""),
-    ("CONVERT_TZ", Scalar, ""),
     ("CUME_DIST", Scalar, ""),
     ("DENSE_RANK", Scalar, FIRST_ROWS),
     ("ELEMENT", Scalar, ""),

@@ -6,12 +6,13 @@ use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringArray};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMillisecondType};
 use chrono::Datelike;
 
-use super::function::{Call, Function, Nulls, Style};
+use super::function::{Call, Function, Nulls, Style, Zoned};
 use super::instant::{date_of, parse_timestamp, read_jdbc_time, ticks};
 use super::intervals::shift_days;
 use super::time_pattern::Pattern;
-use super::types::{digits, is_integer, type_name};
+use super::types::{digits, type_name};
 use super::typing::{Argument, Typing, count, never};
+use super::zones::{instants, local};
 use crate::error::{Error, Result};
 
 /// The list.
@@ -21,23 +22,24 @@ pub const FUNCTIONS: &[Function] = &[
         "DATE_FORMAT(time, pattern): as text, by Java's letters: yyyy MM dd HH mm ss SSS",
         format_typing,
         format,
-    ),
-    Function::strict("DAYOFMONTH", "DAYOFMONTH(date): the day of the month, 1 to 31", field_typing, |_, a, _| {
-        extract(a, Field::Day)
+    )
+    .zoned(Zoned::OfInstants),
+    of_time("DAYOFMONTH", "DAYOFMONTH(date): the day of the month, 1 to 31", field_typing, |call, a, _| {
+        extract(call, a, Field::Day)
     }),
-    Function::strict("DAYOFWEEK", "DAYOFWEEK(date): the day of the week, Sunday = 1", field_typing, |_, a, _| {
-        extract(a, Field::WeekDay)
+    of_time("DAYOFWEEK", "DAYOFWEEK(date): the day of the week, Sunday = 1", field_typing, |call, a, _| {
+        extract(call, a, Field::WeekDay)
     }),
-    Function::strict("DAYOFYEAR", "DAYOFYEAR(date): the day of the year, 1 to 366", field_typing, |_, a, _| {
-        extract(a, Field::YearDay)
+    of_time("DAYOFYEAR", "DAYOFYEAR(date): the day of the year, 1 to 366", field_typing, |call, a, _| {
+        extract(call, a, Field::YearDay)
     }),
-    Function::strict("HOUR", "HOUR(time): the hour, 0 to 23", clock_typing, |_, a, _| extract(a, Field::Hour)),
-    Function::strict("MINUTE", "MINUTE(time): the minute, 0 to 59", clock_typing, |_, a, _| extract(a, Field::Minute)),
-    Function::strict("MONTH", "MONTH(date): the month, 1 to 12", field_typing, |_, a, _| extract(a, Field::Month)),
-    Function::strict("QUARTER", "QUARTER(date): the quarter of the year, 1 to 4", field_typing, |_, a, _| {
-        extract(a, Field::Quarter)
+    of_time("HOUR", "HOUR(time): the hour, 0 to 23", clock_typing, |call, a, _| extract(call, a, Field::Hour)),
+    of_time("MINUTE", "MINUTE(time): the minute, 0 to 59", clock_typing, |call, a, _| extract(call, a, Field::Minute)),
+    of_time("MONTH", "MONTH(date): the month, 1 to 12", field_typing, |call, a, _| extract(call, a, Field::Month)),
+    of_time("QUARTER", "QUARTER(date): the quarter of the year, 1 to 4", field_typing, |call, a, _| {
+        extract(call, a, Field::Quarter)
     }),
-    Function::strict("SECOND", "SECOND(time): the second, 0 to 59", clock_typing, |_, a, _| extract(a, Field::Second)),
+    of_time("SECOND", "SECOND(time): the second, 0 to 59", clock_typing, |call, a, _| extract(call, a, Field::Second)),
     Function {
         nulls: Nulls::Possible,
         ..Function::strict(
@@ -47,37 +49,29 @@ pub const FUNCTIONS: &[Function] = &[
             to_timestamp,
         )
     },
-    Function {
-        nulls: Nulls::Possible,
-        ..Function::strict(
-            "TO_TIMESTAMP_LTZ",
-            "TO_TIMESTAMP_LTZ(number, precision): an instant from seconds (0) or milliseconds (3) since 1970; NULL outside \
-              of the years 0 to 9999",
-            to_instant_typing,
-            to_instant,
-        )
-    },
-    Function::strict("WEEK", "WEEK(date): the week of the year by ISO 8601", field_typing, |_, a, _| {
-        extract(a, Field::Week)
+    of_time("WEEK", "WEEK(date): the week of the year by ISO 8601", field_typing, |call, a, _| {
+        extract(call, a, Field::Week)
     }),
-    Function::strict("YEAR", "YEAR(date): the year", field_typing, |_, a, _| extract(a, Field::Year)),
+    of_time("YEAR", "YEAR(date): the year", field_typing, |call, a, _| extract(call, a, Field::Year)),
 ];
 
 /// `CURRENT_WATERMARK(rowtime)`: its argument is the hidden column of the watermark that the row met.
 pub static CURRENT_WATERMARK: Function = Function {
     nulls: Nulls::Possible,
-    ..Function::strict("CURRENT_WATERMARK", "", never, |_, arguments, _| {
+    ..Function::strict("CURRENT_WATERMARK", "", never, |call, arguments, _| {
         let met = arguments[0].as_primitive::<Int64Type>();
         let times: PrimitiveArray<TimestampMillisecondType> =
             met.iter().map(|time| time.filter(|time| *time != i64::MIN)).collect();
-        Ok(Arc::new(times))
+        Ok(Arc::new(times.with_data_type(call.output.clone())))
     })
 };
 
 /// The start of the window that is the n-th before the last one to hold a time: parameters are slide, offset, n, and
-/// what is added to the start (all in milliseconds but n).
-pub static WINDOW_BOUND: Function =
-    Function { style: Style::Bound, ..Function::strict("WINDOW_BOUND", "", never, window_start) };
+/// what is added to the start (all in milliseconds but n). Windows over instants lie in local time.
+pub static WINDOW_BOUND: Function = Function {
+    style: Style::Bound,
+    ..Function::strict("WINDOW_BOUND", "", never, window_start).zoned(Zoned::OfInstants)
+};
 
 /// `TIMESTAMPDIFF(unit, from, to)`: the parameter is the unit's length in milliseconds, or minus a number of months.
 pub static TIMESTAMPDIFF: Function = Function::strict("TIMESTAMPDIFF", "", never, difference);
@@ -86,13 +80,28 @@ fn window_start(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRe
     let [slide, offset, before, plus] = call.parameters[..] else {
         return Err(Error::bug("a window bound has four parameters"));
     };
-    let times = arguments[0].as_primitive::<TimestampMillisecondType>();
+    let times = local(&arguments[0], call.zone)?;
+    let times = times.as_primitive::<TimestampMillisecondType>();
     let shift = plus.wrapping_sub(before.wrapping_mul(slide));
     let starts: PrimitiveArray<TimestampMillisecondType> = times.unary(|time| {
         let into = time.wrapping_sub(offset).rem_euclid(slide);
         time.wrapping_sub(into).wrapping_add(shift)
     });
-    Ok(Arc::new(starts))
+    let starts: ArrayRef = Arc::new(starts);
+    match &call.output {
+        DataType::Timestamp(_, Some(_)) => instants(&starts, call.zone),
+        _ => Ok(starts),
+    }
+}
+
+/// A function of a time that reads what a clock of the zone shows.
+const fn of_time(
+    name: &'static str,
+    doc: &'static str,
+    typing: fn(&[Argument]) -> Result<Typing, String>,
+    body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>,
+) -> Function {
+    Function::strict(name, doc, typing, body).zoned(Zoned::OfInstants)
 }
 
 #[derive(Clone, Copy)]
@@ -128,11 +137,11 @@ pub fn extracted(field: &str) -> Option<&'static Function> {
 
 /// Fields that EXTRACT knows, and that are no functions by themselves.
 static EXTRACTED: [Function; 5] = [
-    Function::strict("ISODOW", "", field_typing, |_, a, _| extract(a, Field::IsoWeekDay)),
-    Function::strict("DECADE", "", field_typing, |_, a, _| extract(a, Field::Decade)),
-    Function::strict("CENTURY", "", field_typing, |_, a, _| extract(a, Field::Century)),
-    Function::strict("MILLISECOND", "", clock_typing, |_, a, _| extract(a, Field::Millisecond)),
-    Function::strict("EPOCH", "", field_typing, |_, a, _| extract(a, Field::Epoch)),
+    of_time("ISODOW", "", field_typing, |call, a, _| extract(call, a, Field::IsoWeekDay)),
+    of_time("DECADE", "", field_typing, |call, a, _| extract(call, a, Field::Decade)),
+    of_time("CENTURY", "", field_typing, |call, a, _| extract(call, a, Field::Century)),
+    of_time("MILLISECOND", "", clock_typing, |call, a, _| extract(call, a, Field::Millisecond)),
+    of_time("EPOCH", "", field_typing, |call, a, _| extract(call, a, Field::Epoch)),
 ];
 
 fn is_time(data_type: &DataType) -> bool {
@@ -159,8 +168,8 @@ fn clock_typing(arguments: &[Argument]) -> Result<Typing, String> {
     }
 }
 
-fn extract(arguments: &[ArrayRef], field: Field) -> Result<ArrayRef> {
-    let (ticks, per_second) = ticks(&arguments[0])?;
+fn extract(call: &Call, arguments: &[ArrayRef], field: Field) -> Result<ArrayRef> {
+    let (ticks, per_second) = ticks(&local(&arguments[0], call.zone)?)?;
     let values: PrimitiveArray<Int64Type> = ticks.unary(|tick| {
         let seconds = tick.div_euclid(per_second);
         let of_day = seconds.rem_euclid(86_400);
@@ -222,31 +231,6 @@ fn to_timestamp(_: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> 
     Ok(Arc::new(times))
 }
 
-fn to_instant_typing(arguments: &[Argument]) -> Result<Typing, String> {
-    count(arguments, 1, 2)?;
-    let precision = arguments.get(1).map_or(Some(3), |precision| precision.number);
-    let Some(precision @ (0 | 3)) = precision else {
-        return Err("its precision has to be 0 (seconds) or 3 (milliseconds)".into());
-    };
-    if !is_integer(&arguments[0].data_type) && arguments[0].data_type != DataType::Null {
-        return Err(format!("it takes a whole number, not {}", type_name(&arguments[0].data_type)));
-    }
-    let mut types = vec![DataType::Int64];
-    types.extend(arguments.get(1).map(|_| DataType::Int32));
-    let output = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
-    Ok(Typing { arguments: types, output, parameters: vec![precision] })
-}
-
-fn to_instant(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
-    let factor = if call.parameters.first() == Some(&0) { 1_000 } else { 1 };
-    let values = arguments[0].as_primitive::<Int64Type>();
-    let least = -62_167_219_200_000; // 0000-01-01
-    let most = 253_402_300_799_999; // 9999-12-31
-    let times: PrimitiveArray<TimestampMillisecondType> =
-        values.unary_opt(|value| value.checked_mul(factor).filter(|millis| (least..=most).contains(millis)));
-    Ok(Arc::new(times.with_timezone("UTC")))
-}
-
 fn difference(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     let unit = call.parameters.first().copied().unwrap_or(1);
     let millis = |values: &ArrayRef| -> Result<PrimitiveArray<Int64Type>> {
@@ -287,7 +271,7 @@ fn format_typing(arguments: &[Argument]) -> Result<Typing, String> {
     Ok(Typing::new(vec![data_type, DataType::Utf8], DataType::Utf8))
 }
 
-fn format(_: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+fn format(call: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
     let patterns = arguments[1].as_string::<i32>();
     let Some(text) = patterns.iter().flatten().next() else {
         return Ok(arrow::array::new_null_array(&DataType::Utf8, rows));
@@ -300,7 +284,7 @@ fn format(_: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         }
         DataType::Timestamp(unit, _) => {
             let per_milli = 10_i64.pow(u32::from(digits(*unit).saturating_sub(3)));
-            ticks(&arguments[0])?.0.unary::<_, Int64Type>(|tick| tick.div_euclid(per_milli))
+            ticks(&local(&arguments[0], call.zone)?)?.0.unary::<_, Int64Type>(|tick| tick.div_euclid(per_milli))
         }
         other => return Err(Error::bug(format!("DATE_FORMAT of {other}"))),
     };

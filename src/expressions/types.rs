@@ -100,10 +100,24 @@ pub fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
         (DataType::Timestamp(one, zone), DataType::Timestamp(two, other)) if zone.is_some() == other.is_some() => {
             Some(DataType::Timestamp(finer(*one, *two), zone.clone()))
         }
+        // The same instant, whatever a clock shows.
+        (DataType::Timestamp(one, zone), DataType::Timestamp(two, other)) => {
+            Some(DataType::Timestamp(finer(*one, *two), zone.clone().or(other.clone())))
+        }
         (DataType::Date32, time @ DataType::Timestamp(..)) | (time @ DataType::Timestamp(..), DataType::Date32) => {
             Some(time.clone())
         }
         _ => common_numeric(left, right),
+    }
+}
+
+/// The type of values that stand for each other in rows, as in CASE and UNION: of instants and local times that of the last.
+pub fn common_type_of_rows(left: &DataType, right: &DataType) -> Option<DataType> {
+    match (left, right) {
+        (DataType::Timestamp(one, _), DataType::Timestamp(two, zone)) => {
+            Some(DataType::Timestamp(finer(*one, *two), zone.clone()))
+        }
+        _ => common_type(left, right),
     }
 }
 

@@ -9,6 +9,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::take_arrays;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use super::local_time::LocalTime;
 use crate::error::Result;
 use crate::state::batch_of;
 
@@ -36,10 +37,10 @@ pub fn late_columns() -> Vec<Field> {
 pub(super) struct Refused {
     /// Its place in the batch.
     pub(super) row: u32,
-    /// The watermark that refuses it, and the one that it met in its own split.
+    /// The watermark that refuses it, and the one that it met in its own split: instants.
     pub(super) met: i64,
     pub(super) met_of_split: i64,
-    /// The last window that would have held it.
+    /// The last window that would have held it, in local time.
     pub(super) start: i64,
     pub(super) end: i64,
 }
@@ -64,21 +65,24 @@ pub(super) fn late_batch(
     columns: &[usize],
     operator: &str,
     refused: &[Refused],
+    local_time: &mut LocalTime,
 ) -> Result<RecordBatch> {
     let taken = UInt32Array::from_iter_values(refused.iter().map(|late| late.row));
     let own: Vec<ArrayRef> = columns.iter().map(|index| Arc::clone(batch.column(*index))).collect();
     let mut columns = take_arrays(&own, &taken, None)?;
-    let times = |value: fn(&Refused) -> i64| -> ArrayRef {
-        Arc::new(refused.iter().map(|late| Some(value(late))).collect::<TimestampMillisecondArray>())
-    };
+    let times = |times: Vec<i64>| -> ArrayRef { Arc::new(TimestampMillisecondArray::from(times)) };
+    let met: Vec<i64> = refused.iter().map(|late| local_time.shown_at(late.met)).collect();
+    let due: Vec<i64> = refused.iter().map(|late| local_time.due(late.end - 1)).collect();
     columns.push(Arc::new(StringArray::from_iter_values(refused.iter().map(|_| operator))));
-    columns.extend([times(|late| late.met), times(|late| late.start), times(|late| late.end)]);
-    let lateness = refused.iter().map(|late| late.met.saturating_sub(late.end - 1));
+    columns.push(times(met));
+    columns.push(times(refused.iter().map(|late| late.start).collect()));
+    columns.push(times(refused.iter().map(|late| late.end).collect()));
+    let lateness = refused.iter().zip(&due).map(|(late, due)| late.met.saturating_sub(*due));
     columns.push(Arc::new(Int64Array::from_iter_values(lateness)));
-    let reason = |late: &Refused| match late.met_of_split >= late.end - 1 {
+    let reason = |(late, due): (&Refused, &i64)| match late.met_of_split >= *due {
         true => WINDOW_FIRED,
         false => SPLIT_IDLE,
     };
-    columns.push(Arc::new(StringArray::from_iter_values(refused.iter().map(reason))));
+    columns.push(Arc::new(StringArray::from_iter_values(refused.iter().zip(&due).map(reason))));
     batch_of(schema, columns, refused.len())
 }

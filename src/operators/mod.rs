@@ -26,6 +26,7 @@ mod tests;
 mod touched;
 mod two_phase;
 mod value_counts;
+mod local_time;
 mod window;
 mod window_aggregate;
 mod window_assign;

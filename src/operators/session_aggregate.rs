@@ -75,8 +75,8 @@ impl OperatorSpec for SessionAggregateSpec {
             output: Arc::clone(&self.output),
             keys,
             is_new: true,
-            met: i64::MIN,
-            done: i64::MIN,
+            met: EventTime::NONE,
+            done: EventTime::NONE,
         }))
     }
 }
@@ -102,9 +102,9 @@ struct SessionAggregate {
     /// Whether no watermark has come yet.
     is_new: bool,
     /// The watermark that was met: the aim.
-    met: i64,
+    met: EventTime,
     /// The sessions that this watermark closes have been emitted.
-    done: i64,
+    done: EventTime,
 }
 
 impl Operator for SessionAggregate {
@@ -117,11 +117,11 @@ impl Operator for SessionAggregate {
 
     fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<Progress> {
         if std::mem::take(&mut self.is_new) {
-            self.met = time.0;
+            self.met = time;
             // What had left before a restart is not in the table any more.
-            self.done = self.progress.restore(time.0).map_or(i64::MIN, |(_, passed_on)| passed_on);
+            self.done = self.progress.restore(time.0).map_or(EventTime::NONE, |(_, passed_on)| EventTime(passed_on));
         }
-        self.met = self.met.max(time.0);
+        self.met = self.met.max(time);
         self.resume(cx)
     }
 
@@ -135,7 +135,7 @@ impl Operator for SessionAggregate {
     }
 
     fn watermark(&self) -> EventTime {
-        EventTime(self.done)
+        self.done
     }
 
     fn flush(&mut self, _: Flush, cx: &mut Context) -> Result<Progress> {
@@ -155,7 +155,7 @@ impl SessionAggregate {
             return Ok(Progress::More);
         }
         loop {
-            let closed = self.sessions.closed(self.met, self.batch_rows);
+            let closed = self.sessions.closed(self.entry.local_time.reached(self.met), self.batch_rows);
             if closed.is_empty() {
                 return self.out.finish(cx);
             }
@@ -169,7 +169,7 @@ impl SessionAggregate {
 
     fn rows(&mut self, closed: &[u32]) -> Result<RecordBatch> {
         let (mut columns, starts, ends) = self.sessions.gather(closed)?;
-        let times = ends.iter().map(|end| end - 1).collect();
+        let times = ends.iter().map(|end| self.entry.local_time.instant(end - 1)).collect();
         for (index, bounds) in [starts, ends, times].into_iter().enumerate() {
             let data_type = self.output.field(self.keys + index).data_type().clone();
             columns.push(Arc::new(TimestampMillisecondArray::from(bounds).with_data_type(data_type)));
@@ -185,7 +185,7 @@ impl SessionAggregate {
                 self.done = self.met;
                 self.progress.finish();
             }
-            Progress::More => self.progress.reach(Position { end: self.met, through: None }, self.done),
+            Progress::More => self.progress.reach(Position { end: self.met.0, through: None }, self.done.0),
         }
     }
 }

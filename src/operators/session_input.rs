@@ -5,11 +5,12 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 
 use super::late::{Refused, kept, late_batch, late_schema};
-use super::window_assign::timestamps;
+use super::local_time::LocalTime;
+use super::window_assign::{in_zone, timestamps};
 use super::{Aggregates, Context, Milliseconds};
 use crate::error::{Error, Result};
 use crate::state::{SessionTable, integers};
-use crate::stream::{Changes, Counter, EventTime};
+use crate::stream::{Changes, Counter, EventTime, Zone};
 
 /// What is known of the rows that are put into sessions.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct SessionInput {
     pub late_columns: Vec<usize>,
     /// Whether the time is that of the clock, by which no row is late.
     pub by_clock: bool,
+    /// In which zone sessions lie.
+    pub zone: Zone,
 }
 
 impl SessionInput {
@@ -56,9 +59,10 @@ impl SessionInput {
         let keys = if keys.is_empty() { String::new() } else { format!("groupBy=[{}], ", keys.join(", ")) };
         let by_clock = if self.by_clock { ", by clock" } else { "" };
         format!(
-            "{keys}time=[{}], window=[SESSION(gap=[{}])]{by_clock}",
+            "{keys}time=[{}], window=[SESSION(gap=[{}])]{}{by_clock}",
             self.name(self.time),
-            Milliseconds(self.gap_ms)
+            Milliseconds(self.gap_ms),
+            in_zone(self.zone)
         )
     }
 }
@@ -68,6 +72,7 @@ impl SessionInput {
 pub(super) struct SessionEntry {
     input: SessionInput,
     late: SchemaRef,
+    pub(super) local_time: LocalTime,
     /// Of the rows at hand: the slots of their keys, and of the sessions of those that are not late.
     key_slots: Vec<u32>,
     slots: Vec<u32>,
@@ -77,7 +82,8 @@ pub(super) struct SessionEntry {
 impl SessionEntry {
     pub(super) fn new(input: SessionInput) -> Self {
         let late = late_schema(&input.columns, &input.late_columns);
-        Self { input, late, key_slots: Vec::new(), slots: Vec::new(), refused: Vec::new() }
+        let local_time = LocalTime::new(input.zone);
+        Self { input, late, local_time, key_slots: Vec::new(), slots: Vec::new(), refused: Vec::new() }
     }
 
     /// The rows that are not late, with the slots of their sessions; the others leave on the late output. `met` is the
@@ -86,7 +92,7 @@ impl SessionEntry {
         &mut self,
         sessions: &mut SessionTable<Aggregates>,
         rows: &Changes,
-        met: i64,
+        met: EventTime,
         cx: &mut Context,
     ) -> Result<(RecordBatch, &[u32])> {
         if rows.kinds().is_some() {
@@ -100,12 +106,14 @@ impl SessionEntry {
         sessions.assign(&keys, batch.num_rows(), &mut self.key_slots)?;
         self.slots.clear();
         self.refused.clear();
-        for (row, ((key, time), met_of_split)) in self.key_slots.iter().zip(times).zip(met_of_splits).enumerate() {
-            let (met, met_of_split) = (met.max(*met_of_split), *met_of_split);
-            match sessions.enter(*key, *time, met) {
+        let (times, reached) = (self.local_time.shown(times), self.local_time.reached_by(met_of_splits));
+        let reached_here = self.local_time.reached(met);
+        for (row, ((key, time), reached)) in self.key_slots.iter().zip(&*times).zip(&*reached).enumerate() {
+            match sessions.enter(*key, *time, reached_here.max(*reached)) {
                 Some(slot) => self.slots.push(slot),
                 None => {
                     let (start, end) = (*time, time + input.gap_ms);
+                    let (met, met_of_split) = (met.0.max(met_of_splits[row]), met_of_splits[row]);
                     self.refused.push(Refused { row: row as u32, met, met_of_split, start, end });
                 }
             }
@@ -119,7 +127,14 @@ impl SessionEntry {
         }
         let unused: Vec<u32> = self.refused.iter().map(|late| self.key_slots[late.row as usize]).collect();
         sessions.forget(&unused);
-        cx.late(late_batch(&self.late, batch, &input.late_columns, &input.operator, &self.refused)?);
+        cx.late(late_batch(
+            &self.late,
+            batch,
+            &input.late_columns,
+            &input.operator,
+            &self.refused,
+            &mut self.local_time,
+        )?);
         Ok((filter_record_batch(batch, &kept(&self.refused, batch.num_rows()))?, &self.slots))
     }
 }

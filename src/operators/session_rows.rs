@@ -97,8 +97,8 @@ impl OperatorSpec for SessionRowsSpec {
             spec: self.clone(),
             values,
             is_new: true,
-            met: i64::MIN,
-            done: i64::MIN,
+            met: EventTime::NONE,
+            done: EventTime::NONE,
         }))
     }
 }
@@ -127,9 +127,9 @@ struct SessionRows {
     /// Whether no watermark has come yet.
     is_new: bool,
     /// The watermark that was met: the aim.
-    met: i64,
+    met: EventTime,
     /// The sessions that this watermark closes have been emitted.
-    done: i64,
+    done: EventTime,
 }
 
 /// Closed sessions, each of another key.
@@ -137,6 +137,8 @@ struct Leaving {
     slots: Vec<u32>,
     starts: Vec<i64>,
     ends: Vec<i64>,
+    /// The last millisecond of each, as an instant.
+    times: Vec<i64>,
     scan: BagScan,
 }
 
@@ -153,11 +155,11 @@ impl Operator for SessionRows {
 
     fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<Progress> {
         if std::mem::take(&mut self.is_new) {
-            self.met = time.0;
+            self.met = time;
             // What had left before a restart is not in the tables any more.
-            self.done = self.progress.restore(time.0).map_or(i64::MIN, |(_, passed_on)| passed_on);
+            self.done = self.progress.restore(time.0).map_or(EventTime::NONE, |(_, passed_on)| EventTime(passed_on));
         }
-        self.met = self.met.max(time.0);
+        self.met = self.met.max(time);
         self.resume(cx)
     }
 
@@ -171,13 +173,13 @@ impl Operator for SessionRows {
                 self.done = self.met;
                 self.progress.finish();
             }
-            Progress::More => self.progress.reach(Position { end: self.met, through: None }, self.done),
+            Progress::More => self.progress.reach(Position { end: self.met.0, through: None }, self.done.0),
         }
         Ok(progress)
     }
 
     fn watermark(&self) -> EventTime {
-        EventTime(self.done)
+        self.done
     }
 
     fn flush(&mut self, _: Flush, cx: &mut Context) -> Result<Progress> {
@@ -224,20 +226,22 @@ impl SessionRows {
 
     /// The next closed sessions. Of a key there is one among them: the others come later, as they lie behind it.
     fn next(&mut self) -> Result<Option<Leaving>> {
-        let slots = self.sessions.closed(self.met, self.batch_rows);
+        let slots = self.sessions.closed(self.entry.local_time.reached(self.met), self.batch_rows);
         if slots.is_empty() {
             return Ok(None);
         }
         let slots = self.sessions.first_of_each_key(slots);
         let (keys, starts, ends) = self.sessions.gather(&slots)?;
+        let times = ends.iter().map(|end| self.entry.local_time.instant(end - 1)).collect();
         let scan = BagScan::new(keys, slots.len(), ScanDirection::Forward);
-        Ok(Some(Leaving { slots, starts, ends, scan }))
+        Ok(Some(Leaving { slots, starts, ends, times, scan }))
     }
 
     /// Rows that were found, with their bounds, as far as they belong to the sessions; they are kept no longer.
     fn take(&mut self, found: Scanned, leaving: &Leaving) -> Result<RecordBatch> {
         let keys = self.spec.rows.keys.len();
         let times = timestamps(found.rows.column(keys), self.spec.rows.columns.field(self.spec.rows.time))?;
+        let times = self.entry.local_time.shown(times);
         let last = |range: &u32| leaving.ends[*range as usize] - self.spec.rows.gap_ms;
         let belongs: Vec<bool> = times.iter().zip(&found.ranges).map(|(time, range)| *time <= last(range)).collect();
         let ranges = found.ranges.iter().zip(&belongs).filter(|(_, belongs)| **belongs).map(|(range, _)| *range);
@@ -251,14 +255,13 @@ impl SessionRows {
         let each = (0..weights.len() as u32).zip(&weights);
         let each: Vec<u32> = each.flat_map(|(row, weight)| std::iter::repeat_n(row, *weight as usize)).collect();
         let of_session = |bounds: &[i64], row: &u32| bounds[ranges[*row as usize] as usize];
-        let bounds = |of: &dyn Fn(&u32) -> i64| -> ArrayRef {
-            Arc::new(TimestampMillisecondArray::from_iter_values(each.iter().map(of)))
+        let first_bound = self.spec.output.fields().len() - 3;
+        let bounds = |index: usize, of: &[i64]| -> ArrayRef {
+            let data_type = self.spec.output.field(first_bound + index).data_type().clone();
+            let values = TimestampMillisecondArray::from_iter_values(each.iter().map(|row| of_session(of, row)));
+            Arc::new(values.with_data_type(data_type))
         };
-        let bounds = [
-            bounds(&|row| of_session(&leaving.starts, row)),
-            bounds(&|row| of_session(&leaving.ends, row)),
-            bounds(&|row| of_session(&leaving.ends, row) - 1),
-        ];
+        let bounds = [bounds(0, &leaving.starts), bounds(1, &leaving.ends), bounds(2, &leaving.times)];
         let taken = take_arrays(rows.columns(), &UInt32Array::from(each.clone()), None)?;
         let spec = &self.spec.rows;
         let place = |index: &usize| match spec.keys.iter().position(|key| key == index) {

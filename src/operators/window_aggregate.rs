@@ -18,6 +18,7 @@ use super::aggregate::readable;
 use super::batches::Batches;
 use super::fire_progress::{FireProgress, Position};
 use super::large_window::{Content, LargeWindow};
+use super::local_time::LocalTime;
 use super::running_window::{RunningWindow, Selection};
 use super::two_phase::{global_texts, types_text};
 use super::{
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::state::{PaneTable, Slice, SlotTable, SnapshotWriter, StateTable, TableSpec, batch_of, cut_slices};
-use crate::stream::{Changes, EventTime};
+use crate::stream::{Changes, EventTime, Zone};
 
 /// Window aggregation over partials.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct WindowAggregateSpec {
     pub calls: Vec<AggregateCall>,
     /// The windows.
     pub window: WindowKind,
+    /// In which zone they lie.
+    pub zone: Zone,
     /// What is computed over which rows, in terms of the columns of tables: a part of the signature.
     pub query: String,
     /// Keys, `window_start`, `window_end`, `window_time`, then a column per aggregate.
@@ -76,13 +79,16 @@ impl OperatorSpec for WindowAggregateSpec {
         };
         Ok(Box::new(WindowAggregate {
             window: self.window,
+            local_time: LocalTime::new(self.zone),
             calls: self.calls.clone(),
             state: State { panes, loaded: false, other_bytes: 0 },
             progress: FireProgress::new(cx.key_groups.clone(), cx.max_parallelism, self.keys > 0),
             running,
             counted: BTreeMap::new(),
             large: None,
-            met: i64::MIN,
+            met: EventTime::NONE,
+            passed: EventTime::NONE,
+            reached: i64::MIN,
             fired: i64::MIN,
             done: i64::MIN,
             out: Batches::new(Arc::clone(&self.output), cx.batch_rows),
@@ -127,9 +133,13 @@ struct WindowAggregate {
     counted: BTreeMap<i64, Vec<Slice>>,
     /// The window that leaves piece by piece.
     large: Option<Large>,
-    /// The watermark that was met: the aim.
-    met: i64,
-    /// The windows that this watermark fires have been put out.
+    local_time: LocalTime,
+    /// The watermark that was met, and the one that may be passed on.
+    met: EventTime,
+    passed: EventTime,
+    /// What local time has reached: the aim.
+    reached: i64,
+    /// The windows that end so far have been put out.
     fired: i64,
     /// And these have been emitted.
     done: i64,
@@ -186,11 +196,11 @@ impl Operator for WindowAggregate {
         for (slice, piece) in cut_slices(batch, keys, keys + 1)? {
             // Rows were judged by a watermark that is not behind this operator's, and leave the task that judged them
             // before the watermark that closes their window.
-            if slice.open_from.saturating_sub(1) <= self.met {
+            if slice.open_from.saturating_sub(1) <= self.reached {
                 return Err(Error::bug(format!(
                     "rows for the window that ends at {} came behind its watermark {}",
                     EventTime(slice.open_from),
-                    EventTime(self.met)
+                    self.met
                 )));
             }
             let (keys, states) = (&piece.columns()[..keys], &piece.columns()[keys + 2..]);
@@ -201,15 +211,19 @@ impl Operator for WindowAggregate {
     }
 
     fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<Progress> {
+        self.met = self.met.max(time);
+        let reached = self.local_time.reached(time);
         if std::mem::take(&mut self.state.loaded) {
-            self.restore(time.0)?;
+            self.restore(reached)?;
         }
-        self.met = self.met.max(time.0);
-        self.resume(cx)
+        self.reached = self.reached.max(reached);
+        let progress = self.resume(cx)?;
+        self.pass();
+        Ok(progress)
     }
 
     fn resume(&mut self, cx: &mut Context) -> Result<Progress> {
-        if self.done >= self.met {
+        if self.done >= self.reached {
             return Ok(Progress::Done);
         }
         let progress = self.fire(cx)?;
@@ -218,11 +232,11 @@ impl Operator for WindowAggregate {
     }
 
     fn watermark(&self) -> EventTime {
-        EventTime(self.done)
+        self.passed
     }
 
     fn flush(&mut self, _: Flush, cx: &mut Context) -> Result<Progress> {
-        if self.done >= self.met {
+        if self.done >= self.reached {
             return Ok(Progress::Done);
         }
         // What was put out counts as emitted in the state tables.
@@ -237,14 +251,14 @@ impl Operator for WindowAggregate {
 }
 
 impl WindowAggregate {
-    /// Passes over what had been emitted before the restart, when the task had met the watermark `met`.
-    fn restore(&mut self, met: i64) -> Result<()> {
-        let (fired, done) = match self.progress.restore(met) {
-            None => (met, met),
+    /// Passes over what had been emitted before the restart, when local time had `reached` that.
+    fn restore(&mut self, reached: i64) -> Result<()> {
+        let (fired, done) = match self.progress.restore(reached) {
+            None => (reached, reached),
             // The first window that is left over fires at its last millisecond.
             Some((end, passed_on)) => (end - 2, passed_on),
         };
-        self.met = met;
+        self.reached = reached;
         while let Some(end) = self.next_window(fired)? {
             match self.running {
                 None => self.leave_tumbling(end),
@@ -264,7 +278,7 @@ impl WindowAggregate {
         loop {
             let progress = match self.large.take() {
                 Some(large) => self.fire_large(large, cx)?,
-                None => match self.next_window(self.met)? {
+                None => match self.next_window(self.reached)? {
                     Some(end) => self.fire_window(end, cx)?,
                     None => break,
                 },
@@ -273,7 +287,7 @@ impl WindowAggregate {
                 return Ok(Progress::More);
             }
         }
-        self.fired = self.met;
+        self.fired = self.reached;
         self.out.finish(cx)
     }
 
@@ -381,7 +395,8 @@ impl WindowAggregate {
         rows: usize,
         cx: &mut Context,
     ) -> Result<Progress> {
-        for (index, time) in [self.window.start(end), end, end - 1].into_iter().enumerate() {
+        let last = self.local_time.instant(end - 1);
+        for (index, time) in [self.window.start(end), end, last].into_iter().enumerate() {
             let data_type = self.output.field(self.types.len() + index).data_type().clone();
             columns.push(Arc::new(TimestampMillisecondArray::from_value(time, rows).with_data_type(data_type)));
         }
@@ -420,12 +435,12 @@ impl WindowAggregate {
         Ok(())
     }
 
-    /// Brings the state tables and the watermark up to what has been emitted.
+    /// Brings the state tables up to what has been emitted, and the watermark.
     fn note_progress(&mut self) {
         if self.out.is_empty() {
             self.done = self.fired;
         }
-        if self.done >= self.met {
+        if self.done >= self.reached {
             self.progress.finish();
         } else {
             let between = Position { end: self.fired.saturating_add(2), through: None };
@@ -433,7 +448,14 @@ impl WindowAggregate {
             self.progress.reach(self.large.as_ref().map_or(between, position), self.done);
         }
         self.state.panes.retire(EventTime(self.window.first_open_pane(self.done)));
+        self.pass();
         self.measure();
+    }
+
+    /// Brings the watermark up to what has been emitted.
+    fn pass(&mut self) {
+        let passed = if self.done >= self.reached { self.met } else { self.local_time.passed(self.done) };
+        self.passed = self.passed.max(passed);
     }
 
     fn measure(&mut self) {

@@ -10,10 +10,11 @@ use arrow::array::{Array, ArrayRef, Int64Array, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::late::{Refused, kept, late_batch, late_schema};
+use super::local_time::LocalTime;
 use super::{BuildContext, Context, Operator, OperatorSpec, Progress, WindowKind};
 use crate::error::{Error, Result};
 use crate::state::{StateTable, batch_of, integers};
-use crate::stream::{Changes, Counter, EventTime};
+use crate::stream::{Changes, Counter, EventTime, Zone};
 
 /// The hidden column with the start of the row's pane, `Int64` ms.
 pub const PANE_COLUMN: &str = "$pane";
@@ -37,6 +38,8 @@ pub struct WindowAssignSpec {
     pub late_columns: Vec<usize>,
     /// Whether the time is that of the clock, by which no row is late.
     pub by_clock: bool,
+    /// In which zone the windows lie.
+    pub zone: Zone,
 }
 
 impl OperatorSpec for WindowAssignSpec {
@@ -64,7 +67,8 @@ impl OperatorSpec for WindowAssignSpec {
             output: self.output(),
             late: late_schema(&self.input, &self.late_columns),
             spec: self.clone(),
-            met: i64::MIN,
+            met: EventTime::NONE,
+            local_time: LocalTime::new(self.zone),
             refused: Vec::new(),
         }))
     }
@@ -73,7 +77,13 @@ impl OperatorSpec for WindowAssignSpec {
 impl fmt::Display for WindowAssignSpec {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by_clock = if self.by_clock { ", by clock" } else { "" };
-        write!(out, "WindowAssign(time=[{}], window=[{}]{by_clock})", self.input.field(self.time).name(), self.window)
+        let zone = in_zone(self.zone);
+        write!(
+            out,
+            "WindowAssign(time=[{}], window=[{}]{zone}{by_clock})",
+            self.input.field(self.time).name(),
+            self.window
+        )
     }
 }
 
@@ -84,7 +94,8 @@ struct WindowAssign {
     late: SchemaRef,
     /// The watermark that this operator has met. It is never ahead of what a row of an active split met, so it only
     /// judges the rows of splits that were idle or came late.
-    met: i64,
+    met: EventTime,
+    local_time: LocalTime,
     refused: Vec<Refused>,
 }
 
@@ -105,7 +116,8 @@ impl Operator for WindowAssign {
         self.check(times)?;
 
         let (mut panes, mut open_from) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        let pairs = self.assign(times, met, &mut panes, &mut open_from);
+        let (times, reached) = (self.local_time.shown(times), self.local_time.reached_by(met));
+        let pairs = self.assign(&times, met, &reached, &mut panes, &mut open_from);
 
         cx.count(Counter::WindowPairsAssigned, pairs.assigned);
         cx.count(Counter::WindowPairsLate, pairs.late);
@@ -114,7 +126,7 @@ impl Operator for WindowAssign {
         cx.count(Counter::NumLateRecordsDropped, self.refused.len());
         if !self.refused.is_empty() {
             let (columns, operator) = (&self.spec.late_columns, &self.spec.operator);
-            cx.late(late_batch(&self.late, rows.batch(), columns, operator, &self.refused)?);
+            cx.late(late_batch(&self.late, rows.batch(), columns, operator, &self.refused, &mut self.local_time)?);
         }
 
         let columns = rows.batch().columns().iter().enumerate().filter(|(index, _)| *index != self.spec.watermark);
@@ -128,12 +140,12 @@ impl Operator for WindowAssign {
     }
 
     fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
-        self.met = self.met.max(time.0);
+        self.met = self.met.max(time);
         Ok(Progress::Done)
     }
 
     fn watermark(&self) -> EventTime {
-        EventTime(self.met)
+        self.met
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
@@ -162,32 +174,41 @@ impl WindowAssign {
         }
     }
 
-    /// Fills in pane and first open window of each row, notes the late rows, and counts pairs.
-    fn assign(&mut self, times: &[i64], met: &[i64], panes: &mut Vec<i64>, open_from: &mut Vec<i64>) -> Pairs {
+    /// Fills in pane and first open window of each row, notes the late rows, and counts pairs. Times, and what was
+    /// `reached` when rows met the watermark `met`, are local.
+    fn assign(
+        &mut self,
+        times: &[i64],
+        met: &[i64],
+        reached: &[i64],
+        panes: &mut Vec<i64>,
+        open_from: &mut Vec<i64>,
+    ) -> Pairs {
         let window = self.spec.window;
+        let reached_here = self.local_time.reached(self.met);
         let slide = window.slide_ms();
         self.refused.clear();
         let mut pairs = Pairs::default();
         let mut pane = times.first().map_or(0, |time| window.pane(*time));
         let (mut last_end, mut windows) = (window.last_end(pane), window.windows_of(pane) as usize);
-        for (row, (time, met)) in times.iter().zip(met).enumerate() {
+        for (row, (time, reached)) in times.iter().zip(reached).enumerate() {
             // Neighbours mostly lie in the same pane, which saves the division.
             if (time.wrapping_sub(pane) as u64) >= slide as u64 {
                 pane = window.pane(*time);
                 (last_end, windows) = (window.last_end(pane), window.windows_of(pane) as usize);
             }
             pairs.assigned += windows;
-            let met_of_split = *met;
-            let met = met_of_split.max(self.met);
+            let reached = reached_here.max(*reached);
             let mut open = pane + slide;
-            if met >= open - 1 {
-                if met >= last_end - 1 {
+            if reached >= open - 1 {
+                if reached >= last_end - 1 {
                     let (start, end) = (window.start(last_end), last_end);
+                    let (met, met_of_split) = (self.met.0.max(met[row]), met[row]);
                     self.refused.push(Refused { row: row as u32, met, met_of_split, start, end });
                     pairs.late += windows;
                 } else {
-                    // Windows that end at `met + 1` or before have fired.
-                    let closed = (met + 1 - open) / slide + 1;
+                    // Windows that end at `reached + 1` or before have fired.
+                    let closed = (reached + 1 - open) / slide + 1;
                     open += closed * slide;
                     pairs.closed += closed as usize;
                 }
@@ -197,6 +218,11 @@ impl WindowAssign {
         }
         pairs
     }
+}
+
+/// `, zone=[Europe/Berlin]`, as EXPLAIN shows windows over instants.
+pub(super) fn in_zone(zone: Zone) -> String {
+    if zone.is_utc() { String::new() } else { format!(", zone=[{zone}]") }
 }
 
 /// A rowtime column as milliseconds. A NULL is the data's fault; the source should have refused it.

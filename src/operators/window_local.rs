@@ -13,12 +13,13 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::aggregate::state_fields;
 use super::batches::Batches;
 use super::combining::Combining;
+use super::local_time::LocalTime;
 use super::two_phase::{choose, local_texts};
 use super::window_assign::{OPEN_FROM_COLUMN, PANE_COLUMN};
 use super::{AggregateCall, Aggregates, BuildContext, Context, Flush, Operator, OperatorSpec, Progress, WindowKind};
 use crate::error::{Error, Result};
 use crate::state::{Slice, SlotTable, SpareTables, StateTable, batch_of, cut_slices};
-use crate::stream::{Changes, EventTime};
+use crate::stream::{Changes, EventTime, Zone};
 
 /// Groups held at most, over all slices, and values that DISTINCT holds of them.
 const MOST_GROUPS: usize = 256 * 1024;
@@ -38,6 +39,8 @@ pub struct WindowLocalSpec {
     pub calls: Vec<AggregateCall>,
     /// The windows.
     pub window: WindowKind,
+    /// In which zone they lie.
+    pub zone: Zone,
 }
 
 impl WindowLocalSpec {
@@ -75,6 +78,7 @@ impl OperatorSpec for WindowLocalSpec {
             spare: SpareTables::new(&types, move || Aggregates::new(&of_states)),
             types,
             out: Batches::new(Arc::clone(&schema), cx.batch_rows),
+            local_time: LocalTime::new(self.zone),
             met: EventTime::NONE,
             done: EventTime::NONE,
             overfull: false,
@@ -117,6 +121,7 @@ struct WindowLocal {
     /// Groups in all slices, and values that DISTINCT holds of them.
     held: usize,
     combining: Combining,
+    local_time: LocalTime,
     /// The watermark that was met, and up to which the slices that it closes have left.
     met: EventTime,
     done: EventTime,
@@ -156,7 +161,7 @@ impl Operator for WindowLocal {
     }
 
     fn resume(&mut self, cx: &mut Context) -> Result<Progress> {
-        let through = if self.overfull { EventTime::END } else { self.met };
+        let through = if self.overfull { i64::MAX } else { self.local_time.reached(self.met) };
         if self.flush_through(through, cx)? == Progress::More {
             return Ok(Progress::More);
         }
@@ -176,7 +181,7 @@ impl Operator for WindowLocal {
 
     fn flush(&mut self, why: Flush, cx: &mut Context) -> Result<Progress> {
         match why {
-            Flush::All => self.flush_through(EventTime::END, cx),
+            Flush::All => self.flush_through(i64::MAX, cx),
             // Nobody can use a partial before a watermark fires its window.
             Flush::Waiting => Ok(Progress::Done),
         }
@@ -204,15 +209,15 @@ impl WindowLocal {
         Ok(())
     }
 
-    /// Emits the slices of which some window fires at `time`. No further row comes for those: it would have met a
+    /// Emits the slices of which some window fires when local time has reached `time`. No further row comes for those: it would have met a
     /// watermark at or behind `time`, and be counted from a later window on.
-    fn flush_through(&mut self, time: EventTime, cx: &mut Context) -> Result<Progress> {
+    fn flush_through(&mut self, time: i64, cx: &mut Context) -> Result<Progress> {
         if self.out.drain(cx) == Progress::More {
             return Ok(Progress::More);
         }
         while let Some(entry) = self.slices.first_entry() {
             let slice = *entry.key();
-            if slice.open_from - 1 > time.0 {
+            if slice.open_from - 1 > time {
                 break;
             }
             let mut table = entry.remove();

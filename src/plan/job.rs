@@ -15,12 +15,14 @@ use super::lower::{
 };
 use super::stream_plan::{NodeKind, StreamPlan};
 use super::windows::check_windows_per_row;
+use super::zones::in_zone;
 use crate::catalog::{Catalog, Column, Table, View};
 use crate::connectors::SinkFactory;
 use crate::error::{Error, Result};
 use crate::expressions::type_name;
 use crate::operators::LATE_COLUMNS;
 use crate::sql::{Insert, ObjectName, SqlType};
+use crate::stream::Zone;
 
 /// A job that can be run.
 #[derive(Debug, Clone)]
@@ -68,7 +70,8 @@ pub fn plan_inserts(inserts: &[Insert], catalog: &Catalog, settings: &PlanSettin
     for insert in inserts {
         let target = insert_target(insert, catalog)?;
         let late = late_sink(insert.late.as_ref(), catalog)?;
-        let query = bind_insert(insert, catalog, late.as_ref())?.with_windows_per_row(settings.windows_per_row)?;
+        let query = bind_insert(insert, catalog, late.as_ref(), settings.zone)?
+            .with_windows_per_row(settings.windows_per_row)?;
         warnings.extend(query.warnings);
         bound.push((target, late, insert));
         logical.push(query.plan);
@@ -92,7 +95,7 @@ pub fn plan_query(
     let late = late_sink(late, catalog)?;
     let mut binder = QueryBinder::new(catalog);
     binder.late_columns = late_columns(late.as_ref());
-    let bound = binder.query(statement)?;
+    let bound = told(binder.query(statement)?, settings.zone)?;
     let columns: Vec<ScopeColumn> = bound.scope.visible().cloned().collect();
     check_windows_per_row(&bound.plan, settings.windows_per_row)?;
     if let Some(column) = columns.iter().find(|column| column.data_type == DataType::Null) {
@@ -156,22 +159,28 @@ fn check_arrangement(planned: &Planned, query: &ast::Query) -> Result<()> {
 }
 
 /// A SELECT as a logical plan with exactly its visible columns.
-pub fn bind_select(query: &ast::Query, catalog: &Catalog) -> Result<LogicalQuery> {
+pub fn bind_select(query: &ast::Query, catalog: &Catalog, zone: Zone) -> Result<LogicalQuery> {
     let mut binder = QueryBinder::new(catalog);
-    let bound = binder.query(query)?;
+    let bound = told(binder.query(query)?, zone)?;
     let columns: Vec<ScopeColumn> = bound.scope.visible().cloned().collect();
     let fields = columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), column.nullable));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     Ok(LogicalQuery { plan: plain(bound, &columns)?, schema, warnings: binder.warnings })
 }
 
+/// A query that knows the session's zone.
+fn told(bound: BoundQuery, zone: Zone) -> Result<BoundQuery> {
+    Ok(BoundQuery { plan: in_zone(bound.plan, zone)?, scope: bound.scope })
+}
+
 /// The plan of a query with exactly these columns of it.
 fn plain(bound: BoundQuery, columns: &[ScopeColumn]) -> Result<LogicalPlan> {
-    on_top(bound, columns.iter().map(|column| Expr::Column(PlanColumn::new_unqualified(&column.name))).collect())
+    let columns = columns.iter().map(|column| Expr::Column(PlanColumn::new_unqualified(&column.name)));
+    optimize(projection(bound, columns.collect())?)
 }
 
 /// An INSERT's query as a logical plan with exactly the sink's columns.
-pub fn bind_insert(insert: &Insert, catalog: &Catalog, late: Option<&LateSink>) -> Result<LogicalQuery> {
+pub fn bind_insert(insert: &Insert, catalog: &Catalog, late: Option<&LateSink>, zone: Zone) -> Result<LogicalQuery> {
     let table = catalog.table(&insert.target)?;
     let mut binder = QueryBinder::new(catalog);
     binder.late_columns = late_columns(late);
@@ -224,7 +233,8 @@ pub fn bind_insert(insert: &Insert, catalog: &Catalog, late: Option<&LateSink>) 
         expressions.push(typed.expression.alias(&column.name));
     }
     let schema = nullable(&stored_schema(table));
-    Ok(LogicalQuery { plan: on_top(bound, expressions)?, schema, warnings: binder.warnings })
+    let plan = projection(bound, expressions)?;
+    Ok(LogicalQuery { plan: optimize(in_zone(plan, zone)?)?, schema, warnings: binder.warnings })
 }
 
 /// The table of late rows, if the statement names one.
@@ -320,9 +330,9 @@ fn nullable(schema: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-fn on_top(bound: BoundQuery, expressions: Vec<Expr>) -> Result<LogicalPlan> {
+fn projection(bound: BoundQuery, expressions: Vec<Expr>) -> Result<LogicalPlan> {
     let projection = Projection::try_new(expressions, Arc::new(bound.plan)).map_err(super::bind::bug)?;
-    optimize(LogicalPlan::Projection(projection))
+    Ok(LogicalPlan::Projection(projection))
 }
 
 fn finish(

@@ -13,6 +13,7 @@ pub mod nodes;
 mod prepare;
 mod stream_plan;
 pub mod windows;
+mod zones;
 
 pub use arrangement::{Arrangement, OrderKey};
 pub use changelog_mode::{ChangelogMode, Delete};

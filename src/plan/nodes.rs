@@ -14,7 +14,7 @@ use crate::catalog::Table;
 use crate::error::{Error, Result, Span};
 use crate::expressions::instant_type;
 use crate::operators::{Milliseconds, WindowKind};
-use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
+use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN, Zone};
 
 /// A table of the catalog as a plan holds it.
 #[derive(Debug)]
@@ -209,6 +209,8 @@ pub struct WindowNode {
     pub window: Windows,
     /// Whether the time is that at which rows were read: the clock closes the windows, and no row is late.
     pub by_clock: bool,
+    /// In which zone the windows lie: the session's for instants, UTC for local times.
+    pub zone: Zone,
     /// Columns that a late table wants of the rows that are refused.
     pub late_columns: Vec<String>,
     /// Where it is written.
@@ -225,17 +227,28 @@ pub fn window_node(
     late_columns: Vec<String>,
     span: Span,
 ) -> Result<LogicalPlan> {
-    let schema = window_schema(&input).map_err(super::bind::bug)?;
-    let node =
-        WindowNode { input: Arc::new(input), time: time.to_owned(), window, by_clock, late_columns, span, schema };
+    let schema = window_schema(&input, time).map_err(super::bind::bug)?;
+    let (input, time, zone) = (Arc::new(input), time.to_owned(), Zone::UTC);
+    let node = WindowNode { input, time, window, by_clock, zone, late_columns, span, schema };
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 
 /// The names of the three columns of a window, in order.
 pub const WINDOW_COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
 
-fn window_schema(input: &LogicalPlan) -> DataFusionResult<DFSchemaRef> {
-    let bound = |name: &&str| Field::new(*name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
+/// The type of one of them over a time: bounds are local times, the last millisecond is an instant where the time is one.
+pub fn window_column_type(name: &str, time: &DataType) -> DataType {
+    match time {
+        DataType::Timestamp(_, Some(zone)) if name == WINDOW_COLUMNS[2] => {
+            DataType::Timestamp(TimeUnit::Millisecond, Some(Arc::clone(zone)))
+        }
+        _ => DataType::Timestamp(TimeUnit::Millisecond, None),
+    }
+}
+
+fn window_schema(input: &LogicalPlan, time: &str) -> DataFusionResult<DFSchemaRef> {
+    let time = input.schema().field_with_unqualified_name(time)?.data_type();
+    let bound = |name: &&str| Field::new(*name, window_column_type(name, time), false);
     let kept = input.schema().fields().iter().map(|field| field.as_ref().clone());
     let kept = kept.filter(|field| !WINDOW_COLUMNS.contains(&field.name().as_str()));
     let fields: Vec<Field> = kept.chain(WINDOW_COLUMNS.iter().map(bound)).collect();
@@ -255,6 +268,18 @@ impl PartialOrd for WindowNode {
 }
 
 impl WindowNode {
+    /// The type of the time.
+    pub fn time_type(&self) -> Result<&DataType> {
+        let field = self.input.schema().field_with_unqualified_name(&self.time).map_err(super::bind::bug)?;
+        Ok(field.data_type())
+    }
+
+    /// The same in a session's zone.
+    pub fn in_zone(&self, zone: Zone) -> Result<Self> {
+        let is_instant = matches!(self.time_type()?, DataType::Timestamp(_, Some(_)));
+        Ok(Self { zone: if is_instant { zone } else { Zone::UTC }, ..self.clone() })
+    }
+
     /// The input's column of that name.
     fn input_index(&self, name: &str) -> Option<usize> {
         self.input.schema().index_of_column_by_name(None, name)
@@ -286,7 +311,7 @@ impl UserDefinedLogicalNodeCore for WindowNode {
         let Some(input) = inputs.into_iter().next() else {
             return datafusion::common::internal_err!("a window function has one input");
         };
-        let schema = window_schema(&input)?;
+        let schema = window_schema(&input, &self.time)?;
         let window = match self.window {
             Windows::Fixed(kind) => Windows::Fixed(kind),
             Windows::Session { gap_ms, .. } => Windows::Session { gap_ms, keys: expressions },

@@ -16,7 +16,7 @@ use crate::connectors::{SinkFactory, SourceFactory};
 use crate::error::{Error, Result};
 use crate::expressions::Scalar;
 use crate::operators::OperatorSpec;
-use crate::stream::Changes;
+use crate::stream::{Changes, Zone};
 
 /// A job's nodes in topological order: an edge leads from a lower to a higher index.
 #[derive(Debug, Clone, Default)]
@@ -94,18 +94,23 @@ pub struct SourceNode {
     pub idle_timeout_ms: u64,
 }
 
-/// When windows end: at `offset_ms` and every `slide_ms` before and after it, in milliseconds since 1970.
+/// When windows end: at `offset_ms` and every `slide_ms` before and after it, in milliseconds since 1970 on the clocks of
+/// a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowEnds {
     pub slide_ms: i64,
     pub offset_ms: i64,
+    pub zone: Zone,
 }
 
 impl WindowEnds {
-    /// The first end behind this time.
-    pub fn after(self, time_ms: i64) -> i64 {
-        let into = time_ms.wrapping_sub(self.offset_ms).rem_euclid(self.slide_ms.max(1));
-        time_ms.saturating_add(self.slide_ms.max(1) - into)
+    /// The first end behind this instant, as an instant.
+    pub fn after(self, instant_ms: i64) -> i64 {
+        let mut offsets = self.zone.offsets();
+        let local_ms = offsets.reached(instant_ms);
+        let into = local_ms.wrapping_sub(self.offset_ms).rem_euclid(self.slide_ms.max(1));
+        let end = local_ms.saturating_add(self.slide_ms.max(1) - into);
+        offsets.instant_of_reaching(end - 1).saturating_add(1).max(instant_ms.saturating_add(1))
     }
 }
 

@@ -1,13 +1,13 @@
 //! A window function as plain projections: one per window that a row is in.
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use datafusion::common::Column;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window};
+use super::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window, window_column_type};
 use crate::error::{Error, Result};
-use crate::expressions::{Call, WINDOW_BOUND};
+use crate::expressions::{CAST, Call, CastShape, WINDOW_BOUND};
 use crate::operators::WindowKind;
 
 /// Windows that a row may be in where nothing is aggregated.
@@ -28,15 +28,23 @@ pub fn projections(node: &WindowNode) -> Result<Vec<Copy>> {
     };
     let (every, offset) = (window.starts_every_ms(), window.starts_offset_ms());
     let time = Expr::Column(Column::new_unqualified(&node.time));
+    let time_type = node.time_type()?;
     let bound = |name: &str, number: i64, before: i64, plus: i64| {
-        let output = DataType::Timestamp(TimeUnit::Millisecond, None);
+        let output = window_column_type(name, time_type);
         let detail = match (number, window) {
             (0, _) => format!("{name} {}", window),
             (number, WindowKind::Cumulate { .. }) => format!("{name} {} + {number}", window),
             (number, _) => format!("{name} {} - {number}", window),
         };
         let call = Call::new(&WINDOW_BOUND, output, false, vec![every, offset, before, plus]);
-        call.with_detail(detail).on(vec![time.clone()])
+        call.with_detail(detail).in_zone(node.zone).on(vec![time.clone()])
+    };
+    let local = match time_type {
+        DataType::Timestamp(unit, Some(_)) => {
+            let call = Call::new(&CAST, DataType::Timestamp(*unit, None), false, CastShape::default().parameters());
+            call.with_detail("TIMESTAMP").in_zone(node.zone).on(vec![time.clone()])
+        }
+        _ => time.clone(),
     };
     let kept: Vec<String> = node
         .input
@@ -65,7 +73,7 @@ pub fn projections(node: &WindowNode) -> Result<Vec<Copy>> {
             let is_partial = size < (before + 1) * every;
             let bounds = [bound(start, 0), end_of_window.clone(), bound(time_column, size - 1)];
             Copy {
-                condition: is_partial.then(|| time.clone().lt(end_of_window)),
+                condition: is_partial.then(|| local.clone().lt(end_of_window)),
                 columns: own.chain(WINDOW_COLUMNS.iter().map(|name| (*name).to_owned()).zip(bounds)).collect(),
             }
         })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::checkpoint::CheckpointMode;
 use crate::plan::KeyedShuffle;
+use crate::stream::Zone;
 
 /// Whether a statement runs as a stream or once over bounded tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +84,7 @@ pub struct JobSettings {
     /// Whether rows reach the tasks of a sink by its primary key.
     pub keyed_shuffle: KeyedShuffle,
     /// `UTC` or an offset such as `+02:00`.
-    pub time_zone: String,
+    pub zone: Zone,
     /// Whether a script waits for jobs over unbounded input.
     pub dml_sync: bool,
     /// Rows of a batch at most.

@@ -387,8 +387,9 @@ impl Session {
         settings: &JobSettings,
         wants_changes: bool,
     ) -> Result<Outcome> {
-        let query =
-            on_large_stack(|| plan::bind_select(query, &self.catalog)?.with_windows_per_row(settings.windows_per_row))?;
+        let query = on_large_stack(|| {
+            plan::bind_select(query, &self.catalog, settings.zone)?.with_windows_per_row(settings.windows_per_row)
+        })?;
         query.warnings.iter().for_each(|warning| self.warn(warning.clone()));
         let options = self.batch_options(settings);
         let rows = batch_job::select(query, wants_changes, &self.world, options).await?;
@@ -400,7 +401,8 @@ impl Session {
         for insert in inserts {
             let target = plan::insert_target(insert, &self.catalog)?;
             let query = on_large_stack(|| {
-                plan::bind_insert(insert, &self.catalog, None)?.with_windows_per_row(settings.windows_per_row)
+                plan::bind_insert(insert, &self.catalog, None, settings.zone)?
+                    .with_windows_per_row(settings.windows_per_row)
             })?;
             query.warnings.iter().for_each(|warning| self.warn(warning.clone()));
             let late = insert.late.as_ref().map(|late| plan::sink_target(self.catalog.table(late)?)).transpose()?;
@@ -461,13 +463,14 @@ impl Session {
     /// In batch mode there is no streaming plan.
     fn explain_batch(&self, statement: &Statement, settings: &JobSettings) -> Result<Outcome> {
         let insert = |insert: &Insert| {
-            plan::bind_insert(insert, &self.catalog, None)?.with_windows_per_row(settings.windows_per_row)
+            plan::bind_insert(insert, &self.catalog, None, settings.zone)?
+                .with_windows_per_row(settings.windows_per_row)
         };
         let queries: Vec<LogicalQuery> = on_large_stack(|| match statement {
             Statement::Insert(only) => Ok(vec![insert(only)?]),
             Statement::StatementSet(inserts) => inserts.iter().map(insert).collect(),
             Statement::Query { query, .. } => {
-                let query = plan::bind_select(query, &self.catalog)?;
+                let query = plan::bind_select(query, &self.catalog, settings.zone)?;
                 Ok(vec![query.with_windows_per_row(settings.windows_per_row)?])
             }
             _ => Err(unexplained()),
@@ -615,6 +618,7 @@ fn plan_settings(settings: &JobSettings) -> PlanSettings {
         batch_rows: settings.batch_rows,
         windows_per_row: settings.windows_per_row,
         reuse_sources: settings.reuse_sources,
+        zone: settings.zone,
     }
 }
 

@@ -185,7 +185,8 @@ pub static LOCAL_TIME_ZONE: OptionSpec = OptionSpec::honoured(
     Text,
     // Flink's `default` is the zone of the machine; here it is UTC, so that a script has one answer everywhere.
     Some("default"),
-    "The zone in which TIMESTAMP_LTZ is shown and read: `UTC`, or an offset such as `+02:00`. `default` is UTC.",
+    "The zone in which TIMESTAMP_LTZ is read, shown, computed with and put into windows: `UTC`, a region such as \
+     `Europe/Berlin`, or an offset such as `GMT+02:00`. `default` is UTC.",
 );
 
 pub static REUSE_SOURCES: OptionSpec = OptionSpec::honoured(

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::options::{Effect, OptionSpec, Options, looks_secret, nearest};
 use crate::plan::KeyedShuffle;
 use crate::storage::plain_location;
+use crate::stream::Zone;
 
 /// Where the value of a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,11 +219,7 @@ impl Settings {
                 Some("FORCE") => KeyedShuffle::Force,
                 _ => KeyedShuffle::Auto,
             },
-            time_zone: match merged.text(&list::LOCAL_TIME_ZONE) {
-                None => "UTC".to_owned(),
-                Some(zone) if zone.trim().eq_ignore_ascii_case("default") => "UTC".to_owned(),
-                Some(zone) => zone.trim().to_owned(),
-            },
+            zone: merged.text(&list::LOCAL_TIME_ZONE).and_then(|name| zone(&name)).unwrap_or_default(),
             dml_sync: merged.boolean(&list::DML_SYNC)?,
             batch_rows: required(&list::BATCH_ROWS, merged.integer(&list::BATCH_ROWS)?)?,
             windows_per_row: required(&list::WINDOWS_PER_ROW, merged.integer(&list::WINDOWS_PER_ROW)?)?,
@@ -296,6 +293,14 @@ fn unknown(key: &str) -> Result<Vec<String>> {
     Ok(vec![format!("'{key}' is not known here and has no effect.{hint}")])
 }
 
+/// The zone of that name; `default` is UTC.
+fn zone(name: &str) -> Option<Zone> {
+    match name.trim() {
+        default if default.eq_ignore_ascii_case("default") => Some(Zone::UTC),
+        name => Zone::parse(name),
+    }
+}
+
 /// The ranges of numbers, and what a type alone cannot say.
 fn check_range(spec: &OptionSpec, value: &str) -> Result<()> {
     let refuse = |help: &str| {
@@ -303,10 +308,9 @@ fn check_range(spec: &OptionSpec, value: &str) -> Result<()> {
             .with_help(format!("expected {help}")))
     };
     if spec.key == list::LOCAL_TIME_ZONE.key {
-        return match value.trim() {
-            zone if zone.eq_ignore_ascii_case("default") => Ok(()),
-            zone if zone.parse::<arrow::array::timezone::Tz>().is_ok() => Ok(()),
-            _ => refuse("UTC, an offset such as +02:00 or a region such as Europe/Berlin"),
+        return match zone(value) {
+            Some(_) => Ok(()),
+            None => refuse("UTC, an offset such as GMT+02:00 or a region such as Europe/Berlin"),
         };
     }
     if spec.key == list::PIPELINE_NAME.key && value.trim().is_empty() {
@@ -381,7 +385,7 @@ mod tests {
         assert_eq!((job.checkpoint_interval(), job.restart), (None, RestartStrategy::None));
         assert!(!job.checkpoints.is_on() && !job.drop_nulls && !job.dml_sync);
         assert_eq!((job.checkpoints.timeout, job.batch_rows), (Duration::from_secs(600), 8192));
-        assert_eq!((job.time_zone.as_str(), job.idle_timeout), ("UTC", None));
+        assert_eq!((job.zone, job.idle_timeout), (Zone::UTC, None));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod message;
 mod spawn;
 mod time;
 mod total;
+mod zone;
 
 pub use changes::{ChangeKind, Changes, ChangesBuilder, batch_bytes};
 pub use clock::{Clock, ManualClock, ProcTime, SystemClock};
@@ -23,3 +24,4 @@ pub use message::Message;
 pub use spawn::{Blocking, InlineBlocking, ThreadBlocking};
 pub use time::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN};
 pub use total::Total;
+pub use zone::{Offsets, Twice, Zone};

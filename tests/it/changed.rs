@@ -159,6 +159,12 @@ fn what_would_mean_something_else_is_refused_by_the_operators_name() {
         (WINDOWS, window, "CAST(id AS", &[("city AS town", "CAST(id AS STRING) AS town")]),
         (WINDOWS, "the table", "INTERVAL '6' SECOND", &[("INTERVAL '5' SECOND", "INTERVAL '6' SECOND")]),
         (WINDOWS, "the table", "started + 1", &[("TO_TIMESTAMP_LTZ(started, 3)", "TO_TIMESTAMP_LTZ(started + 1, 3)")]),
+        (
+            WINDOWS,
+            window,
+            "IN Europe/Berlin",
+            &[("CREATE VIEW", "SET 'table.local-time-zone' = 'Europe/Berlin';\nCREATE VIEW")],
+        ),
         (PASSING, "the table", "/in/other.csv", &[("/in/rides.csv", "/in/other.csv")]),
         (UPDATING, "the aggregate of the query", "SUM(id)", &[("SUM(fare) AS", "SUM(id) AS")]),
         (UPDATING, "that the query writes", "2", &[("> 1", "> 2")]),

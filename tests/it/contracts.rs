@@ -29,7 +29,7 @@ use beadline::runtime::{Ending, JobConfig, JobSummary, RestartStrategy, Yields};
 use beadline::session::{Handle, Session, Statement};
 use beadline::state::{KeyedTable, SlotColumns, StateTable};
 use beadline::storage::FakeStore;
-use beadline::stream::{Changes, Counter, EventTime, MemoryPool, ProcTime};
+use beadline::stream::{Changes, Counter, EventTime, MemoryPool, ProcTime, Zone};
 use proptest::prelude::*;
 
 use crate::simulated::{runtime, soon, world};
@@ -539,6 +539,7 @@ fn windowed(splits: &[Vec<Row>], windows: Windows) -> (StreamPlan, MemorySink, M
         batch_rows: 64,
         windows_per_row: 10_000,
         reuse_sources: true,
+        zone: Zone::UTC,
     };
     let planned = plan_inserts(&[*insert], session.catalog(), &settings).expect("a plan");
     (planned.stream, counts, late)

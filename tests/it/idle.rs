@@ -21,7 +21,7 @@ use beadline::plan::{KeyedShuffle, PlanSettings, StreamPlan, plan_inserts};
 use beadline::runtime::{Ending, JobConfig, JobSummary, RestartStrategy, Yields};
 use beadline::session::{Handle, Session, Statement};
 use beadline::storage::FakeStore;
-use beadline::stream::{Changes, Counter, MemoryPool};
+use beadline::stream::{Changes, Counter, MemoryPool, Zone};
 
 use crate::simulated::{runtime, soon, world};
 use crate::support::full;
@@ -163,6 +163,7 @@ fn plan(tables: &[Pausing; 2], windows: &str, is_union: bool) -> (StreamPlan, Me
         batch_rows: 64,
         windows_per_row: 10_000,
         reuse_sources: true,
+        zone: Zone::UTC,
     };
     let planned = plan_inserts(&[*insert], session.catalog(), &settings).expect("a plan");
     (planned.stream, counts, late)

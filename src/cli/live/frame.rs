@@ -12,7 +12,7 @@ use crate::cli::footer;
 use crate::cli::render::{Shape, Style, ValueWriter, chart_lines, cut, escaped, is_number};
 use crate::error::Result;
 use crate::session::JobStatus;
-use crate::stream::Changes;
+use crate::stream::{Changes, Zone};
 
 /// How long a value that has changed is bold.
 const FRESH: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ const AROUND: usize = 7;
 /// How a live table looks on this terminal.
 #[derive(Debug, Clone)]
 pub struct FrameLook {
-    pub zone: String,
+    pub zone: Zone,
     pub has_colour: bool,
     pub max_column_width: usize,
     /// A chart in place of the table.
@@ -59,7 +59,7 @@ pub fn page_rows(lines: usize) -> usize {
 impl FramePainter {
     /// Nothing drawn yet.
     pub fn new(look: FrameLook) -> Result<Self> {
-        let values = ValueWriter::new(Style::Table, &look.zone)?;
+        let values = ValueWriter::new(Style::Table, look.zone);
         Ok(Self { look, values, before: HashMap::new(), has_drawn: false })
     }
 
@@ -100,7 +100,7 @@ impl FramePainter {
 
     fn chart(&self, page: RecordBatch, columns: usize) -> Result<Vec<String>> {
         let shape = Shape { schema: page.schema(), is_updating: false, is_bounded: true };
-        chart_lines(&shape, &Changes::inserts(page), &self.look.zone, columns)
+        chart_lines(&shape, &Changes::inserts(page), self.look.zone, columns)
     }
 
     fn table(&mut self, page: &RecordBatch, moment: &Moment) -> Result<Vec<String>> {

@@ -11,7 +11,7 @@ use super::super::screen::fake::Paper;
 use super::*;
 use crate::session::samples::batch;
 use crate::session::{Arrangement, Input, JobStatus, OrderKey, Pipe, Session};
-use crate::stream::{ChangeKind, EventTime, MemoryPool, SystemClock};
+use crate::stream::{ChangeKind, EventTime, MemoryPool, SystemClock, Zone};
 
 fn cells(number: u16) -> NonZero<u16> {
     NonZero::new(number).expect("a terminal of some size")
@@ -37,7 +37,7 @@ impl Scene {
             arrangement: Arrangement { keys: vec![key], ..Arrangement::none(2) },
             memory: MemoryPool::new(None).holder("rows"),
         };
-        let look = FrameLook { zone: "UTC".to_owned(), has_colour: true, max_column_width: 30, is_chart: false };
+        let look = FrameLook { zone: Zone::UTC, has_colour: true, max_column_width: 30, is_chart: false };
         let paper = Paper::default();
         Self {
             live: LiveRows::new(standing).unwrap(),
@@ -236,7 +236,7 @@ async fn the_last_state_comes_back_in_order() {
     let standing = rows.take_standing().expect("rows of a pipe are watched");
     let paper = Paper::default();
     let screen = Screen::of_test(paper.clone(), paper.clone(), false);
-    let look = FrameLook { zone: "UTC".to_owned(), has_colour: false, max_column_width: 30, is_chart: false };
+    let look = FrameLook { zone: Zone::UTC, has_colour: false, max_column_width: 30, is_chart: false };
     let last = show(&mut rows, standing, look, &screen, &SystemClock::default()).await.unwrap();
     let lines: Vec<&str> = last.column(0).as_string::<i32>().iter().flatten().collect();
     assert_eq!(lines, ["b"]);

@@ -17,7 +17,7 @@ use unicode_width::UnicodeWidthStr;
 use super::table::{cut, escaped, is_number};
 use super::{Renderer, Shape, Style, ValueWriter};
 use crate::error::{Error, Result};
-use crate::stream::Changes;
+use crate::stream::{Changes, Zone};
 
 /// Lines of one plot.
 const PLOT_LINES: usize = 8;
@@ -70,13 +70,13 @@ impl Roles {
 
 impl ChartRenderer {
     /// An empty chart of at most `width` columns.
-    pub fn new(shape: &Shape, zone: &str, width: usize) -> Result<Self> {
+    pub fn new(shape: &Shape, zone: Zone, width: usize) -> Result<Self> {
         if shape.is_updating || !shape.is_bounded {
             return Err(Error::query("--format chart draws an answer, and these rows are changes or never end")
                 .with_help("leave --changes out, or end the query with LIMIT n"));
         }
         let names = shape.schema.fields().iter().map(|field| escaped(field.name())).collect();
-        let (roles, values) = (Roles::of(&shape.schema)?, ValueWriter::new(Style::Table, zone)?);
+        let (roles, values) = (Roles::of(&shape.schema)?, ValueWriter::new(Style::Table, zone));
         Ok(Self { roles, names, values, width: width.max(20), points: Vec::new() })
     }
 
@@ -139,7 +139,7 @@ impl ChartRenderer {
 }
 
 /// The lines of a chart of these rows.
-pub fn chart_lines(shape: &Shape, rows: &Changes, zone: &str, width: usize) -> Result<Vec<String>> {
+pub fn chart_lines(shape: &Shape, rows: &Changes, zone: Zone, width: usize) -> Result<Vec<String>> {
     let mut chart = ChartRenderer::new(shape, zone, width)?;
     chart.rows(rows, &mut Vec::new())?;
     Ok(chart.drawn())
@@ -284,7 +284,7 @@ mod tests {
 
     fn draw(batch: RecordBatch) -> String {
         let shape = Shape { schema: batch.schema(), is_updating: false, is_bounded: true };
-        let mut chart = ChartRenderer::new(&shape, "UTC", 40).unwrap();
+        let mut chart = ChartRenderer::new(&shape, Zone::UTC, 40).unwrap();
         let mut out = Vec::new();
         chart.rows(&Changes::inserts(batch), &mut out).unwrap();
         chart.finish(&mut out);
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_drawn_is_refused() {
-        let refused = |shape: Shape| ChartRenderer::new(&shape, "UTC", 80).err().unwrap().to_string();
+        let refused = |shape: Shape| ChartRenderer::new(&shape, Zone::UTC, 80).err().unwrap().to_string();
         let schema = Arc::new(updates().schema().project(&[0]).unwrap());
         assert!(refused(Shape { schema, is_updating: false, is_bounded: true }).contains("a column of numbers"));
         assert!(refused(Shape { schema: updates().schema(), is_updating: true, is_bounded: true }).contains("changes"));

@@ -4,7 +4,7 @@ use arrow::array::Array;
 
 use super::{Renderer, Shape, Style, ValueWriter};
 use crate::error::Result;
-use crate::stream::Changes;
+use crate::stream::{Changes, Zone};
 
 /// Writes fields between separators.
 pub struct CsvRenderer {
@@ -17,8 +17,8 @@ pub struct CsvRenderer {
 
 impl CsvRenderer {
     /// A renderer with `,` or a tab between fields.
-    pub fn new(separator: u8, shape: Shape, zone: &str) -> Result<Self> {
-        let values = ValueWriter::new(Style::Csv, zone)?;
+    pub fn new(separator: u8, shape: Shape, zone: Zone) -> Result<Self> {
+        let values = ValueWriter::new(Style::Csv, zone);
         Ok(Self { separator, shape, values, has_header: false, field: String::new() })
     }
 

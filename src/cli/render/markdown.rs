@@ -3,7 +3,7 @@
 use super::table::{escaped, is_number};
 use super::{Renderer, Shape, Style, ValueWriter};
 use crate::error::Result;
-use crate::stream::Changes;
+use crate::stream::{Changes, Zone};
 
 /// Writes lines of cells.
 pub struct MarkdownRenderer {
@@ -14,8 +14,8 @@ pub struct MarkdownRenderer {
 
 impl MarkdownRenderer {
     /// An empty table.
-    pub fn new(shape: Shape, zone: &str) -> Result<Self> {
-        Ok(Self { values: ValueWriter::new(Style::Table, zone)?, shape, has_header: false })
+    pub fn new(shape: Shape, zone: Zone) -> Result<Self> {
+        Ok(Self { values: ValueWriter::new(Style::Table, zone), shape, has_header: false })
     }
 
     fn header(&mut self, out: &mut Vec<u8>) {

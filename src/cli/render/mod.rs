@@ -21,7 +21,7 @@ use arrow::datatypes::SchemaRef;
 use clap::ValueEnum;
 
 use crate::error::{Error, Result};
-use crate::stream::Changes;
+use crate::stream::{Changes, Zone};
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -86,7 +86,7 @@ pub struct Look {
     /// The widest value shown on a terminal.
     pub max_column_width: usize,
     /// The zone in which a table shows instants.
-    pub zone: String,
+    pub zone: Zone,
 }
 
 /// What is shown.
@@ -114,18 +114,18 @@ pub trait Renderer: Send {
 pub fn renderer(look: &Look, shape: Shape) -> Result<Box<dyn Renderer>> {
     Ok(match look.resolved() {
         Format::Auto | Format::Table | Format::Changelog => Box::new(table::TableRenderer::new(look, shape)?),
-        Format::Csv => Box::new(csv::CsvRenderer::new(b',', shape, &look.zone)?),
-        Format::Tsv => Box::new(csv::CsvRenderer::new(b'\t', shape, &look.zone)?),
-        Format::Ndjson => Box::new(ndjson::JsonRenderer::lines(shape, &look.zone)?),
+        Format::Csv => Box::new(csv::CsvRenderer::new(b',', shape, look.zone)?),
+        Format::Tsv => Box::new(csv::CsvRenderer::new(b'\t', shape, look.zone)?),
+        Format::Ndjson => Box::new(ndjson::JsonRenderer::lines(shape, look.zone)?),
         Format::Json if !shape.is_bounded => {
             return Err(Error::query("--format json writes one array, and this query never ends")
                 .with_help("use --format ndjson: an object a line, as rows come"));
         }
-        Format::Json => Box::new(ndjson::JsonRenderer::array(shape, &look.zone)?),
-        Format::Markdown => Box::new(markdown::MarkdownRenderer::new(shape, &look.zone)?),
-        Format::Vertical => Box::new(vertical::VerticalRenderer::new(shape, &look.zone)?),
-        Format::Raw => Box::new(raw::RawRenderer::new(&shape, &look.zone)?),
-        Format::Chart => Box::new(chart::ChartRenderer::new(&shape, &look.zone, look.width)?),
+        Format::Json => Box::new(ndjson::JsonRenderer::array(shape, look.zone)?),
+        Format::Markdown => Box::new(markdown::MarkdownRenderer::new(shape, look.zone)?),
+        Format::Vertical => Box::new(vertical::VerticalRenderer::new(shape, look.zone)?),
+        Format::Raw => Box::new(raw::RawRenderer::new(&shape, look.zone)?),
+        Format::Chart => Box::new(chart::ChartRenderer::new(&shape, look.zone, look.width)?),
     })
 }
 
@@ -146,10 +146,10 @@ pub mod samples {
 
     use super::{Format, Look, Shape, renderer};
     pub use crate::session::samples::{batch, updates};
-    use crate::stream::Changes;
+    use crate::stream::{Changes, Zone};
 
     pub fn pipe(format: Format) -> Look {
-        let zone = "UTC".to_owned();
+        let zone = Zone::UTC;
         Look { format, is_terminal: false, has_colour: false, max_rows: None, width: 80, max_column_width: 30, zone }
     }
 

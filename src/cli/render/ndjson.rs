@@ -3,7 +3,7 @@
 use super::value::write_json_string;
 use super::{Renderer, Shape, Style, ValueWriter};
 use crate::error::Result;
-use crate::stream::Changes;
+use crate::stream::{Changes, Zone};
 
 /// Writes objects.
 pub struct JsonRenderer {
@@ -19,16 +19,16 @@ pub struct JsonRenderer {
 
 impl JsonRenderer {
     /// An object a line.
-    pub fn lines(shape: Shape, zone: &str) -> Result<Self> {
+    pub fn lines(shape: Shape, zone: Zone) -> Result<Self> {
         Self::new(false, shape, zone)
     }
 
     /// One array.
-    pub fn array(shape: Shape, zone: &str) -> Result<Self> {
+    pub fn array(shape: Shape, zone: Zone) -> Result<Self> {
         Self::new(true, shape, zone)
     }
 
-    fn new(is_array: bool, shape: Shape, zone: &str) -> Result<Self> {
+    fn new(is_array: bool, shape: Shape, zone: Zone) -> Result<Self> {
         let names = shape.schema.fields().iter().enumerate().map(|(index, field)| {
             let mut name = if index > 0 || shape.is_updating { ",".to_owned() } else { String::new() };
             write_json_string(&mut name, field.name());
@@ -38,7 +38,7 @@ impl JsonRenderer {
         Ok(Self {
             is_array,
             is_updating: shape.is_updating,
-            values: ValueWriter::new(Style::Json, zone)?,
+            values: ValueWriter::new(Style::Json, zone),
             names: names.collect(),
             count: 0,
             line: String::new(),

@@ -4,7 +4,7 @@ use arrow::array::Array;
 
 use super::{Renderer, Shape, Style, ValueWriter};
 use crate::error::{Error, Result};
-use crate::stream::Changes;
+use crate::stream::{Changes, Zone};
 
 /// Writes bare values.
 pub struct RawRenderer {
@@ -14,7 +14,7 @@ pub struct RawRenderer {
 
 impl RawRenderer {
     /// A renderer for one column of rows that stay.
-    pub fn new(shape: &Shape, zone: &str) -> Result<Self> {
+    pub fn new(shape: &Shape, zone: Zone) -> Result<Self> {
         let columns = shape.schema.fields().len();
         if columns != 1 {
             return Err(Error::query(format!("--format raw writes one column, and this query has {columns}"))
@@ -24,7 +24,7 @@ impl RawRenderer {
             return Err(Error::query("--format raw has no place for changes, and those are what comes here")
                 .with_help("use --format csv or ndjson: each row then leads with its change"));
         }
-        Ok(Self { values: ValueWriter::new(Style::Csv, zone)?, line: String::new() })
+        Ok(Self { values: ValueWriter::new(Style::Csv, zone), line: String::new() })
     }
 }
 

@@ -55,7 +55,7 @@ impl TableRenderer {
             columns.push(Column { name, width, is_number: is_number(field.data_type()) });
         }
         Ok(Self {
-            values: ValueWriter::new(Style::Table, &look.zone)?,
+            values: ValueWriter::new(Style::Table, look.zone),
             columns,
             cut_at: look.is_terminal.then_some(look.max_column_width),
             max_rows: look.max_rows.filter(|_| look.is_terminal && shape.is_bounded),

@@ -10,9 +10,10 @@ use arrow::datatypes::{
     UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::stream::Zone;
 
 /// Whom the text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +30,13 @@ pub enum Style {
 #[derive(Debug, Clone)]
 pub struct ValueWriter {
     style: Style,
-    zone: arrow::array::timezone::Tz,
+    zone: Zone,
 }
 
 impl ValueWriter {
-    /// A writer that shows instants in `zone`: `UTC` or an offset.
-    pub fn new(style: Style, zone: &str) -> Result<Self> {
-        let zone = zone.parse().map_err(|_| Error::query(format!("'{zone}' is not a time zone")))?;
-        Ok(Self { style, zone })
+    /// A writer that shows instants in `zone`.
+    pub fn new(style: Style, zone: Zone) -> Self {
+        Self { style, zone }
     }
 
     /// Appends the value of `row`; `NULL` or `null` where there is none.
@@ -187,7 +187,7 @@ impl ValueWriter {
     /// What stands on the clock: the session's for an instant in a table, UTC otherwise.
     fn shown(&self, time: DateTime<Utc>, is_instant: bool) -> NaiveDateTime {
         if is_instant && self.style == Style::Table {
-            self.zone.from_utc_datetime(&time.naive_utc()).naive_local()
+            time.naive_utc() + TimeDelta::seconds(self.zone.offset(time.timestamp()))
         } else {
             time.naive_utc()
         }
@@ -311,7 +311,7 @@ mod tests {
     use super::*;
 
     fn text(style: Style, array: &dyn Array) -> String {
-        let writer = ValueWriter::new(style, "+02:00").unwrap();
+        let writer = ValueWriter::new(style, Zone::parse("+02:00").unwrap());
         let mut texts = Vec::new();
         for row in 0..array.len() {
             let mut out = String::new();

@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr;
 use super::table::escaped;
 use super::{Renderer, Shape, Style, ValueWriter};
 use crate::error::Result;
-use crate::stream::Changes;
+use crate::stream::{Changes, Zone};
 
 /// Writes rows below each other, each with a number.
 pub struct VerticalRenderer {
@@ -19,10 +19,10 @@ pub struct VerticalRenderer {
 
 impl VerticalRenderer {
     /// No rows yet.
-    pub fn new(shape: Shape, zone: &str) -> Result<Self> {
+    pub fn new(shape: Shape, zone: Zone) -> Result<Self> {
         let names: Vec<String> = shape.schema.fields().iter().map(|field| escaped(field.name())).collect();
         let width = names.iter().map(|name| name.width()).max().unwrap_or(0);
-        Ok(Self { values: ValueWriter::new(Style::Table, zone)?, shape, names, width, count: 0 })
+        Ok(Self { values: ValueWriter::new(Style::Table, zone), shape, names, width, count: 0 })
     }
 }
 

@@ -17,7 +17,7 @@ use super::super::screen::fake::{ClosedPipe, Paper};
 use super::*;
 use crate::error::Span;
 use crate::session::{Arrangement, JobSettings, JobState, JobStatus, RowShape, RunningJob, Settings, Statement};
-use crate::stream::{ChangeKind, Epoch, ManualClock, MemoryPool};
+use crate::stream::{ChangeKind, Epoch, ManualClock, MemoryPool, Zone};
 
 /// A job that ends when it is stopped, or at once.
 struct FakeJob {
@@ -170,7 +170,7 @@ fn run(case: Case) -> Run {
             max_rows: None,
             width: 80,
             max_column_width: 30,
-            zone: "UTC".to_owned(),
+            zone: Zone::UTC,
         };
         let manner = Manner { look, pager: None, keep_going: case.keep_going, is_interactive: false, has_footer: true };
         let clock = Arc::new(ManualClock::default());

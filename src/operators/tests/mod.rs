@@ -15,6 +15,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::*;
+use crate::stream::Zone;
 
 /// `name type` pairs, as in a table.
 fn schema(columns: &str) -> SchemaRef {
@@ -68,6 +69,7 @@ fn windowed(
 ) -> (WindowAssignSpec, WindowLocalSpec, WindowAggregateSpec) {
     let watermark = input.fields().len() - 1;
     let assign = WindowAssignSpec {
+        zone: Zone::UTC,
         input: Arc::clone(input),
         time: 0,
         watermark,
@@ -79,6 +81,7 @@ fn windowed(
     let assigned = assign.output();
     let calls = calls(&assigned, texts);
     let local = WindowLocalSpec {
+        zone: Zone::UTC,
         pane: watermark,
         open_from: watermark + 1,
         keys: keys.to_vec(),
@@ -90,7 +93,11 @@ fn windowed(
     let time = |name| Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
     let output = output(&fields, &["window_start", "window_end", "window_time"].map(time), &calls);
     let input = local.partial_schema().unwrap();
-    (assign, local, WindowAggregateSpec { input, keys: keys.len(), calls, window, query: String::new(), output })
+    (
+        assign,
+        local,
+        WindowAggregateSpec { zone: Zone::UTC, input, keys: keys.len(), calls, window, query: String::new(), output },
+    )
 }
 
 /// Both halves of an updating GROUP BY.

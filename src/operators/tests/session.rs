@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::operators::testing::{Compare, check_operator, run_all_ways};
-use crate::stream::{Counter, Counters};
+use crate::stream::{Counter, Counters, Zone};
 
 /// Sessions of the rows of `input`, which begins with the time and ends with `$watermark`.
 fn sessions(input: &SchemaRef, gap_ms: i64, keys: &[usize], texts: &[&str]) -> SessionAggregateSpec {
@@ -25,6 +25,7 @@ fn sessions(input: &SchemaRef, gap_ms: i64, keys: &[usize], texts: &[&str]) -> S
 fn rows_of(input: &SchemaRef, gap_ms: i64, keys: &[usize]) -> SessionInput {
     let watermark = input.fields().len() - 1;
     SessionInput {
+        zone: Zone::UTC,
         columns: Arc::clone(input),
         keys: keys.to_vec(),
         time: 0,

@@ -8,7 +8,7 @@ use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::aggregation::Aggregation;
-use super::conversion::{call, cast, same_type, to_common_type};
+use super::conversion::{call, cast, cast_to_sql, same_type, to_common_type};
 use super::expression::Binder;
 use super::typed::Typed;
 use super::{literal, not_built};
@@ -21,7 +21,7 @@ use crate::expressions::{
 };
 use crate::options::nearest;
 use crate::plan::expand::GROUPING_COLUMN;
-use crate::sql::window_part;
+use crate::sql::{SqlType, window_part};
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 impl Binder<'_> {
@@ -155,7 +155,7 @@ impl Binder<'_> {
             ("IF", [condition, then, otherwise]) => {
                 let condition = self.bind_condition(condition)?;
                 let branches = vec![self.bind(then)?, self.bind(otherwise)?];
-                let (branches, data_type) = to_common_type(branches, "the branches of IF")?;
+                let (branches, data_type) = to_common_type(branches, "the branches of IF", common_type)?;
                 let nullable = branches.iter().any(|branch| branch.nullable);
                 let mut branches = branches.into_iter().map(|branch| Box::new(branch.expression));
                 let (Some(then), Some(otherwise)) = (branches.next(), branches.next()) else {
@@ -245,7 +245,7 @@ impl Binder<'_> {
         match time_of_day(name).flatten() {
             None if name == "UNIX_TIMESTAMP" => Ok(Typed::new(seconds_now(), DataType::Int64, false)),
             None => Ok(now),
-            Some(as_type) => cast(now, &as_type),
+            Some(as_type) => cast_to_sql(now, &as_type, false),
         }
     }
 
@@ -267,14 +267,14 @@ impl Binder<'_> {
             return Err(Error::query("CURRENT_WATERMARK is known of rows, not of groups"));
         }
         let hidden = Expr::Column(Column::new_unqualified(WATERMARK_COLUMN));
-        let output = DataType::Timestamp(TimeUnit::Millisecond, None);
+        let output = column.data_type.clone();
         let call = Call::new(&CURRENT_WATERMARK, output.clone(), true, Vec::new());
         Ok(Typed::new(call.on(vec![hidden]), output, true))
     }
 
     fn coalesce(&mut self, arguments: &[&ast::Expr]) -> Result<Typed> {
         let values = arguments.iter().map(|argument| self.bind(argument)).collect::<Result<Vec<_>>>()?;
-        let (mut values, data_type) = to_common_type(values, "the arguments of COALESCE")?;
+        let (mut values, data_type) = to_common_type(values, "the arguments of COALESCE", common_type)?;
         let nullable = values.iter().all(|value| value.nullable);
         let last = values.pop().map(|value| Box::new(value.expression));
         let branches: Vec<_> = values
@@ -339,12 +339,12 @@ impl Binder<'_> {
 }
 
 /// The functions that are the time of day, and what it is turned into.
-fn time_of_day(name: &str) -> Option<Option<DataType>> {
+fn time_of_day(name: &str) -> Option<Option<SqlType>> {
     Some(match name {
         "CURRENT_TIMESTAMP" | "NOW" | "CURRENT_ROW_TIMESTAMP" | "UNIX_TIMESTAMP" => None,
-        "LOCALTIMESTAMP" => Some(DataType::Timestamp(TimeUnit::Millisecond, None)),
-        "CURRENT_DATE" => Some(DataType::Date32),
-        "CURRENT_TIME" | "LOCALTIME" => Some(DataType::Time32(TimeUnit::Millisecond)),
+        "LOCALTIMESTAMP" => Some(SqlType::Timestamp(3)),
+        "CURRENT_DATE" => Some(SqlType::Date),
+        "CURRENT_TIME" | "LOCALTIME" => Some(SqlType::Time(0)),
         _ => return None,
     })
 }

@@ -62,7 +62,9 @@ fn cast_with(typed: Typed, to: &DataType, mut shape: CastShape, name: &str, leni
     let may_overflow = matches!(to, DataType::Decimal128(..)) && !holds_all && typed.data_type != DataType::Boolean;
     let nullable = typed.nullable || lenient || may_overflow;
     let function = if lenient { &TRY_CAST } else { &CAST };
-    let is_constant = matches!(typed.expression, Expr::Literal(..));
+    // Which instant a time is, is not known without the session's zone.
+    let is_instant = matches!(to, DataType::Timestamp(_, Some(_)));
+    let is_constant = matches!(typed.expression, Expr::Literal(..)) && !is_instant;
     let call = Call::new(function, to.clone(), nullable, shape.parameters()).with_detail(name);
     let converted = call.on(vec![typed.expression]);
     // A constant is converted here, once; one that cannot be stays, and fails when a row comes to it.
@@ -132,11 +134,15 @@ pub fn to_one_type(one: &DataType, two: &DataType) -> String {
     format!("write CAST(… AS {to})")
 }
 
-/// Values that stand for each other, in one type; `what` they are goes into the message.
-pub fn to_common_type(values: Vec<Typed>, what: &str) -> Result<(Vec<Typed>, DataType)> {
+/// Values that stand for each other, in one type by the rule `of_two`; `what` they are goes into the message.
+pub fn to_common_type(
+    values: Vec<Typed>,
+    what: &str,
+    of_two: fn(&DataType, &DataType) -> Option<DataType>,
+) -> Result<(Vec<Typed>, DataType)> {
     let mut common = DataType::Null;
     for value in &values {
-        common = common_type(&common, &value.data_type).ok_or_else(|| {
+        common = of_two(&common, &value.data_type).ok_or_else(|| {
             Error::query(format!(
                 "{what} have no common type: {} and {}",
                 type_name(&common),

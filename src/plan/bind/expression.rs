@@ -14,8 +14,8 @@ use super::typed::Typed;
 use super::{at, literal, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::{
-    ArithmeticOperator, Call, MINUS_INTERVAL, PLUS_INTERVAL, arithmetic_function, arithmetic_type, evaluate_constant,
-    extracted, float_comparison, is_native, is_numeric, not, operand, type_name,
+    ArithmeticOperator, Call, MINUS_INTERVAL, PLUS_INTERVAL, arithmetic_function, arithmetic_type, common_type_of_rows,
+    evaluate_constant, extracted, float_comparison, is_native, is_numeric, not, operand, type_name,
 };
 use crate::sql::{IntervalLength, SYMMETRIC, SqlType, interval_length};
 
@@ -393,7 +393,7 @@ impl<'a> Binder<'a> {
             Some(otherwise) => self.bind(otherwise)?,
             None => literal::of(datafusion::scalar::ScalarValue::Null),
         });
-        let (mut branches, data_type) = to_common_type(branches, "the branches of a CASE")?;
+        let (mut branches, data_type) = to_common_type(branches, "the branches of a CASE", common_type_of_rows)?;
         let nullable = branches.iter().any(|branch| branch.nullable);
         let otherwise = branches.pop().map(|branch| Box::new(branch.expression));
         let branches =

@@ -18,7 +18,7 @@ use crate::error::{Error, Result, Span};
 use crate::expressions::{reads_now, type_name};
 use crate::operators::WindowKind;
 use crate::options::nearest;
-use crate::plan::nodes::{TableReference, Windows, arrival_node, watermark_node, window_node};
+use crate::plan::nodes::{TableReference, Windows, arrival_node, watermark_node, window_column_type, window_node};
 use crate::plan::windows::check_lengths;
 use crate::sql::{ObjectName, WindowCall, WindowFunction, WindowInput, table_name, table_options, window_call};
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
@@ -265,13 +265,14 @@ impl<'a> QueryBinder<'a> {
             column.is_proctime = false;
             column.window = None;
         });
-        let bounds_type = DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, None);
+        let of_time = scope.columns.iter().find(|column| column.name == time.name);
+        let time_type = of_time.map_or(DataType::Null, |column| column.data_type.clone());
         scope.columns.retain(|column| !WindowColumn::ALL.iter().any(|bound| bound.name() == column.name));
         for bound in WindowColumn::ALL {
             scope.columns.push(ScopeColumn {
                 is_rowtime: bound == WindowColumn::Time,
                 window: Some(bound),
-                ..ScopeColumn::new(bound.name(), bounds_type.clone(), false)
+                ..ScopeColumn::new(bound.name(), window_column_type(bound.name(), &time_type), false)
             });
         }
         let plan = window_node(input.plan, &time.name, windows, time.by_clock, late, span)?;

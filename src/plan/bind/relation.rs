@@ -18,7 +18,7 @@ use super::scope::{Scope, ScopeColumn, WindowColumn};
 use super::typed::Typed;
 use super::{at, bug, literal, not_built};
 use crate::error::{Error, Result};
-use crate::expressions::{common_type, type_name};
+use crate::expressions::{common_type_of_rows, type_name};
 use crate::plan::expand::{GROUPING_COLUMN, expand_node, key_column};
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
@@ -222,7 +222,7 @@ pub fn union(operator: &str, left: BoundQuery, right: BoundQuery) -> Result<Boun
     check_width(operator, &left, &right)?;
     let mut columns = Vec::new();
     for (first, second) in one.iter().zip(&two) {
-        let data_type = common_type(&first.data_type, &second.data_type).ok_or_else(|| {
+        let data_type = common_type_of_rows(&first.data_type, &second.data_type).ok_or_else(|| {
             Error::query(format!(
                 "Type mismatch in column `{}` of {operator}: {} and {}",
                 first.name,
@@ -231,12 +231,14 @@ pub fn union(operator: &str, left: BoundQuery, right: BoundQuery) -> Result<Boun
             ))
             .with_help(to_one_type(&first.data_type, &second.data_type))
         })?;
+        // A time that is converted is no time attribute any more.
+        let is_one_type = first.data_type == second.data_type;
         columns.push(ScopeColumn {
             name: first.name.clone(),
             data_type,
             nullable: first.nullable || second.nullable,
-            is_rowtime: first.is_rowtime && second.is_rowtime && keep_watermark,
-            is_proctime: first.is_proctime && second.is_proctime,
+            is_rowtime: first.is_rowtime && second.is_rowtime && keep_watermark && is_one_type,
+            is_proctime: first.is_proctime && second.is_proctime && is_one_type,
             window: None,
             duplicate_of: first.duplicate_of.clone(),
         });
@@ -281,7 +283,7 @@ pub fn values(rows: &ast::Values) -> Result<BoundQuery> {
     for index in 0..width {
         let mut data_type = DataType::Null;
         for row in &bound {
-            data_type = common_type(&data_type, &row[index].data_type).ok_or_else(|| {
+            data_type = common_type_of_rows(&data_type, &row[index].data_type).ok_or_else(|| {
                 Error::query(format!(
                     "column {} of VALUES has values of types {} and {}",
                     index + 1,

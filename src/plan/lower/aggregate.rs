@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::{Column, ExprSchema};
 use datafusion::logical_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
@@ -18,7 +18,7 @@ use crate::operators::{
 };
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::expand::{ExpandNode, GROUPING_COLUMN, as_expand, expand_spec, key_column};
-use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window};
+use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window, window_column_type};
 use crate::plan::stream_plan::{Exchange, Parallelism};
 use crate::plan::windows::projections;
 use crate::sql::FOR_FLINK;
@@ -179,6 +179,7 @@ impl Lowering<'_> {
             operator: "WindowAggregate".to_owned(),
             late_columns,
             by_clock: window.by_clock,
+            zone: window.zone,
         };
         let unchanged = std::mem::take(&mut flow.keys);
         flow.push(Arc::new(assign), unchanged);
@@ -203,15 +204,17 @@ impl Lowering<'_> {
             open_from,
             calls: calls.clone(),
             window: kind,
+            zone: window.zone,
         };
         let partial = local.partial_schema()?;
         flow.push(Arc::new(local), Vec::new());
         let spec = WindowAggregateSpec {
-            output: window_output(partial.fields().iter().take(keys.len()), &calls),
+            output: window_output(partial.fields().iter().take(keys.len()), window, &calls)?,
             input: partial,
             keys: keys.len(),
             calls,
             window: kind,
+            zone: window.zone,
             query: meaning(aggregate),
         };
         // Each bound by itself tells the windows of a key apart, but for the start that windows of CUMULATE share.
@@ -248,7 +251,7 @@ impl Lowering<'_> {
         let mut flow = self.exchange(flow, &keys, ChangelogMode::APPEND);
         let upsert_keys = (0..3).map(|bound| (0..keys.len()).chain([keys.len() + bound]).collect()).collect();
         let spec = SessionAggregateSpec {
-            output: window_output(keys.iter().map(|key| &input.fields()[*key]), &calls),
+            output: window_output(keys.iter().map(|key| &input.fields()[*key]), window, &calls)?,
             rows: SessionInput {
                 columns: Arc::clone(&input),
                 keys,
@@ -258,6 +261,7 @@ impl Lowering<'_> {
                 operator: "SessionAggregate".to_owned(),
                 late_columns,
                 by_clock: window.by_clock,
+                zone: window.zone,
             },
             calls,
             query: meaning(aggregate),
@@ -394,11 +398,16 @@ fn column_type(argument: &Expr, input: &LogicalPlan) -> Result<DataType> {
 }
 
 /// Keys, bounds, results.
-fn window_output<'f>(keys: impl Iterator<Item = &'f FieldRef>, calls: &[AggregateCall]) -> SchemaRef {
-    let bound = |name: &&str| Field::new(*name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
+fn window_output<'f>(
+    keys: impl Iterator<Item = &'f FieldRef>,
+    window: &WindowNode,
+    calls: &[AggregateCall],
+) -> Result<SchemaRef> {
+    let time = window.time_type()?;
+    let bound = |name: &&str| Field::new(*name, window_column_type(name, time), false);
     let keys = keys.map(|field| field.as_ref().clone());
     let results = calls.iter().map(|call| call.output.clone());
-    Arc::new(Schema::new(keys.chain(WINDOW_COLUMNS.iter().map(bound)).chain(results).collect::<Vec<_>>()))
+    Ok(Arc::new(Schema::new(keys.chain(WINDOW_COLUMNS.iter().map(bound)).chain(results).collect::<Vec<_>>())))
 }
 
 /// What a window aggregation reads of the rows that come to it, by place.

@@ -52,7 +52,9 @@ impl Meaning {
                     format!("SESSION({gap_ms} ms BY {})", keys.join(", "))
                 }
             };
-            return Self { from: format!("{windows} ON {} OF {}", column(&window.time), input.from), columns, ..input };
+            let zone = if window.zone.is_utc() { String::new() } else { format!(" IN {}", window.zone) };
+            let from = format!("{windows} ON {}{zone} OF {}", column(&window.time), input.from);
+            return Self { from, columns, ..input };
         }
         if let Some(expand) = as_expand(plan) {
             let mut input = Self::of(&expand.input);
@@ -139,12 +141,10 @@ impl Meaning {
                     index.and_then(|index| self.columns.get(index)).cloned()
                 }
                 // Its arguments are resolved already. What its text leaves out, such as a unit, is put behind it.
-                Expr::ScalarFunction(function) => Call::of(&function.func)
-                    .filter(|call| call.detail.is_empty() && !call.parameters.is_empty())
-                    .map(|call| {
-                        let parameters: Vec<String> = call.parameters.iter().map(i64::to_string).collect();
-                        format!("{} [{}]", text(&inner), parameters.join(", "))
-                    }),
+                Expr::ScalarFunction(function) => Call::of(&function.func).and_then(unsaid).map(|unsaid| {
+                    let said = text(&inner);
+                    format!("{said} [{unsaid}]")
+                }),
                 _ => None,
             };
             Ok(match text {
@@ -160,4 +160,16 @@ impl Meaning {
         let columns = (1..=plan.schema().fields().len()).map(|number| format!("${number}")).collect();
         Self { from, conditions: BTreeSet::new(), columns }
     }
+}
+
+/// What the text of a call leaves out.
+fn unsaid(call: &Call) -> Option<String> {
+    let mut parts = Vec::new();
+    if call.detail.is_empty() {
+        parts.extend(call.parameters.iter().map(i64::to_string));
+    }
+    if !call.zone.is_utc() {
+        parts.push(call.zone.to_string());
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
 }

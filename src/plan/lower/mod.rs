@@ -30,7 +30,7 @@ use crate::expressions::{
     NOW_COLUMN, Scalar, compile, compile_condition, instant_type, now_from_column, reads_now, text,
 };
 use crate::operators::{CalcSpec, OperatorSpec};
-use crate::stream::WATERMARK_COLUMN;
+use crate::stream::{WATERMARK_COLUMN, Zone};
 
 /// What planning has to know besides the query.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub struct PlanSettings {
     pub windows_per_row: usize,
     /// `table.optimizer.reuse-source-enabled`.
     pub reuse_sources: bool,
+    /// `table.local-time-zone`.
+    pub zone: Zone,
 }
 
 /// Builds the plan of one job.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{Field, Schema};
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan};
 use datafusion::prelude::lit;
@@ -12,7 +12,7 @@ use super::{Flow, Lowering, Named, calc};
 use crate::error::{Error, Result};
 use crate::operators::{SessionInput, SessionRowsSpec};
 use crate::plan::changelog_mode::ChangelogMode;
-use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode};
+use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, window_column_type};
 use crate::stream::WATERMARK_COLUMN;
 
 impl Lowering<'_> {
@@ -53,7 +53,8 @@ impl Lowering<'_> {
         flow.settle();
         let input = Arc::clone(&flow.schema);
         let mut flow = self.exchange(flow, &keys, ChangelogMode::APPEND);
-        let bound = |name: &&str| Field::new(*name, DataType::Timestamp(TimeUnit::Millisecond, None), false);
+        let time_type = window.time_type()?;
+        let bound = |name: &&str| Field::new(*name, window_column_type(name, time_type), false);
         let fields = kept.iter().map(|index| input.field(*index).clone()).chain(WINDOW_COLUMNS.iter().map(bound));
         let spec = SessionRowsSpec {
             output: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
@@ -66,6 +67,7 @@ impl Lowering<'_> {
                 operator: "SessionRows".to_owned(),
                 late_columns,
                 by_clock: window.by_clock,
+                zone: window.zone,
             },
             kept,
             query: Meaning::of(&node).text(),

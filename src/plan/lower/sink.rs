@@ -12,6 +12,7 @@ use crate::expressions::{CAST, Call, CastShape, Scalar, common_numeric, compile,
 use crate::operators::CalcSpec;
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, SinkNode, StreamPlan};
+use crate::stream::Zone;
 
 /// Whether rows reach the tasks of a sink by its primary key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +148,7 @@ impl Lowering<'_> {
         }
         let mut from = Vec::new();
         for output in outputs {
-            let columns = late_columns(output, late)?;
+            let columns = late_columns(output, late, self.settings.zone)?;
             let fields = late.target.schema.fields().iter().zip(&columns);
             let fields =
                 fields.map(|(field, column)| Field::new(field.name(), field.data_type().clone(), column.nullable()));
@@ -183,7 +184,7 @@ impl Lowering<'_> {
     }
 }
 
-fn late_columns(output: &LateOutput, late: &LateSink) -> Result<Vec<Scalar>> {
+fn late_columns(output: &LateOutput, late: &LateSink, zone: Zone) -> Result<Vec<Scalar>> {
     let input = datafusion::common::DFSchema::try_from(output.schema.as_ref().clone()).map_err(super::bug)?;
     let columns = late.target.schema.fields().iter().map(|field| {
         let Ok(index) = output.schema.index_of(field.name()) else {
@@ -212,7 +213,7 @@ fn late_columns(output: &LateOutput, late: &LateSink) -> Result<Vec<Scalar>> {
         }
         let source = datafusion::logical_expr::Expr::Column(datafusion::common::Column::new_unqualified(field.name()));
         let call = Call::new(&CAST, field.data_type().clone(), column.nullable(), CastShape::default().parameters());
-        compile(&call.with_detail(type_name(field.data_type())).on(vec![source]), &input)
+        compile(&call.with_detail(type_name(field.data_type())).in_zone(zone).on(vec![source]), &input)
     });
     columns.collect()
 }

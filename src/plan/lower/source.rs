@@ -160,12 +160,13 @@ impl TimeNeed {
         match window.by_clock {
             false => Self::Event,
             true => {
+                let zone = window.zone;
                 let (slide_ms, offset_ms) = match &window.window {
                     Windows::Fixed(window) => (window.slide_ms(), window.offset_ms()),
                     // Sessions end at any time: the clock looks so often that they leave soon, and not for nothing.
                     Windows::Session { gap_ms, .. } => ((gap_ms / 10).clamp(SESSION_LOOKS_MS.0, SESSION_LOOKS_MS.1), 0),
                 };
-                Self::Clock(vec![WindowEnds { slide_ms, offset_ms }])
+                Self::Clock(vec![WindowEnds { slide_ms, offset_ms, zone }])
             }
         }
     }

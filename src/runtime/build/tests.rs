@@ -17,7 +17,7 @@ use crate::state::{
     FileName, Retired, StateTable, TableSpec, TableState, Writer, key_groups, schema_text, task_of, write_table,
 };
 use crate::storage::FakeStore;
-use crate::stream::{Changes, Epoch, Generation, ProcTime};
+use crate::stream::{Changes, Epoch, Generation, ProcTime, Zone};
 
 const MAX_PARALLELISM: u32 = 128;
 /// All chains: assignment, local half, global half.
@@ -42,6 +42,7 @@ impl Query {
         let number = |name| Field::new(name, DataType::Int64, false);
         let input = Arc::new(Schema::new(vec![time("ts"), number("k"), number("v"), number("$watermark")]));
         let assign = WindowAssignSpec {
+            zone: Zone::UTC,
             input: SchemaRef::clone(&input),
             time: 0,
             watermark: 3,
@@ -54,12 +55,13 @@ impl Query {
         let call = |function, argument, name| AggregateCall::new(function, argument, DataType::Int64, output(name));
         let calls = vec![call(AggregateFunction::Count, None, "n"), call(second, Some(2), "s")];
         let (input, keys, pane, open_from) = (assign.output(), vec![1], 3, 4);
-        let local = WindowLocalSpec { pane, open_from, keys, calls: calls.clone(), window, input };
+        let local = WindowLocalSpec { zone: Zone::UTC, pane, open_from, keys, calls: calls.clone(), window, input };
         let mut output = vec![number("k")];
         output.extend(["window_start", "window_end", "window_time"].map(time));
         output.extend(calls.iter().map(|call| call.output.clone()));
         let (input, output) = (local.partial_schema().unwrap(), Arc::new(Schema::new(output)));
-        let global = WindowAggregateSpec { input, keys: 1, calls, window, query: String::new(), output };
+        let global =
+            WindowAggregateSpec { zone: Zone::UTC, input, keys: 1, calls, window, query: String::new(), output };
         Self { window, assign, local, global }
     }
 
