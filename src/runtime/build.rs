@@ -73,8 +73,8 @@ pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
         let parts = parts_of(&description, environment.ids, index);
         for task in 0..tasks_of(node, environment.config) {
             let id = TaskId { node: node.name.clone(), task };
-            let status =
-                Arc::new(TaskStatus::new(Arc::clone(&environment.figures), matches!(node.kind, NodeKind::Source(_))));
+            let table = if let NodeKind::Source(source) = &node.kind { Some(source.table.as_str()) } else { None };
+            let status = Arc::new(TaskStatus::new(Arc::clone(&environment.figures), table));
             let receivers = wiring.receivers.remove(&(index, task)).unwrap_or_default();
             let outputs = wiring.outputs(environment, index, task);
             let built: BuiltTask<'_> = match &node.kind {

@@ -129,6 +129,7 @@ impl SourceTask {
                 splits.extend(found.map(|split| SplitRun::new(split.id, split.start, now)));
             }
         }
+        splits.iter().for_each(|split| self.status.split(Arc::clone(&split.seen)));
         let running = Running {
             task: self,
             splits,
@@ -283,7 +284,9 @@ impl Running {
         let now = self.own_time();
         for split in found {
             if self.splits.iter().all(|known| known.id != split.id) {
-                self.splits.push(SplitRun::new(split.id, split.start, now));
+                let split = SplitRun::new(split.id, split.start, now);
+                self.task.status.split(Arc::clone(&split.seen));
+                self.splits.push(split);
             }
         }
     }
@@ -371,12 +374,13 @@ impl Running {
             let called = EventTime(self.read_at.0.saturating_sub(1));
             self.splits.iter_mut().for_each(|split| split.watermark = called);
         }
+        self.splits.iter().for_each(SplitRun::show);
         let active = self.splits.iter().enumerate().filter(|(_, split)| !split.ended && !split.idle);
         let last = active.map(|(index, split)| (split.watermark, index)).min();
         let held_by = last.map(|(_, index)| index);
         if held_by != self.held_by {
             self.held_by = held_by;
-            self.task.status.held_by(held_by.map(|index| self.splits[index].id.0.as_str()));
+            self.task.status.held_by(held_by.map(|index| Arc::clone(self.splits[index].seen.id())));
         }
         let Some((minimum, _)) = last else { return Ok(()) };
         if minimum > self.watermark {

@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 
+use super::source_time::{SplitActivity, SplitTime};
 use crate::connectors::{Polled, Position, SplitId, SplitReader};
 use crate::error::{Error, Result};
 use crate::plan::Prepared;
@@ -40,6 +42,8 @@ pub(super) struct SplitRun {
     pub last_turn: u64,
     /// When its last rows came, by the source's own time.
     pub last_rows: Duration,
+    /// What others see of it.
+    pub seen: Arc<SplitTime>,
 }
 
 pub(super) enum Reader {
@@ -78,6 +82,7 @@ pub(super) struct Turn {
 impl SplitRun {
     pub fn new(id: SplitId, start: Position, now: Duration) -> Self {
         Self {
+            seen: Arc::new(SplitTime::new(&id.0)),
             id,
             read_position: start.clone(),
             position: start,
@@ -106,6 +111,16 @@ impl SplitRun {
             ended: self.ended,
             idle: self.idle,
         }
+    }
+
+    /// Lets others see where it stands.
+    pub fn show(&self) {
+        let activity = match (self.ended, self.idle) {
+            (true, _) => SplitActivity::Ended,
+            (_, true) => SplitActivity::Idle,
+            _ => SplitActivity::Active,
+        };
+        self.seen.set(self.watermark, activity);
     }
 
     /// Whether it is waited for: no row of it is here already.

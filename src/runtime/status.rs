@@ -1,10 +1,11 @@
 //! What can be seen of a running job from outside: rows, late rows, watermarks, pauses. Written by tasks without a
 //! lock, read by whoever holds the job's handle.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::source_time::{SourceTime, SplitStatus, SplitTime};
 use crate::stream::{Counter, Counters, Epoch, EventTime, Total};
 
 /// One task's figures.
@@ -15,15 +16,6 @@ pub struct TaskStatus {
     source: Option<Arc<SourceTime>>,
     /// Bytes of state, as last reported.
     state_bytes: AtomicU64,
-}
-
-/// Where a source task stands in time.
-#[derive(Debug)]
-struct SourceTime {
-    /// The watermark that it has sent.
-    watermark_ms: AtomicI64,
-    /// The split that holds it: the one furthest behind of those that are not idle.
-    held_by: Mutex<Option<Arc<str>>>,
 }
 
 /// The job's figures: rows since its first start, as far as checkpoints carry them on; the rest since this process
@@ -135,8 +127,13 @@ impl JobFigures {
     /// The split that holds the job's watermark, if any does.
     pub fn held_by(&self) -> Option<Arc<str>> {
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = sources.iter().min_by_key(|source| source.watermark())?;
-        last.held_by.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        sources.iter().min_by_key(|source| source.watermark())?.held_by()
+    }
+
+    /// Where each split of each source stands in time.
+    pub fn splits(&self) -> Vec<SplitStatus> {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.iter().flat_map(|source| source.splits()).collect()
     }
 
     pub fn checkpoint_completed(&self, epoch: Epoch) {
@@ -164,17 +161,10 @@ impl JobFigures {
     }
 }
 
-impl SourceTime {
-    fn watermark(&self) -> EventTime {
-        EventTime(self.watermark_ms.load(Ordering::Relaxed))
-    }
-}
-
 impl TaskStatus {
-    pub fn new(job: Arc<JobFigures>, is_source: bool) -> Self {
-        let source = is_source.then(|| {
-            Arc::new(SourceTime { watermark_ms: AtomicI64::new(EventTime::NONE.0), held_by: Mutex::default() })
-        });
+    /// Of a source that reads `table`, or of another task.
+    pub fn new(job: Arc<JobFigures>, table: Option<&str>) -> Self {
+        let source = table.map(|table| Arc::new(SourceTime::new(table)));
         if let Some(source) = &source {
             job.sources.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(source));
             job.bytes_total.expect_part();
@@ -231,14 +221,21 @@ impl TaskStatus {
 
     pub fn watermark(&self, time: EventTime) {
         if let Some(source) = &self.source {
-            source.watermark_ms.store(time.0, Ordering::Relaxed);
+            source.set_watermark(time);
         }
     }
 
     /// Another split holds the source's watermark from here on, or none.
-    pub fn held_by(&self, split: Option<&str>) {
+    pub fn held_by(&self, split: Option<Arc<str>>) {
         if let Some(source) = &self.source {
-            *source.held_by.lock().unwrap_or_else(PoisonError::into_inner) = split.map(Arc::from);
+            source.set_held_by(split);
+        }
+    }
+
+    /// The source has another split.
+    pub fn split(&self, split: Arc<SplitTime>) {
+        if let Some(source) = &self.source {
+            source.add(split);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::checkpoint::Wanted;
 use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
-use crate::runtime::{self, Control, Figures, JobConfig, JobFigures, Notices};
+use crate::runtime::{self, Control, Figures, JobConfig, JobFigures, Notices, SplitStatus};
 use crate::stream::{Changes, Clock, Counter, Epoch};
 
 /// A streaming job.
@@ -86,6 +86,10 @@ impl RunningJob for StreamingJob {
 
     fn is_awaited(&self) -> bool {
         self.is_awaited
+    }
+
+    fn splits(&self) -> Vec<SplitStatus> {
+        self.figures.splits()
     }
 
     fn status(&self) -> JobStatus {

@@ -1,5 +1,5 @@
-//! The jobs that a session has started: SHOW JOBS, DESCRIBE JOB, STOP JOB. Those that have ended stay listed for a while,
-//! with how they ended.
+//! The jobs that a session has started: SHOW JOBS, DESCRIBE JOB, EXPLAIN WATERMARK, STOP JOB. Those that have ended stay
+//! listed for a while, with how they ended.
 
 use futures::FutureExt;
 
@@ -7,6 +7,7 @@ use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Outcome
 use super::tables::text_table;
 use crate::error::{Error, Result};
 use crate::options::nearest;
+use crate::runtime::{SplitActivity, SplitStatus};
 use crate::sql::{JobReference, NamePattern};
 use crate::stream::{EventTime, ProcTime};
 
@@ -94,6 +95,33 @@ impl Jobs {
         text_table(&[
             ("property", lines.iter().map(|(name, _)| (*name).to_owned()).collect()),
             ("value", lines.into_iter().map(|(_, value)| value).collect()),
+        ])
+    }
+
+    /// Where time stands: a line a split of the sources of one job, or of all that run. Columns: job name, table, split,
+    /// watermark, status.
+    pub fn watermarks(&self, reference: Option<&JobReference>) -> Result<Outcome> {
+        let jobs: Vec<&JobHandle> = match reference {
+            Some(reference) => vec![&self.find(reference)?.handle],
+            None => self.running().collect(),
+        };
+        let mut lines = Vec::new();
+        for job in jobs {
+            lines.extend(job.splits().into_iter().map(|split| (job.name().to_owned(), split)));
+        }
+        let status = |split: &SplitStatus| match (split.activity, split.holds_watermark) {
+            (SplitActivity::Idle, _) => "idle: not waited for",
+            (SplitActivity::Ended, _) => "read to its end",
+            (SplitActivity::Active, true) => "holds the watermark",
+            (SplitActivity::Active, false) => "ahead",
+        };
+        let column = |text: &dyn Fn(&SplitStatus) -> String| lines.iter().map(|(_, split)| text(split)).collect();
+        text_table(&[
+            ("job name", lines.iter().map(|(job, _)| job.clone()).collect()),
+            ("table", column(&|split| split.table.clone())),
+            ("split", column(&|split| split.split.to_string())),
+            ("watermark", column(&|split| split.watermark.to_string())),
+            ("status", column(&|split| status(split).to_owned())),
         ])
     }
 

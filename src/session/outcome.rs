@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use super::row_stream::RowStream;
 use crate::error::Result;
+use crate::runtime::SplitStatus;
 use crate::stream::{Epoch, EventTime};
 
 /// What a statement comes to.
@@ -37,6 +38,10 @@ pub trait RunningJob: Send + Sync {
     fn is_awaited(&self) -> bool;
     /// How it stands now.
     fn status(&self) -> JobStatus;
+    /// Where the splits of its sources stand in event time; empty in batch mode.
+    fn splits(&self) -> Vec<SplitStatus> {
+        Vec::new()
+    }
     /// Stops it with a checkpoint, where it has any; `wait` then comes to its end.
     async fn stop(&self) -> Result<()>;
     /// Stops it with a last checkpoint that is kept whatever else is removed, and returns its number.

@@ -282,6 +282,7 @@ impl Session {
                 self.drop_object(*kind, name, *temporary, *if_exists)
             }
             Statement::DescribeJob(job) => self.jobs.describe(job),
+            Statement::ExplainWatermark(job) => self.jobs.watermarks(job.as_ref()),
             Statement::Explain(statement) => self.explain(statement),
             Statement::Insert(_)
             | Statement::StatementSet(_)

@@ -219,7 +219,7 @@ impl Settings {
                 Some("FORCE") => KeyedShuffle::Force,
                 _ => KeyedShuffle::Auto,
             },
-            zone: merged.text(&list::LOCAL_TIME_ZONE).and_then(|name| zone(&name)).unwrap_or_default(),
+            zone: merged.text(&list::LOCAL_TIME_ZONE).and_then(zone).unwrap_or_default(),
             dml_sync: merged.boolean(&list::DML_SYNC)?,
             batch_rows: required(&list::BATCH_ROWS, merged.integer(&list::BATCH_ROWS)?)?,
             windows_per_row: required(&list::WINDOWS_PER_ROW, merged.integer(&list::WINDOWS_PER_ROW)?)?,

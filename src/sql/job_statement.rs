@@ -1,4 +1,4 @@
-//! Statements about running jobs: `DESCRIBE JOB`, `STOP JOB`. A job is named by its id or by its name.
+//! Statements about running jobs: `DESCRIBE JOB`, `EXPLAIN WATERMARK`, `STOP JOB`. A job is named by its id or by its name.
 
 use sqlparser::parser::Parser;
 
@@ -10,6 +10,11 @@ use crate::error::Result;
 pub(super) fn job_statement(parser: &mut Parser) -> Result<Option<Statement>> {
     if parser.takes(&["DESCRIBE", "JOB"]) || parser.takes(&["DESC", "JOB"]) {
         return job(parser).map(|job| Some(Statement::DescribeJob(job)));
+    }
+    if parser.takes(&["EXPLAIN", "WATERMARK"]) {
+        let span = parser.here();
+        let job = parser.takes_text().map(|text| JobReference { text, span });
+        return Ok(Some(Statement::ExplainWatermark(job)));
     }
     if !parser.takes(&["STOP", "JOB"]) {
         return Ok(None);
@@ -58,6 +63,14 @@ mod tests {
         }
         assert!(read("STOP JOB 'a' WITH").is_err());
         assert!(read("STOP JOB").unwrap_err().contains("SHOW JOBS"));
+    }
+
+    #[test]
+    fn explaining_watermarks() {
+        assert!(matches!(read("EXPLAIN WATERMARK;"), Ok(Statement::ExplainWatermark(None))));
+        let read_one = read("explain watermark 'x'");
+        assert!(matches!(read_one, Ok(Statement::ExplainWatermark(Some(job))) if job.text == "x"));
+        assert!(read("EXPLAIN WATERMARK t").is_err());
     }
 
     #[test]

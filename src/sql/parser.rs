@@ -89,7 +89,7 @@ fn read(text: &str, offset: usize) -> Result<Statement> {
 /// Reads a statement that is all of the tokens.
 fn statement(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, offset: usize) -> Result<Statement> {
     let begins = |first: &[&str]| words(&tokens, first);
-    if begins(&["EXPLAIN"]) {
+    if begins(&["EXPLAIN"]) && !begins(&["EXPLAIN", "WATERMARK"]) {
         return explain(dialect, tokens, text, offset);
     }
     if begins(&["EXECUTE", "STATEMENT"]) {
@@ -176,7 +176,6 @@ fn explain(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, offse
             ("ESTIMATED_COST", "plans are not chosen by cost; leave it out"),
             ("JSON_EXECUTION_PLAN", "EXPLAIN shows the plan as text; leave it out"),
             ("PLAN_ADVICE", "leave it out: warnings about a plan are always shown"),
-            ("WATERMARK", "the footer of a run shows the watermarks"),
         ] {
             if words(rest, &[option]) {
                 return Err(refused::not_built(&format!("EXPLAIN {option}"), &rest[..1]).with_help(help));

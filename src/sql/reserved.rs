@@ -132,6 +132,7 @@ impl Names<'_> {
             | Statement::Reset { .. }
             | Statement::Show(_)
             | Statement::DescribeJob(_)
+            | Statement::ExplainWatermark(_)
             | Statement::StopJob { .. } => {}
         }
     }

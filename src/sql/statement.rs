@@ -87,6 +87,8 @@ pub enum Statement {
     Describe(ObjectName),
     /// `DESCRIBE JOB 'id'`
     DescribeJob(JobReference),
+    /// `EXPLAIN WATERMARK ['job']`
+    ExplainWatermark(Option<JobReference>),
     /// `STOP JOB 'id' [WITH SAVEPOINT] [WITH DRAIN]`
     StopJob {
         job: JobReference,

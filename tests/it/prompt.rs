@@ -183,6 +183,7 @@ fn jobs_go_on_in_the_background_until_they_are_stopped() {
     terminal.line("INSERT INTO hole SELECT n FROM live;", "note: job first is running");
     let jobs = terminal.line("SHOW JOBS;", "RUNNING");
     assert!(jobs.contains("| 1 ") && jobs.contains("first"), "{jobs}");
+    terminal.line("EXPLAIN WATERMARK;", "| watermark | status");
     terminal.line("STOP JOB 'frst';", "did you mean 'first'?");
     terminal.line("STOP JOB 'first' WITH SAVEPOINT;", "savepoint");
     terminal.wait_for("job first stopped at checkpoint");

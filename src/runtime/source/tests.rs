@@ -183,7 +183,7 @@ impl Bench {
             control: control_receiver,
             events: Events::new(event_sender),
             clock: Arc::new(PausedClock(tokio::time::Instant::now())),
-            status: Arc::new(TaskStatus::new(Arc::new(JobFigures::default()), true)),
+            status: Arc::new(TaskStatus::new(Arc::new(JobFigures::default()), Some("t"))),
             notices: Arc::new(|_| {}),
         };
         change(&mut task);
