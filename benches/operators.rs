@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench operators` prints rows a second for window aggregation by number of keys (TUMBLE 10 s and
 //! HOP 10 s / 2 s), for the updating GROUP BY with all changes, for MAX over changes, the time that a barrier takes
-//! at a million keys and may have to wait while a window of as many fires, what a function of each family costs, what a file of state costs, how fast state is read back, and what the machine itself asks for a copy, a hash and a random read.
+//! at a million keys and may have to wait while a window of as many fires, what UNNEST costs, and an element of an array, what a function of each family costs, what a file of state costs, how fast state is read back, and what the machine itself asks for a copy, a hash and a random read.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures with the machine's clock")]
 
@@ -12,13 +12,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
-use beadline::expressions::{Call, json, lookup};
+use arrow::array::{
+    ArrayRef, AsArray, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, TimestampMillisecondArray,
+};
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit};
+use beadline::expressions::{Call, ITEM, Unnest, json, list_of, lookup};
 use beadline::operators::{
     AggregateCall, AggregateFunction, BuildContext, Chain, Emitted, Flush, GroupAggregateSpec, GroupLocalSpec,
-    OperatorSpec, Progress, SessionAggregateSpec, SessionInput, WindowAggregateSpec, WindowAssignSpec, WindowKind,
-    WindowLocalSpec,
+    OperatorSpec, Progress, SessionAggregateSpec, SessionInput, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
+    WindowKind, WindowLocalSpec,
 };
 use beadline::state::{
     FileName, RestoreProgress, TableKind, TableSpec, TableState, Writer, digest, encode, key_hashes, read_table,
@@ -505,6 +507,8 @@ fn functions(criterion: &mut Criterion) {
         (call("REGEXP_COUNT", DataType::Int32), vec![Arc::clone(&words), patterns]),
         (call("PARSE_URL", DataType::Utf8), vec![urls, parts]),
         (call("PRINTF", DataType::Utf8), vec![constant("%10s|"), words]),
+        (Call::new(&ITEM, DataType::Int32, true, Vec::new()), vec![arrays(), Arc::new(Int32Array::from(vec![2]))]),
+        (call("ARRAY_DISTINCT", list_of(DataType::Int32)), vec![arrays()]),
         (json_value, vec![Arc::clone(&documents), constant("$.user.name")]),
         (json_exists, vec![documents, constant("lax $.user.tags[1]")]),
     ];
@@ -515,6 +519,50 @@ fn functions(criterion: &mut Criterion) {
             bencher.iter(|| black_box((call.function.body)(call, arguments, BATCH_ROWS).expect("values that fit")));
         });
     }
+}
+
+/// An array of none to seven numbers in each row.
+fn arrays() -> ArrayRef {
+    let row = |row: i32| Some((0..row % 8).map(move |element| Some((row ^ element) % 5)));
+    Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>((0..BATCH_ROWS as i32).map(row)))
+}
+
+/// A batch of arrays as rows beside a number and a text, and beside it the copy of as many numbers.
+fn unnesting(criterion: &mut Criterion) {
+    let arrays = arrays();
+    let input: SchemaRef = Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Int64, true),
+        Field::new("name", DataType::Utf8, true),
+        Field::new("numbers", arrays.data_type().clone(), true),
+    ]));
+    let unnest = Unnest::default();
+    let columns = unnest.columns(arrays.data_type()).expect("an array");
+    let spec = UnnestSpec {
+        input: Arc::clone(&input),
+        collection: 2,
+        text: "numbers".into(),
+        unnest,
+        columns,
+        before: vec![0, 1],
+        behind: Vec::new(),
+    };
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..BATCH_ROWS as i64));
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..BATCH_ROWS).map(|row| format!("name {row}"))));
+    let values = Arc::clone(arrays.as_list::<i32>().values());
+    let batch = RecordBatch::try_new(input, vec![ids, names, arrays]).expect("columns of the schema");
+    let rows = Changes::inserts(batch);
+    let mut group = criterion.benchmark_group("unnest");
+    group.throughput(Throughput::Elements(values.len() as u64));
+    group.bench_function("rows out", |bencher| {
+        let mut chain = Chain::new(&[&spec], &BuildContext::only_task()).expect("a valid spec");
+        bencher.iter(|| {
+            chain.rows(0, rows.clone());
+            black_box(work(&mut chain))
+        });
+    });
+    group.bench_function("copy of the elements", |bencher| {
+        bencher.iter(|| black_box(values.as_primitive::<Int32Type>().values().to_vec()));
+    });
 }
 
 fn key_counts() -> [(Keys, &'static str); 5] {
@@ -530,6 +578,6 @@ fn key_counts() -> [(Keys, &'static str); 5] {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = machine, functions, window_aggregation, session_aggregation, group_aggregation, retracted_maximum, barrier, fire, encoding, restore
+    targets = machine, functions, unnesting, window_aggregation, session_aggregation, group_aggregation, retracted_maximum, barrier, fire, encoding, restore
 }
 criterion_main!(benches);

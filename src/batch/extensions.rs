@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::ExecutionPlan;
@@ -13,9 +13,11 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use super::copies::{Copies, CopyExec};
 use super::grouping_sets::SetCopies;
 use super::sessions::SessionExec;
+use super::unnest::UnnestExec;
 use super::windows::WindowCopies;
 use crate::plan::expand::{ExpandNode, expand_spec};
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows};
+use crate::plan::unnest::UnnestNode;
 
 /// Plans them.
 pub(super) struct Extensions;
@@ -34,6 +36,10 @@ impl ExtensionPlanner for Extensions {
         let [input] = inputs else { return Ok(None) };
         if let Some(node) = node.as_any().downcast_ref::<WindowNode>() {
             return windows(node, input).map(Some);
+        }
+        if let Some(node) = node.as_any().downcast_ref::<UnnestNode>() {
+            let spec = node.spec(&input.schema()).map_err(|error| DataFusionError::External(Box::new(error)))?;
+            return Ok(Some(Arc::new(UnnestExec::new(spec, Arc::clone(input)))));
         }
         let Some(node) = node.as_any().downcast_ref::<ExpandNode>() else { return Ok(None) };
         let keys = node.keys.iter().map(|key| column(&node.input, key)).collect::<Result<_>>()?;

@@ -11,6 +11,7 @@ mod table;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod unnest;
 mod windows;
 
 pub use tally::Tally;

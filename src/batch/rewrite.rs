@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::expressions::{Call, FLOAT_BITS, FLOAT_OF_BITS, at_moment, condition, moment, reads_now, scalar_error};
 use crate::plan::expand::as_expand;
 use crate::plan::nodes::as_window;
+use crate::plan::unnest::as_unnest;
 use crate::plan::{constant_rows, only_once, optimize, source_node};
 use crate::stream::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN};
 
@@ -100,6 +101,11 @@ impl Rewrite<'_> {
                 let input = self.plan(&expand.input)?;
                 let expand = expand.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
                 Ok(LogicalPlan::Extension(Extension { node: Arc::new(expand) }))
+            }
+            LogicalPlan::Extension(_) if let Some(unnest) = as_unnest(plan) => {
+                let input = self.plan(&unnest.input)?;
+                let unnest = unnest.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
+                Ok(LogicalPlan::Extension(Extension { node: Arc::new(unnest) }))
             }
             LogicalPlan::Extension(_) => {
                 let window = as_window(plan).ok_or_else(|| Error::bug("an extension that batch mode does not know"))?;

@@ -16,11 +16,13 @@ use super::arithmetic::{fits, rescale_decimal};
 use super::charset::replaced;
 use super::function::{Call, Function, Nulls, Style, Zoned};
 use super::instant::{civil_day, parse_timestamp, read_date, read_time, ticks};
+use super::nested::{self, has_instant, is_multiset, is_nested, key_and_value, without_instants};
 use super::show::Shown;
 use super::types::{digits, is_integer, is_numeric, type_name};
 use super::typing::never;
 use super::zones::{instants, local};
 use crate::error::{Error, Result};
+use crate::stream::Zone;
 
 /// `CAST(value AS type)`. The parameters are those of [`CastShape`].
 pub static CAST: Function = Function {
@@ -55,13 +57,13 @@ impl CastShape {
         vec![self.length.map_or(-1, i64::from), i64::from(self.pad), self.precision.map_or(-1, i64::from)]
     }
 
-    fn of(call: &Call) -> Self {
-        let parameter = |index: usize| call.parameters.get(index).copied().unwrap_or(-1);
-        Self {
-            length: u32::try_from(parameter(0)).ok(),
-            pad: parameter(1) == 1,
-            precision: u8::try_from(parameter(2)).ok(),
-        }
+    /// The shapes of a call: of a nested target one for each of its parts that are not nested, in their order.
+    fn of(call: &Call) -> impl Iterator<Item = Self> + Clone {
+        call.parameters.chunks_exact(3).map(|shape| Self {
+            length: u32::try_from(shape[0]).ok(),
+            pad: shape[1] == 1,
+            precision: u8::try_from(shape[2]).ok(),
+        })
     }
 }
 
@@ -80,6 +82,17 @@ pub fn is_castable(from: &DataType, to: &DataType) -> Result<(), Option<&'static
         (Timestamp(..), time) if is_time(time) => Ok(()),
         (one, two) if is_time(one) && is_time(two) => Ok(()),
         (time, Timestamp(..)) if is_time(time) => Ok(()),
+        (one, Utf8) if is_nested(one) => Ok(()),
+        (DataType::List(one), DataType::List(two)) => is_castable(one.data_type(), two.data_type()),
+        (DataType::Struct(ones), DataType::Struct(twos)) if ones.len() == twos.len() => {
+            ones.iter().zip(twos).try_for_each(|(one, two)| is_castable(one.data_type(), two.data_type()))
+        }
+        (DataType::Map(..), DataType::Map(..)) if is_multiset(from) == is_multiset(to) => {
+            let (Some((key, value)), Some((other_key, other_value))) = (key_and_value(from), key_and_value(to)) else {
+                return Err(None);
+            };
+            is_castable(key, other_key).and_then(|()| is_castable(value, other_value))
+        }
         (number, Timestamp(..)) if is_numeric(number) => {
             Err(Some("use TO_TIMESTAMP_LTZ(n, 3) for milliseconds or TO_TIMESTAMP_LTZ(n, 0) for seconds since 1970"))
         }
@@ -92,24 +105,34 @@ pub fn is_castable(from: &DataType, to: &DataType) -> Result<(), Option<&'static
 
 /// Values as a plain CAST makes them; a text that cannot be read is an error.
 pub fn cast_values(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
-    converted(values, to, CastShape::default(), false)
+    nested::converted(values, to, std::iter::empty(), &converted, false)
 }
 
 fn cast(call: &Call, values: &ArrayRef, lenient: bool) -> Result<ArrayRef> {
-    let (shape, zone) = (CastShape::of(call), call.zone);
-    match (values.data_type(), &call.output) {
-        (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, Some(_))) => {
-            converted(values, &call.output, shape, lenient)
-        }
+    let zone = call.zone;
+    let flat = |values: &ArrayRef, to: &DataType, shape, lenient| in_zone(values, to, shape, zone, lenient);
+    nested::converted(values, &call.output, CastShape::of(call), &flat, lenient)
+}
+
+/// Values of which the target is not nested, with the clocks of a zone.
+fn in_zone(values: &ArrayRef, to: &DataType, shape: CastShape, zone: Zone, lenient: bool) -> Result<ArrayRef> {
+    match (values.data_type(), to) {
+        (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, Some(_))) => converted(values, to, shape, lenient),
         // What the clocks show becomes whatever it is.
         (DataType::Timestamp(_, Some(_)), to) => converted(&local(values, zone)?, to, shape, lenient),
         (_, DataType::Timestamp(unit, Some(_))) => {
             instants(&converted(values, &DataType::Timestamp(*unit, None), shape, lenient)?, zone)
         }
+        (nested, to) if is_nested(nested) && has_instant(nested) => {
+            let flat = |values: &ArrayRef, to: &DataType, shape, lenient| in_zone(values, to, shape, zone, lenient);
+            let shown = nested::converted(values, &without_instants(nested), std::iter::empty(), &flat, lenient)?;
+            converted(&shown, to, shape, lenient)
+        }
         (_, to) => converted(values, to, shape, lenient),
     }
 }
 
+/// Values of which the target is not nested.
 fn converted(values: &ArrayRef, to: &DataType, shape: CastShape, lenient: bool) -> Result<ArrayRef> {
     let from = values.data_type().clone();
     let converted: Result<ArrayRef> = match (&from, to) {

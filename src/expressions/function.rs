@@ -10,6 +10,7 @@ use arrow::datatypes::DataType;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ScalarUDF, Signature, TypeSignature, Volatility};
 
+use super::nested::has_instant;
 use super::typing::{Argument, Typing};
 use crate::error::Result;
 use crate::stream::Zone;
@@ -92,7 +93,7 @@ pub enum Nulls {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Zoned {
     Never,
-    /// When an argument or the result is an instant, a `TIMESTAMP_LTZ`.
+    /// When an argument or the result is an instant, a `TIMESTAMP_LTZ`, or has one in it.
     OfInstants,
     Always,
 }
@@ -114,6 +115,14 @@ pub enum Style {
     To,
     /// `name(a, rest)`: the call's detail is the name and the rest.
     Bound,
+    /// `a.detail`
+    Field,
+    /// `a[b]`
+    Item,
+    /// `NAME[a, b]`
+    Brackets,
+    /// The argument alone.
+    Transparent,
 }
 
 /// A function bound to the types of one place in a query: what DataFusion calls.
@@ -151,11 +160,10 @@ impl Call {
 
     /// Whether the result is another in another time zone.
     pub fn is_zoned(&self, mut arguments: impl Iterator<Item = DataType>) -> bool {
-        let is_instant = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
         match self.function.zoned {
             Zoned::Never => false,
             Zoned::Always => true,
-            Zoned::OfInstants => is_instant(&self.output) || arguments.any(|argument| is_instant(&argument)),
+            Zoned::OfInstants => has_instant(&self.output) || arguments.any(|argument| has_instant(&argument)),
         }
     }
 
@@ -181,6 +189,13 @@ impl Call {
                 let (name, rest) = self.detail.split_once(' ').unwrap_or((self.function.name, ""));
                 format!("{name}({}, {rest})", arguments.join(", "))
             }
+            Style::Field => format!("{}.{}", arguments.join(", "), self.detail),
+            Style::Item => match arguments {
+                [whole, part] => format!("{whole}[{part}]"),
+                _ => format!("{}({})", self.function.name, arguments.join(", ")),
+            },
+            Style::Brackets => format!("{}[{}]", self.function.name, arguments.join(", ")),
+            Style::Transparent => arguments.join(", "),
             Style::To => format!("{}({} TO {})", self.function.name, arguments.join(", "), self.detail),
             Style::Suffix(symbol) => format!("({} {symbol} {})", arguments.join(", "), self.detail),
         }

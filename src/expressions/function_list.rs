@@ -24,11 +24,13 @@ pub fn functions() -> impl Iterator<Item = &'static Function> {
         super::calendar::FUNCTIONS,
     ]
     .into_iter()
+    .chain(super::nested::FUNCTIONS)
     .flatten()
 }
 
 /// Names that are no plain functions but read like one; the binder knows them.
 pub const SPECIAL_FORMS: &[(&str, &str)] = &[
+    ("ARRAY", "ARRAY[value, …]: an array of these elements"),
     ("CASE", "CASE [value] WHEN … THEN … [ELSE …] END: the first branch whose condition holds"),
     ("CAST", "CAST(value AS type): the value in another type; fails where it does not fit"),
     ("COALESCE", "COALESCE(value, …): the first value that is not NULL"),
@@ -70,9 +72,11 @@ pub const SPECIAL_FORMS: &[(&str, &str)] = &[
     ),
     ("LOCALTIME", "LOCALTIME: as CURRENT_TIME"),
     ("LOCALTIMESTAMP", "LOCALTIMESTAMP: CURRENT_TIMESTAMP as a TIMESTAMP(3)"),
+    ("MAP", "MAP[key, value, …]: a map with these entries; of a key that comes twice the last value"),
     ("NOW", "NOW(): as CURRENT_TIMESTAMP"),
     ("NULLIF", "NULLIF(value, other): NULL if both are equal"),
     ("PROCTIME", "PROCTIME(): when the row was read, as a time attribute: windows may be put on it"),
+    ("ROW", "ROW(value, …) or (value, …): a row of these fields"),
     (
         "SESSION_END",
         "SESSION_END(ts, gap): the end of the window of GROUP BY SESSION(ts, gap), a gap behind its last row",

@@ -20,6 +20,7 @@ mod intervals;
 mod java_format;
 pub mod json;
 mod matches;
+mod nested;
 mod not_built;
 mod now;
 mod numbers;
@@ -49,6 +50,12 @@ pub use function::{Call, Function, Nulls, Style, Zoned};
 pub use function_list::{SPECIAL_FORMS, function_list, functions, lookup};
 pub use instant::{civil_day, parse_date, parse_time, parse_timestamp};
 pub use intervals::{MINUS_INTERVAL, PLUS_INTERVAL};
+#[cfg(test)]
+pub use nested::parts;
+pub use nested::{
+    ARRAY, CANONICAL, FIELD, ITEM, LOOKUP, MAP, Piece, ROW, Unnest, Unnesting, comparison as nested_comparison,
+    has_instant, has_map, is_multiset, is_nested, key_and_value, list_of, map_of, row_of, unnested,
+};
 pub use not_built::{FIRST_ROWS, NotBuilt, not_built};
 pub use now::{NOW_COLUMN, at_moment, instant_type, moment, moments, now, now_from_column, reads_now, seconds_now};
 pub use patterns::SIMILAR;

@@ -4,6 +4,7 @@
 //! pattern that holds one is refused by name, and one whose signs mean something else here is translated, so that
 //! nothing is ever matched that Java would not match.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, StringBuilder};
@@ -88,7 +89,7 @@ pub(super) fn typing(arguments: &[Argument], least: usize, most: usize, output: 
     Ok(Typing::new(vec![DataType::Utf8; arguments.len()], output))
 }
 
-fn extract_typing(arguments: &[Argument]) -> Result<Typing, String> {
+pub(super) fn extract_typing(arguments: &[Argument]) -> Result<Typing, String> {
     let mut typing = typing(arguments, 2, 3, DataType::Utf8)?;
     if let Some(group) = arguments.get(2) {
         if !is_integer(&group.data_type) && group.data_type != DataType::Null {
@@ -126,6 +127,82 @@ fn each_row<R, E>(
         apply(row, Some(known.as_ref().and_then(|(_, compiled)| compiled.as_ref())))?;
     }
     Ok(())
+}
+
+/// Finds the first match in a text that begins at a byte or behind it, and where a group of it lies that takes part in it.
+type FindGroup<'a> = &'a dyn Fn(&str, usize, usize) -> Option<(Range<usize>, Part)>;
+type Part = Option<Range<usize>>;
+
+/// The groups of a pattern.
+pub(super) struct Groups<'a> {
+    /// How many there are, with the whole match, which is group 0.
+    pub(super) count: usize,
+    pub(super) find: FindGroup<'a>,
+}
+
+/// The same as [`each_pattern`] with the groups of the pattern.
+pub(super) fn each_groups(
+    arguments: &[ArrayRef],
+    rows: usize,
+    mut apply: impl FnMut(usize, Option<Groups>),
+) -> Result<()> {
+    each_row(
+        arguments,
+        rows,
+        |_, text| translated(text),
+        |pattern| compile_regex(pattern, None),
+        |row, pattern| {
+            let Some(pattern) = pattern.flatten() else {
+                apply(row, None);
+                return Ok(());
+            };
+            let find = |text: &str, from: usize, group: usize| {
+                let found = pattern.captures_at(text, from)?;
+                Some((found.get(0)?.range(), found.get(group).map(|part| part.range())))
+            };
+            apply(row, Some(Groups { count: pattern.captures_len(), find: &find }));
+            Ok(())
+        },
+    )
+}
+
+type Finder = Box<dyn Fn(&str, usize) -> Option<(usize, usize)>>;
+
+/// Splits texts at the matches of a pattern, which is compiled once as long as it stays the same.
+#[derive(Default)]
+pub(super) struct Splitter {
+    known: Option<(String, Option<Finder>)>,
+}
+
+impl Splitter {
+    /// The parts of a text, at most `most` of them; without a bound (0) the empty ones at the end are left out, as in Java.
+    /// A pattern that cannot be read is found nowhere.
+    pub(super) fn split<'t>(&mut self, text: &'t str, pattern: &str, most: usize) -> Result<Vec<&'t str>> {
+        if self.known.as_ref().is_none_or(|(known, _)| known != pattern) {
+            let compiled = compile_regex(&translated(pattern).map_err(Error::data)?, None).ok();
+            let finder = compiled.map(|compiled| -> Finder {
+                Box::new(move |text, from| compiled.find_at(text, from).map(|found| (found.start(), found.end())))
+            });
+            self.known = Some((pattern.to_owned(), finder));
+        }
+        let mut parts = Vec::new();
+        let mut start = 0;
+        if let Some((_, Some(pattern))) = &self.known {
+            each_match(text, pattern.as_ref(), |from, to| {
+                // Before an empty match at the start there is no part.
+                if to > 0 && (most == 0 || parts.len() + 1 < most) {
+                    parts.push(&text[start..from]);
+                    start = to;
+                }
+            });
+        }
+        parts.push(&text[start..]);
+        // A text in which nothing was found stays, though it is empty.
+        while most == 0 && start > 0 && parts.last().is_some_and(|part| part.is_empty()) {
+            parts.pop();
+        }
+        Ok(parts)
+    }
 }
 
 /// Finds the first match of a pattern in a text that begins at a byte or behind it.

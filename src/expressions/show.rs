@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int64Type};
 use chrono::Datelike;
 
+use super::charset::replaced;
 use super::instant::date_of;
 use super::types::{digits, type_name};
 use crate::error::{Error, Result};
@@ -16,6 +17,8 @@ pub struct Shown<'a> {
     /// Ticks of times, days of dates, whole numbers.
     numbers: Option<ArrayRef>,
     precision: u8,
+    /// What the values are made of.
+    parts: Vec<Shown<'a>>,
 }
 
 impl<'a> Shown<'a> {
@@ -25,7 +28,15 @@ impl<'a> Shown<'a> {
             DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit) => digits(*unit),
             _ => 0,
         };
+        let parts: Vec<&ArrayRef> = match values.data_type() {
+            DataType::List(_) => vec![values.as_list::<i32>().values()],
+            DataType::Map(..) => vec![values.as_map().keys(), values.as_map().values()],
+            DataType::Struct(_) => values.as_struct().columns().iter().collect(),
+            _ => Vec::new(),
+        };
+        let parts = parts.into_iter().map(|part| Self::new(part, None)).collect::<Result<_>>()?;
         let numbers = match values.data_type() {
+            DataType::List(_) | DataType::Map(..) | DataType::Struct(_) | DataType::Binary => None,
             DataType::Utf8 | DataType::Boolean | DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) => {
                 None
             }
@@ -38,7 +49,15 @@ impl<'a> Shown<'a> {
             }
             other => return Err(Error::query(format!("{} cannot be written as text", type_name(other)))),
         };
-        Ok(Self { values, numbers, precision: precision.unwrap_or(own).min(own) })
+        Ok(Self { values, numbers, precision: precision.unwrap_or(own).min(own), parts })
+    }
+
+    fn write_part(&self, part: usize, row: usize, to: &mut String) {
+        let part = &self.parts[part];
+        match part.values.is_null(row) {
+            true => to.push_str("NULL"),
+            false => part.write(row, to),
+        }
     }
 
     /// Appends the value of a row that is not NULL.
@@ -46,6 +65,28 @@ impl<'a> Shown<'a> {
         let number = self.numbers.as_ref().map_or(0, |numbers| numbers.as_primitive::<Int64Type>().value(row));
         match self.values.data_type() {
             DataType::Utf8 => to.push_str(self.values.as_string::<i32>().value(row)),
+            DataType::Binary => to.push_str(&replaced(self.values.as_binary::<i32>().value(row))),
+            DataType::List(_) => {
+                let offsets = self.values.as_list::<i32>().value_offsets();
+                to.push('[');
+                separated(offsets[row]..offsets[row + 1], to, |element, to| self.write_part(0, element as usize, to));
+                to.push(']');
+            }
+            DataType::Map(..) => {
+                let offsets = self.values.as_map().value_offsets();
+                to.push('{');
+                separated(offsets[row]..offsets[row + 1], to, |entry, to| {
+                    self.write_part(0, entry as usize, to);
+                    to.push('=');
+                    self.write_part(1, entry as usize, to);
+                });
+                to.push('}');
+            }
+            DataType::Struct(_) => {
+                to.push('(');
+                separated(0..self.parts.len(), to, |field, to| self.write_part(field, row, to));
+                to.push(')');
+            }
             DataType::Boolean => to.push_str(if self.values.as_boolean().value(row) { "TRUE" } else { "FALSE" }),
             DataType::Float32 => {
                 let value = self.values.as_primitive::<Float32Type>().value(row);
@@ -70,6 +111,21 @@ impl<'a> Shown<'a> {
             }
             _ => _ = write!(to, "{number}"),
         }
+    }
+}
+
+/// Things with a comma between them.
+fn separated<T: Copy + PartialEq>(
+    things: impl Iterator<Item = T> + Clone,
+    to: &mut String,
+    write: impl Fn(T, &mut String),
+) {
+    let first = things.clone().next();
+    for thing in things {
+        if Some(thing) != first {
+            to.push_str(", ");
+        }
+        write(thing, to);
     }
 }
 

@@ -3,6 +3,8 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 
+use super::nested::{is_multiset, key_and_value, list_of, map_of, row_of};
+
 /// The greatest precision of a DECIMAL.
 pub const MAX_PRECISION: u8 = 38;
 
@@ -27,7 +29,18 @@ pub fn type_name(data_type: &DataType) -> String {
         DataType::Time64(unit) => format!("TIME({})", digits(*unit)),
         DataType::Timestamp(unit, None) => format!("TIMESTAMP({})", digits(*unit)),
         DataType::Timestamp(unit, Some(_)) => format!("TIMESTAMP_LTZ({})", digits(*unit)),
-        other => other.to_string(),
+        DataType::List(element) => format!("ARRAY<{}>", type_name(element.data_type())),
+        DataType::Struct(fields) => {
+            let field = |field: &arrow::datatypes::FieldRef| {
+                format!("`{}` {}", field.name().replace('`', "``"), type_name(field.data_type()))
+            };
+            format!("ROW<{}>", fields.iter().map(field).collect::<Vec<_>>().join(", "))
+        }
+        other => match key_and_value(other) {
+            Some((element, _)) if is_multiset(other) => format!("MULTISET<{}>", type_name(element)),
+            Some((key, value)) => format!("MAP<{}, {}>", type_name(key), type_name(value)),
+            None => other.to_string(),
+        },
     }
 }
 
@@ -106,6 +119,18 @@ pub fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
         }
         (DataType::Date32, time @ DataType::Timestamp(..)) | (time @ DataType::Timestamp(..), DataType::Date32) => {
             Some(time.clone())
+        }
+        (DataType::List(one), DataType::List(two)) => Some(list_of(common_type(one.data_type(), two.data_type())?)),
+        (DataType::Map(..), DataType::Map(..)) if !is_multiset(left) && !is_multiset(right) => {
+            let ((key, value), (other_key, other_value)) = (key_and_value(left)?, key_and_value(right)?);
+            Some(map_of(common_type(key, other_key)?, common_type(value, other_value)?))
+        }
+        // The names of the first.
+        (DataType::Struct(ones), DataType::Struct(twos)) if ones.len() == twos.len() => {
+            let field = |(one, two): (&arrow::datatypes::FieldRef, &arrow::datatypes::FieldRef)| {
+                Some((one.name().clone(), common_type(one.data_type(), two.data_type())?))
+            };
+            Some(row_of(ones.iter().zip(twos).map(field).collect::<Option<Vec<_>>>()?))
         }
         _ => common_numeric(left, right),
     }

@@ -253,7 +253,7 @@ fn late_columns(late: Option<&LateSink>) -> Vec<String> {
 pub fn type_of(expression: &ast::Expr, columns: &[Column]) -> Result<(SqlType, bool)> {
     let columns =
         columns.iter().map(|column| ScopeColumn::new(&column.name, column.data_type.arrow(), column.nullable));
-    let scope = Scope { qualifier: None, columns: columns.collect() };
+    let scope = Scope { columns: columns.collect() };
     let typed = Binder::new(&scope).bind(expression)?;
     Ok((sql_type(&typed.data_type), typed.nullable))
 }

@@ -12,6 +12,7 @@ mod lower;
 pub mod nodes;
 mod prepare;
 mod stream_plan;
+pub mod unnest;
 pub mod windows;
 mod zones;
 

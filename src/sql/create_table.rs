@@ -265,9 +265,11 @@ impl Body {
         let rowtime = parser.name("the name of the time column")?;
         let named = parser.behind();
         if parser.peek_token_ref().token == Token::Period {
-            return Err(Error::query("the watermark is not built yet for a field inside a ROW")
-                .with_span(named)
-                .with_help("a column has one: ts TIMESTAMP(3), WATERMARK FOR ts AS ts"));
+            return Err(Error::query(
+                "a watermark is that of a column, here as in Flink, and not of a field inside a ROW",
+            )
+            .with_span(named)
+            .with_help("make the field a column: ts AS r.ts, WATERMARK FOR ts AS ts"));
         }
         parser.expects(&["AS"])?;
         let expression = Box::new(query::expression(parser)?);

@@ -61,8 +61,9 @@ impl SqlType {
             Self::Timestamp(precision) => DataType::Timestamp(unit(*precision), None),
             Self::TimestampLtz(precision) => DataType::Timestamp(unit(*precision), Some("UTC".into())),
             Self::Array(element) => DataType::List(Arc::new(Field::new("item", element.arrow(), true))),
-            Self::Map(key, value) => map(key.arrow(), value.arrow()),
-            Self::Multiset(element) => map(element.arrow(), DataType::Int32),
+            Self::Map(key, value) => map(key.arrow(), "value", value.arrow()),
+            // A map by element, told from others by the name of the counts.
+            Self::Multiset(element) => map(element.arrow(), "count", DataType::Int32),
             Self::Row(fields) => DataType::Struct(
                 fields.iter().map(|(name, data_type)| Field::new(name, data_type.arrow(), true)).collect::<Fields>(),
             ),
@@ -78,8 +79,8 @@ fn unit(precision: u8) -> TimeUnit {
     }
 }
 
-fn map(key: DataType, value: DataType) -> DataType {
-    let entries = Fields::from(vec![Field::new("key", key, false), Field::new("value", value, true)]);
+fn map(key: DataType, name: &str, value: DataType) -> DataType {
+    let entries = Fields::from(vec![Field::new("key", key, false), Field::new(name, value, true)]);
     DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries), false)), false)
 }
 

@@ -197,6 +197,19 @@ fn value(column: &dyn Array, row: usize) -> String {
             let values = (0..values.len()).map(|row| value(&values, row)).collect::<Vec<_>>();
             format!("[{}]", values.join(","))
         }
+        DataType::Struct(_) => {
+            let fields = column.as_struct().columns().iter().map(|field| value(field, row)).collect::<Vec<_>>();
+            format!("({})", fields.join(","))
+        }
+        // Java's maps have no order: by key.
+        DataType::Map(..) => {
+            let entries = column.as_map().value(row);
+            let entry = |row| format!("{}={}", value(entries.column(0), row), value(entries.column(1), row));
+            let mut entries = (0..entries.len()).map(entry).collect::<Vec<_>>();
+            entries.sort();
+            format!("{{{}}}", entries.join(", "))
+        }
+        DataType::Binary => column.as_binary::<i32>().value(row).iter().map(|byte| format!("{byte:02x}")).collect(),
         _ => shown(),
     }
 }

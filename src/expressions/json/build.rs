@@ -1,5 +1,6 @@
 //! JSON_OBJECT and JSON_ARRAY: values of a row put together to a document.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
@@ -11,6 +12,7 @@ use super::document::{Node, write_text};
 use super::{json_function, number, place};
 use crate::error::{Error, Result};
 use crate::expressions::function::{Call, Function, Nulls};
+use crate::expressions::nested::{canonical, key_and_value};
 use crate::expressions::show::Shown;
 use crate::expressions::types::{is_numeric, type_name};
 
@@ -36,21 +38,50 @@ pub fn is_writable(data_type: &DataType) -> Result<(), String> {
     match data_type {
         DataType::Null | DataType::Boolean | DataType::Utf8 | DataType::Binary | DataType::Timestamp(..) => Ok(()),
         number if is_numeric(number) => Ok(()),
+        DataType::List(element) => is_writable(element.data_type()),
+        DataType::Struct(fields) => fields.iter().try_for_each(|field| is_writable(field.data_type())),
+        DataType::Map(..) => match key_and_value(data_type) {
+            Some((DataType::Utf8, value)) => is_writable(value),
+            _ => Err(format!("{} cannot be written in JSON: its keys are no texts", type_name(data_type))),
+        },
         other => Err(format!("{} cannot be written in JSON; use CAST(… AS STRING)", type_name(other))),
     }
 }
 
-/// Writes the values of a column in JSON.
+/// Writes the values of a column in JSON. The entries of maps are in the order in which they are to stand.
 pub(super) struct ValueWriter<'a> {
     values: &'a ArrayRef,
     /// Of types that are written as CAST writes them.
     shown: Option<Shown<'a>>,
+    /// What the values are made of: the fields of rows with their names, in the order of those.
+    parts: Vec<(&'a str, ValueWriter<'a>)>,
 }
 
 impl<'a> ValueWriter<'a> {
     pub(super) fn new(values: &'a ArrayRef) -> Result<Self> {
-        let is_shown = !matches!(values.data_type(), DataType::Null | DataType::Binary);
-        Ok(Self { values, shown: is_shown.then(|| Shown::new(values, None)).transpose()? })
+        let mut parts: Vec<(&str, &ArrayRef)> = match values.data_type() {
+            DataType::List(_) => vec![("", values.as_list::<i32>().values())],
+            DataType::Map(..) => vec![("", values.as_map().keys()), ("", values.as_map().values())],
+            DataType::Struct(fields) => {
+                let names = fields.iter().map(|field| field.name().as_str());
+                names.zip(values.as_struct().columns()).collect()
+            }
+            _ => Vec::new(),
+        };
+        if matches!(values.data_type(), DataType::Struct(_)) {
+            parts.sort_by(|(one, _), (other, _)| by_units(one, other));
+        }
+        let is_shown = parts.is_empty() && !matches!(values.data_type(), DataType::Null | DataType::Binary);
+        let parts = parts.into_iter().map(|(name, part)| Ok((name, Self::new(part)?))).collect::<Result<_>>()?;
+        Ok(Self { values, shown: is_shown.then(|| Shown::new(values, None)).transpose()?, parts })
+    }
+
+    fn write_part(&self, part: usize, row: usize, out: &mut String) {
+        let (_, part) = &self.parts[part];
+        match part.values.is_null(row) {
+            true => out.push_str("null"),
+            false => part.write(row, out),
+        }
     }
 
     fn show(&self, row: usize, out: &mut String) {
@@ -65,6 +96,36 @@ impl<'a> ValueWriter<'a> {
         match self.values.data_type() {
             DataType::Boolean => out.push_str(if self.values.as_boolean().value(row) { "true" } else { "false" }),
             DataType::Utf8 => write_text(self.values.as_string::<i32>().value(row), out),
+            DataType::List(_) => {
+                let offsets = self.values.as_list::<i32>().value_offsets();
+                out.push('[');
+                for (index, element) in (offsets[row]..offsets[row + 1]).enumerate() {
+                    out.push_str(if index > 0 { "," } else { "" });
+                    self.write_part(0, element as usize, out);
+                }
+                out.push(']');
+            }
+            DataType::Map(..) => {
+                let offsets = self.values.as_map().value_offsets();
+                out.push('{');
+                for (index, entry) in (offsets[row]..offsets[row + 1]).enumerate() {
+                    out.push_str(if index > 0 { "," } else { "" });
+                    self.write_part(0, entry as usize, out);
+                    out.push(':');
+                    self.write_part(1, entry as usize, out);
+                }
+                out.push('}');
+            }
+            DataType::Struct(_) => {
+                out.push('{');
+                for (index, (name, _)) in self.parts.iter().enumerate() {
+                    out.push_str(if index > 0 { "," } else { "" });
+                    write_text(name, out);
+                    out.push(':');
+                    self.write_part(index, row, out);
+                }
+                out.push('}');
+            }
             DataType::Binary => {
                 out.push('"');
                 STANDARD.encode_string(self.values.as_binary::<i32>().value(row), out);
@@ -88,6 +149,11 @@ impl<'a> ValueWriter<'a> {
             }
         }
     }
+}
+
+/// The order of Java's texts.
+fn by_units(one: &str, other: &str) -> Ordering {
+    one.encode_utf16().cmp(other.encode_utf16())
 }
 
 /// As Java's `BigDecimal.valueOf` writes it; what is no number there is a text.
@@ -153,6 +219,7 @@ impl<'a> Parts<'a> {
 }
 
 fn array(call: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+    let arguments = arguments.iter().map(canonical).collect::<Result<Vec<_>>>()?;
     let parts = Parts::new(call, arguments.iter())?;
     let mut out = StringBuilder::with_capacity(rows, 16 * rows);
     let mut text = String::new();
@@ -175,7 +242,8 @@ fn array(call: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
 /// Members stand in the order of their names; of two with one name the last counts.
 fn object(call: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
     let names: Vec<_> = arguments.iter().step_by(2).map(|array| array.as_string::<i32>()).collect();
-    let parts = Parts::new(call, arguments.iter().skip(1).step_by(2))?;
+    let values = arguments.iter().skip(1).step_by(2).map(canonical).collect::<Result<Vec<_>>>()?;
+    let parts = Parts::new(call, values.iter())?;
     let mut out = StringBuilder::with_capacity(rows, 16 * rows);
     let (mut text, mut value) = (String::new(), String::new());
     let mut members: Vec<(&str, std::ops::Range<usize>)> = Vec::with_capacity(names.len());
@@ -196,7 +264,7 @@ fn object(call: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> 
                 }
             }
         }
-        members.sort_by(|(one, _), (other, _)| one.encode_utf16().cmp(other.encode_utf16()));
+        members.sort_by(|(one, _), (other, _)| by_units(one, other));
         text.push('{');
         for (index, (name, range)) in members.iter().enumerate() {
             text.push_str(if index > 0 { "," } else { "" });

@@ -10,6 +10,7 @@ use super::document::{short_escape, unescaped};
 use crate::error::Result;
 use crate::expressions::editing::write;
 use crate::expressions::function::{Call, Function};
+use crate::expressions::nested::canonical;
 use crate::expressions::strings::shape;
 use crate::expressions::typing::{Argument, Typing, count};
 
@@ -48,7 +49,8 @@ fn one_value(arguments: &[Argument]) -> Result<Typing, String> {
 }
 
 fn json_string(_: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
-    let writer = ValueWriter::new(&arguments[0])?;
+    let values = canonical(&arguments[0])?;
+    let writer = ValueWriter::new(&values)?;
     write(arguments, rows, |row, out| {
         writer.write(row, out);
         true

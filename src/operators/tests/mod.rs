@@ -7,6 +7,7 @@ mod group;
 mod group_model;
 mod session;
 mod timer;
+mod unnest;
 mod window;
 mod window_model;
 

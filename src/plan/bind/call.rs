@@ -108,6 +108,12 @@ impl Binder<'_> {
         if function.over.is_some() {
             return Err(not_built::over(&name));
         }
+        if name == "ROW"
+            && let ast::FunctionArguments::List(list) = &function.args
+        {
+            let fields = list.args.iter().map(|field| plain_argument(&name, field).cloned());
+            return self.row(&fields.collect::<Result<Vec<_>>>()?);
+        }
         if matches!(name.as_str(), "GROUPING" | "GROUPING_ID" | "GROUP_ID") {
             return self.grouping(&name, function);
         }

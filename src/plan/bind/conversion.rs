@@ -7,41 +7,58 @@ use super::typed::Typed;
 use crate::error::{Error, Result};
 use crate::expressions::{
     Argument, CAST, Call, CastShape, Function, Nulls, TRY_CAST, as_decimal, common_type, digits, evaluate_constant,
-    is_castable, type_name,
+    has_instant, is_castable, is_multiset, is_nested, key_and_value, type_name,
 };
 use crate::sql::SqlType;
 
 /// A value in an Arrow type that Flink converts to without being asked, or that a rule asks for.
 pub fn cast(typed: Typed, to: &DataType) -> Result<Typed> {
-    cast_with(typed, to, CastShape::default(), &type_name(to), false)
+    cast_with(typed, to, vec![CastShape::default()], &type_name(to), false)
 }
 
 /// `CAST(typed AS to)`, or TRY_CAST.
 pub fn cast_to_sql(typed: Typed, to: &SqlType, lenient: bool) -> Result<Typed> {
+    let mut shapes = Vec::new();
+    add_shapes(to, &mut shapes);
+    let out = cast_with(typed, &to.arrow(), shapes, &to.to_string(), lenient)?;
+    let precision = match to {
+        SqlType::Timestamp(precision) | SqlType::TimestampLtz(precision) | SqlType::Time(precision) => Some(*precision),
+        _ => None,
+    };
+    Ok(Typed { precision, ..out })
+}
+
+/// The shapes of the parts of a type that are not nested, in their order.
+fn add_shapes(to: &SqlType, shapes: &mut Vec<CastShape>) {
     let mut shape = CastShape::default();
     match to {
+        SqlType::Array(element) => return add_shapes(element, shapes),
+        SqlType::Row(fields) => return fields.iter().for_each(|(_, field)| add_shapes(field, shapes)),
+        SqlType::Map(key, value) => {
+            add_shapes(key, shapes);
+            return add_shapes(value, shapes);
+        }
+        SqlType::Multiset(element) => {
+            add_shapes(element, shapes);
+            return shapes.push(shape);
+        }
         SqlType::Char(length) | SqlType::Binary(length) => (shape.length, shape.pad) = (Some(*length), true),
         SqlType::VarChar(length) | SqlType::VarBinary(length) if *length != u32::MAX => shape.length = Some(*length),
         SqlType::Timestamp(precision) | SqlType::TimestampLtz(precision) | SqlType::Time(precision) => {
-            shape.precision = Some(*precision);
+            // Nothing is cut off where the unit of the column holds no more.
+            let held = match to.arrow() {
+                DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit) => digits(unit),
+                _ => *precision,
+            };
+            shape.precision = Some(*precision).filter(|precision| *precision < held);
         }
         _ => {}
     }
-    let keeps_precision = shape.precision;
-    let mut out = cast_with(typed, &to.arrow(), shape, &to.to_string(), lenient)?;
-    out.precision = keeps_precision;
-    Ok(out)
+    shapes.push(shape);
 }
 
-fn cast_with(typed: Typed, to: &DataType, mut shape: CastShape, name: &str, lenient: bool) -> Result<Typed> {
-    let coarser = |precision: u8| match to {
-        DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit) => precision < digits(*unit),
-        _ => false,
-    };
-    if shape.precision.is_some_and(|precision| !coarser(precision)) {
-        shape.precision = None;
-    }
-    let plain = shape.length.is_none() && shape.precision.is_none();
+fn cast_with(typed: Typed, to: &DataType, mut shapes: Vec<CastShape>, name: &str, lenient: bool) -> Result<Typed> {
+    let plain = shapes.iter().all(|shape| shape.length.is_none() && shape.precision.is_none());
     if typed.data_type == *to && plain {
         return Ok(typed);
     }
@@ -52,8 +69,8 @@ fn cast_with(typed: Typed, to: &DataType, mut shape: CastShape, name: &str, leni
             None => error,
         }
     })?;
-    if *to == DataType::Utf8 && shape.precision.is_none() {
-        shape.precision = typed.precision;
+    if let (DataType::Utf8, [shape]) = (to, shapes.as_mut_slice()) {
+        shape.precision = shape.precision.or(typed.precision);
     }
     // A number with too many digits for a DECIMAL becomes NULL.
     let holds_all = as_decimal(&typed.data_type)
@@ -63,9 +80,9 @@ fn cast_with(typed: Typed, to: &DataType, mut shape: CastShape, name: &str, leni
     let nullable = typed.nullable || lenient || may_overflow;
     let function = if lenient { &TRY_CAST } else { &CAST };
     // Which instant a time is, is not known without the session's zone.
-    let is_instant = matches!(to, DataType::Timestamp(_, Some(_)));
-    let is_constant = matches!(typed.expression, Expr::Literal(..)) && !is_instant;
-    let call = Call::new(function, to.clone(), nullable, shape.parameters()).with_detail(name);
+    let is_constant = matches!(typed.expression, Expr::Literal(..)) && !has_instant(to);
+    let parameters = shapes.into_iter().flat_map(CastShape::parameters).collect();
+    let call = Call::new(function, to.clone(), nullable, parameters).with_detail(name);
     let converted = call.on(vec![typed.expression]);
     // A constant is converted here, once; one that cannot be stays, and fails when a row comes to it.
     if is_constant && let Some(value) = evaluate_constant(&converted)? {
@@ -108,6 +125,12 @@ pub fn comparable(left: &DataType, right: &DataType, operator: Operator) -> Resu
         // A text beside a time is read as one: ts > '2024-01-01 00:00:00'.
         (DataType::Utf8, time) | (time, DataType::Utf8) if is_time(time) => return Ok(time.clone()),
         _ => {}
+    }
+    let is_ordered = !is_nested(left) && !is_nested(right);
+    if !is_ordered && matches!(operator, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq) {
+        let one = if is_nested(left) { left } else { right };
+        return Err(Error::query(format!("Comparable type expected, but was '{}'.", type_name(one)))
+            .with_help("rows, arrays and maps are equal or not, and none is less than another"));
     }
     // A day and a moment have a common type, but Flink does not compare them.
     let is_mixed = matches!(
@@ -175,6 +198,10 @@ pub fn sql_type(data_type: &DataType) -> SqlType {
         DataType::Struct(fields) => {
             SqlType::Row(fields.iter().map(|field| (field.name().clone(), sql_type(field.data_type()))).collect())
         }
-        _ => SqlType::STRING,
+        other => match key_and_value(other) {
+            Some((element, _)) if is_multiset(other) => SqlType::Multiset(Box::new(sql_type(element))),
+            Some((key, value)) => SqlType::Map(Box::new(sql_type(key)), Box::new(sql_type(value))),
+            None => SqlType::STRING,
+        },
     }
 }

@@ -9,13 +9,15 @@ use sqlparser::ast;
 
 use super::aggregation::Aggregation;
 use super::conversion::{call, cast, cast_to_sql, comparable, same_type, to_common_type};
+use super::nested::{all_equal, field, fields_of};
 use super::scope::Scope;
 use super::typed::Typed;
 use super::{at, literal, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::{
     ArithmeticOperator, Call, MINUS_INTERVAL, PLUS_INTERVAL, arithmetic_function, arithmetic_type, common_type_of_rows,
-    evaluate_constant, extracted, float_comparison, is_native, is_numeric, not, operand, type_name,
+    evaluate_constant, extracted, float_comparison, is_native, is_nested, is_numeric, nested_comparison, not, operand,
+    type_name,
 };
 use crate::sql::{IntervalLength, SYMMETRIC, SqlType, interval_length};
 
@@ -131,23 +133,22 @@ impl<'a> Binder<'a> {
                 Err(not_built::subquery())
             }
             ast::Expr::AnyOp { .. } | ast::Expr::AllOp { .. } => Err(not_built::subquery()),
-            ast::Expr::Array(_) => Err(not_built::named("ARRAY")),
-            ast::Expr::Map(_) => Err(not_built::named("MAP")),
-            ast::Expr::Tuple(_) => Err(not_built::named("ROW")),
-            ast::Expr::CompoundFieldAccess { .. } => {
-                Err(not_built::for_flink(&format!("the part of a value {expression}")))
-            }
+            ast::Expr::Array(array) => self.array(&array.elem),
+            ast::Expr::Map(map) => self.map(&map.entries),
+            ast::Expr::Tuple(fields) => self.row(fields),
+            ast::Expr::CompoundFieldAccess { root, access_chain } => self.part(root, access_chain),
             other => Err(Error::query(format!("the expression {other} is not built yet"))),
         }
     }
 
-    fn column(&mut self, idents: &[ast::Ident]) -> Result<Typed> {
-        let column = self.scope.resolve(idents)?;
+    pub(super) fn column(&mut self, idents: &[ast::Ident]) -> Result<Typed> {
+        let (column, fields) = self.scope.resolve_path(idents)?;
         if let Some(aggregation) = &self.aggregation {
             return Err(aggregation.not_grouped(&column.name));
         }
         let expression = Expr::Column(Column::new_unqualified(&column.name));
-        Ok(Typed::new(expression, column.data_type.clone(), column.nullable))
+        let typed = Typed::new(expression, column.data_type.clone(), column.nullable);
+        fields.iter().try_fold(typed, field)
     }
 
     fn unary(&mut self, operator: ast::UnaryOperator, inner: &ast::Expr) -> Result<Typed> {
@@ -226,7 +227,14 @@ impl<'a> Binder<'a> {
     }
 
     pub(super) fn comparison(&mut self, left: &ast::Expr, operator: Operator, right: &ast::Expr) -> Result<Typed> {
-        let (left, right) = same_type(self.bind(left)?, self.bind(right)?, operator)?;
+        let (left, right) = (self.bind(left)?, self.bind(right)?);
+        if operator == Operator::Eq
+            && let (Some(ones), Some(others)) = (fields_of(&left), fields_of(&right))
+            && ones.len() == others.len()
+        {
+            return all_equal(ones, others);
+        }
+        let (left, right) = same_type(left, right, operator)?;
         Ok(compared(left, operator, right))
     }
 
@@ -312,6 +320,7 @@ impl<'a> Binder<'a> {
         // Several constants are looked up by their bits, as Flink does it; one of them, or what is none, is compared.
         let (mut listed, mut others): (Vec<_>, Vec<_>) = match is_float(&common) {
             true => list.into_iter().partition(|item| is_number(&item.expression)),
+            false if is_nested(&common) => (Vec::new(), list),
             false => (list, Vec::new()),
         };
         if is_float(&common) && listed.len() == 1 {
@@ -427,10 +436,14 @@ fn either(one: Typed, other: Typed) -> Typed {
 }
 
 /// A comparison of two values of one type.
-fn compared(left: Typed, operator: Operator, right: Typed) -> Typed {
+pub(super) fn compared(left: Typed, operator: Operator, right: Typed) -> Typed {
     let nullable = (left.nullable || right.nullable)
         && !matches!(operator, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
-    let function = is_float(&left.data_type).then(|| float_comparison(operator)).flatten();
+    let function = match &left.data_type {
+        data_type if is_float(data_type) => float_comparison(operator),
+        data_type if is_nested(data_type) => nested_comparison(operator),
+        _ => None,
+    };
     let expression = match function {
         Some(function) => {
             Call::new(function, DataType::Boolean, nullable, Vec::new()).on(vec![left.expression, right.expression])
@@ -495,7 +508,7 @@ fn shift(time: Typed, operator: ArithmeticOperator, length: IntervalLength, inte
     Ok(Typed { precision, ..Typed::new(call.on(vec![time.expression]), time.data_type, time.nullable) })
 }
 
-fn infix(left: Expr, operator: Operator, right: Expr) -> Expr {
+pub(super) fn infix(left: Expr, operator: Operator, right: Expr) -> Expr {
     Expr::BinaryExpr(BinaryExpr::new(Box::new(left), operator, Box::new(right)))
 }
 

@@ -82,7 +82,7 @@ impl QueryBinder<'_> {
         }
         let windows =
             windows_of(call.function, &call.lengths_ms, of_sessions).map_err(|error| error.with_span(call.span))?;
-        let mut bound = self.put_into_windows(input, windows, &time, call.span)?;
+        let bound = self.put_into_windows(input, windows, &time, call.span)?;
         let back = visible.into_iter().map(|column| {
             let source = typed(&column, &own(&column.name));
             (source, ScopeColumn { is_rowtime: false, is_proctime: false, window: None, ..column })
@@ -93,10 +93,7 @@ impl QueryBinder<'_> {
             (typed(column, &column.name), ScopeColumn { name, ..column.clone() })
         });
         let columns = back.chain(bounds).collect();
-        let qualifier = bound.scope.qualifier.take();
-        let mut bound = project(bound, columns)?;
-        bound.scope.qualifier = qualifier;
-        Ok((bound, Some(grouped)))
+        Ok((project(bound, columns)?, Some(grouped)))
     }
 }
 

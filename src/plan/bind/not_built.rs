@@ -19,7 +19,6 @@ pub fn for_flink(what: &str) -> Error {
 /// What is joined, named by its form: a table with what is no join to somebody who writes it.
 pub fn joined(form: &str, table: &ast::TableFactor) -> Error {
     match table {
-        ast::TableFactor::UNNEST { .. } => return for_flink("UNNEST"),
         ast::TableFactor::Derived { lateral: true, .. } | ast::TableFactor::Function { lateral: true, .. } => {
             return for_flink("LATERAL");
         }
@@ -71,9 +70,4 @@ pub fn function(name: &str) -> Option<Error> {
         (NotBuilt::Table, _) => error("table function").with_help(FOR_FLINK),
         (NotBuilt::Pattern, _) => error("function of MATCH_RECOGNIZE").with_help(FOR_FLINK),
     })
-}
-
-/// An expression of its own form, by the name that Flink's documentation has for it.
-pub fn named(name: &str) -> Error {
-    function(name).unwrap_or_else(|| for_flink(name))
 }

@@ -53,7 +53,7 @@ impl<'a> QueryBinder<'a> {
         }
     }
 
-    /// Binds a query; the scope has no qualifier.
+    /// Binds a query; its columns are those of no table.
     pub fn query(&mut self, query: &ast::Query) -> Result<BoundQuery> {
         let outer_ctes = self.ctes.len();
         self.wants_proctime |= calls_proctime(query);
@@ -82,7 +82,7 @@ impl<'a> QueryBinder<'a> {
         if let Some(fetch) = &query.fetch {
             bound = fetched(bound, fetch, query.limit_clause.as_ref()).map_err(|error| at(error, fetch))?;
         }
-        bound.scope.qualifier = None;
+        bound.scope.set_table(None);
         Ok(bound)
     }
 
@@ -153,11 +153,10 @@ impl<'a> QueryBinder<'a> {
                 let bound = self.query(subquery)?;
                 aliased(bound, alias.as_ref())
             }
-            ast::TableFactor::NestedJoin { table_with_joins, alias } if table_with_joins.joins.is_empty() => {
-                let bound = self.table_factor(&table_with_joins.relation)?;
+            ast::TableFactor::NestedJoin { table_with_joins, alias } => {
+                let bound = self.from(std::slice::from_ref(table_with_joins))?;
                 aliased(bound, alias.as_ref())
             }
-            ast::TableFactor::NestedJoin { .. } => Err(at(not_built::joined("JOIN", factor), factor)),
             ast::TableFactor::Table { name, args: Some(_), .. } | ast::TableFactor::Function { name, .. } => {
                 Err(unknown_table_function(name))
             }
@@ -171,7 +170,7 @@ impl<'a> QueryBinder<'a> {
             && let Some((_, bound)) = self.ctes.iter().rev().find(|(known, _)| known == only)
         {
             let mut bound = bound.clone();
-            bound.scope.qualifier = Some(only.clone());
+            bound.scope.set_table(Some(only));
             return Ok(bound);
         }
         let name = if name.parts.is_empty() { ObjectName { parts: parts.to_vec(), ..name } } else { name };
@@ -192,7 +191,7 @@ impl<'a> QueryBinder<'a> {
                 rename(bound?, &view.columns)?
             }
         };
-        bound.scope.qualifier = Some(name.table().to_owned());
+        bound.scope.set_table(Some(name.table()));
         Ok(bound)
     }
 
@@ -212,7 +211,7 @@ impl<'a> QueryBinder<'a> {
             .with_options(options)
             .and_then(|table| scan(&Arc::new(table), self.wants_proctime))
             .map_err(|error| error.with_span(name.span))?;
-        bound.scope.qualifier = Some(name.table().to_owned());
+        bound.scope.set_table(Some(name.table()));
         Ok(bound)
     }
 
@@ -276,7 +275,7 @@ impl<'a> QueryBinder<'a> {
             });
         }
         let plan = window_node(input.plan, &time.name, windows, time.by_clock, late, span)?;
-        scope.qualifier = None;
+        scope.set_table(None);
         Ok(BoundQuery { plan, scope })
     }
 }
@@ -346,7 +345,6 @@ fn scan(table: &Arc<Table>, wants_proctime: bool) -> Result<BoundQuery> {
     let name = datafusion::common::TableReference::bare(table.name.as_str());
     let plan = LogicalPlanBuilder::scan(name.clone(), source, None).and_then(LogicalPlanBuilder::build).map_err(bug)?;
     let physical = Scope {
-        qualifier: None,
         columns: schema
             .fields()
             .iter()
@@ -462,7 +460,6 @@ const IN_FROM: &str =
 fn in_from(factor: &ast::TableFactor) -> Error {
     match factor {
         ast::TableFactor::Derived { lateral: true, .. } => not_built::for_flink("LATERAL"),
-        ast::TableFactor::UNNEST { .. } => not_built::for_flink("UNNEST"),
         ast::TableFactor::Pivot { .. } => not_built::for_flink("PIVOT"),
         ast::TableFactor::Unpivot { .. } => not_built::for_flink("UNPIVOT"),
         ast::TableFactor::Table { version: Some(_), .. } => not_built::for_flink("FOR SYSTEM_TIME AS OF"),

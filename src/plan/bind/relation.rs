@@ -18,7 +18,7 @@ use super::scope::{Scope, ScopeColumn, WindowColumn};
 use super::typed::Typed;
 use super::{at, bug, literal, not_built};
 use crate::error::{Error, Result};
-use crate::expressions::{common_type_of_rows, type_name};
+use crate::expressions::{CANONICAL, Call, common_type_of_rows, has_map, type_name};
 use crate::plan::expand::{GROUPING_COLUMN, expand_node, key_column};
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
@@ -34,7 +34,7 @@ pub fn aliased(bound: BoundQuery, alias: Option<&ast::TableAlias>) -> Result<Bou
     let Some(alias) = alias else { return Ok(bound) };
     let columns: Vec<String> = alias.columns.iter().map(|column| column.name.value.clone()).collect();
     let mut bound = rename(bound, &columns).map_err(|error| at(error, alias))?;
-    bound.scope.qualifier = Some(alias.name.value.clone());
+    bound.scope.set_table(Some(&alias.name.value));
     Ok(bound)
 }
 
@@ -54,7 +54,7 @@ pub fn rename(bound: BoundQuery, names: &[String]) -> Result<BoundQuery> {
     if let LogicalPlan::Values(values) = bound.plan {
         let columns = visible.into_iter().zip(names);
         let columns = columns.map(|(column, name)| ScopeColumn { name: name.clone(), ..column }).collect();
-        let scope = Scope { qualifier: bound.scope.qualifier, columns };
+        let scope = Scope { columns };
         let plan = LogicalPlan::Values(Values { schema: Arc::new(df_schema(&scope)?), values: values.values });
         return Ok(BoundQuery { plan, scope });
     }
@@ -73,7 +73,7 @@ pub fn rename(bound: BoundQuery, names: &[String]) -> Result<BoundQuery> {
 /// Rows of the given columns; the hidden watermark goes along.
 pub fn project(input: BoundQuery, columns: Vec<(Typed, ScopeColumn)>) -> Result<BoundQuery> {
     let mut expressions = Vec::new();
-    let mut scope = Scope { qualifier: input.scope.qualifier.clone(), columns: Vec::new() };
+    let mut scope = Scope { columns: Vec::new() };
     for (typed, column) in columns {
         let is_itself = matches!(&typed.expression, Expr::Column(source) if source.name == column.name);
         expressions.push(if is_itself { typed.expression } else { typed.expression.alias(&column.name) });
@@ -109,8 +109,9 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
             continue;
         }
         names.push(name.clone());
-        let is_itself = matches!(expression, Expr::Column(column) if column.name == *name);
-        expressions.push(if is_itself { expression.clone() } else { expression.clone().alias(name) });
+        let expression = key_value(expression, name, aggregation);
+        let is_itself = matches!(&expression, Expr::Column(column) if column.name == *name);
+        expressions.push(if is_itself { expression } else { expression.alias(name) });
     }
     if input.scope.has_watermark() {
         expressions.push(Expr::Column(Column::new_unqualified(WATERMARK_COLUMN)));
@@ -138,7 +139,7 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
     if aggregation.grouping_sets().is_some() {
         columns.push(ScopeColumn::new(GROUPING_COLUMN, DataType::Int64, false));
     }
-    let mut bound = BoundQuery { plan, scope: Scope { qualifier: input.scope.qualifier, columns } };
+    let mut bound = BoundQuery { plan, scope: Scope { columns } };
     if bound.scope.columns.iter().any(|column| column.is_rowtime) {
         // What a window emits when it fires is never late for the windows behind it: those that hold it are open.
         let mut expressions: Vec<Expr> =
@@ -148,6 +149,19 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
         bound.scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, false));
     }
     Ok(bound)
+}
+
+/// A computed column of the rows that are grouped: the entries of the maps in a key stand in one order, so that equal maps
+/// are one key.
+fn key_value(expression: &Expr, name: &str, aggregation: &Aggregation) -> Expr {
+    let key = aggregation.keys().iter().find(|key| key.column.name == name);
+    match key.filter(|key| has_map(&key.column.data_type)) {
+        Some(key) => {
+            let call = Call::new(&CANONICAL, key.column.data_type.clone(), key.column.nullable, Vec::new());
+            call.on(vec![expression.clone()])
+        }
+        None => expression.clone(),
+    }
 }
 
 /// The rows that are grouped, and the columns that they are grouped by: of grouping sets those that some set leaves out
@@ -241,6 +255,7 @@ pub fn union(operator: &str, left: BoundQuery, right: BoundQuery) -> Result<Boun
             is_proctime: first.is_proctime && second.is_proctime && is_one_type,
             window: None,
             duplicate_of: first.duplicate_of.clone(),
+            table: None,
         });
     }
     let side = |bound: BoundQuery, own: &[ScopeColumn]| -> Result<LogicalPlan> {
@@ -256,7 +271,7 @@ pub fn union(operator: &str, left: BoundQuery, right: BoundQuery) -> Result<Boun
         Ok(LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(bound.plan)).map_err(bug)?))
     };
     let inputs = vec![Arc::new(side(left, &one)?), Arc::new(side(right, &two)?)];
-    let mut scope = Scope { qualifier: None, columns };
+    let mut scope = Scope { columns };
     if keep_proctime {
         scope.columns.push(ScopeColumn::proctime());
     }
@@ -304,14 +319,14 @@ pub fn values(rows: &ast::Values) -> Result<BoundQuery> {
                 .collect()
         })
         .collect::<Result<Vec<Vec<Expr>>>>()?;
-    let scope = Scope { qualifier: None, columns };
+    let scope = Scope { columns };
     let schema = Arc::new(df_schema(&scope)?);
     Ok(BoundQuery { plan: LogicalPlan::Values(Values { schema, values }), scope })
 }
 
 /// What a SELECT without FROM reads.
 pub fn one_row() -> Result<BoundQuery> {
-    let scope = Scope { qualifier: None, columns: vec![ScopeColumn::new("$row", DataType::Int32, false)] };
+    let scope = Scope { columns: vec![ScopeColumn::new("$row", DataType::Int32, false)] };
     let schema = Arc::new(df_schema(&scope)?);
     let values = vec![vec![literal::of(ScalarValue::Int32(Some(0))).expression]];
     Ok(BoundQuery { plan: LogicalPlan::Values(Values { schema, values }), scope })

@@ -11,8 +11,6 @@ use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 /// The columns in reach, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    /// The name by which columns may be qualified: the table's, or its alias.
-    pub qualifier: Option<String>,
     pub columns: Vec<ScopeColumn>,
 }
 
@@ -29,8 +27,10 @@ pub struct ScopeColumn {
     pub is_proctime: bool,
     /// Whether it is a bound of the window that a window table function assigned.
     pub window: Option<WindowColumn>,
-    /// The name that it shares with an earlier column; it can be named by neither.
+    /// The name that it shares with an earlier column; of one table it can be named by neither.
     pub duplicate_of: Option<String>,
+    /// The name by which it may be qualified: its table's, or that one's alias.
+    pub table: Option<String>,
 }
 
 /// The three columns that a window table function adds.
@@ -65,6 +65,7 @@ impl ScopeColumn {
             is_proctime: false,
             window: None,
             duplicate_of: None,
+            table: None,
         }
     }
 
@@ -74,9 +75,13 @@ impl ScopeColumn {
     }
 
     fn ambiguous(&self) -> Error {
-        let name = self.duplicate_of.as_ref().unwrap_or(&self.name);
-        Error::query(format!("Column '{name}' is ambiguous"))
+        Error::query(format!("Column '{}' is ambiguous", self.known_name()))
             .with_help("give each of the columns a name of its own with AS")
+    }
+
+    /// The name by which a query knows it.
+    pub fn known_name(&self) -> &str {
+        self.duplicate_of.as_ref().unwrap_or(&self.name)
     }
 
     /// Whether a query can name it; columns of ours cannot be named.
@@ -115,30 +120,83 @@ impl Scope {
         if let Some(qualifier) = qualifier {
             self.check_qualifier(qualifier)?;
         }
-        if let Some(duplicate) = self.visible().find(|column| column.duplicate_of.as_ref() == Some(&name.value)) {
-            return Err(at(duplicate.ambiguous(), name));
+        let table = qualifier.map(|qualifier| qualifier.value.as_str());
+        let is_there = |column: &&ScopeColumn| table.is_none() || column.table.as_deref() == table;
+        let mut found = self.visible().filter(is_there).filter(|column| column.known_name() == name.value);
+        match (found.next(), found.next()) {
+            (Some(_), Some(duplicate)) => Err(at(duplicate.ambiguous(), name)),
+            (Some(only), None) => Ok(only),
+            (None, _) => Err(self.unknown(name)),
         }
-        let found = self.visible().find(|column| column.name == name.value && column.duplicate_of.is_none());
-        found.ok_or_else(|| self.unknown(name))
     }
 
-    /// The columns that `SELECT *` means, if each of them has a name of its own.
-    pub fn all(&self) -> Result<Vec<&ScopeColumn>> {
-        match self.visible().find(|column| column.duplicate_of.is_some()) {
-            Some(duplicate) => Err(duplicate.ambiguous()),
-            None => Ok(self.visible().collect()),
+    /// Gives all columns that a query can name to one table, or to none.
+    pub fn set_table(&mut self, table: Option<&str>) {
+        self.columns.iter_mut().for_each(|column| column.table = table.map(str::to_owned));
+    }
+
+    /// The column that a path begins with, and the fields inside of it that the rest names. A field of a row can be named
+    /// without the row, as in Flink, where no column has its name.
+    pub fn resolve_path<'i>(&self, idents: &'i [ast::Ident]) -> Result<(&ScopeColumn, &'i [ast::Ident])> {
+        let qualified = match idents {
+            [qualifier, _, ..] => self.check_qualifier(qualifier).is_ok(),
+            _ => false,
+        };
+        if qualified && let Ok(column) = self.resolve(&idents[..2]) {
+            return Ok((column, &idents[2..]));
         }
+        let names = &idents[usize::from(qualified)..];
+        let Some(first) = names.first() else { return Err(Error::bug("a path without names")) };
+        let error = match self.resolve(std::slice::from_ref(first)) {
+            Ok(column) if !qualified => return Ok((column, &names[1..])),
+            Ok(_) => Error::bug("a column is there and not"),
+            Err(error) => error,
+        };
+        let has_field = |column: &&ScopeColumn| match &column.data_type {
+            DataType::Struct(fields) => fields.iter().any(|field| *field.name() == first.value),
+            _ => false,
+        };
+        let mut with_field = self.visible().filter(has_field);
+        match (with_field.next(), with_field.next()) {
+            (Some(column), None) => Ok((column, names)),
+            // What stands before the first point is no table and no column.
+            (None, _) if !qualified && names.len() > 1 => self.check_qualifier(first).and(Err(error)),
+            _ => Err(error),
+        }
+    }
+
+    /// The columns that `SELECT *` means, or `SELECT table.*`, if in its table each of them has a name of its own.
+    pub fn all(&self, table: Option<&ast::Ident>) -> Result<Vec<&ScopeColumn>> {
+        let is_there = |column: &&ScopeColumn| table.is_none_or(|table| column.table.as_ref() == Some(&table.value));
+        let columns: Vec<&ScopeColumn> = self.visible().filter(is_there).collect();
+        let is_twice = |column: &ScopeColumn| {
+            let same =
+                |other: &&&ScopeColumn| (other.known_name(), &other.table) == (column.known_name(), &column.table);
+            column.duplicate_of.is_some() && columns.iter().filter(same).count() > 1
+        };
+        match columns.iter().find(|column| is_twice(column)) {
+            Some(duplicate) => Err(duplicate.ambiguous()),
+            None => Ok(columns),
+        }
+    }
+
+    /// Whether a path in front of `.*` is the name of what is read here.
+    pub fn is_table(&self, path: &[ast::Ident]) -> bool {
+        matches!(path, [table] if self.check_qualifier(table).is_ok() || self.resolve_path(path).is_err())
     }
 
     /// Refuses a qualifier that is not the name of what is read here.
     pub fn check_qualifier(&self, qualifier: &ast::Ident) -> Result<()> {
-        if self.qualifier.as_deref() == Some(qualifier.value.as_str()) {
+        let mut known: Vec<&str> = self.columns.iter().filter_map(|column| column.table.as_deref()).collect();
+        if known.contains(&qualifier.value.as_str()) {
             return Ok(());
         }
+        known.dedup();
         let error = at(Error::query(format!("Table '{}' not found", qualifier.value)), qualifier);
-        Err(match &self.qualifier {
-            Some(known) => error.with_help(format!("the table here is `{known}`")),
-            None => error,
+        Err(match known.as_slice() {
+            [] => error,
+            [only] => error.with_help(format!("the table here is `{only}`")),
+            several => error.with_help(format!("the tables here are {}", several.join(", "))),
         })
     }
 

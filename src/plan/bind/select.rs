@@ -1,5 +1,6 @@
 //! One SELECT: FROM, WHERE, GROUP BY, HAVING, the list, DISTINCT.
 
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Column;
 use datafusion::logical_expr::Expr;
 use sqlparser::ast;
@@ -7,13 +8,14 @@ use sqlparser::ast;
 use super::aggregation::Aggregation;
 use super::expression::Binder;
 use super::group_window::{GroupedBy, bounds, settle};
+use super::nested::nth_field;
 use super::query::QueryBinder;
-use super::relation::{BoundQuery, aggregate, distinct, filter, one_row, project};
+use super::relation::{BoundQuery, aggregate, distinct, filter, project};
 use super::scope::{Scope, ScopeColumn, WindowColumn};
 use super::typed::Typed;
 use super::{at, not_built};
 use crate::error::{Error, Result};
-use crate::expressions::FIRST_ROWS;
+use crate::expressions::{FIRST_ROWS, type_name};
 use crate::sql::group_window;
 
 /// Grouping sets of one GROUP BY: each row counts in as many groups.
@@ -21,8 +23,8 @@ const MOST_GROUPING_SETS: usize = 1_000;
 
 /// A column of the SELECT list before it is bound.
 enum Item<'a> {
-    /// All visible columns, perhaps of the table of that name.
-    All(Option<&'a ast::Ident>, &'a ast::SelectItem),
+    /// All visible columns, perhaps of the table of that name, or all fields of the row there.
+    All(Vec<ast::Ident>, &'a ast::SelectItem),
     Expression {
         expression: &'a ast::Expr,
         alias: Option<&'a str>,
@@ -33,12 +35,7 @@ impl QueryBinder<'_> {
     /// Binds a SELECT.
     pub fn select(&mut self, select: &ast::Select) -> Result<BoundQuery> {
         refuse_clauses(select)?;
-        let mut input = match select.from.as_slice() {
-            [] => one_row()?,
-            [table] if table.joins.is_empty() => self.table_factor(&table.relation)?,
-            [table] => return Err(joined(&table.joins)),
-            [_, second, ..] => return Err(at(not_built::joined("JOIN (a comma in FROM)", &second.relation), second)),
-        };
+        let mut input = self.from(&select.from)?;
         if let Some(condition) = &select.selection {
             let condition = Binder::new(&input.scope).bind_condition(condition)?;
             input = filter(input, condition)?;
@@ -244,12 +241,11 @@ fn item(item: &ast::SelectItem) -> Result<Item<'_>> {
         ast::SelectItem::ExprWithAlias { expr, alias } => {
             Item::Expression { expression: expr, alias: Some(alias.value.as_str()) }
         }
-        all @ ast::SelectItem::Wildcard(_) => Item::All(None, all),
+        all @ ast::SelectItem::Wildcard(_) => Item::All(Vec::new(), all),
         all @ ast::SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
-            match name.0.as_slice() {
-                [ast::ObjectNamePart::Identifier(table)] => Item::All(Some(table), all),
-                _ => return Err(at(Error::query(format!("{all} names no table of this query")), all)),
-            }
+            let idents: Option<Vec<ast::Ident>> = name.0.iter().map(|part| part.as_ident().cloned()).collect();
+            let idents = idents.filter(|idents| !idents.is_empty());
+            Item::All(idents.ok_or_else(|| at(Error::query(format!("{all} names no table of this query")), all))?, all)
         }
         other => return Err(Error::query(format!("{other} has no place in a SELECT list"))),
     })
@@ -260,18 +256,25 @@ fn bind_items(items: &[Item<'_>], scope: &Scope, binder: &mut Binder<'_>) -> Res
     let mut outputs = Vec::new();
     for item in items {
         match item {
+            Item::All(path, _) if !path.is_empty() && !scope.is_table(path) => {
+                let row = binder.column(path)?;
+                let DataType::Struct(fields) = &row.data_type else {
+                    return Err(Error::query(format!("a value of type {} has no fields", type_name(&row.data_type))));
+                };
+                let field =
+                    |(place, field): (usize, &FieldRef)| (nth_field(row.clone(), place), Some(field.name().clone()));
+                outputs.extend(fields.iter().enumerate().map(field));
+            }
             Item::All(table, place) => {
-                if let Some(table) = table {
-                    scope.check_qualifier(table)?;
-                }
+                table.iter().try_for_each(|table| scope.check_qualifier(table))?;
                 if let Some(aggregation) = &binder.aggregation {
                     return Err(at(aggregation.not_grouped("*"), *place));
                 }
-                for column in scope.all().map_err(|error| at(error, *place))? {
+                for column in scope.all(table.first()).map_err(|error| at(error, *place))? {
                     let expression = Expr::Column(Column::new_unqualified(&column.name));
                     outputs.push((
                         Typed::new(expression, column.data_type.clone(), column.nullable),
-                        Some(column.name.clone()),
+                        Some(column.known_name().to_owned()),
                     ));
                 }
             }
@@ -331,14 +334,6 @@ fn named_outputs(outputs: Vec<(Typed, Option<String>)>, scope: &Scope) -> Vec<(T
             (typed, column)
         })
         .collect()
-}
-
-/// The error about the first of the joins.
-fn joined(joins: &[ast::Join]) -> Error {
-    match joins {
-        [] => Error::bug("a join joins something"),
-        [first, ..] => at(not_built::joined("JOIN", &first.relation), first),
-    }
 }
 
 /// The error about `GROUP BY 1`.

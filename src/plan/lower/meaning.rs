@@ -13,6 +13,7 @@ use crate::expressions::{Call, split, text};
 use crate::operators::sets_text;
 use crate::plan::expand::as_expand;
 use crate::plan::nodes::{WINDOW_COLUMNS, Windows, as_arrival, as_watermark, as_window};
+use crate::plan::unnest::{UNNEST_COLUMN, as_unnest};
 use crate::stream::WATERMARK_COLUMN;
 
 /// The rows of a logical plan.
@@ -64,6 +65,23 @@ impl Meaning {
             input.columns.extend(keys.iter().map(|key| format!("{key} OR NULL")));
             input.columns.push("GROUPING".to_owned());
             return Self { from: format!("{} BY {}", input.from, sets_text(&keys, &expand.sets)), ..input };
+        }
+        if let Some(unnest) = as_unnest(plan) {
+            let input = Self::of(&unnest.input);
+            let known = unnest.input.schema().as_ref();
+            let column = |name: &str| input.resolve(&Expr::Column(Column::new_unqualified(name)), known);
+            let collection = column(UNNEST_COLUMN);
+            let columns = plan.schema().fields().iter().map(|field| {
+                match unnest.names.iter().position(|name| name == field.name()) {
+                    Some(place) => format!("PART {place} OF {collection}"),
+                    None => column(field.name()),
+                }
+            });
+            let columns = columns.collect();
+            let kind = if unnest.is_outer { "OUTER " } else { "" };
+            let condition = unnest.condition.as_ref().map(|condition| format!(" WHERE {}", text(condition)));
+            let from = format!("{kind}UNNEST({collection}{}) OF {}", condition.unwrap_or_default(), input.from);
+            return Self { from, columns, ..input };
         }
         match plan {
             LogicalPlan::TableScan(scan) => {

@@ -25,6 +25,7 @@ use super::expand::{ExpandNode, as_expand, expand_spec};
 use super::kept_group;
 use super::nodes::{Windows, as_arrival, as_watermark, as_window};
 use super::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
+use super::unnest::{UnnestNode, as_unnest};
 use crate::error::{Error, Result};
 use crate::expressions::{
     NOW_COLUMN, Scalar, compile, compile_condition, instant_type, now_from_column, reads_now, text,
@@ -223,10 +224,11 @@ impl<'a> Lowering<'a> {
                 self.merge(flows)
             }
             LogicalPlan::Values(values) => self.values(values),
-            LogicalPlan::Extension(_) => match (as_window(plan), as_expand(plan)) {
-                (Some(window), _) => self.bare_window(window, watermark, None, &[]),
-                (None, Some(expand)) => self.expand(expand),
-                (None, None) => Err(Error::bug("an extension that nobody lowers")),
+            LogicalPlan::Extension(_) => match (as_window(plan), as_expand(plan), as_unnest(plan)) {
+                (Some(window), ..) => self.bare_window(window, watermark, None, &[]),
+                (None, Some(expand), _) => self.expand(expand),
+                (None, None, Some(unnest)) => self.unnest(unnest, watermark),
+                (None, None, None) => Err(Error::bug("an extension that nobody lowers")),
             },
             LogicalPlan::Sort(_) => Err(bounded_only("ORDER BY")),
             LogicalPlan::Limit(_) => Err(bounded_only("LIMIT")),
@@ -250,6 +252,15 @@ impl<'a> Lowering<'a> {
             |key: &String| flow.schema.index_of(key).map_err(|_| Error::bug(format!("the key {key} was pruned")));
         let keys = expand.keys.iter().map(column).collect::<Result<_>>()?;
         let spec = expand_spec(Arc::clone(&flow.schema), keys, &expand.sets);
+        flow.push(Arc::new(spec), Vec::new());
+        Ok(flow)
+    }
+
+    /// Each row once for each element of a value.
+    fn unnest(&mut self, unnest: &UnnestNode, watermark: bool) -> Result<Flow> {
+        let mut flow = self.lower(&unnest.input, watermark)?;
+        flow.settle();
+        let spec = unnest.spec(&flow.schema)?;
         flow.push(Arc::new(spec), Vec::new());
         Ok(flow)
     }

@@ -8,7 +8,9 @@ use super::meaning::Meaning;
 use super::{Flow, Input, LateOutput, Lowering, keys};
 use crate::connectors::{SinkFactory, SinkMode};
 use crate::error::{Error, Result, Span};
-use crate::expressions::{CAST, Call, CastShape, Scalar, common_numeric, compile, is_numeric, type_name};
+use crate::expressions::{
+    CAST, Call, CastShape, Scalar, common_numeric, compile, is_multiset, is_numeric, key_and_value, type_name,
+};
 use crate::operators::CalcSpec;
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, SinkNode, StreamPlan};
@@ -226,6 +228,19 @@ pub fn is_implicit(from: &DataType, to: &DataType) -> bool {
         (DataType::Timestamp(..) | DataType::Date32, DataType::Timestamp(..)) => true,
         (DataType::Time32(_) | DataType::Time64(_), DataType::Time32(_) | DataType::Time64(_)) => true,
         (DataType::Decimal128(..), DataType::Decimal128(..)) => true,
+        (DataType::List(one), DataType::List(two)) => is_implicit(one.data_type(), two.data_type()),
+        (DataType::Struct(ones), DataType::Struct(twos)) => {
+            ones.len() == twos.len()
+                && ones.iter().zip(twos).all(|(one, two)| is_implicit(one.data_type(), two.data_type()))
+        }
+        (DataType::Map(..), DataType::Map(..)) if is_multiset(from) == is_multiset(to) => {
+            match (key_and_value(from), key_and_value(to)) {
+                (Some((key, value)), Some((other_key, other_value))) => {
+                    is_implicit(key, other_key) && is_implicit(value, other_value)
+                }
+                _ => false,
+            }
+        }
         (one, two) if is_numeric(one) && is_numeric(two) => {
             matches!(two, DataType::Decimal128(..)) && !matches!(one, DataType::Float32 | DataType::Float64)
                 || common_numeric(one, two).as_ref() == Some(two)
