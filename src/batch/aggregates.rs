@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::lit;
 
 use crate::error::Error;
-use crate::expressions::{planned_aggregate, separator};
+use crate::expressions::{Constant, planned_aggregate};
 use crate::operators::{AggregateCall, Aggregates};
 use crate::state::SlotColumns;
 
@@ -35,16 +35,20 @@ pub(super) fn with_kernel(call: Expr, input: &dyn ExprSchema) -> Result<Expr> {
     if params.args.is_empty() {
         params.args.push(lit(1_i64));
     }
-    let separator = separator(&params.args).map_err(external)?;
-    params.args.truncate(1);
+    let constant = Constant::of(&params.args).map_err(external)?;
+    if params.args.len() > 1 {
+        params.args.remove(1);
+    }
     let input_type = params.args[0].get_type(input)?;
     let output = function.output_type(Some(&input_type)).map_err(|reason| external(Error::bug(reason)))?;
     let call = AggregateCall {
         function,
         argument: Some(0),
         distinct: std::mem::take(&mut params.distinct),
-        separator,
+        weight: (params.args.len() > 1).then_some(1),
+        constant,
         retract: false,
+        of_sessions: false,
         filter: None,
         input_type,
         output: Field::new(func.name(), output, function.is_nullable()),
@@ -89,7 +93,7 @@ impl KernelFunction {
     fn new(call: AggregateCall) -> Self {
         let distinct = if call.distinct { " DISTINCT" } else { "" };
         Self {
-            name: format!("{}{distinct}", call.function),
+            name: format!("{}{distinct}{}", call.function, call.constant),
             call,
             signature: Signature::variadic_any(Volatility::Immutable),
         }
@@ -97,10 +101,12 @@ impl KernelFunction {
 
     fn kernel(&self) -> Result<Kernel> {
         let states = Aggregates::new(std::slice::from_ref(&self.call)).map_err(external)?;
-        let argument = Field::new("argument", self.call.input_type.clone(), true);
-        let filter = Field::new("filter", DataType::Boolean, true);
-        let filtered = Arc::new(Schema::new(vec![argument.clone(), filter]));
-        Ok(Kernel { call: self.call.clone(), states, rows: Arc::new(Schema::new(vec![argument])), filtered, groups: 0 })
+        let mut rows = vec![Field::new("argument", self.call.input_type.clone(), true)];
+        rows.extend(self.call.weight.map(|_| Field::new("weight", DataType::Int64, true)));
+        let mut filtered = rows.clone();
+        filtered.push(Field::new("filter", DataType::Boolean, true));
+        let (rows, filtered) = (Arc::new(Schema::new(rows)), Arc::new(Schema::new(filtered)));
+        Ok(Kernel { call: self.call.clone(), states, rows, filtered, groups: 0 })
     }
 }
 
@@ -122,7 +128,10 @@ impl AggregateUDFImpl for KernelFunction {
     }
 
     fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
-        if self.is_nullable() { ScalarValue::try_from(data_type) } else { Ok(ScalarValue::Int64(Some(0))) }
+        if *data_type == DataType::Int64 && !self.is_nullable() {
+            return Ok(ScalarValue::Int64(Some(0)));
+        }
+        ScalarValue::try_from(data_type)
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
@@ -173,9 +182,14 @@ impl Kernel {
         self.states.resize(self.groups);
     }
 
+    /// The columns that the kernel reads. COUNT(*) has one that it does not.
+    fn columns<'v>(&self, values: &'v [ArrayRef]) -> &'v [ArrayRef] {
+        &values[..self.rows.fields().len()]
+    }
+
     fn update(&mut self, slots: &[u32], values: &[ArrayRef]) -> Result<()> {
         let options = RecordBatchOptions::new().with_row_count(Some(slots.len()));
-        let rows = RecordBatch::try_new_with_options(Arc::clone(&self.rows), values[..1].to_vec(), &options)?;
+        let rows = RecordBatch::try_new_with_options(Arc::clone(&self.rows), self.columns(values).to_vec(), &options)?;
         self.states.update(slots, &rows, None).map_err(external)
     }
 
@@ -239,12 +253,12 @@ impl GroupsAccumulator for Kernel {
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let columns = values[..1].iter().cloned();
+        let columns = self.columns(values).iter().cloned();
         let (schema, columns, filter) = match opt_filter {
             None => (&self.rows, columns.collect::<Vec<_>>(), None),
             Some(kept) => {
                 let kept: ArrayRef = Arc::new(kept.clone());
-                (&self.filtered, columns.chain([kept]).collect(), Some(1))
+                (&self.filtered, columns.chain([kept]).collect(), Some(self.rows.fields().len()))
             }
         };
         let rows = RecordBatch::try_new(Arc::clone(schema), columns)?;

@@ -24,7 +24,7 @@ use crate::expressions::{Call, FLOAT_BITS, FLOAT_OF_BITS, at_moment, condition, 
 use crate::plan::expand::as_expand;
 use crate::plan::nodes::as_window;
 use crate::plan::unnest::as_unnest;
-use crate::plan::{constant_rows, only_once, optimize, source_node};
+use crate::plan::{conditions_below_sessions, constant_rows, only_once, optimize, source_node};
 use crate::stream::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 /// The plan for batch mode, with the same columns.
@@ -120,7 +120,11 @@ impl Rewrite<'_> {
                 Ok(LogicalPlan::Filter(Filter::try_new(predicate, input).map_err(scalar_error)?))
             }
             LogicalPlan::Aggregate(aggregate) => {
-                let input = Arc::new(self.plan(&aggregate.input)?);
+                let input = match conditions_below_sessions(aggregate)? {
+                    Some(input) => self.plan(&input)?,
+                    None => self.plan(&aggregate.input)?,
+                };
+                let input = Arc::new(input);
                 let calls = aggregate.aggr_expr.iter().cloned();
                 let calls = calls.map(|call| with_kernel(call, aggregate.input.schema().as_ref()));
                 let calls = calls.collect::<DataFusionResult<_>>().map_err(scalar_error)?;

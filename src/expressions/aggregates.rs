@@ -6,7 +6,8 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, Field, Float64Type};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{
@@ -39,14 +40,33 @@ pub enum AggregateFunction {
     ListAgg,
     /// The values in the order of their rows, NULLs among them.
     ArrayAgg,
+    /// Each value with how often it is there.
+    Collect,
+    /// The value below which a part of all values lies, or several of them as an array.
+    Percentile {
+        several: bool,
+    },
 }
 
-use AggregateFunction::{ArrayAgg, Avg, Count, Deviation, FirstValue, LastValue, ListAgg, Max, Min, Sum, Variance};
+use AggregateFunction::{
+    ArrayAgg, Avg, Collect, Count, Deviation, FirstValue, LastValue, ListAgg, Max, Min, Percentile, Sum, Variance,
+};
+
+/// What a call says besides its argument, the same for all rows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Constant {
+    None,
+    /// What stands between the texts of LISTAGG.
+    Separator(Arc<str>),
+    /// The parts of PERCENTILE, from 0 to 1.
+    Percentages(Arc<[f64]>),
+}
 
 /// The aggregate functions by name in capitals, each with its doc, in the order of their names.
 pub const AGGREGATE_FUNCTIONS: &[(&str, AggregateFunction, &str)] = &[
     ("ARRAY_AGG", ArrayAgg, "ARRAY_AGG(value): the values as an array, in the order of their rows, NULLs among them"),
     ("AVG", Avg, "AVG(number): the mean; of whole numbers a whole number"),
+    ("COLLECT", Collect, "COLLECT(value): each value with how often it is there"),
     ("COUNT", Count, "COUNT(*), COUNT(value) or COUNT(DISTINCT value): rows, or values that are not NULL"),
     ("FIRST_VALUE", FirstValue, "FIRST_VALUE(value): that of the first row that has one"),
     ("LAST_VALUE", LastValue, "LAST_VALUE(value): that of the last row that has one"),
@@ -57,6 +77,12 @@ pub const AGGREGATE_FUNCTIONS: &[(&str, AggregateFunction, &str)] = &[
     ),
     ("MAX", Max, "MAX(value): the greatest"),
     ("MIN", Min, "MIN(value): the least"),
+    (
+        "PERCENTILE",
+        Percentile { several: false },
+        "PERCENTILE(number, part [, frequency]): the value below which that part of all lies, from 0 to 1; an array of \
+         them for ARRAY[part, …]. A value counts as often as its frequency says",
+    ),
     ("STDDEV", Deviation { sample: true }, "STDDEV(number): the same as STDDEV_SAMP"),
     ("STDDEV_POP", Deviation { sample: false }, "STDDEV_POP(number): the root of VAR_POP"),
     ("STDDEV_SAMP", Deviation { sample: true }, "STDDEV_SAMP(number): the root of VAR_SAMP"),
@@ -77,7 +103,7 @@ impl AggregateFunction {
         let Some(argument) = argument else {
             return if self == Count { Ok(DataType::Int64) } else { Err("it takes one argument".into()) };
         };
-        let takes_numbers = matches!(self, Sum | Avg | Variance { .. } | Deviation { .. });
+        let takes_numbers = matches!(self, Sum | Avg | Variance { .. } | Deviation { .. } | Percentile { .. });
         if takes_numbers && !is_numeric(argument) {
             return Err(format!("it takes a number, not {}", type_name(argument)));
         }
@@ -95,6 +121,10 @@ impl AggregateFunction {
             (Min | Max, number) if is_numeric(number) => Ok(number.clone()),
             (FirstValue | LastValue, value) => Ok(value.clone()),
             (ArrayAgg, value) => Ok(DataType::new_list(value.clone(), true)),
+            (Percentile { several: false }, _) => Ok(DataType::Float64),
+            (Percentile { several: true }, _) => Ok(DataType::new_list(DataType::Float64, true)),
+            (Collect, value) if is_key(value) => Ok(counts_type(value)),
+            (Collect, other) => Err(format!("it does not take {}", type_name(other))),
             (ListAgg, DataType::Utf8) => Ok(DataType::Utf8),
             (ListAgg, other) => Err(format!("it takes a text, not {}", type_name(other))),
             (Min | Max, other) => Err(format!("it does not take {}", type_name(other))),
@@ -123,7 +153,7 @@ impl AggregateFunction {
 
     /// Whether the result over some rows may be NULL.
     pub fn is_nullable(self) -> bool {
-        self != Count
+        !matches!(self, Count | Collect)
     }
 }
 
@@ -139,6 +169,8 @@ impl fmt::Display for AggregateFunction {
             LastValue => "LAST_VALUE",
             ListAgg => "LISTAGG",
             ArrayAgg => "ARRAY_AGG",
+            Collect => "COLLECT",
+            Percentile { .. } => "PERCENTILE",
             Variance { sample: false } => "VAR_POP",
             Variance { sample: true } => "VAR_SAMP",
             Deviation { sample: false } => "STDDEV_POP",
@@ -168,13 +200,64 @@ pub fn planned_aggregate(function: &AggregateUDF) -> Result<AggregateFunction, E
         .ok_or_else(|| Error::bug(format!("{} is no aggregate of ours", function.name())))
 }
 
-/// What LISTAGG puts between texts: its second argument, a comma without one.
-pub fn separator(arguments: &[Expr]) -> Result<Arc<str>, Error> {
-    match arguments.get(1) {
-        None => Ok(",".into()),
-        Some(Expr::Literal(ScalarValue::Utf8(Some(separator)), _)) => Ok(separator.as_str().into()),
-        Some(other) => Err(Error::bug(format!("a separator that is {}", other))),
+impl Constant {
+    /// What LISTAGG puts between texts: a comma where nothing else is said.
+    pub fn separator(&self) -> Arc<str> {
+        match self {
+            Self::Separator(separator) => Arc::clone(separator),
+            _ => ",".into(),
+        }
     }
+
+    /// The parts of PERCENTILE.
+    pub fn percentages(&self) -> Arc<[f64]> {
+        match self {
+            Self::Percentages(parts) => Arc::clone(parts),
+            _ => Arc::default(),
+        }
+    }
+
+    /// The constant of a planned call: its second argument, which is a text, a DOUBLE or an array of DOUBLEs.
+    pub fn of(arguments: &[Expr]) -> Result<Self, Error> {
+        let wrong = |other: &dyn fmt::Display| Error::bug(format!("an aggregate with the constant {other}"));
+        match arguments.get(1) {
+            None => Ok(Self::None),
+            Some(Expr::Literal(ScalarValue::Utf8(Some(separator)), _)) => {
+                Ok(Self::Separator(separator.as_str().into()))
+            }
+            Some(Expr::Literal(ScalarValue::Float64(Some(part)), _)) => Ok(Self::Percentages([*part].into())),
+            Some(Expr::Literal(ScalarValue::List(list), _)) => {
+                let parts = list.values().as_primitive_opt::<Float64Type>().ok_or_else(|| wrong(&"of a list"))?;
+                Ok(Self::Percentages(parts.values().to_vec().into()))
+            }
+            Some(other) => Err(wrong(other)),
+        }
+    }
+}
+
+impl fmt::Display for Constant {
+    /// `, '; '` or `, 0.5`: as it stands behind the argument.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::Separator(separator) => write!(out, ", '{separator}'"),
+            Self::Percentages(parts) => match parts.as_ref() {
+                [part] => write!(out, ", {part}"),
+                parts => write!(out, ", {parts:?}"),
+            },
+        }
+    }
+}
+
+/// Whether values of that type can be told apart one by one.
+fn is_key(data_type: &DataType) -> bool {
+    !data_type.is_nested() && *data_type != DataType::Null
+}
+
+/// Each value with how often it is there: a MULTISET of SQL, which the name of its counts tells from a MAP.
+fn counts_type(value: &DataType) -> DataType {
+    let fields = vec![Field::new("key", value.clone(), false), Field::new("count", DataType::Int32, true)];
+    DataType::Map(Arc::new(Field::new("entries", DataType::Struct(fields.into()), false)), false)
 }
 
 /// A name and a type. Lowering puts a kernel in its place.

@@ -60,8 +60,13 @@ pub const SPECIAL_FORMS: &[(&str, &str)] = &[
     ("IF", "IF(condition, then, else): one of two values"),
     ("IFNULL", "IFNULL(value, other): the other if the value is NULL"),
     ("JSON_ARRAY", "JSON_ARRAY(value, … [{NULL | ABSENT} ON NULL]): the values as an array in JSON"),
+    ("JSON_ARRAYAGG", "JSON_ARRAYAGG(value [{NULL | ABSENT} ON NULL]): the values of the rows as an array in JSON"),
     ("JSON_EXISTS", "JSON_EXISTS(text, path [… ON ERROR]): whether the path leads to something in the JSON"),
     ("JSON_OBJECT", "JSON_OBJECT(name VALUE value, … [{NULL | ABSENT} ON NULL]): the values as an object in JSON"),
+    (
+        "JSON_OBJECTAGG",
+        "JSON_OBJECTAGG(name VALUE value [{NULL | ABSENT} ON NULL]): names and values of the rows as an object in JSON",
+    ),
     (
         "JSON_QUERY",
         "JSON_QUERY(text, path [… WRAPPER] [… ON EMPTY] [… ON ERROR]): the array or object that the path leads to, in JSON",

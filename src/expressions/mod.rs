@@ -40,7 +40,7 @@ mod url;
 mod urls;
 mod zones;
 
-pub use aggregates::{AGGREGATE_FUNCTIONS, AggregateFunction, aggregate, planned_aggregate, separator};
+pub use aggregates::{AGGREGATE_FUNCTIONS, AggregateFunction, Constant, aggregate, planned_aggregate};
 pub use arithmetic::{function as arithmetic_function, is_native, operand};
 pub use calendar::{CEIL_TO, FLOOR_TO, TIMESTAMPADD, Unit};
 pub use cast::{CAST, CastShape, TRY_CAST, cast_values, is_castable, parse_decimal};

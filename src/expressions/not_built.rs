@@ -25,7 +25,6 @@ pub const FIRST_ROWS: &str = "over input that ends the first rows are SELECT …
 const NOT_BUILT: &[Entry] = &[
     ("APPROX_COUNT_DISTINCT", Aggregate, "exactly: COUNT(DISTINCT x)"),
     ("CLASSIFIER", Pattern, ""),
-    ("COLLECT", Aggregate, ""),
     ("CUME_DIST", Scalar, ""),
     ("DENSE_RANK", Scalar, FIRST_ROWS),
     ("FIRST", Pattern, ""),
@@ -42,7 +41,6 @@ const NOT_BUILT: &[Entry] = &[
     ("OBJECT_OF", Scalar, ""),
     ("OBJECT_UPDATE", Scalar, ""),
     ("PARSE_JSON", Scalar, ""),
-    ("PERCENTILE", Aggregate, "how many lie above a bound: COUNT(*) FILTER (WHERE x > 100)"),
     ("PERCENT_RANK", Scalar, ""),
     ("PREV", Pattern, ""),
     ("RAND", Scalar, ""),

@@ -23,6 +23,7 @@ pub(super) fn choose(keys: &[usize], calls: &[AggregateCall], further: &[usize])
     let mut calls = calls.to_vec();
     for call in &mut calls {
         place(&mut call.argument);
+        place(&mut call.weight);
         place(&mut call.filter);
     }
     (chosen, calls)

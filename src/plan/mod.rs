@@ -23,7 +23,10 @@ pub use job::{
     LogicalQuery, Planned, bind_insert, bind_select, check_view, insert_target, plan_inserts, plan_query,
     query_columns, sink_target, type_of, view_columns,
 };
-pub use lower::{KeyedShuffle, LateSink, PlanSettings, SinkTarget, constant_rows, only_once, optimize, source_node};
+pub use lower::{
+    KeyedShuffle, LateSink, PlanSettings, SinkTarget, conditions_below_sessions, constant_rows, only_once, optimize,
+    source_node,
+};
 pub use prepare::{Payload, Placed, Preparation, Prepared};
 pub use stream_plan::{
     Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, SinkNode, SourceNode, StreamPlan, WatermarkSpec,

@@ -6,6 +6,7 @@
 //!   is a text and a default is a call `DEFAULT(value)`
 //! - `JSON_QUERY(text, path, RETURNING => …, WRAPPER => 'CONDITIONAL', ON_EMPTY => 'EMPTY ARRAY', ON_ERROR => 'NULL')`
 //! - `JSON_OBJECT(name, value, …, NULLS => 'ABSENT')`, `JSON_ARRAY(value, …, NULLS => 'NULL')`
+//! - `JSON_OBJECTAGG(name, value, NULLS => …)`, `JSON_ARRAYAGG(value, NULLS => …)`
 //! - `a IS JSON OBJECT` is a call `JSON?(a, 'OBJECT')`.
 
 use sqlparser::ast::{self, Expr};
@@ -21,7 +22,8 @@ pub const IS_JSON: &str = "JSON?";
 
 /// A call of one of the functions, if it comes next.
 pub(super) fn json_call(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
-    const NAMES: &[&str] = &["JSON_EXISTS", "JSON_VALUE", "JSON_QUERY", "JSON_OBJECT", "JSON_ARRAY"];
+    const NAMES: &[&str] =
+        &["JSON_EXISTS", "JSON_VALUE", "JSON_QUERY", "JSON_OBJECT", "JSON_ARRAY", "JSON_OBJECTAGG", "JSON_ARRAYAGG"];
     let name = NAMES.iter().find(|name| parser.sees(&[name]))?;
     if parser.peek_nth_token_ref(1).token != Token::LParen {
         return None;
@@ -29,8 +31,8 @@ pub(super) fn json_call(parser: &mut Parser) -> Option<Result<Expr, ParserError>
     let span = parser.next_token().span;
     parser.advance_token();
     let arguments = match *name {
-        "JSON_OBJECT" => members(parser),
-        "JSON_ARRAY" => elements(parser),
+        "JSON_OBJECT" | "JSON_OBJECTAGG" => members(parser, name),
+        "JSON_ARRAY" | "JSON_ARRAYAGG" => elements(parser),
         name => path_call(parser, name),
     };
     Some(arguments.map(|arguments| call_of(name, span, arguments)))
@@ -137,7 +139,7 @@ fn wrapper(parser: &mut Parser) -> Result<Option<&'static str>, ParserError> {
 }
 
 /// `[KEY] name VALUE value, … [{NULL | ABSENT} ON NULL]`
-fn members(parser: &mut Parser) -> Result<Vec<ast::FunctionArg>, ParserError> {
+fn members(parser: &mut Parser, name: &str) -> Result<Vec<ast::FunctionArg>, ParserError> {
     let mut arguments = Vec::new();
     while parser.peek_token_ref().token != Token::RParen && !sees_nulls(parser) {
         if !arguments.is_empty() {
@@ -152,9 +154,10 @@ fn members(parser: &mut Parser) -> Result<Vec<ast::FunctionArg>, ParserError> {
         }
         arguments.push(plain(parser.parse_expr()?));
         if !parser.takes(&["VALUE"]) {
-            let error = parser
-                .unexpected("VALUE behind a name of JSON_OBJECT")
-                .with_help("write JSON_OBJECT('name' VALUE value, …)");
+            let error = parser.unexpected(&format!("VALUE behind a name of {name}")).with_help(format!(
+                "write {name}('name' VALUE value{})",
+                if name == "JSON_OBJECT" { ", …" } else { "" }
+            ));
             return Err(cursor::wrap(&error));
         }
         arguments.push(plain(parser.parse_expr()?));

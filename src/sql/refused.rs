@@ -62,9 +62,6 @@ const STATEMENTS: &[(&[&str], &str)] = &[
     (&["SHOW", "CREATE", "CONNECTION"], FOR_FLINK),
 ];
 
-/// Functions with words of their own between the arguments: reserved names, so that nothing else is called so.
-const OWN_GRAMMAR: &[(&str, &str)] = &[("JSON_ARRAYAGG", FOR_FLINK), ("JSON_OBJECTAGG", FOR_FLINK)];
-
 /// Functions of models and vectors, whose arguments begin with a table.
 const MODELS: &[&str] = &["ML_EVALUATE", "ML_PREDICT", "VECTOR_SEARCH"];
 
@@ -89,11 +86,6 @@ pub(super) fn in_query(tokens: &[TokenWithSpan]) -> Result<()> {
         if words(rest, &["ON", "CONFLICT"]) {
             return Err(not_built("ON CONFLICT", &rest[..2])
                 .with_help("leave it out: the connector decides whether rows replace one another"));
-        }
-        if opens(1)
-            && let Some((name, help)) = OWN_GRAMMAR.iter().find(|(name, _)| words(rest, &[name]))
-        {
-            return Err(not_built(&format!("the function {name}"), &rest[..1]).with_help(*help));
         }
         if opens(1)
             && let Some(name) = MODELS.iter().find(|name| words(rest, &[name]) && takes_table(&rest[2..]))

@@ -5,6 +5,7 @@
 
 mod build;
 mod document;
+mod group;
 mod number;
 mod path;
 mod quote;
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 
 pub use build::{JSON_ARRAY, JSON_OBJECT, Part, is_writable};
 use document::Node;
+pub use group::{JSON_ARRAYS_AS_ONE, JSON_OBJECTS_AS_ONE};
 use path::{NotFound, Path};
 pub use quote::FUNCTIONS;
 

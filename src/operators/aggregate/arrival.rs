@@ -2,18 +2,19 @@
 //!
 //! Equal values are held once, and a slot is a list of their numbers. Where rows can be taken back, a slot keeps all of
 //! its values, and a row that goes takes the oldest value that is equal to its own; one that goes before it came is noted
-//! until it comes. Partials are merged in the order of their rows.
+//! until it comes. Partials are merged in the order of their rows. Sessions become one when a row comes between them:
+//! there each value has a number by which it came.
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, ListArray, StringBuilder, UInt32Array,
-};
-use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, StringBuilder, UInt32Array};
+use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::DataType;
+use hashbrown::HashSet;
 
-use super::state::{AggregateState, Rows, StateField};
+use super::slot_values::{as_lists, flat, flat_slots, item, lists};
+use super::state::{AggregateState, Rows, StateField, numbers};
 use crate::error::{Error, Result};
 use crate::state::KeyIndex;
 
@@ -37,6 +38,8 @@ pub(super) struct Arrivals {
     retract: bool,
     /// By slot: its values, the oldest first.
     slots: Vec<Vec<Entry>>,
+    /// Of sessions, where no row is taken back.
+    numbers: Option<Numbers>,
     /// Value to number.
     values: KeyIndex,
     /// By number: how many entries hold the value.
@@ -52,10 +55,63 @@ struct Entry {
     came: bool,
 }
 
+/// By which values came.
+#[derive(Debug)]
+struct Numbers {
+    /// Whether of equal values only the first counts.
+    distinct: bool,
+    /// By slot: the number of each of its values.
+    slots: Vec<Vec<i64>>,
+    /// Greater than all there are.
+    next: i64,
+}
+
 impl Arrivals {
     pub(super) fn new(wanted: Wanted, data_type: DataType, retract: bool) -> Result<Self> {
         let values = KeyIndex::new(std::slice::from_ref(&data_type))?;
-        Ok(Self { wanted, data_type, retract, slots: Vec::new(), values, holders: Vec::new(), entries: 0 })
+        let (slots, holders) = (Vec::new(), Vec::new());
+        Ok(Self { wanted, data_type, retract, slots, numbers: None, values, holders, entries: 0 })
+    }
+
+    /// The same for sessions, of all values or of each once.
+    pub(super) fn of_sessions(wanted: Wanted, data_type: DataType, distinct: bool) -> Result<Self> {
+        let numbers = Some(Numbers { distinct, slots: Vec::new(), next: 0 });
+        Ok(Self { numbers, ..Self::new(wanted, data_type, false)? })
+    }
+
+    /// Lets a value come to a slot, by its number.
+    fn apply_numbered(&mut self, slot: usize, value: u32, number: i64, gone: &mut Vec<u32>) {
+        let Some(numbers) = &mut self.numbers else { return };
+        let (entry, of_slot) = (Entry { value, came: true }, &mut numbers.slots[slot]);
+        let comes_first = |before: i64| (self.wanted == Wanted::First) == (number < before);
+        match (&self.wanted, of_slot.first_mut()) {
+            (Wanted::First | Wanted::Last, Some(before)) if !numbers.distinct => {
+                if comes_first(*before) {
+                    *before = number;
+                    let replaced = std::mem::replace(&mut self.slots[slot][0], entry);
+                    self.holders[value as usize] += 1;
+                    release(&mut self.holders, replaced.value, gone);
+                }
+                return;
+            }
+            _ => of_slot.push(number),
+        }
+        self.slots[slot].push(entry);
+        self.entries += 1;
+        self.holders[value as usize] += 1;
+    }
+
+    /// Puts the values of slots into the order of their numbers.
+    fn sort(&mut self, slots: &[u32]) {
+        let Some(numbers) = &mut self.numbers else { return };
+        for slot in slots {
+            let (numbers, entries) = (&mut numbers.slots[*slot as usize], &mut self.slots[*slot as usize]);
+            if !numbers.is_sorted() {
+                let mut pairs: Vec<(i64, Entry)> = numbers.drain(..).zip(entries.drain(..)).collect();
+                pairs.sort_by_key(|(number, _)| *number);
+                (*numbers, *entries) = pairs.into_iter().unzip();
+            }
+        }
     }
 
     /// Lets a value come to a slot or go from it.
@@ -88,37 +144,58 @@ impl Arrivals {
         self.holders[value as usize] += 1;
     }
 
-    /// Lets a value come (or go) for each row, in their order.
-    fn apply_rows(&mut self, values: &ArrayRef, rows: impl Fn(&mut dyn FnMut(usize, usize, bool))) -> Result<()> {
-        let mut numbers = Vec::new();
+    /// Lets a value come (or go) for each row, in their order; of sessions with the number of each row.
+    fn apply_rows(
+        &mut self,
+        values: &ArrayRef,
+        numbers: Option<&[i64]>,
+        rows: impl Fn(&mut dyn FnMut(usize, usize, bool)),
+    ) -> Result<()> {
+        let mut found = Vec::new();
         let known = self.values.slots();
-        self.values.assign(std::slice::from_ref(values), values.len(), &mut numbers)?;
+        self.values.assign(std::slice::from_ref(values), values.len(), &mut found)?;
         self.holders.resize(self.values.slots().max(known), 0);
         let mut gone = Vec::new();
-        rows(&mut |slot, row, came| self.apply(slot, numbers[row], came, &mut gone));
+        rows(&mut |slot, row, came| match numbers {
+            Some(numbers) => self.apply_numbered(slot, found[row], numbers[row], &mut gone),
+            None => self.apply(slot, found[row], came, &mut gone),
+        });
         // Values that no entry holds: those that were let go, and those of rows that do not count.
-        gone.extend(numbers.iter().filter(|number| self.holders[**number as usize] == 0));
+        gone.extend(found.iter().filter(|value| self.holders[**value as usize] == 0));
         gone.sort_unstable();
         gone.dedup();
-        gone.retain(|number| self.holders[*number as usize] == 0);
+        gone.retain(|value| self.holders[*value as usize] == 0);
         self.values.remove(&gone);
         Ok(())
     }
 
-    /// The values that are there, of `slots` or all, and how many each slot has.
-    fn present(&self, slots: Option<&[u32]>) -> (Vec<u32>, Vec<usize>) {
-        let mut numbers = Vec::new();
-        let mut lengths = Vec::with_capacity(slots.map_or(self.slots.len(), <[u32]>::len));
-        let mut add = |entries: &[Entry]| {
-            let before = numbers.len();
-            numbers.extend(entries.iter().filter(|entry| entry.came).map(|entry| entry.value));
-            lengths.push(numbers.len() - before);
+    /// Calls `visit` with the values that are there of each of `slots`, or of all.
+    fn each_present(&self, slots: Option<&[u32]>, mut visit: impl FnMut(&[u32])) {
+        let is_distinct = self.numbers.as_ref().is_some_and(|numbers| numbers.distinct);
+        let (mut present, mut seen) = (Vec::new(), HashSet::new());
+        let mut of_slot = |entries: &[Entry]| {
+            present.clear();
+            present.extend(entries.iter().filter(|entry| entry.came).map(|entry| entry.value));
+            if is_distinct {
+                seen.clear();
+                present.retain(|value| seen.insert(*value));
+            }
+            visit(&present);
         };
         match slots {
-            Some(slots) => slots.iter().for_each(|slot| add(&self.slots[*slot as usize])),
-            None => self.slots.iter().for_each(|entries| add(entries)),
+            Some(slots) => slots.iter().for_each(|slot| of_slot(&self.slots[*slot as usize])),
+            None => self.slots.iter().for_each(|entries| of_slot(entries)),
         }
-        (numbers, lengths)
+    }
+
+    /// The values that are there, of `slots` or all, and how many each slot has.
+    fn present(&self, slots: Option<&[u32]>) -> (Vec<u32>, Vec<usize>) {
+        let (mut values, mut lengths) = (Vec::new(), Vec::new());
+        self.each_present(slots, |present| {
+            values.extend_from_slice(present);
+            lengths.push(present.len());
+        });
+        (values, lengths)
     }
 
     fn gather_values(&self, numbers: &[u32]) -> Result<ArrayRef> {
@@ -127,15 +204,8 @@ impl Arrivals {
 
     /// One of each slot's values, NULL where it has none.
     fn one_of_each(&self, slots: Option<&[u32]>, last: bool) -> Result<ArrayRef> {
-        let one = |entries: &Vec<Entry>| {
-            let mut present = entries.iter().filter(|entry| entry.came);
-            let found = if last { present.next_back() } else { present.next() };
-            found.map(|entry| entry.value)
-        };
-        let numbers: Vec<Option<u32>> = match slots {
-            Some(slots) => slots.iter().map(|slot| one(&self.slots[*slot as usize])).collect(),
-            None => self.slots.iter().map(one).collect(),
-        };
+        let mut numbers: Vec<Option<u32>> = Vec::new();
+        self.each_present(slots, |present| numbers.push(if last { present.last() } else { present.first() }.copied()));
         let found: Vec<u32> = numbers.iter().copied().flatten().collect();
         let values = self.gather_values(&found)?;
         let mut next = 0..;
@@ -187,66 +257,68 @@ impl Arrivals {
 
 impl AggregateState for Arrivals {
     fn fields(&self) -> Vec<StateField> {
-        let mut fields = vec![("values", DataType::List(item(&self.data_type)), false)];
-        if self.retract {
-            fields.push(("came", DataType::List(item(&DataType::Boolean)), false));
-        }
+        let list = |name, of: &DataType| (name, DataType::List(item(of)), false);
+        let mut fields = vec![list("values", &self.data_type)];
+        fields.extend(self.retract.then(|| list("came", &DataType::Boolean)));
+        fields.extend(self.numbers.as_ref().map(|_| list("numbers", &DataType::Int64)));
         fields
     }
 
     fn resize(&mut self, slots: usize) {
         self.slots.resize_with(slots, Vec::new);
+        if let Some(numbers) = &mut self.numbers {
+            numbers.slots.resize_with(slots, Vec::new);
+        }
     }
 
     fn update(&mut self, rows: &Rows) -> Result<()> {
         let values = rows.values.ok_or_else(|| Error::bug("values in their order need an argument"))?;
-        self.apply_rows(values, |apply| rows.each(|slot, row, sign| apply(slot, row, sign > 0)))
+        let of_rows = self.numbers.as_mut().map(|numbers| {
+            let first = numbers.next;
+            numbers.next += values.len() as i64;
+            (first..numbers.next).collect::<Vec<i64>>()
+        });
+        self.apply_rows(values, of_rows.as_deref(), |apply| rows.each(|slot, row, sign| apply(slot, row, sign > 0)))
     }
 
     fn merge(&mut self, slots: &[u32], columns: &[ArrayRef], sign: i64) -> Result<()> {
         if sign < 0 {
             return Err(Error::bug("values in their order are not taken away again"));
         }
-        let list = |index: usize| {
-            let list = columns.get(index).and_then(|column| column.as_list_opt::<i32>());
-            list.ok_or_else(|| Error::bug("values in their order without a list"))
-        };
-        let values = list(0)?;
-        let came = if self.retract { Some(list(1)?) } else { None };
-        let offsets = values.value_offsets();
-        let (first, last) = (offsets[0] as usize, offsets[values.len()] as usize);
-        let came = came.map(|came| came.values().as_boolean().slice(came.value_offsets()[0] as usize, last - first));
-        let flat = values.values().slice(first, last - first);
-        self.apply_rows(&flat, |apply| {
-            for (slot, bounds) in slots.iter().zip(offsets.windows(2)) {
-                for row in bounds[0] as usize - first..bounds[1] as usize - first {
-                    apply(*slot as usize, row, came.as_ref().is_none_or(|came| came.value(row)));
-                }
+        let values = as_lists(columns, 0)?;
+        let second = (columns.len() > 1).then(|| as_lists(columns, 1).map(flat)).transpose()?;
+        let of_values = flat_slots(values, slots);
+        let came = second.as_ref().filter(|_| self.retract).map(|came| came.as_boolean());
+        let of_rows = match (&second, &mut self.numbers) {
+            (Some(second), Some(known)) => {
+                let of_rows = numbers(second)?;
+                known.next = of_rows.iter().fold(known.next, |next, number| next.max(number + 1));
+                Some(of_rows)
             }
-        })
+            _ => None,
+        };
+        self.apply_rows(&flat(values), of_rows, |apply| {
+            for (row, slot) in of_values.iter().enumerate() {
+                apply(*slot as usize, row, came.is_none_or(|came| came.value(row)));
+            }
+        })?;
+        self.sort(slots);
+        Ok(())
     }
 
     fn gather(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
-        let (mut numbers, mut came) = (Vec::new(), BooleanBufferBuilder::new(0));
-        let mut lengths = Vec::with_capacity(slots.len());
-        for slot in slots {
-            let entries = &self.slots[*slot as usize];
-            lengths.push(entries.len());
-            for entry in entries {
-                numbers.push(entry.value);
-                came.append(entry.came);
-            }
-        }
-        if i32::try_from(numbers.len()).is_err() {
-            return Err(Error::world("more than two thousand million values in their order in one piece"));
-        }
-        let offsets = OffsetBuffer::from_lengths(lengths);
-        let values = self.gather_values(&numbers)?;
-        let mut columns: Vec<ArrayRef> =
-            vec![Arc::new(ListArray::try_new(item(&self.data_type), offsets.clone(), values, None)?)];
+        let of_slots = || slots.iter().map(|slot| &self.slots[*slot as usize]);
+        let entries = || of_slots().flatten();
+        let lengths: Vec<usize> = of_slots().map(Vec::len).collect();
+        let values: Vec<u32> = entries().map(|entry| entry.value).collect();
+        let mut columns = vec![lists(self.gather_values(&values)?, &lengths)?];
         if self.retract {
-            let came = Arc::new(BooleanArray::new(came.finish(), None));
-            columns.push(Arc::new(ListArray::try_new(item(&DataType::Boolean), offsets, came, None)?));
+            let came: BooleanBuffer = entries().map(|entry| entry.came).collect();
+            columns.push(lists(Arc::new(BooleanArray::new(came, None)), &lengths)?);
+        }
+        if let Some(numbers) = &self.numbers {
+            let numbers = slots.iter().flat_map(|slot| numbers.slots[*slot as usize].iter().copied());
+            columns.push(lists(Arc::new(Int64Array::from_iter_values(numbers)), &lengths)?);
         }
         Ok(columns)
     }
@@ -254,7 +326,8 @@ impl AggregateState for Arrivals {
     fn take(&mut self) -> Result<Vec<ArrayRef>> {
         let slots: Vec<u32> = (0..self.slots.len() as u32).collect();
         let columns = self.gather(&slots)?;
-        *self = Self::new(self.wanted.clone(), self.data_type.clone(), self.retract)?;
+        let numbers = self.numbers.take().map(|numbers| Numbers { slots: Vec::new(), ..numbers });
+        *self = Self { numbers, ..Self::new(self.wanted.clone(), self.data_type.clone(), self.retract)? };
         Ok(columns)
     }
 
@@ -272,12 +345,16 @@ impl AggregateState for Arrivals {
         for slot in slots {
             let entries = std::mem::take(&mut self.slots[*slot as usize]);
             self.forget(entries, &mut gone);
+            if let Some(numbers) = &mut self.numbers {
+                numbers.slots[*slot as usize].clear();
+            }
         }
         self.values.remove(&gone);
     }
 
     fn bytes(&self) -> usize {
-        let slots = self.slots.capacity() * size_of::<Vec<Entry>>() + self.entries * size_of::<Entry>();
+        let a_value = size_of::<Entry>() + if self.numbers.is_some() { size_of::<i64>() } else { 0 };
+        let slots = self.slots.capacity() * size_of::<Vec<Entry>>() + self.entries * a_value;
         slots + self.values.bytes() + self.holders.capacity() * size_of::<u32>()
     }
 
@@ -293,8 +370,4 @@ fn release(holders: &mut [u32], value: u32, gone: &mut Vec<u32>) {
     if *holders == 0 {
         gone.push(value);
     }
-}
-
-fn item(data_type: &DataType) -> FieldRef {
-    Arc::new(Field::new("item", data_type.clone(), true))
 }

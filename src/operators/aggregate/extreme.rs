@@ -65,7 +65,7 @@ impl<T: ArrowPrimitiveType + Debug> AggregateState for Extreme<T> {
 
     fn merge(&mut self, slots: &[u32], columns: &[ArrayRef], _: i64) -> Result<()> {
         let counted = primitive::<T>(&columns[0])?.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
-        self.update(&Rows { slots, values: Some(&columns[0]), counted, signs: None })
+        self.update(&Rows { slots, values: Some(&columns[0]), weights: None, counted, signs: None })
     }
 
     fn gather(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
@@ -173,7 +173,7 @@ impl AggregateState for BytesExtreme {
 
     fn merge(&mut self, slots: &[u32], columns: &[ArrayRef], _: i64) -> Result<()> {
         let counted = columns[0].nulls().filter(|nulls| nulls.null_count() > 0).cloned();
-        self.update(&Rows { slots, values: Some(&columns[0]), counted, signs: None })
+        self.update(&Rows { slots, values: Some(&columns[0]), weights: None, counted, signs: None })
     }
 
     fn gather(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {

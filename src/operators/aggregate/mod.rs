@@ -11,6 +11,8 @@ mod distinct;
 mod extreme;
 mod float;
 mod integer;
+mod multiset;
+mod slot_values;
 mod state;
 mod variance;
 
@@ -25,7 +27,7 @@ use arrow::datatypes::{
 };
 
 use crate::error::{Error, Result};
-pub use crate::expressions::AggregateFunction;
+pub use crate::expressions::{AggregateFunction, Constant};
 use crate::state::SlotColumns;
 use arrival::{Arrivals, Wanted};
 use count::Count;
@@ -34,6 +36,7 @@ use distinct::DistinctValues;
 use extreme::{BytesExtreme, Extreme};
 use float::FloatSum;
 use integer::IntegerSum;
+use multiset::{Multiset, Wanted as MultisetResult};
 use state::{AggregateState, Rows};
 use variance::Variance;
 
@@ -46,10 +49,14 @@ pub struct AggregateCall {
     pub argument: Option<usize>,
     /// Whether a value counts once, however often it comes.
     pub distinct: bool,
-    /// What stands between the texts of LISTAGG; of no account for others.
-    pub separator: Arc<str>,
+    /// How often a row's value counts, by column of the raw rows: the frequency of PERCENTILE.
+    pub weight: Option<usize>,
+    /// What the call says besides its argument.
+    pub constant: Constant,
     /// Whether rows can be taken back, which those that go by the order of rows have to know.
     pub retract: bool,
+    /// Whether it is over sessions, which become one when a row comes between them: the same.
+    pub of_sessions: bool,
     /// The boolean column of the raw rows that says which rows count: the FILTER clause.
     pub filter: Option<usize>,
     /// The type of the argument; of no account for `COUNT`.
@@ -63,7 +70,10 @@ fn kernel(call: &AggregateCall) -> Result<Box<dyn AggregateState>> {
     use AggregateFunction as F;
     let AggregateCall { function, input_type: input, .. } = call;
     let function = *function;
-    let arrivals = |wanted| Arrivals::new(wanted, input.clone(), call.retract);
+    let arrivals = |wanted| match call.of_sessions {
+        true => Arrivals::of_sessions(wanted, input.clone(), call.distinct),
+        false => Arrivals::new(wanted, input.clone(), call.retract),
+    };
     let output = function.output_type(Some(input)).map_err(|reason| Error::bug(format!("{function}: {reason}")))?;
     let average = function == F::Avg;
     Ok(match (function, input) {
@@ -73,7 +83,12 @@ fn kernel(call: &AggregateCall) -> Result<Box<dyn AggregateState>> {
         (F::FirstValue, _) => Box::new(arrivals(Wanted::First)?),
         (F::LastValue, _) => Box::new(arrivals(Wanted::Last)?),
         (F::ArrayAgg, _) => Box::new(arrivals(Wanted::Array)?),
-        (F::ListAgg, _) => Box::new(arrivals(Wanted::Text(Arc::clone(&call.separator)))?),
+        (F::ListAgg, _) => Box::new(arrivals(Wanted::Text(call.constant.separator()))?),
+        (F::Collect, _) => Box::new(Multiset::new(MultisetResult::Counts(output), input.clone())?),
+        (F::Percentile { several }, DataType::Float64) => {
+            let result = MultisetResult::Percentiles { parts: call.constant.percentages(), several };
+            Box::new(Multiset::new(result, input.clone())?)
+        }
         (F::Min | F::Max, _) => extreme(function == F::Max, input)?,
         (F::Sum | F::Avg, DataType::Int8) => Box::new(IntegerSum::<Int8Type>::new(average)),
         (F::Sum | F::Avg, DataType::Int16) => Box::new(IntegerSum::<Int16Type>::new(average)),
@@ -82,7 +97,7 @@ fn kernel(call: &AggregateCall) -> Result<Box<dyn AggregateState>> {
         (F::Sum | F::Avg, DataType::Float32) => Box::new(FloatSum::<Float32Type>::new(average)),
         (F::Sum | F::Avg, DataType::Float64) => Box::new(FloatSum::<Float64Type>::new(average)),
         (F::Sum | F::Avg, DataType::Decimal128(_, scale)) => Box::new(DecimalSum::new(average, *scale)),
-        (F::Sum | F::Avg, other) => return Err(no_kernel(function, other)),
+        (F::Sum | F::Avg | F::Percentile { .. }, other) => return Err(no_kernel(function, other)),
     })
 }
 
@@ -124,8 +139,9 @@ fn no_kernel(function: AggregateFunction, input: &DataType) -> Error {
 impl AggregateCall {
     /// A function over a column of that type, or `COUNT(*)`: over all its values, without a filter.
     pub fn new(function: AggregateFunction, argument: Option<usize>, input_type: DataType, output: Field) -> Self {
-        let separator = ",".into();
-        Self { function, argument, distinct: false, separator, retract: false, filter: None, input_type, output }
+        let (weight, constant) = (None, Constant::None);
+        let (distinct, retract, of_sessions, filter) = (false, false, false, None);
+        Self { function, argument, distinct, weight, constant, retract, of_sessions, filter, input_type, output }
     }
 
     /// The text of what is computed, over the columns of the raw rows: `SUM(DISTINCT price) FILTER (WHERE open)`.
@@ -134,11 +150,8 @@ impl AggregateCall {
         let argument = self.argument.map_or("*", |index| column(index));
         let filter = self.filter.map_or(String::new(), |index| format!(" FILTER (WHERE {})", column(index)));
         let distinct = self.quantifier();
-        let separator = match self.function {
-            AggregateFunction::ListAgg => format!(", '{}'", self.separator),
-            _ => String::new(),
-        };
-        format!("{}({distinct}{argument}{separator}){filter}", self.function)
+        let weight = self.weight.map_or(String::new(), |index| format!(", {}", column(index)));
+        format!("{}({distinct}{argument}{}{weight}){filter}", self.function, self.constant)
     }
 
     /// What stands in front of the argument: `DISTINCT ` or nothing.
@@ -148,7 +161,8 @@ impl AggregateCall {
 
     /// Whether the different values have to be known.
     pub fn needs_values(&self) -> bool {
-        self.distinct && !self.function.ignores_duplicates()
+        // Values in their order have their numbers with them in sessions.
+        self.distinct && !self.function.ignores_duplicates() && !(self.of_sessions && self.function.is_ordered())
     }
 
     /// The same over each value once that comes in.
@@ -252,7 +266,8 @@ impl Aggregates {
         for Plain { call, state, .. } in &mut self.plain {
             let values = call.argument.map(|index| batch.column(index));
             let counted = counted(call, batch)?;
-            state.update(&Rows { slots, values, counted, signs })?;
+            let weights = call.weight.map(|index| batch.column(index));
+            state.update(&Rows { slots, values, weights, counted, signs })?;
         }
         if signs.is_some() && !self.distinct.is_empty() {
             return Err(Error::bug("different values of rows that are taken back are kept in a table of their own"));
@@ -264,7 +279,7 @@ impl Aggregates {
     pub(super) fn update_call(&mut self, call: usize, slots: &[u32], values: &ArrayRef, signs: &[i64]) -> Result<()> {
         match self.results.get(call) {
             Some(Place::Plain(plain)) => {
-                let rows = Rows { slots, values: Some(values), counted: None, signs: Some(signs) };
+                let rows = Rows { slots, values: Some(values), weights: None, counted: None, signs: Some(signs) };
                 self.plain[*plain].state.update(&rows)
             }
             _ => Err(Error::bug("a value for a call that is not there")),

@@ -16,6 +16,8 @@ pub(super) struct Rows<'a> {
     pub(super) slots: &'a [u32],
     /// The argument; absent for `COUNT(*)`.
     pub(super) values: Option<&'a ArrayRef>,
+    /// How often the value of each row counts: `Int64`; once where absent.
+    pub(super) weights: Option<&'a ArrayRef>,
     /// Which rows count: the argument is not NULL and the FILTER is true. All where absent.
     pub(super) counted: Option<NullBuffer>,
     /// +1 or −1 a row; +1 where absent.

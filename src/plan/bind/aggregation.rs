@@ -43,6 +43,17 @@ pub struct Aggregated {
     pub column: ScopeColumn,
 }
 
+/// What a call reads.
+#[derive(Debug, Default)]
+pub struct Arguments {
+    /// `COUNT(*)` has none.
+    pub argument: Option<Typed>,
+    /// What is the same for all rows, as [`Constant`](crate::expressions::Constant) reads it.
+    pub constant: Option<Expr>,
+    /// How often the argument counts: a BIGINT.
+    pub weight: Option<Typed>,
+}
+
 impl Aggregation {
     /// No keys and no calls yet, but perhaps a window.
     pub fn by_window(window: Option<GroupedBy>) -> Self {
@@ -51,7 +62,9 @@ impl Aggregation {
 
     /// Whether a function of that (upper-case) name aggregates.
     pub fn is_aggregate(name: &str) -> bool {
-        AggregateFunction::named(name).is_some() || matches!(not_built(name), Some((NotBuilt::Aggregate, _)))
+        matches!(name, "JSON_ARRAYAGG" | "JSON_OBJECTAGG")
+            || AggregateFunction::named(name).is_some()
+            || matches!(not_built(name), Some((NotBuilt::Aggregate, _)))
     }
 
     /// Adds a key; a key that is there already is not added again.
@@ -112,16 +125,16 @@ impl Aggregation {
         Some(Typed::new(column, key.column.data_type.clone(), key.column.nullable))
     }
 
-    /// Adds a call of an aggregate function over this argument (`COUNT(*)` has none), over different values or all, and
+    /// Adds a call of an aggregate function over these arguments, over different values or all, and
     /// filter, or finds it again; returns the column that holds its result.
     pub fn call(
         &mut self,
         function: AggregateFunction,
-        argument: Option<Typed>,
-        separator: Option<Expr>,
+        arguments: Arguments,
         distinct: bool,
         filter: Option<Typed>,
     ) -> Result<Typed> {
+        let Arguments { argument, constant, weight } = arguments;
         let distinct = distinct && !function.ignores_duplicates();
         // The least and the greatest of truth values are found as numbers.
         let is_truth =
@@ -135,7 +148,8 @@ impl Aggregation {
                 let error = Error::query(format!("{function}: {reason}"));
                 match &argument {
                     Some(argument) if argument.data_type == DataType::Utf8 => {
-                        error.with_help(format!("write {function}(CAST(… AS DOUBLE))"))
+                        let part = if constant.is_some() { ", 0.5" } else { "" };
+                        error.with_help(format!("write {function}(CAST(… AS DOUBLE){part})"))
                     }
                     Some(_) if function == AggregateFunction::ListAgg => {
                         error.with_help("write LISTAGG(CAST(… AS STRING))")
@@ -144,7 +158,8 @@ impl Aggregation {
                 }
             })?;
         let argument = argument.map(|argument| self.argument(argument));
-        let arguments: Vec<Expr> = argument.into_iter().chain(separator).collect();
+        let weight = weight.map(|weight| self.argument(weight));
+        let arguments: Vec<Expr> = argument.into_iter().chain(constant).chain(weight).collect();
         let filter = filter.map(|filter| Box::new(self.argument(filter)));
         let expression =
             Expr::AggregateFunction(AggregateExpr::new_udf(udf, arguments, distinct, filter, Vec::new(), None));

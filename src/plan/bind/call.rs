@@ -7,9 +7,10 @@ use datafusion::logical_expr::{Expr, Operator};
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
-use super::aggregation::Aggregation;
+use super::aggregation::{Aggregation, Arguments};
 use super::conversion::{call, cast, cast_to_sql, same_type, to_common_type};
 use super::expression::Binder;
+use super::percentile::percentile;
 use super::typed::Typed;
 use super::{literal, not_built};
 use crate::catalog::DATABASE;
@@ -295,10 +296,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn aggregate(&mut self, name: &str, function: &ast::Function) -> Result<Typed> {
-        let Some(aggregation) = &mut self.aggregation else {
-            return Err(Error::query(format!("{name} is an aggregate function, which has no place here"))
-                .with_help("aggregate in the SELECT list or in HAVING"));
-        };
+        let Some(aggregation) = &mut self.aggregation else { return Err(no_aggregation(name)) };
         let Some((name, kind, doc)) = AGGREGATE_FUNCTIONS.iter().find(|(known, ..)| *known == name) else {
             return Err(unknown_function(name));
         };
@@ -311,7 +309,7 @@ impl Binder<'_> {
         }
         // What a call reads is a row and not a group.
         let mut rows = Binder::new(self.scope);
-        let (arguments, separator) = match list.args.as_slice() {
+        let (arguments, more) = match list.args.as_slice() {
             [texts, separator] if *kind == AggregateFunction::ListAgg => {
                 let separator = plain_argument(name, separator).and_then(|separator| rows.bind(separator))?.expression;
                 if !matches!(separator, Expr::Literal(ScalarValue::Utf8(Some(_)), _)) {
@@ -321,9 +319,14 @@ impl Binder<'_> {
                     ));
                     return Err(error.with_help("write LISTAGG(name, '; ')"));
                 }
-                (std::slice::from_ref(texts), Some(separator))
+                (std::slice::from_ref(texts), Arguments { constant: Some(separator), ..Arguments::default() })
             }
-            arguments => (arguments, None),
+            [numbers, more @ ..] if matches!(kind, AggregateFunction::Percentile { .. }) => {
+                let more: Vec<&ast::Expr> =
+                    more.iter().map(|more| plain_argument(name, more)).collect::<Result<_>>()?;
+                (std::slice::from_ref(numbers), rows.percentages(&more, distinct)?)
+            }
+            arguments => (arguments, Arguments::default()),
         };
         let argument = match arguments {
             [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)] if *name == "COUNT" && !distinct => None,
@@ -334,8 +337,10 @@ impl Binder<'_> {
             }
             _ => return Err(Error::query(format!("{name} takes one argument")).with_help(*doc)),
         };
+        let (kind, argument) = percentile(*kind, &more, argument)?;
+        let arguments = Arguments { argument, ..more };
         let filter = function.filter.as_ref().map(|filter| rows.bind_condition(filter)).transpose()?;
-        aggregation.call(*kind, argument, separator, distinct, filter)
+        aggregation.call(kind, arguments, distinct, filter)
     }
 
     pub(super) fn call_named(&self, name: &str, arguments: Vec<Typed>) -> Result<Typed> {
@@ -355,11 +360,17 @@ fn time_of_day(name: &str) -> Option<Option<SqlType>> {
     })
 }
 
-fn plain_argument<'a>(name: &str, argument: &'a ast::FunctionArg) -> Result<&'a ast::Expr> {
+pub(super) fn plain_argument<'a>(name: &str, argument: &'a ast::FunctionArg) -> Result<&'a ast::Expr> {
     match argument {
         ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expression)) => Ok(expression),
         other => Err(Error::query(format!("{name} does not take {other}"))),
     }
+}
+
+/// An aggregate function where no group is.
+pub(super) fn no_aggregation(name: &str) -> Error {
+    Error::query(format!("{name} is an aggregate function, which has no place here"))
+        .with_help("aggregate in the SELECT list or in HAVING")
 }
 
 fn no_unit(unit: &str) -> Error {

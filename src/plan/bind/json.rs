@@ -3,12 +3,14 @@
 use arrow::datatypes::DataType;
 use sqlparser::ast;
 
+use super::aggregation::Arguments;
+use super::call::no_aggregation;
 use super::conversion::cast;
 use super::expression::Binder;
 use super::typed::Typed;
 use crate::error::{Error, Result};
 use crate::expressions::json::{self, Kind, Otherwise, Part, Wrapper};
-use crate::expressions::{Call, Function, type_name};
+use crate::expressions::{AggregateFunction, Call, Function, type_name};
 use crate::sql::{IS_JSON, SqlType};
 
 /// The arguments of a call, and its clauses by name.
@@ -79,6 +81,7 @@ impl Binder<'_> {
             "JSON_QUERY" => self.json_query(function),
             "JSON_OBJECT" => self.json_built(function, &json::JSON_OBJECT),
             "JSON_ARRAY" => self.json_built(function, &json::JSON_ARRAY),
+            "JSON_OBJECTAGG" | "JSON_ARRAYAGG" => self.json_aggregate(name, function),
             IS_JSON => self.is_json(function),
             _ => return None,
         })
@@ -217,6 +220,27 @@ impl Binder<'_> {
         let call = Call::new(to, DataType::Utf8, false, parameters).with_detail(clauses.text());
         let arguments = arguments.into_iter().map(|argument| argument.expression).collect();
         Ok(Typed::new(call.on(arguments), DataType::Utf8, false))
+    }
+}
+
+impl Binder<'_> {
+    /// JSON_OBJECTAGG and JSON_ARRAYAGG: of each row the document with its value alone, and of the group those put together.
+    fn json_aggregate(&mut self, name: &str, function: &ast::Function) -> Result<Typed> {
+        let is_object = name == "JSON_OBJECTAGG";
+        if Clauses::of(function)?.plain.len() != if is_object { 2 } else { 1 } {
+            let form = if is_object { "JSON_OBJECTAGG(name VALUE value)" } else { "JSON_ARRAYAGG(value)" };
+            return Err(Error::query(format!("{name} takes one value of each row")).with_help(format!("write {form}")));
+        }
+        let Some(aggregation) = &mut self.aggregation else { return Err(no_aggregation(name)) };
+        let (of_row, kind, put_together) = match is_object {
+            true => (&json::JSON_OBJECT, AggregateFunction::Collect, &json::JSON_OBJECTS_AS_ONE),
+            false => (&json::JSON_ARRAY, AggregateFunction::ArrayAgg, &json::JSON_ARRAYS_AS_ONE),
+        };
+        let document = Binder::new(self.scope).json_built(function, of_row)?;
+        let arguments = Arguments { argument: Some(document), ..Arguments::default() };
+        let documents = aggregation.call(kind, arguments, false, None)?;
+        let call = Call::new(put_together, DataType::Utf8, false, Vec::new());
+        Ok(Typed::new(call.on(vec![documents.expression]), DataType::Utf8, false))
     }
 }
 

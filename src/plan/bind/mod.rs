@@ -12,6 +12,7 @@ mod literal;
 mod nested;
 mod not_built;
 mod overlaps;
+mod percentile;
 mod query;
 mod relation;
 mod scope;

@@ -6,7 +6,7 @@ use datafusion::logical_expr::{Expr, Operator, binary_expr};
 use datafusion::prelude::lit;
 use sqlparser::ast::{SetOperator, SetQuantifier};
 
-use super::aggregation::Aggregation;
+use super::aggregation::{Aggregation, Arguments};
 use super::not_built;
 use super::relation::{BoundQuery, aggregate, check_width, distinct, filter, project, union};
 use super::scope::ScopeColumn;
@@ -46,7 +46,12 @@ fn compared(operator: &str, left: BoundQuery, right: BoundQuery) -> Result<Bound
     let mut rows_of = |is_left: bool| {
         let side = Expr::Column(Column::new_unqualified(IS_LEFT));
         let side = if is_left { side } else { Expr::Not(Box::new(side)) };
-        aggregation.call(AggregateFunction::Count, None, None, false, Some(Typed::new(side, DataType::Boolean, false)))
+        aggregation.call(
+            AggregateFunction::Count,
+            Arguments::default(),
+            false,
+            Some(Typed::new(side, DataType::Boolean, false)),
+        )
     };
     let (of_left, of_right) = (rows_of(true)?, rows_of(false)?);
     let groups = aggregate(both, &aggregation)?;

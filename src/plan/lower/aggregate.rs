@@ -9,29 +9,19 @@ use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use datafusion::prelude::lit;
 
 use super::meaning::Meaning;
-use super::{Flow, Input, Lowering, calc, substitute, substitute_by};
+use super::over_window::{OverWindow, over_window};
+use super::{Flow, Input, Lowering, calc};
 use crate::error::{Error, Result};
-use crate::expressions::{planned_aggregate, separator, text};
+use crate::expressions::{Constant, planned_aggregate, text};
 use crate::operators::{
     AggregateCall, GroupAggregateSpec, GroupLocalSpec, SessionAggregateSpec, SessionInput, WindowAggregateSpec,
     WindowAssignSpec, WindowKind, WindowLocalSpec,
 };
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::expand::{ExpandNode, GROUPING_COLUMN, as_expand, expand_spec, key_column};
-use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window, window_column_type};
+use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, window_column_type};
 use crate::plan::stream_plan::{Exchange, Parallelism};
-use crate::plan::windows::projections;
-use crate::sql::FOR_FLINK;
 use crate::stream::WATERMARK_COLUMN;
-
-/// What lies between an aggregation and the window function below it.
-struct OverWindow<'p> {
-    window: &'p WindowNode,
-    /// The aggregation's input columns over the window function's output.
-    columns: Vec<(String, Expr)>,
-    /// Filters on the way, over the window function's output.
-    conditions: Vec<Expr>,
-}
 
 impl Lowering<'_> {
     /// An aggregation over windows if both bounds are keys, else one that never ends.
@@ -39,15 +29,9 @@ impl Lowering<'_> {
         let expand = below_pruning(&aggregate.input);
         let input = expand.map_or(&aggregate.input, |expand| &expand.input);
         if let Some(over) = over_window(input)? {
-            let key = |name: &str| {
-                aggregate
-                    .group_expr
-                    .iter()
-                    .any(|key| matches!(over.resolve(key), Some(Expr::Column(column)) if column.name == name))
-            };
             // A session has one set of keys.
             let is_one_set = expand.is_none() || matches!(over.window.window, Windows::Fixed(_));
-            if key(WINDOW_COLUMNS[0]) && key(WINDOW_COLUMNS[1]) && is_one_set && over.is_of_sessions_keys(aggregate) {
+            if over.is_grouped_by_bounds(aggregate) && is_one_set && over.is_of_sessions_keys(aggregate) {
                 return self.window_aggregate(aggregate, &over, expand);
             }
         }
@@ -139,6 +123,7 @@ impl Lowering<'_> {
             .into_iter()
             .map(|call| AggregateCall {
                 argument: call.argument.as_ref().map(placed),
+                weight: call.weight.as_ref().map(placed),
                 filter: call.filter.as_ref().map(placed),
                 ..call
             })
@@ -239,12 +224,8 @@ impl Lowering<'_> {
         gap_ms: i64,
     ) -> Result<Flow> {
         let Rows { time, watermark, late_columns, keys, calls } = rows;
-        // Two sessions that become one do not say which of their rows came first.
-        if let Some(call) = calls.iter().find(|call| call.function.is_ordered()) {
-            return Err(Error::query(format!("{} over SESSION windows is not built yet", call.function))
-                .with_span(window.span)
-                .with_help(FOR_FLINK));
-        }
+        let calls: Vec<AggregateCall> =
+            calls.into_iter().map(|call| AggregateCall { of_sessions: true, ..call }).collect();
         let of_rows = |key| if let KeyColumn::OfRows(column) = key { Some(column) } else { None };
         let keys: Vec<usize> = keys.into_iter().filter_map(of_rows).collect();
         let input = Arc::clone(&flow.schema);
@@ -340,8 +321,10 @@ impl Lowering<'_> {
                     function,
                     argument: argument.map(&mut column).transpose()?,
                     distinct: params.distinct,
-                    separator: separator(&params.args)?,
+                    weight: params.args.get(2).map(&mut column).transpose()?,
+                    constant: Constant::of(&params.args)?,
                     retract: false,
+                    of_sessions: false,
                     filter: params.filter.as_deref().map(&mut column).transpose()?,
                     input_type,
                     output,
@@ -460,39 +443,6 @@ impl Columns {
     }
 }
 
-impl OverWindow<'_> {
-    /// An expression over the window function's output as one over its input. A row of TUMBLE is in one window, whose
-    /// bounds are known before any aggregation.
-    fn on_rows(&self, expression: &Expr, place: &str) -> Result<Expr> {
-        let expression = match self.window.window {
-            Windows::Fixed(WindowKind::Tumble { .. }) => {
-                let only = projections(self.window)?.pop().ok_or_else(|| Error::bug("a row is in a window"))?;
-                substitute_by(expression, &only.columns)?
-            }
-            Windows::Fixed(_) | Windows::Session { .. } => expression.clone(),
-        };
-        refuse_bounds(&expression, place)?;
-        Ok(expression)
-    }
-
-    /// Whether groups are whole sessions: grouped by other columns than those by which they are partitioned, they are
-    /// parts of one session or of several, which come at different times.
-    fn is_of_sessions_keys(&self, aggregate: &Aggregate) -> bool {
-        let Windows::Session { keys, .. } = &self.window.window else { return true };
-        let is_bound =
-            |key: &&Expr| matches!(key, Expr::Column(column) if WINDOW_COLUMNS.contains(&column.name.as_str()));
-        let grouped: Vec<&Expr> = aggregate.group_expr.iter().filter_map(|key| self.resolve(key)).collect();
-        keys.iter().all(|key| grouped.contains(&key))
-            && grouped.into_iter().filter(|key| !is_bound(key)).all(|key| keys.contains(key))
-    }
-
-    /// A column of the aggregation's input over the window function's output.
-    fn resolve(&self, column: &Expr) -> Option<&Expr> {
-        let Expr::Column(column) = column else { return None };
-        self.columns.iter().find(|(name, _)| *name == column.name).map(|(_, expression)| expression)
-    }
-}
-
 /// The grouping sets below projections that only leave columns out, if there are any.
 fn below_pruning(plan: &LogicalPlan) -> Option<&ExpandNode> {
     match plan {
@@ -500,48 +450,5 @@ fn below_pruning(plan: &LogicalPlan) -> Option<&ExpandNode> {
             below_pruning(&projection.input)
         }
         other => as_expand(other),
-    }
-}
-
-/// The window function below projections and filters, if there is one.
-fn over_window(plan: &LogicalPlan) -> Result<Option<OverWindow<'_>>> {
-    let mut columns: Vec<(String, Expr)> = plan
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| (field.name().clone(), Expr::Column(Column::new_unqualified(field.name()))))
-        .collect();
-    let mut conditions: Vec<Expr> = Vec::new();
-    let mut below = plan;
-    loop {
-        match below {
-            LogicalPlan::Projection(projection) => {
-                for (_, column) in &mut columns {
-                    *column = substitute(column, projection)?;
-                }
-                for condition in &mut conditions {
-                    *condition = substitute(condition, projection)?;
-                }
-                below = &projection.input;
-            }
-            LogicalPlan::Filter(filter) => {
-                conditions.insert(0, filter.predicate.clone());
-                below = &filter.input;
-            }
-            other => {
-                let window = as_window(other);
-                return Ok(window.map(|window| OverWindow { window, columns, conditions }));
-            }
-        }
-    }
-}
-
-/// The bounds of a window are known only when the window is: they may be keys, and be used behind the aggregation.
-fn refuse_bounds(expression: &Expr, place: &str) -> Result<()> {
-    let names = expression.column_refs();
-    match names.iter().find(|column| WINDOW_COLUMNS.contains(&column.name.as_str())) {
-        None => Ok(()),
-        Some(column) => Err(Error::query(format!("{} in {place} of a window aggregate is not built yet", column.name))
-            .with_help("use it behind the aggregation: in HAVING, in the SELECT list, or in an outer query")),
     }
 }

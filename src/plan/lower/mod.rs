@@ -6,10 +6,12 @@
 mod aggregate;
 mod keys;
 mod meaning;
+mod over_window;
 mod sessions;
 mod sink;
 mod source;
 
+pub use over_window::conditions_below_sessions;
 pub use sink::{KeyedShuffle, LateSink, SinkTarget, is_implicit};
 pub use source::{check_read_once, constant_rows, is_bounded, is_live, only_once, source_node};
 

@@ -20,6 +20,8 @@ pub const COLUMNS: [(&str, Type); 9] = [
 pub const ID: usize = 0;
 pub const TIME: usize = 1;
 const WILD: usize = 4;
+pub const FREQUENCY: usize = 3;
+pub const PARTS: [f64; 3] = [0.5, 0.0, 0.3];
 /// The columns by which rows are grouped.
 const KEYS: [usize; 5] = [2, 3, 4, 6, 8];
 
@@ -41,11 +43,19 @@ pub enum Function {
     Avg,
     Min,
     Max,
-    Variance { sample: bool },
+    Variance {
+        sample: bool,
+    },
     FirstValue,
     LastValue,
     ListAgg,
     ArrayAgg,
+    Collect,
+    /// Of [`PARTS`], or of the first of them; with the column [`FREQUENCY`] as frequency or without.
+    Percentile {
+        several: bool,
+        weighted: bool,
+    },
 }
 
 /// What FILTER or WHERE demand, by column.
@@ -106,6 +116,9 @@ impl Call {
             (Function::Sum, Type::Decimal(_, scale)) => Type::Decimal(38, *scale),
             (Function::Avg | Function::Variance { .. }, Type::Decimal(_, scale)) => Type::Decimal(38, (*scale).max(6)),
             (Function::ArrayAgg, _) => Type::Array(Box::new(input)),
+            (Function::Collect, _) => Type::Multiset(Box::new(input)),
+            (Function::Percentile { several: false, .. }, _) => Type::Double,
+            (Function::Percentile { several: true, .. }, _) => Type::Array(Box::new(Type::Double)),
             _ => input,
         }
     }
@@ -115,6 +128,12 @@ impl Call {
         let distinct = if self.distinct { "DISTINCT " } else { "" };
         let call = match self.function {
             Function::CountRows => "COUNT(*)".to_owned(),
+            Function::Percentile { several, weighted } => {
+                let parts = PARTS.map(|part| part.to_string());
+                let parts = if several { format!("ARRAY[{}]", parts.join(", ")) } else { parts[0].clone() };
+                let frequency = if weighted { format!(", {}", columns[FREQUENCY].0) } else { String::new() };
+                format!("PERCENTILE({distinct}{column}, {parts}{frequency})")
+            }
             function => format!("{}({distinct}{column})", name(function)),
         };
         match self.filter {
@@ -137,6 +156,8 @@ fn name(function: Function) -> &'static str {
         Function::LastValue => "LAST_VALUE",
         Function::ListAgg => "LISTAGG",
         Function::ArrayAgg => "ARRAY_AGG",
+        Function::Collect => "COLLECT",
+        Function::Percentile { .. } => "PERCENTILE",
     }
 }
 
@@ -274,12 +295,17 @@ fn condition(columns: &[usize]) -> impl Strategy<Value = Condition> + use<> {
 }
 
 /// A function, which of the columns that it takes, whether over different values, and whether with a FILTER.
-fn call(ordered: bool) -> impl Strategy<Value = (Function, Index, bool, bool)> {
+fn call(ordered: bool, weighted: bool) -> impl Strategy<Value = (Function, Index, bool, bool)> {
     use Function::*;
     let mut functions =
         vec![CountRows, Count, Sum, Avg, Min, Max, Variance { sample: false }, Variance { sample: true }];
     if ordered {
         functions.extend([FirstValue, LastValue, ListAgg, ArrayAgg]);
+    }
+    functions.push(Collect);
+    functions.extend([false, true].map(|several| Percentile { several, weighted: false }));
+    if weighted {
+        functions.push(Percentile { several: true, weighted });
     }
     (select(functions), any::<Index>(), prop::bool::weighted(0.3), prop::bool::weighted(0.3))
 }
@@ -288,11 +314,11 @@ fn call(ordered: bool) -> impl Strategy<Value = (Function, Index, bool, bool)> {
 fn taken(function: Function, columns: &[(String, Type)], offered: &[usize]) -> Vec<usize> {
     let takes = |data_type: &Type| match function {
         Function::CountRows | Function::Count => true,
-        Function::Sum | Function::Avg | Function::Variance { .. } => {
+        Function::Sum | Function::Avg | Function::Variance { .. } | Function::Percentile { .. } => {
             matches!(data_type, Type::Int | Type::BigInt | Type::Double | Type::Decimal(..))
         }
         Function::ListAgg => *data_type == Type::Text,
-        _ => !matches!(data_type, Type::Array(_)),
+        _ => !matches!(data_type, Type::Array(_) | Type::Multiset(_)),
     };
     offered.iter().copied().filter(|column| takes(&columns[*column].1)).collect()
 }
@@ -316,12 +342,12 @@ fn sets() -> impl Strategy<Value = Sets> {
 
 fn inner(window: Window) -> impl Strategy<Value = Level> {
     // Flink has no order of rows in windows that overlap.
-    let ordered = matches!(window, Window::None | Window::Tumble { .. });
+    let ordered = !matches!(window, Window::Hop { .. } | Window::Cumulate { .. });
     let has_sets = !matches!(window, Window::Session { .. });
     (
         subsequence(KEYS.to_vec(), 0..=2),
         sets(),
-        prop::collection::vec((call(ordered), condition(&[3, 5, 8, 7])), 1..5),
+        prop::collection::vec((call(ordered, true), condition(&[3, 5, 8, 7])), 1..5),
         prop::option::weighted(0.3, condition(&[3, 4, 8, 2])),
         prop::bool::weighted(0.15),
     )
@@ -343,7 +369,7 @@ fn made(
     if taken.is_empty() {
         return Call { function: Function::CountRows, column: 0, distinct: false, filter: None };
     }
-    let distinct = distinct && function != Function::CountRows;
+    let distinct = distinct && !matches!(function, Function::CountRows | Function::Percentile { weighted: true, .. });
     Call { function, column: *index.get(&taken), distinct, filter: filtered.then_some(filter) }
 }
 
@@ -354,26 +380,25 @@ fn outer(query: &Query) -> impl Strategy<Value = Level> + use<> {
     let firsts = keys + query.bounds();
     // A DOUBLE that was NaN or infinite for a while, or a rounded one, leaves its trace in a sum.
     let is_exact = |call: &Call| {
-        let rounds = matches!(call.function, Function::Avg | Function::Variance { .. });
+        let rounds = matches!(call.function, Function::Avg | Function::Variance { .. } | Function::Percentile { .. });
         call.output(&table_columns()) != Type::Double || !(rounds || call.column == WILD)
     };
     let offered: Vec<usize> =
         (0..query.inner.calls.len()).filter(|at| is_exact(&query.inner.calls[*at])).map(|at| firsts + at).collect();
     let call_keys = (0..query.inner.calls.len())
-        .filter(|at| !matches!(columns[firsts + at].1, Type::Array(_)))
+        .filter(|at| !matches!(columns[firsts + at].1, Type::Array(_) | Type::Multiset(_)))
         .map(|at| firsts + at);
     let key_columns: Vec<usize> = (0..keys).chain(call_keys).collect();
     let most = key_columns.len().min(2);
-    (subsequence(key_columns, 0..=most), prop::collection::vec(call(false), 1..4), prop::bool::weighted(0.2)).prop_map(
-        move |(keys, calls, having)| {
+    (subsequence(key_columns, 0..=most), prop::collection::vec(call(false, false), 1..4), prop::bool::weighted(0.2))
+        .prop_map(move |(keys, calls, having)| {
             let count = offered.iter().copied().find(|column| columns[*column].1 == Type::BigInt);
             let made = calls.into_iter().map(|call| match count {
                 Some(count) => made(call, Condition::Above(count, 1), &columns, &offered),
                 None => made((call.0, call.1, call.2, false), Condition::Missing(0), &columns, &offered),
             });
             Level { keys, sets: Sets::All, calls: made.collect(), condition: None, having }
-        },
-    )
+        })
 }
 
 pub fn query() -> impl Strategy<Value = Query> {

@@ -104,7 +104,7 @@ fn batch(rows: &[Row]) -> RecordBatch {
             Type::Bool => {
                 Arc::new(values().map(|value| value.map(|it| *it == Value::Bool(true))).collect::<BooleanArray>())
             }
-            Type::Array(_) => panic!("no column of the table is an array"),
+            Type::Array(_) | Type::Multiset(_) => panic!("no column of the table is made of others"),
         }
     };
     let columns = COLUMNS.iter().enumerate().map(|(at, (name, _))| (*name, column(at), true));

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::grammar::{Call, Condition, Function, ID, Level, Query, Sets, TIME, Window, table_columns};
+use super::grammar::{
+    Call, Condition, FREQUENCY, Function, ID, Level, PARTS, Query, Sets, TIME, Window, table_columns,
+};
 use super::value::{Scalar, Type, Value};
 
 pub type Row = Vec<Value>;
@@ -125,6 +127,8 @@ fn sessions<'a>(
             rows.extend(session.rows);
         }
         rows.push(row);
+        // Whatever session they were in, they came in this order.
+        rows.sort_by_key(|row| row[ID].int());
         sessions.push(Group { keys: of_row, bounds: vec![start, end], rows });
     }
     sessions.iter_mut().for_each(|session| session.keys.clear());
@@ -200,6 +204,11 @@ fn aggregate(call: &Call, columns: &[(String, Type)], rows: &[&Row]) -> Value {
     if call.function == Function::CountRows {
         return Value::Int(rows.count() as i128);
     }
+    if let Function::Percentile { weighted: true, .. } = call.function {
+        let weighted = rows.filter(|row| !row[call.column].is_null() && !row[FREQUENCY].is_null());
+        let each = weighted.flat_map(|row| (0..row[FREQUENCY].int().max(0)).map(|_| &row[call.column]));
+        return percentiles(call, &columns[call.column].1, &each.collect::<Vec<_>>());
+    }
     let mut seen = BTreeSet::new();
     let values: Vec<&Value> = rows
         .map(|row| &row[call.column])
@@ -208,6 +217,13 @@ fn aggregate(call: &Call, columns: &[(String, Type)], rows: &[&Row]) -> Value {
         .collect();
     if call.function == Function::Count {
         return Value::Int(values.len() as i128);
+    }
+    if call.function == Function::Collect {
+        let mut counts = BTreeMap::<Scalar, (&Value, i128)>::new();
+        values.iter().for_each(|value| counts.entry(value.scalar()).or_insert((value, 0)).1 += 1);
+        return Value::Array(
+            counts.into_values().flat_map(|(value, count)| [value.clone(), Value::Int(count)]).collect(),
+        );
     }
     let (Some(first), Some(last)) = (values.first(), values.last()) else { return Value::Null };
     let data_type = &columns[call.column].1;
@@ -221,6 +237,7 @@ fn aggregate(call: &Call, columns: &[(String, Type)], rows: &[&Row]) -> Value {
             return Value::Text(values.iter().map(|value| value.text()).collect::<Vec<_>>().join(","));
         }
         Function::ArrayAgg => return Value::Array(values.into_iter().cloned().collect()),
+        Function::Percentile { .. } => return percentiles(call, data_type, &values),
         _ => return sums(call.function, data_type, &values),
     };
     found.cloned().unwrap_or(Value::Null)
@@ -267,6 +284,31 @@ fn sums(function: Function, data_type: &Type, values: &[&Value]) -> Value {
         }
         _ => dividend / divisor,
     })
+}
+
+/// The values below which the parts lie.
+fn percentiles(call: &Call, data_type: &Type, values: &[&Value]) -> Value {
+    let scale = if let Type::Decimal(_, scale) = data_type { 10_f64.powi(*scale as i32) } else { 1.0 };
+    let double = |value: &&Value| match *value {
+        Value::Double(value) => Value::Double(*value),
+        value => Value::Double(value.int() as f64 / scale),
+    };
+    let mut sorted: Vec<Value> = values.iter().map(double).collect();
+    if sorted.is_empty() {
+        return Value::Null;
+    }
+    sorted.sort_by(|one, other| one.scalar().cmp(&other.scalar()));
+    let found = PARTS.map(|part| {
+        let place = (sorted.len() - 1) as f64 * part + 1.0;
+        let at = |place: f64| sorted[place as usize - 1].double();
+        let (below, above) = (at(place.floor()), at(place.ceil()));
+        let is_one = place == place.floor() || below == above;
+        Value::Double(if is_one { below } else { (place.ceil() - place) * below + (place - place.floor()) * above })
+    });
+    match call.function {
+        Function::Percentile { several: true, .. } => Value::Array(found.to_vec()),
+        _ => found[0].clone(),
+    }
 }
 
 /// The sum, or what is computed with it, where a value is not finite.

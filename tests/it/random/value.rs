@@ -26,6 +26,7 @@ pub enum Type {
     Decimal(u32, u32),
     Text,
     Array(Box<Type>),
+    Multiset(Box<Type>),
 }
 
 impl Type {
@@ -39,11 +40,13 @@ impl Type {
             Self::Decimal(precision, scale) => format!("DECIMAL({precision}, {scale})"),
             Self::Text => "STRING".to_owned(),
             Self::Array(of) => format!("ARRAY<{}>", of.sql()),
+            Self::Multiset(of) => format!("MULTISET<{}>", of.sql()),
         }
     }
 }
 
-/// A value on its own. Of a DECIMAL all digits are kept, without its point.
+/// A value on its own. Of a DECIMAL all digits are kept, without its point. A multiset is an array of values, each with its
+/// count behind it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     Null,
@@ -123,6 +126,12 @@ impl Value {
             DataType::List(_) => {
                 let values = column.as_list::<i32>().value(row);
                 Self::Array((0..values.len()).map(|row| Self::read(&values, row)).collect())
+            }
+            DataType::Map(..) => {
+                let entries = column.as_map().value(row);
+                let cell =
+                    |row| entries.columns().iter().map(move |column| Self::read(column, row)).collect::<Vec<_>>();
+                Self::Array((0..entries.len()).flat_map(cell).collect())
             }
             other => panic!("no result of a random query is a {other}"),
         }
