@@ -10,8 +10,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use beadline::operators::{
-    AggregateCall, AggregateFunction, BuildContext, Chain, Emitted, Flush, GroupAggregateSpec, GroupLocalSpec,
-    OperatorSpec, Progress, WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
+    AggregateCall, AggregateFunction, BuildContext, Chain, Emitted, Flush, Forgetting, GroupAggregateSpec,
+    GroupLocalSpec, Holding, OperatorSpec, Progress, WindowAggregateSpec, WindowAssignSpec, WindowKind,
+    WindowLocalSpec,
 };
 use beadline::stream::{Changes, EventTime, ProcTime, WATERMARK_COLUMN, Zone};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -95,7 +96,13 @@ fn cases() -> Vec<(&'static str, Vec<AggregateCall>, &'static str)> {
 }
 
 fn grouped(calls: &[AggregateCall]) -> Chain {
-    let local = GroupLocalSpec { input: schema(), keys: vec![CHANNEL], calls: calls.to_vec(), retract: false };
+    let local = GroupLocalSpec {
+        input: schema(),
+        keys: vec![CHANNEL],
+        calls: calls.to_vec(),
+        retract: false,
+        holding: Holding::UntilRest,
+    };
     let fields = [schema().field(CHANNEL).clone()].into_iter().chain(calls.iter().map(|call| call.output.clone()));
     let global = GroupAggregateSpec {
         input: local.output(),
@@ -103,6 +110,7 @@ fn grouped(calls: &[AggregateCall]) -> Chain {
         calls: calls.to_vec(),
         retract: false,
         emit_update_before: true,
+        forgetting: Forgetting::Never,
         query: String::new(),
         output: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
     };
@@ -121,6 +129,7 @@ fn windowed(calls: &[AggregateCall]) -> Chain {
         operator: "window".into(),
         late_columns: vec![],
         by_clock: false,
+        lateness_ms: 0,
     };
     let local = WindowLocalSpec {
         zone: Zone::UTC,

@@ -18,9 +18,9 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit};
 use beadline::expressions::{Call, ITEM, Unnest, json, list_of, lookup};
 use beadline::operators::{
-    AggregateCall, AggregateFunction, BuildContext, Chain, Emitted, Flush, GroupAggregateSpec, GroupLocalSpec,
-    OperatorSpec, Progress, SessionAggregateSpec, SessionInput, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
-    WindowKind, WindowLocalSpec,
+    AggregateCall, AggregateFunction, BuildContext, Chain, Emitted, Flush, Forgetting, GroupAggregateSpec,
+    GroupLocalSpec, Holding, OperatorSpec, Progress, SessionAggregateSpec, SessionInput, UnnestSpec,
+    WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
 };
 use beadline::state::{
     FileName, RestoreProgress, TableKind, TableSpec, TableState, Writer, digest, encode, key_hashes, read_table,
@@ -101,6 +101,7 @@ fn windowed(window: WindowKind) -> Chain {
         operator: "window".into(),
         late_columns: vec![0, 1],
         by_clock: false,
+        lateness_ms: 0,
     };
     let local = WindowLocalSpec {
         zone: Zone::UTC,
@@ -134,7 +135,13 @@ fn grouped() -> Chain {
 /// One aggregate by one column, with all changes.
 fn group_by(input: &SchemaRef, key: usize, call: &AggregateCall, retract: bool) -> Chain {
     let calls = vec![call.clone()];
-    let local = GroupLocalSpec { input: Arc::clone(input), keys: vec![key], calls: calls.clone(), retract };
+    let local = GroupLocalSpec {
+        input: Arc::clone(input),
+        keys: vec![key],
+        calls: calls.clone(),
+        retract,
+        holding: Holding::UntilRest,
+    };
     let output = vec![input.field(key).clone(), call.output.clone()];
     let global = GroupAggregateSpec {
         input: local.output(),
@@ -142,6 +149,7 @@ fn group_by(input: &SchemaRef, key: usize, call: &AggregateCall, retract: bool) 
         calls,
         retract,
         emit_update_before: true,
+        forgetting: Forgetting::Never,
         query: String::new(),
         output: Arc::new(Schema::new(output)),
     };

@@ -12,11 +12,14 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 use super::copies::{Copies, CopyExec};
 use super::grouping_sets::SetCopies;
+use super::replicate::RowCopies;
 use super::sessions::SessionExec;
 use super::unnest::UnnestExec;
 use super::windows::WindowCopies;
+use crate::operators::ReplicateSpec;
 use crate::plan::expand::{ExpandNode, expand_spec};
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows};
+use crate::plan::replicate::ReplicateNode;
 use crate::plan::unnest::UnnestNode;
 
 /// Plans them.
@@ -40,6 +43,10 @@ impl ExtensionPlanner for Extensions {
         if let Some(node) = node.as_any().downcast_ref::<UnnestNode>() {
             let spec = node.spec(&input.schema()).map_err(|error| DataFusionError::External(Box::new(error)))?;
             return Ok(Some(Arc::new(UnnestExec::new(spec, Arc::clone(input)))));
+        }
+        if let Some(node) = node.as_any().downcast_ref::<ReplicateNode>() {
+            let spec = ReplicateSpec { input: input.schema(), times: column(&node.input, &node.times)? };
+            return Ok(Some(Arc::new(CopyExec::new(Arc::new(RowCopies::new(spec)), Arc::clone(input)))));
         }
         let Some(node) = node.as_any().downcast_ref::<ExpandNode>() else { return Ok(None) };
         let keys = node.keys.iter().map(|key| column(&node.input, key)).collect::<Result<_>>()?;

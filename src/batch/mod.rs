@@ -5,6 +5,7 @@ mod copies;
 mod engine;
 mod extensions;
 mod grouping_sets;
+mod replicate;
 mod rewrite;
 mod sessions;
 mod table;

@@ -23,6 +23,8 @@ use crate::error::{Error, Result};
 use crate::expressions::{Call, FLOAT_BITS, FLOAT_OF_BITS, at_moment, condition, moment, reads_now, scalar_error};
 use crate::plan::expand::as_expand;
 use crate::plan::nodes::as_window;
+use crate::plan::replicate::as_replicate;
+use crate::plan::state_ttl::as_state_ttl;
 use crate::plan::unnest::as_unnest;
 use crate::plan::{conditions_below_sessions, constant_rows, only_once, optimize, source_node};
 use crate::stream::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN};
@@ -106,6 +108,12 @@ impl Rewrite<'_> {
                 let input = self.plan(&unnest.input)?;
                 let unnest = unnest.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
                 Ok(LogicalPlan::Extension(Extension { node: Arc::new(unnest) }))
+            }
+            LogicalPlan::Extension(_) if let Some(hint) = as_state_ttl(plan) => self.plan(&hint.input),
+            LogicalPlan::Extension(_) if let Some(replicate) = as_replicate(plan) => {
+                let input = self.plan(&replicate.input)?;
+                let node = replicate.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
+                Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
             }
             LogicalPlan::Extension(_) => {
                 let window = as_window(plan).ok_or_else(|| Error::bug("an extension that batch mode does not know"))?;

@@ -1,7 +1,6 @@
 //! What an operator meets besides its rows: what it is built with, and what it may do in a call.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 
@@ -22,8 +21,6 @@ pub struct BuildContext {
     pub output: OutputBudget,
     /// The part of the job's memory that its operators account for.
     pub memory: MemoryHolder,
-    /// How long state is kept that nobody touches; `None`: for ever.
-    pub ttl: Option<Duration>,
     pub backend: StateBackend,
 }
 
@@ -38,7 +35,6 @@ impl BuildContext {
             batch_rows: 8192,
             output: OutputBudget::default(),
             memory: MemoryPool::new(None).holder("operators"),
-            ttl: None,
             backend: StateBackend::Memory,
         }
     }

@@ -1,7 +1,9 @@
 //! Unwindowed GROUP BY over partials: each batch changes the results of the keys that it touches.
 //!
 //! A key that is touched leaves once a batch: `+I` when it is new, `-U` and `+U` when its result has changed, nothing
-//! when it has not, `-D` when its last row has gone.
+//! when it has not, `-D` when its last row has gone. Groups of windows may leave once instead, when their window closes.
+//!
+//! What it keeps is bounded by the keys that come, and by [`Forgetting`] if they go again by themselves.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,19 +11,21 @@ use std::sync::Arc;
 use arrow::array::make_comparator;
 use arrow::array::{ArrayRef, BooleanArray, UInt32Array};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::kernels::cmp::distinct;
+use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::{SortOptions, interleave, take_arrays};
-use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use super::aggregate::{readable, state_fields};
-use super::distinct_counts::DistinctCounts;
+use super::distinct_counts::{DistinctCounts, Kept};
+use super::forgetting::{FORGOTTEN_TOGETHER, Forgetting};
+use super::local_time::LocalTime;
 use super::touched::Touched;
 use super::two_phase::{Split, global_texts, types_text};
 use super::value_counts::ValueCounts;
 use super::{AggregateCall, Aggregates, BuildContext, Context, Operator, OperatorSpec, Progress};
 use crate::error::{Error, Result};
-use crate::state::{KeyedTable, StateTable, batch_of, integers};
-use crate::stream::{ChangeKind, Changes, EventTime};
+use crate::state::{KEEP_UNTIL_COLUMN, KeyedTable, SlotColumns, StateTable, TimedColumns, batch_of, integers};
+use crate::stream::{ChangeKind, Changes, EventTime, ProcTime};
 
 /// Rows that are worked on together.
 const PIECE_ROWS: usize = 4096;
@@ -39,6 +43,8 @@ pub struct GroupAggregateSpec {
     pub retract: bool,
     /// Whether `-U` rows leave before `+U` rows.
     pub emit_update_before: bool,
+    /// When groups go.
+    pub forgetting: Forgetting,
     /// What is computed over which rows, in terms of the columns of tables: a part of the signature.
     pub query: String,
     /// Keys, then a column per aggregate.
@@ -53,14 +59,19 @@ impl OperatorSpec for GroupAggregateSpec {
     fn signature(&self) -> String {
         let types = types_text(&self.input, self.keys, &self.calls);
         let retract = if self.retract { " of changes" } else { "" };
-        format!("GroupAggregate{retract}(keys and results of types [{types}]: {})", self.query)
+        let kept = match self.forgetting {
+            Forgetting::Never => "",
+            Forgetting::Untouched { .. } => " kept for a time",
+            Forgetting::Window { .. } => " of windows",
+        };
+        format!("GroupAggregate{retract}{kept}(keys and results of types [{types}]: {})", self.query)
     }
 
     fn output(&self) -> SchemaRef {
         SchemaRef::clone(&self.output)
     }
 
-    fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {
         let keys: Vec<Field> = self.input.fields().iter().take(self.keys).map(|key| key.as_ref().clone()).collect();
         let split = Split::new(&self.calls, self.retract);
         let group_calls = split.group_calls();
@@ -71,10 +82,13 @@ impl OperatorSpec for GroupAggregateSpec {
         let mut columns: Vec<FieldRef> = keys.iter().cloned().map(Arc::new).collect();
         let fields: Vec<FieldRef> = split.state_fields(&group_calls)?.into_iter().map(Arc::new).collect();
         columns.extend(readable(&fields, &self.calls, &columns));
+        let is_timed = self.forgetting.is_timed();
+        let states = TimedColumns::new(Aggregates::new(&group_calls)?, is_timed);
+        columns.extend(is_timed.then(|| Arc::new(Field::new(KEEP_UNTIL_COLUMN, DataType::Int64, false))));
         let schema = Arc::new(Schema::new(columns));
-        let groups = KeyedTable::new("groups", schema, self.keys, self.keys, Aggregates::new(&group_calls)?)?;
+        let groups = KeyedTable::new("groups", schema, self.keys, self.keys, states)?;
         let extreme = |(index, call): &(usize, AggregateCall)| ValueCounts::new(*index, call, &keys);
-        let distinct = |calls: &Vec<(usize, AggregateCall)>| DistinctCounts::new(calls, &keys);
+        let distinct = |calls: &Vec<(usize, AggregateCall)>| DistinctCounts::new(calls, &keys, is_timed);
         let merged = state_fields(&group_calls[..split.merged_calls()])?.len();
         Ok(Box::new(GroupAggregate {
             extremes: split.extremes.iter().map(extreme).collect::<Result<_>>()?,
@@ -86,7 +100,12 @@ impl OperatorSpec for GroupAggregateSpec {
             spec: self.clone(),
             slots: Vec::new(),
             touched: Touched::default(),
-            watermark: EventTime::NONE,
+            local_time: self.forgetting.local_time(),
+            met: EventTime::NONE,
+            done: EventTime::NONE,
+            sweep_at: None,
+            is_sweeping: false,
+            batch_rows: cx.batch_rows,
         }))
     }
 }
@@ -112,13 +131,13 @@ impl fmt::Display for GroupAggregateSpec {
             let keys: Vec<&str> = self.input.fields().iter().take(self.keys).map(|key| key.name().as_str()).collect();
             write!(out, "groupBy=[{}], ", keys.join(", "))?;
         }
-        write!(out, "select=[{}])", global_texts(&self.calls))
+        write!(out, "select=[{}]{})", global_texts(&self.calls), self.forgetting)
     }
 }
 
 struct GroupAggregate {
     spec: GroupAggregateSpec,
-    groups: KeyedTable<Aggregates>,
+    groups: KeyedTable<TimedColumns<Aggregates>>,
     extremes: Vec<ValueCounts>,
     distinct: Vec<DistinctCounts>,
     split: Split,
@@ -128,7 +147,14 @@ struct GroupAggregate {
     /// The slot of each row of the present batch.
     slots: Vec<u32>,
     touched: Touched,
-    watermark: EventTime,
+    local_time: LocalTime,
+    /// The watermark that was met, and the one up to which windows have been closed.
+    met: EventTime,
+    done: EventTime,
+    /// When to look for groups that nobody touches, and whether that is under way.
+    sweep_at: Option<ProcTime>,
+    is_sweeping: bool,
+    batch_rows: usize,
 }
 
 /// Where the result of a call is found.
@@ -149,21 +175,47 @@ impl Operator for GroupAggregate {
     fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
         // Every key makes up to two rows, so what comes in bounds what goes out.
         for piece in rows.pieces(PIECE_ROWS) {
-            let changes = self.advance(&piece)?;
+            let changes = self.advance(&piece, cx.now)?;
             if let Some(changes) = changes {
                 cx.emit(changes);
             }
         }
+        self.look_again(cx.now);
         Ok(Progress::Done)
     }
 
-    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
-        self.watermark = self.watermark.max(time);
+    fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<Progress> {
+        // The first after a restore, when there may be groups whose time has passed meanwhile.
+        self.look_again(cx.now);
+        self.met = self.met.max(time);
+        self.resume(cx)
+    }
+
+    fn resume(&mut self, cx: &mut Context) -> Result<Progress> {
+        if self.is_sweeping && self.sweep(cx.now.0)? == Progress::More {
+            return Ok(Progress::More);
+        }
+        if std::mem::take(&mut self.is_sweeping) {
+            self.look_again(cx.now);
+        }
+        if matches!(self.spec.forgetting, Forgetting::Window { .. }) && self.close_windows(cx)? == Progress::More {
+            return Ok(Progress::More);
+        }
+        self.done = self.met;
         Ok(Progress::Done)
     }
 
     fn watermark(&self) -> EventTime {
-        self.watermark
+        self.done
+    }
+
+    fn on_tick(&mut self, cx: &mut Context) -> Result<Progress> {
+        (self.sweep_at, self.is_sweeping) = (None, true);
+        self.resume(cx)
+    }
+
+    fn next_tick(&self) -> Option<ProcTime> {
+        self.sweep_at
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
@@ -175,13 +227,23 @@ impl Operator for GroupAggregate {
 }
 
 impl GroupAggregate {
-    fn advance(&mut self, partials: &Changes) -> Result<Option<Changes>> {
+    fn advance(&mut self, partials: &Changes, now: ProcTime) -> Result<Option<Changes>> {
         let (keys, rest) = partials.batch().columns().split_at(self.spec.keys);
         let (values, states) = rest.split_at(self.extremes.len() + self.distinct.len());
         let (states, weights) = states.split_at(self.merged);
         let known = self.groups.table().index.slots();
         self.groups.assign(keys, partials.len(), &mut self.slots)?;
         self.touched.find(&self.slots, self.groups.table().index.slots());
+        if self.spec.forgetting.repeats() {
+            let expired = self.groups.table().columns.expired_of(&self.touched.slots, now.0);
+            if !expired.is_empty() {
+                // They begin anew.
+                self.groups.touch(&self.slots);
+                self.forget(&expired)?;
+                self.groups.assign(keys, partials.len(), &mut self.slots)?;
+                self.touched.find(&self.slots, self.groups.table().index.slots());
+            }
+        }
         if !self.extremes.is_empty() {
             let touched = self.groups.table().index.gather(&self.touched.slots)?;
             for extreme in &mut self.extremes {
@@ -189,32 +251,119 @@ impl GroupAggregate {
             }
         }
 
-        let before = self.results(known)?;
-        self.groups.merge(&self.slots, states)?;
+        let is_final = self.spec.forgetting.is_final();
+        let before = if is_final { None } else { Some(self.results(known)?) };
+        self.groups.columns_mut().inner_mut().merge(&self.slots, states)?;
         let (extreme_values, distinct_values) = values.split_at(self.extremes.len());
         for (extreme, values) in self.extremes.iter_mut().zip(extreme_values) {
             extreme.apply(keys, values, &states[0])?;
         }
-        self.apply_distinct(keys, distinct_values, weights)?;
+        let forgetting = self.spec.forgetting;
+        let until = forgetting.keep_until(now, keys.last(), partials.len(), &mut self.local_time)?;
+        if !until.is_empty() {
+            let of_first = self.touched.first_rows.iter().map(|row| until[*row as usize]);
+            self.groups.columns_mut().keep(&self.touched.slots, of_first);
+        }
+        self.apply_distinct(keys, distinct_values, weights, &Kept { until: &until, forgetting, now })?;
         self.groups.touch(&self.touched.slots);
-        let after = self.results(usize::MAX)?;
+        let after = before.as_ref().map(|_| self.results(usize::MAX)).transpose()?;
         self.extremes.iter_mut().for_each(ValueCounts::end);
 
-        let changes = self.changes(&before, &after)?;
+        let changes = match (&before, &after) {
+            (Some(before), Some(after)) => self.changes(before, after)?,
+            _ => None,
+        };
         if self.spec.retract {
             self.remove_empty()?;
         }
         Ok(changes)
     }
 
+    /// Notes when to look for groups that nobody touches, if there are any.
+    fn look_again(&mut self, now: ProcTime) {
+        if self.sweep_at.is_none() && self.groups.table().columns.earliest().is_some() {
+            self.sweep_at = self.spec.forgetting.next_sweep(now);
+        }
+    }
+
+    /// Forgets some of the groups that have had their time.
+    fn sweep(&mut self, now: i64) -> Result<Progress> {
+        let expired = self.groups.columns_mut().expired(now, FORGOTTEN_TOGETHER);
+        if !expired.is_empty() {
+            self.forget(&expired)?;
+            return Ok(Progress::More);
+        }
+        for distinct in &mut self.distinct {
+            distinct.sweep(now)?;
+        }
+        self.groups.shrink()?;
+        Ok(Progress::Done)
+    }
+
+    /// Forgets the groups whose windows the watermark has closed; those that have given no result yet give it.
+    fn close_windows(&mut self, cx: &mut Context) -> Result<Progress> {
+        let is_final = self.spec.forgetting.is_final();
+        let together = if is_final { self.batch_rows } else { FORGOTTEN_TOGETHER };
+        loop {
+            let closed = self.groups.columns_mut().expired(self.met.0, together);
+            if is_final && !closed.is_empty() {
+                cx.emit(self.final_results(&closed)?);
+            }
+            self.forget(&closed)?;
+            if closed.len() < together {
+                break;
+            }
+            if cx.is_full() || !is_final {
+                return Ok(Progress::More);
+            }
+        }
+        let met = self.met.0;
+        self.distinct.iter_mut().try_for_each(|distinct| distinct.sweep(met))?;
+        self.groups.shrink()?;
+        Ok(Progress::Done)
+    }
+
+    /// The results of closed windows.
+    fn final_results(&mut self, slots: &[u32]) -> Result<Changes> {
+        self.touched.slots = slots.to_vec();
+        let mut columns = self.groups.table().index.gather(slots)?;
+        for extreme in &mut self.extremes {
+            extreme.begin(&columns, slots.len())?;
+        }
+        let results = self.results(usize::MAX)?;
+        self.extremes.iter_mut().for_each(ValueCounts::end);
+        columns.extend(results.columns);
+        let rows = Changes::inserts(batch_of(&self.spec.output, columns, slots.len())?);
+        rows.filter(&BooleanArray::from(results.present))
+    }
+
+    /// Lets groups go with all that they hold.
+    fn forget(&mut self, slots: &[u32]) -> Result<()> {
+        if slots.is_empty() {
+            return Ok(());
+        }
+        if !self.extremes.is_empty() {
+            let keys = self.groups.table().index.gather(slots)?;
+            self.extremes.iter_mut().try_for_each(|extreme| extreme.clear(&keys, slots.len()))?;
+        }
+        self.groups.remove(slots);
+        Ok(())
+    }
+
     /// Lets different values come and go, and computes what follows for the calls over them.
-    fn apply_distinct(&mut self, keys: &[ArrayRef], values: &[ArrayRef], weights: &[ArrayRef]) -> Result<()> {
+    fn apply_distinct(
+        &mut self,
+        keys: &[ArrayRef],
+        values: &[ArrayRef],
+        weights: &[ArrayRef],
+        kept: &Kept<'_>,
+    ) -> Result<()> {
         let (mut weights, mut call) = (weights, self.split.merged_calls());
         for ((distinct, calls), values) in self.distinct.iter_mut().zip(&self.split.distinct).zip(values) {
             let (own, others) = weights.split_at(calls.len());
             weights = others;
-            for turnover in distinct.apply(keys, &self.slots, values, own)? {
-                let columns = self.groups.columns_mut();
+            for turnover in distinct.apply(keys, &self.slots, values, own, kept)? {
+                let columns = self.groups.columns_mut().inner_mut();
                 columns.update_call(call, &turnover.groups, &turnover.values, &turnover.signs)?;
                 call += 1;
             }
@@ -224,9 +373,14 @@ impl GroupAggregate {
 
     /// The results of the touched keys, of which those in slots below `known` had been there.
     fn results(&self, known: usize) -> Result<Results> {
-        let mut of_groups = self.groups.table().columns.evaluate(Some(&self.touched.slots))?;
+        let columns = &self.groups.table().columns;
+        let mut of_groups = columns.inner().evaluate(Some(&self.touched.slots))?;
         let present = match self.spec.retract {
             true => integers(&of_groups.remove(0))?.iter().map(|rows| *rows > 0).collect(),
+            // A key that was forgotten may have its old slot, or that of another.
+            false if self.spec.forgetting.is_timed() => {
+                self.touched.slots.iter().map(|slot| columns.is_kept(*slot)).collect()
+            }
             false => self.touched.slots.iter().map(|slot| (*slot as usize) < known).collect(),
         };
         let column = |place: &Place| match *place {
@@ -240,6 +394,7 @@ impl GroupAggregate {
     /// What leaves, in order of keys' appearance.
     fn changes(&self, before: &Results, after: &Results) -> Result<Option<Changes>> {
         let differs = differs(before, after, self.touched.slots.len())?;
+        let repeats = self.spec.forgetting.repeats();
         // Which key, and whether its old (0) or its new (1) result.
         let mut rows: Vec<(usize, usize)> = Vec::with_capacity(2 * self.touched.slots.len());
         let mut kinds = Vec::with_capacity(2 * self.touched.slots.len());
@@ -253,7 +408,7 @@ impl GroupAggregate {
                     rows.push((0, key));
                     kinds.push(ChangeKind::Delete);
                 }
-                (true, true) if differs.value(key) => {
+                (true, true) if repeats || differs.value(key) => {
                     if self.spec.emit_update_before {
                         rows.push((0, key));
                         kinds.push(ChangeKind::UpdateBefore);
@@ -286,7 +441,7 @@ impl GroupAggregate {
 
     /// Forgets the touched keys whose rows have all gone.
     fn remove_empty(&mut self) -> Result<()> {
-        let rows = &self.groups.table().columns.evaluate(Some(&self.touched.slots))?[0];
+        let rows = &self.groups.table().columns.inner().evaluate(Some(&self.touched.slots))?[0];
         let empty = integers(rows)?.iter().zip(&self.touched.slots).filter(|(rows, _)| **rows == 0);
         let empty: Vec<u32> = empty.map(|(_, slot)| *slot).collect();
         self.groups.remove(&empty);
@@ -294,21 +449,26 @@ impl GroupAggregate {
     }
 }
 
-/// Whether the results of a key differ; NULL equals NULL.
+/// Whether the results of a key differ.
 fn differs(before: &Results, after: &Results, keys: usize) -> Result<BooleanArray> {
-    let mut differs: Option<BooleanArray> = None;
-    for (old, new) in before.columns.iter().zip(&after.columns) {
-        let column = match old.data_type().is_nested() {
+    Ok(arrow::compute::not(&same_rows(&before.columns, &after.columns, keys)?)?)
+}
+
+/// `[rows]`: whether two rows are the same in all columns; NULL equals NULL.
+pub(super) fn same_rows(one: &[ArrayRef], other: &[ArrayRef], rows: usize) -> Result<BooleanArray> {
+    let mut same: Option<BooleanArray> = None;
+    for (one, other) in one.iter().zip(other) {
+        let column = match one.data_type().is_nested() {
             true => {
-                let order = make_comparator(old, new, SortOptions::default())?;
-                BooleanArray::from(BooleanBuffer::collect_bool(keys, |key| order(key, key).is_ne()))
+                let order = make_comparator(one, other, SortOptions::default())?;
+                BooleanArray::from(BooleanBuffer::collect_bool(rows, |row| order(row, row).is_eq()))
             }
-            false => distinct(old, new)?,
+            false => not_distinct(one, other)?,
         };
-        differs = Some(match differs {
+        same = Some(match same {
             None => column,
-            Some(differs) => arrow::compute::or(&differs, &column)?,
+            Some(same) => arrow::compute::and(&same, &column)?,
         });
     }
-    Ok(differs.unwrap_or_else(|| BooleanArray::new(BooleanBuffer::new_unset(keys), None)))
+    Ok(same.unwrap_or_else(|| BooleanArray::new(BooleanBuffer::new_set(rows), None)))
 }

@@ -1,4 +1,5 @@
-//! The half of an unwindowed GROUP BY before the exchange: rows of the same key become one partial.
+//! The half of an unwindowed GROUP BY before the exchange: rows of the same key become one partial, which leaves when the
+//! inputs rest, or after a while.
 //!
 //! DISTINCT, and MIN and MAX of rows that can be taken back, need every value: there the value is part of what rows are
 //! combined by. Where rows can be taken back, `$rows` says how many more of them came than went.
@@ -13,10 +14,10 @@ use super::aggregate::counted;
 use super::batches::Batches;
 use super::combining::Combining;
 use super::two_phase::{Split, choose, local_texts};
-use super::{AggregateCall, Aggregates, BuildContext, Context, Flush, Operator, OperatorSpec, Progress};
+use super::{AggregateCall, Aggregates, BuildContext, Context, Flush, Milliseconds, Operator, OperatorSpec, Progress};
 use crate::error::{Error, Result};
 use crate::state::{SlotTable, StateTable, batch_of};
-use crate::stream::{Changes, EventTime};
+use crate::stream::{Changes, EventTime, ProcTime};
 
 /// The column of a partial that says how many more rows came than went; only where rows can be taken back.
 pub const ROWS_COLUMN: &str = "$rows";
@@ -35,6 +36,19 @@ pub struct GroupLocalSpec {
     pub calls: Vec<AggregateCall>,
     /// Whether rows can be taken back.
     pub retract: bool,
+    /// How long rows are held to be combined.
+    pub holding: Holding,
+}
+
+/// How long rows are held to be combined. None of it survives a barrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holding {
+    /// Until the inputs rest.
+    UntilRest,
+    /// The same, or until a watermark, which closes groups behind the exchange.
+    UntilWatermark,
+    /// For so many milliseconds of the clock, or until there are so many rows.
+    MiniBatch { latency_ms: i64, rows: usize },
 }
 
 impl GroupLocalSpec {
@@ -75,7 +89,10 @@ impl OperatorSpec for GroupLocalSpec {
             retract: self.retract,
             is_ordered: self.calls.iter().any(|call| call.function.is_ordered()),
             out: Batches::new(Arc::clone(&schema), cx.batch_rows),
-            watermark: EventTime::NONE,
+            holding: self.holding,
+            flush_at: None,
+            met: EventTime::NONE,
+            done: EventTime::NONE,
             schema,
             chosen,
             summed,
@@ -96,7 +113,11 @@ impl fmt::Display for GroupLocalSpec {
             let keys: Vec<&str> = self.keys.iter().map(|index| self.input.field(*index).name().as_str()).collect();
             write!(out, "groupBy=[{}], ", keys.join(", "))?;
         }
-        write!(out, "select=[{}])", local_texts(&self.calls, &self.input))
+        write!(out, "select=[{}]", local_texts(&self.calls, &self.input))?;
+        if let Holding::MiniBatch { latency_ms, rows } = self.holding {
+            write!(out, ", miniBatch=[{}, {rows} rows]", Milliseconds(latency_ms))?;
+        }
+        out.write_str(")")
     }
 }
 
@@ -118,7 +139,12 @@ struct GroupLocal {
     held: usize,
     combining: Combining,
     signs: Vec<i64>,
-    watermark: EventTime,
+    holding: Holding,
+    /// When a mini-batch is over.
+    flush_at: Option<ProcTime>,
+    /// The watermark that was met, and the one that nothing is held before.
+    met: EventTime,
+    done: EventTime,
 }
 
 impl Operator for GroupLocal {
@@ -151,27 +177,52 @@ impl Operator for GroupLocal {
         states.update(slots, &batch, signs)?;
         self.combining.note(batch.num_rows(), self.table.len() - before);
         self.held += batch.num_rows();
-        if self.held >= MOST_ROWS { self.flush(Flush::All, cx) } else { Ok(Progress::Done) }
+        let most = match self.holding {
+            Holding::MiniBatch { latency_ms, rows } => {
+                self.flush_at.get_or_insert(ProcTime(cx.now.0.saturating_add(latency_ms)));
+                rows
+            }
+            _ => MOST_ROWS,
+        };
+        if self.held >= most { self.flush(Flush::All, cx) } else { Ok(Progress::Done) }
     }
 
-    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
-        self.watermark = self.watermark.max(time);
-        Ok(Progress::Done)
+    fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<Progress> {
+        self.met = self.met.max(time);
+        self.resume(cx)
     }
 
     fn resume(&mut self, cx: &mut Context) -> Result<Progress> {
-        self.out.finish(cx)
+        // Of a mini-batch a watermark says nothing, unless it is the last.
+        let flushes = self.holding == Holding::UntilWatermark || self.met == EventTime::END;
+        let progress = if flushes { self.flush(Flush::All, cx)? } else { self.out.finish(cx)? };
+        if progress == Progress::Done {
+            self.done = self.met;
+        }
+        Ok(progress)
     }
 
     fn watermark(&self) -> EventTime {
-        self.watermark
+        self.done
     }
 
     fn on_end(&mut self, _: usize, cx: &mut Context) -> Result<Progress> {
         self.flush(Flush::All, cx)
     }
 
-    fn flush(&mut self, _: Flush, cx: &mut Context) -> Result<Progress> {
+    fn on_tick(&mut self, cx: &mut Context) -> Result<Progress> {
+        self.flush(Flush::All, cx)
+    }
+
+    fn next_tick(&self) -> Option<ProcTime> {
+        self.flush_at
+    }
+
+    fn flush(&mut self, why: Flush, cx: &mut Context) -> Result<Progress> {
+        if why == Flush::Waiting && self.flush_at.is_some() {
+            return Ok(Progress::Done);
+        }
+        self.flush_at = None;
         if self.table.is_empty() {
             return self.out.finish(cx);
         }
@@ -198,7 +249,7 @@ impl GroupLocal {
     fn passes_rows(&mut self, rows: usize) -> bool {
         match self.is_ordered {
             true => self.retract || !self.distinct.is_empty(),
-            false => self.combining.passes(rows),
+            false => !matches!(self.holding, Holding::MiniBatch { .. }) && self.combining.passes(rows),
         }
     }
 }

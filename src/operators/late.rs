@@ -43,6 +43,8 @@ pub(super) struct Refused {
     /// The last window that would have held it, in local time.
     pub(super) start: i64,
     pub(super) end: i64,
+    /// For so many milliseconds behind its end the window took rows.
+    pub(super) lateness_ms: i64,
 }
 
 /// The columns of late rows: some of the input's, then [`late_columns`].
@@ -79,7 +81,7 @@ pub(super) fn late_batch(
     columns.push(times(refused.iter().map(|late| late.end).collect()));
     let lateness = refused.iter().zip(&due).map(|(late, due)| late.met.saturating_sub(*due));
     columns.push(Arc::new(Int64Array::from_iter_values(lateness)));
-    let reason = |(late, due): (&Refused, &i64)| match late.met_of_split >= *due {
+    let reason = |(late, due): (&Refused, &i64)| match late.met_of_split >= due.saturating_add(late.lateness_ms) {
         true => WINDOW_FIRED,
         false => SPLIT_IDLE,
     };

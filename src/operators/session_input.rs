@@ -114,7 +114,7 @@ impl SessionEntry {
                 None => {
                     let (start, end) = (*time, time + input.gap_ms);
                     let (met, met_of_split) = (met.0.max(met_of_splits[row]), met_of_splits[row]);
-                    self.refused.push(Refused { row: row as u32, met, met_of_split, start, end });
+                    self.refused.push(Refused { row: row as u32, met, met_of_split, start, end, lateness_ms: 0 });
                 }
             }
         }

@@ -59,6 +59,11 @@ impl ValueCounts {
         values.pop().ok_or_else(|| Error::bug("a value without a column"))
     }
 
+    /// Lets all values of some keys go.
+    pub(super) fn clear(&mut self, keys: &[ArrayRef], rows: usize) -> Result<()> {
+        self.table.clear(keys, rows)
+    }
+
     /// Ends with the batch.
     pub(super) fn end(&mut self) {
         self.table.release(&self.slots);

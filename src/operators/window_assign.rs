@@ -1,7 +1,8 @@
 //! Gives each row its pane and judges lateness by the watermark that the row met in its own split.
 //!
-//! A row is late when its last window had ended by that watermark; it leaves on the late output. A row of which only
-//! some windows had ended goes on, marked with the first window that still counts it.
+//! A row is late when its last window had ended by that watermark, or so long before it that the window takes no more rows;
+//! it leaves on the late output. A row of which only some windows were closed goes on, marked with the first window that
+//! still counts it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::late::{Refused, kept, late_batch, late_schema};
 use super::local_time::LocalTime;
-use super::{BuildContext, Context, Operator, OperatorSpec, Progress, WindowKind};
+use super::{BuildContext, Context, Milliseconds, Operator, OperatorSpec, Progress, WindowKind};
 use crate::error::{Error, Result};
 use crate::state::{StateTable, batch_of, integers};
 use crate::stream::{Changes, Counter, EventTime, Zone};
@@ -40,6 +41,8 @@ pub struct WindowAssignSpec {
     pub by_clock: bool,
     /// In which zone the windows lie.
     pub zone: Zone,
+    /// For so many milliseconds behind its end a window still takes rows.
+    pub lateness_ms: i64,
 }
 
 impl OperatorSpec for WindowAssignSpec {
@@ -76,14 +79,12 @@ impl OperatorSpec for WindowAssignSpec {
 
 impl fmt::Display for WindowAssignSpec {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let by_clock = if self.by_clock { ", by clock" } else { "" };
         let zone = in_zone(self.zone);
-        write!(
-            out,
-            "WindowAssign(time=[{}], window=[{}]{zone}{by_clock})",
-            self.input.field(self.time).name(),
-            self.window
-        )
+        write!(out, "WindowAssign(time=[{}], window=[{}]{zone}", self.input.field(self.time).name(), self.window)?;
+        if self.lateness_ms > 0 {
+            write!(out, ", lateness=[{}]", Milliseconds(self.lateness_ms))?;
+        }
+        out.write_str(if self.by_clock { ", by clock)" } else { ")" })
     }
 }
 
@@ -116,7 +117,17 @@ impl Operator for WindowAssign {
         self.check(times)?;
 
         let (mut panes, mut open_from) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        let (times, reached) = (self.local_time.shown(times), self.local_time.reached_by(met));
+        let times = self.local_time.shown(times);
+        let lateness_ms = self.spec.lateness_ms;
+        let closed: Vec<i64>;
+        let closing = match lateness_ms {
+            0 => met,
+            lateness_ms => {
+                closed = met.iter().map(|met| met.saturating_sub(lateness_ms)).collect();
+                &closed
+            }
+        };
+        let reached = self.local_time.reached_by(closing);
         let pairs = self.assign(&times, met, &reached, &mut panes, &mut open_from);
 
         cx.count(Counter::WindowPairsAssigned, pairs.assigned);
@@ -175,7 +186,7 @@ impl WindowAssign {
     }
 
     /// Fills in pane and first open window of each row, notes the late rows, and counts pairs. Times, and what was
-    /// `reached` when rows met the watermark `met`, are local.
+    /// `reached`, but for the lateness, when rows met the watermark `met`, are local.
     fn assign(
         &mut self,
         times: &[i64],
@@ -185,7 +196,7 @@ impl WindowAssign {
         open_from: &mut Vec<i64>,
     ) -> Pairs {
         let window = self.spec.window;
-        let reached_here = self.local_time.reached(self.met);
+        let reached_here = self.local_time.reached(EventTime(self.met.0.saturating_sub(self.spec.lateness_ms)));
         let slide = window.slide_ms();
         self.refused.clear();
         let mut pairs = Pairs::default();
@@ -202,12 +213,12 @@ impl WindowAssign {
             let mut open = pane + slide;
             if reached >= open - 1 {
                 if reached >= last_end - 1 {
-                    let (start, end) = (window.start(last_end), last_end);
+                    let (start, end, lateness_ms) = (window.start(last_end), last_end, self.spec.lateness_ms);
                     let (met, met_of_split) = (self.met.0.max(met[row]), met[row]);
-                    self.refused.push(Refused { row: row as u32, met, met_of_split, start, end });
+                    self.refused.push(Refused { row: row as u32, met, met_of_split, start, end, lateness_ms });
                     pairs.late += windows;
                 } else {
-                    // Windows that end at `reached + 1` or before have fired.
+                    // Windows that end at `reached + 1` or before take no more rows.
                     let closed = (reached + 1 - open) / slide + 1;
                     open += closed * slide;
                     pairs.closed += closed as usize;

@@ -38,6 +38,9 @@ impl ChangelogMode {
     pub const UPDATE: Self = Self { update_after: true, update_before: true, delete: Delete::None };
     pub const RETRACT: Self = Self { update_after: true, update_before: true, delete: Delete::Full };
 
+    /// Rows come and go, and none takes the place of another.
+    pub const COME_AND_GO: Self = Self { update_after: false, update_before: false, delete: Delete::Full };
+
     /// Whether rows only come.
     pub fn is_append(self) -> bool {
         self == Self::APPEND

@@ -11,9 +11,11 @@ use super::arrangement::Arrangement;
 use super::bind::{Binder, BoundQuery, QueryBinder, Scope, ScopeColumn, Typed, at, cast_to_sql, not_built, sql_type};
 use super::inner_order;
 use super::lower::{
-    LateSink, Lowering, PlanSettings, SinkTarget, check_read_once, is_bounded, is_implicit, is_live, optimize,
+    APPEND_ONLY, LateSink, Lowering, PlanSettings, SinkTarget, check_read_once, is_bounded, is_implicit, is_live,
+    optimize,
 };
 use super::stream_plan::{NodeKind, StreamPlan};
+use super::windowed_text::windowed_text;
 use super::windows::check_windows_per_row;
 use super::zones::in_zone;
 use crate::catalog::{Catalog, Column, Table, View};
@@ -79,7 +81,13 @@ pub fn plan_inserts(inserts: &[Insert], catalog: &Catalog, settings: &PlanSettin
     let mut lowering = lowering(&logical, settings)?;
     for (plan, (target, late, insert)) in logical.iter().zip(&bound) {
         let blamed = |error| inner_order::blamed(error, plan, &insert.query, true).with_span(insert.span);
-        lowering.insert(plan, target, late.as_ref()).map_err(blamed)?;
+        lowering.insert(plan, target, late.as_ref(), insert.on_conflict).map_err(|error| {
+            let text = (error.id() == Some(APPEND_ONLY)).then(|| windowed_text(insert, catalog)).flatten();
+            blamed(match text {
+                Some(text) => error.with_help(format!("each hour by itself, for example: {text}")),
+                None => error,
+            })
+        })?;
     }
     finish(lowering, logical, warnings, Arc::new(Schema::empty()))
 }
@@ -114,7 +122,7 @@ pub fn plan_query(
     };
     let mut lowering = lowering(std::slice::from_ref(&plan), settings)?;
     lowering
-        .insert(&plan, &target, late.as_ref())
+        .insert(&plan, &target, late.as_ref(), None)
         .map_err(|error| inner_order::blamed(error, &plan, statement, false))?;
     let fields = columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), column.nullable));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));

@@ -211,6 +211,8 @@ pub struct WindowNode {
     pub by_clock: bool,
     /// In which zone the windows lie: the session's for instants, UTC for local times.
     pub zone: Zone,
+    /// Whether it is a key of GROUP BY, and no function in FROM.
+    pub is_key: bool,
     /// Columns that a late table wants of the rows that are refused.
     pub late_columns: Vec<String>,
     /// Where it is written.
@@ -224,12 +226,13 @@ pub fn window_node(
     time: &str,
     window: Windows,
     by_clock: bool,
+    is_key: bool,
     late_columns: Vec<String>,
     span: Span,
 ) -> Result<LogicalPlan> {
     let schema = window_schema(&input, time).map_err(super::bind::bug)?;
     let (input, time, zone) = (Arc::new(input), time.to_owned(), Zone::UTC);
-    let node = WindowNode { input, time, window, by_clock, zone, late_columns, span, schema };
+    let node = WindowNode { input, time, window, by_clock, zone, is_key, late_columns, span, schema };
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 

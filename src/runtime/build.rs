@@ -256,7 +256,6 @@ async fn chain_task(
             batch_rows: config.batch_rows,
             output: OutputBudget::of_batches(config.batch_rows),
             memory: environment.memory.holder(format!("operators of {}", node.name)),
-            ttl: None,
             backend: StateBackend::Memory,
         },
     )?;

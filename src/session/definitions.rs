@@ -47,6 +47,7 @@ impl Session {
             options: Vec::new(),
             columns: Vec::new(),
             query: query.clone(),
+            on_conflict: None,
             late: None,
             span: *span,
         };

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::checkpoint::CheckpointMode;
-use crate::plan::KeyedShuffle;
+use crate::operators::Holding;
+use crate::plan::{EmitSettings, KeyedShuffle, Materialize};
 use crate::stream::Zone;
 
 /// Whether a statement runs as a stream or once over bounded tables.
@@ -83,6 +84,10 @@ pub struct JobSettings {
     pub drop_nulls: bool,
     /// Whether rows reach the tasks of a sink by its primary key.
     pub keyed_shuffle: KeyedShuffle,
+    /// Whether rows with one primary key become one before a sink.
+    pub materialize: Materialize,
+    /// Whether an INSERT has to say ON CONFLICT where they may.
+    pub requires_on_conflict: bool,
     /// `UTC` or an offset such as `+02:00`.
     pub zone: Zone,
     /// Whether a script waits for jobs over unbounded input.
@@ -93,6 +98,12 @@ pub struct JobSettings {
     pub windows_per_row: usize,
     /// Whether a table that is read in several places of a job is read once.
     pub reuse_sources: bool,
+    /// For so many milliseconds state is kept that nobody touches; `None`: for ever.
+    pub ttl_ms: Option<i64>,
+    /// When windows in GROUP BY give results besides that at their end.
+    pub emit: EmitSettings,
+    /// How long rows of an unwindowed GROUP BY are held to be combined.
+    pub holding: Holding,
     /// One total in bytes; `None`: a share of what the machine has.
     pub memory_limit: Option<u64>,
     /// How long a stop waits for its checkpoint and commits.

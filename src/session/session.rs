@@ -401,6 +401,9 @@ impl Session {
         let mut batch = Vec::new();
         for insert in inserts {
             let target = plan::insert_target(insert, &self.catalog)?;
+            if let Some((_, span)) = insert.on_conflict {
+                return Err(plan::no_conflicts(&target.table, span));
+            }
             let query = on_large_stack(|| {
                 plan::bind_insert(insert, &self.catalog, None, settings.zone)?
                     .with_windows_per_row(settings.windows_per_row)
@@ -616,10 +619,15 @@ fn plan_settings(settings: &JobSettings) -> PlanSettings {
         idle_timeout_ms: idle,
         drop_nulls: settings.drop_nulls,
         keyed_shuffle: settings.keyed_shuffle,
+        materialize: settings.materialize,
+        requires_on_conflict: settings.requires_on_conflict,
         batch_rows: settings.batch_rows,
         windows_per_row: settings.windows_per_row,
         reuse_sources: settings.reuse_sources,
         zone: settings.zone,
+        ttl_ms: settings.ttl_ms,
+        emit: settings.emit,
+        holding: settings.holding,
     }
 }
 

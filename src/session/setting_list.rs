@@ -8,8 +8,6 @@ use crate::options::{Effect, OptionKind, OptionSpec};
 
 use OptionKind::{Boolean, Duration, Enum, Integer, Path, Size, Text};
 
-/// All spellings of a duration of nothing that people write.
-const NO_TIME: &[&str] = &["0", "0 ms", "0ms", "0 s", "0s", "0 sec", "0 min", "0min", "0 h", "0 d"];
 /// The one fine value of a switch that is not built.
 const OFF: &[&str] = &["false"];
 /// The one fine value of a switch that is always on.
@@ -165,6 +163,72 @@ pub static SOURCE_IDLE_TIMEOUT: OptionSpec = OptionSpec::honoured(
     "A split without rows for this long no longer holds back the watermark. 0: off.",
 );
 
+pub static STATE_TTL: OptionSpec = OptionSpec::honoured(
+    "table.exec.state.ttl",
+    Duration,
+    Some("0 ms"),
+    "For how long the state of a group is kept that no row touches, by the clock; it begins anew then. Also for GROUP BY behind \
+     DISTINCT, UNION, INTERSECT and EXCEPT. 0: for ever. Windows forget by themselves.",
+);
+
+pub static EARLY_FIRE: OptionSpec = OptionSpec::honoured(
+    "table.exec.emit.early-fire.enabled",
+    Boolean,
+    Some("false"),
+    "Whether windows in GROUP BY (TUMBLE, HOP) give results before their end, which later ones update.",
+);
+
+pub static EARLY_FIRE_DELAY: OptionSpec = OptionSpec::honoured(
+    "table.exec.emit.early-fire.delay",
+    Duration,
+    None,
+    "For how long an early result waits for more rows, by the clock. 0: it leaves with the rows.",
+);
+
+pub static LATE_FIRE: OptionSpec = OptionSpec::honoured(
+    "table.exec.emit.late-fire.enabled",
+    Boolean,
+    Some("false"),
+    "Whether windows in GROUP BY correct their results by rows that come behind their end.",
+);
+
+pub static LATE_FIRE_DELAY: OptionSpec = OptionSpec::honoured(
+    "table.exec.emit.late-fire.delay",
+    Duration,
+    None,
+    "For how long a correction waits for more late rows, by the clock. 0: it leaves with the rows.",
+);
+
+pub static ALLOW_LATENESS: OptionSpec = OptionSpec::honoured(
+    "table.exec.emit.allow-lateness",
+    Duration,
+    None,
+    "For how long of event time behind its end a window takes late rows, with late-fire; rows behind that are late. Not set: \
+     as long as `table.exec.state.ttl`.",
+);
+
+pub static MINI_BATCH: OptionSpec = OptionSpec::honoured(
+    "table.exec.mini-batch.enabled",
+    Boolean,
+    Some("false"),
+    "Whether an unwindowed GROUP BY waits for more rows before it updates a result: fewer updates that come later. What is \
+     held leaves before each checkpoint.",
+);
+
+pub static MINI_BATCH_LATENCY: OptionSpec = OptionSpec::honoured(
+    "table.exec.mini-batch.allow-latency",
+    Duration,
+    Some("0 ms"),
+    "For how long a mini-batch waits, by the clock; above 0 where mini-batch is on.",
+);
+
+pub static MINI_BATCH_SIZE: OptionSpec = OptionSpec::honoured(
+    "table.exec.mini-batch.size",
+    Integer,
+    Some("-1"),
+    "After how many rows a task ends a mini-batch; above 0 where mini-batch is on.",
+);
+
 pub static NOT_NULL_ENFORCER: OptionSpec = OptionSpec::honoured(
     "table.exec.sink.not-null-enforcer",
     Enum(&["ERROR", "DROP"]),
@@ -178,6 +242,22 @@ pub static KEYED_SHUFFLE: OptionSpec = OptionSpec::honoured(
     Some("AUTO"),
     "Whether rows reach the tasks of a sink by its primary key: AUTO where changes of one key may come from several tasks, \
      NONE never, FORCE always.",
+);
+
+pub static UPSERT_MATERIALIZE: OptionSpec = OptionSpec::honoured(
+    "table.exec.sink.upsert-materialize",
+    Enum(&["AUTO", "NONE", "FORCE"]),
+    Some("AUTO"),
+    "Whether rows of a query that have the same primary key of a sink become one before it: AUTO where its upsert key is another \
+     than the primary key, as ON CONFLICT says; NONE never, so that they leave as they come; FORCE always.",
+);
+
+pub static REQUIRE_ON_CONFLICT: OptionSpec = OptionSpec::honoured(
+    "table.exec.sink.require-on-conflict",
+    Boolean,
+    Some("true"),
+    "Whether an INSERT with another upsert key than the sink's primary key has to say ON CONFLICT; without it, and with false, \
+     the last row of a key stands.",
 );
 
 pub static LOCAL_TIME_ZONE: OptionSpec = OptionSpec::honoured(
@@ -315,8 +395,19 @@ static HONOURED: &[&OptionSpec] = &[
     &MAX_PARALLELISM,
     &PIPELINE_NAME,
     &SOURCE_IDLE_TIMEOUT,
+    &STATE_TTL,
+    &EARLY_FIRE,
+    &EARLY_FIRE_DELAY,
+    &LATE_FIRE,
+    &LATE_FIRE_DELAY,
+    &ALLOW_LATENESS,
+    &MINI_BATCH,
+    &MINI_BATCH_LATENCY,
+    &MINI_BATCH_SIZE,
     &NOT_NULL_ENFORCER,
     &KEYED_SHUFFLE,
+    &UPSERT_MATERIALIZE,
+    &REQUIRE_ON_CONFLICT,
     &LOCAL_TIME_ZONE,
     &REUSE_SOURCES,
     &DML_SYNC,
@@ -382,24 +473,13 @@ static KNOWN: &[OptionSpec] = &[
     accepted("pipeline.jars", Text, None, "Java code; none is loaded here."),
     accepted("pipeline.classpaths", Text, None, "Java code; none is loaded here."),
     // Tables.
-    refused("table.exec.state.ttl", Duration, Some("0 ms"), NO_TIME, "After how long state that nobody touches is dropped.").instead("windows forget by themselves: GROUP BY window_start, window_end"),
-    accepted("table.exec.mini-batch.enabled", Boolean, Some("false"), "Updates are always emitted once a key and batch."),
-    accepted("table.exec.mini-batch.allow-latency", Duration, Some("0 ms"), "Updates are always emitted once a key and batch."),
-    accepted("table.exec.mini-batch.size", Integer, Some("-1"), "Updates are always emitted once a key and batch."),
-    refused("table.exec.sink.upsert-materialize", Enum(&["AUTO", "NONE", "FORCE"]), Some("AUTO"), &["AUTO", "NONE"], "Puts changes back in order before an upsert sink."),
     accepted("table.exec.sink.upsert-materialize-strategy.#", Text, None, "How the above is done."),
-    accepted("table.exec.sink.require-on-conflict", Boolean, Some("true"), "For upsert sinks, of which there is none yet."),
     refused("table.exec.sink.type-length-enforcer", Enum(&["IGNORE", "TRIM_PAD", "ERROR"]), Some("IGNORE"), &["IGNORE"], "Values longer than CHAR(n) or VARCHAR(n)."),
     refused("table.exec.sink.nested-constraint-enforcer", Enum(&["IGNORE", "ROWS", "ROWS_AND_COLLECTIONS"]), Some("IGNORE"), &["IGNORE"], "NOT NULL inside rows and arrays."),
     refused("table.exec.sink.rowtime-inserter", Enum(&["ENABLED", "DISABLED"]), Some("ENABLED"), &["ENABLED"], "Whether event time is written with the row."),
     refused("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), OFF, "Whether a change log may repeat changes."),
     accepted("table.exec.rank.topn-cache-size", Integer, Some("10000"), "Flink's Top-N cache."),
     accepted("table.exec.async-lookup.#", Text, None, "Lookup joins, which are refused."),
-    refused("table.exec.emit.early-fire.enabled", Boolean, Some("false"), OFF, "Windows that fire before their end."),
-    accepted("table.exec.emit.early-fire.delay", Duration, None, "Has no effect unless the above is on."),
-    refused("table.exec.emit.late-fire.enabled", Boolean, Some("false"), OFF, "Windows that fire again for late rows."),
-    accepted("table.exec.emit.late-fire.delay", Duration, None, "Has no effect unless the above is on."),
-    refused("table.exec.emit.allow-lateness", Duration, None, NO_TIME, "How long a fired window stays open."),
     refused("table.exec.legacy-cast-behaviour", Enum(&["ENABLED", "DISABLED"]), Some("DISABLED"), &["DISABLED"], "CAST that returns NULL instead of failing."),
     refused("table.exec.unbounded-over.version", Integer, Some("2"), &["2"], "Flink's operator for OVER."),
     accepted("table.exec.interval-join.min-cleanup-interval", Duration, Some("0 ms"), "Interval joins, which are refused."),

@@ -8,8 +8,9 @@ use super::job_settings::{CheckpointSettings, JobSettings, RestartStrategy, Resu
 use super::setting_list as list;
 use crate::checkpoint::CheckpointMode;
 use crate::error::{Error, Result};
+use crate::operators::Holding;
 use crate::options::{Effect, OptionSpec, Options, looks_secret, nearest};
-use crate::plan::KeyedShuffle;
+use crate::plan::{EmitSettings, KeyedShuffle, Materialize};
 use crate::storage::plain_location;
 use crate::stream::Zone;
 
@@ -220,10 +221,25 @@ impl Settings {
                 _ => KeyedShuffle::Auto,
             },
             zone: merged.text(&list::LOCAL_TIME_ZONE).and_then(zone).unwrap_or_default(),
+            materialize: match merged.choice(&list::UPSERT_MATERIALIZE)? {
+                Some("NONE") => Materialize::None,
+                Some("FORCE") => Materialize::Force,
+                _ => Materialize::Auto,
+            },
+            requires_on_conflict: merged.boolean(&list::REQUIRE_ON_CONFLICT)?,
             dml_sync: merged.boolean(&list::DML_SYNC)?,
             batch_rows: required(&list::BATCH_ROWS, merged.integer(&list::BATCH_ROWS)?)?,
             windows_per_row: required(&list::WINDOWS_PER_ROW, merged.integer(&list::WINDOWS_PER_ROW)?)?,
             reuse_sources: merged.boolean(&list::REUSE_SOURCES)?,
+            ttl_ms: milliseconds(merged.duration(&list::STATE_TTL)?).filter(|ttl| *ttl > 0),
+            emit: EmitSettings {
+                early: merged.boolean(&list::EARLY_FIRE)?,
+                early_delay_ms: milliseconds(merged.duration(&list::EARLY_FIRE_DELAY)?),
+                late: merged.boolean(&list::LATE_FIRE)?,
+                late_delay_ms: milliseconds(merged.duration(&list::LATE_FIRE_DELAY)?),
+                lateness_ms: milliseconds(merged.duration(&list::ALLOW_LATENESS)?),
+            },
+            holding: mini_batch(&merged)?,
             memory_limit: merged.size(&list::MEMORY_LIMIT)?,
             stop_timeout: merged.duration(&list::STOP_TIMEOUT)?.unwrap_or_default(),
             max_column_width: required(&list::MAX_COLUMN_WIDTH, merged.integer(&list::MAX_COLUMN_WIDTH)?)?,
@@ -344,6 +360,27 @@ fn check_range(spec: &OptionSpec, value: &str) -> Result<()> {
     }
 }
 
+/// `table.exec.mini-batch.*`, of which Flink wants all once it is on.
+fn mini_batch(merged: &Options) -> Result<Holding> {
+    if !merged.boolean(&list::MINI_BATCH)? {
+        return Ok(Holding::UntilRest);
+    }
+    let latency_ms = milliseconds(merged.duration(&list::MINI_BATCH_LATENCY)?).filter(|latency| *latency > 0);
+    let Some(latency_ms) = latency_ms else {
+        return Err(Error::query("MiniBatch Latency must be greater than 0 ms.")
+            .with_help("SET 'table.exec.mini-batch.allow-latency' = '1 s'"));
+    };
+    let Some(rows) = merged.integer(&list::MINI_BATCH_SIZE)?.filter(|rows| *rows > 0) else {
+        return Err(Error::query("Key: 'table.exec.mini-batch.size' , default: -1 must be > 0.")
+            .with_help("SET 'table.exec.mini-batch.size' = '5000'"));
+    };
+    Ok(Holding::MiniBatch { latency_ms, rows: number(rows)? })
+}
+
+fn milliseconds(duration: Option<Duration>) -> Option<i64> {
+    duration.map(|duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// Where a directory is: a path of this machine, with or without `file://`, or a location in another store.
 fn location(text: &str) -> Result<std::path::PathBuf> {
     let location = plain_location(text.trim())?;
@@ -426,8 +463,7 @@ mod tests {
         assert!(error("restart-strategy.type", "exponential-delay").contains("not built"));
         assert!(error("beadline.on-error", "dead-letter").contains("not built"));
         assert!(error("state.backend.type", "rocksdb").contains("hashmap"));
-        assert!(error("table.exec.state.ttl", "1 h").contains("not built"));
-        with(&[("table.exec.state.ttl", "0 s"), ("execution.checkpointing.unaligned", "FALSE")]);
+        with(&[("execution.checkpointing.unaligned", "FALSE")]);
     }
 
     #[test]

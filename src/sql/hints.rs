@@ -1,5 +1,5 @@
-//! Hints, `/*+ … */`: taken out of the tokens before a statement is read, and put to the tables that they stand behind
-//! when it has been.
+//! Hints, `/*+ … */`: taken out of the tokens before a statement is read, and put to the tables, or the SELECT, that they
+//! stand behind when it has been.
 
 use std::ops::ControlFlow;
 
@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Expr, TableFactor, VisitMut, VisitorMut};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
 use crate::error::{Error, Result, Span};
-use crate::options::nearest;
+use crate::options::{nearest, parse_duration};
 
 use super::alter::ViewChange;
 use super::cursor::object_name_of;
@@ -18,14 +18,31 @@ use super::tokens::{FOR_FLINK, script_span};
 /// Hints that choose how a join is done, and so change no result.
 const OF_JOINS: [&str; 5] = ["BROADCAST", "MULTI_JOIN", "NEST_LOOP", "SHUFFLE_HASH", "SHUFFLE_MERGE"];
 
-/// The OPTIONS hints of a statement.
+/// The hints of a statement that have a meaning here.
 pub(super) struct Hints(Vec<Hint>);
 
 struct Hint {
     /// Where the token before it ends.
     behind: usize,
-    options: Vec<(String, String)>,
+    content: Content,
     span: Span,
+}
+
+/// What a hint says.
+enum Content {
+    /// OPTIONS, behind a table.
+    Options(Vec<(String, String)>),
+    /// The text of one with STATE_TTL, behind SELECT.
+    StateTtl(String),
+}
+
+/// `STATE_TTL('t' = '1d')`: for how long the groups of a SELECT from a table are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateTtl {
+    /// As FROM names it.
+    pub table: String,
+    /// Of the clock; 0: for ever.
+    pub ttl_ms: i64,
 }
 
 impl Hints {
@@ -37,9 +54,13 @@ impl Hints {
             let span = script_span(token.span).unwrap_or(Span { start: behind, end: behind });
             match &token.token {
                 Token::Whitespace(Whitespace::MultiLineComment(content)) => {
-                    let options = read(content, span)?;
-                    if !options.is_empty() {
-                        hints.push(Hint { behind, options, span });
+                    let read = read(content, span)?;
+                    let mut push = |content| hints.push(Hint { behind, content, span });
+                    if !read.options.is_empty() {
+                        push(Content::Options(read.options));
+                    }
+                    if !read.ttl.is_empty() {
+                        push(Content::StateTtl(content.clone()));
                     }
                 }
                 _ => behind = span.end,
@@ -67,6 +88,11 @@ impl Hints {
     pub fn end(self) -> Result<()> {
         match self.0.first() {
             None => Ok(()),
+            Some(Hint { content: Content::StateTtl(_), span, .. }) => {
+                Err(Error::query("the hint STATE_TTL belongs behind SELECT")
+                    .with_span(*span)
+                    .with_help("as in SELECT /*+ STATE_TTL('t' = '1d') */ k, COUNT(*) FROM t GROUP BY k"))
+            }
             Some(hint) => Err(Error::query("the hint OPTIONS belongs behind the name of a table")
                 .with_span(hint.span)
                 .with_help("as in SELECT * FROM t /*+ OPTIONS('key' = 'value') */ or INSERT INTO t /*+ OPTIONS('key' = 'value') */ SELECT …")),
@@ -100,13 +126,34 @@ impl Hints {
     }
 
     fn behind(&mut self, end: usize) -> Option<Vec<(String, String)>> {
-        let index = self.0.iter().position(|hint| hint.behind == end)?;
-        Some(self.0.remove(index).options)
+        let is_meant = |hint: &Hint| hint.behind == end && matches!(hint.content, Content::Options(_));
+        let index = self.0.iter().position(is_meant)?;
+        match self.0.remove(index).content {
+            Content::Options(options) => Some(options),
+            Content::StateTtl(_) => None,
+        }
     }
 }
 
 impl VisitorMut for Hints {
     type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        let Some(word) = script_span(select.select_token.0.span) else { return ControlFlow::Continue(()) };
+        self.0.retain_mut(|hint| match &mut hint.content {
+            Content::StateTtl(text) if hint.behind == word.end => {
+                let (prefix, text) = (String::new(), std::mem::take(text));
+                select.optimizer_hints.push(ast::OptimizerHint {
+                    prefix,
+                    text,
+                    style: ast::OptimizerHintStyle::MultiLine,
+                });
+                false
+            }
+            _ => true,
+        });
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         if let TableFactor::Table { name, args: None, with_hints, .. } = factor
@@ -140,14 +187,30 @@ pub fn table_options(hints: &[Expr]) -> Vec<(String, String)> {
     hints.iter().filter_map(option).collect()
 }
 
-/// The options of all OPTIONS in `/*+ a(…), b(…) */`; other hints are checked.
-fn read(content: &str, span: Span) -> Result<Vec<(String, String)>> {
+/// What the hint STATE_TTL of a SELECT says.
+pub fn state_ttl(select: &ast::Select) -> Result<Vec<StateTtl>> {
+    let mut all = Vec::new();
+    for hint in &select.optimizer_hints {
+        all.extend(read(&hint.text, Span { start: 0, end: 0 })?.ttl);
+    }
+    Ok(all)
+}
+
+/// What stands in a hint.
+#[derive(Default)]
+struct Read {
+    options: Vec<(String, String)>,
+    ttl: Vec<StateTtl>,
+}
+
+/// The options of all OPTIONS, and all STATE_TTL, in `/*+ a(…), b(…) */`; other hints are checked.
+fn read(content: &str, span: Span) -> Result<Read> {
     let inner = content.get(3..content.len() - 2).unwrap_or_default();
     let offset = span.start + 3;
     let place = |lexeme: Lexeme| Span { start: offset + lexeme.start, end: offset + lexeme.end };
     let lexemes: Vec<Lexeme> = Lexer::new(inner).collect();
     let mut rest = lexemes.as_slice();
-    let mut options = Vec::new();
+    let mut read = Read::default();
     loop {
         let [name, behind @ ..] = rest else {
             return Err(Error::query("a hint has a name")
@@ -171,15 +234,27 @@ fn read(content: &str, span: Span) -> Result<Vec<(String, String)>> {
                         .with_span(place(*name))
                         .with_help("as in /*+ OPTIONS('path' = 'data/new.csv') */")
                 })? {
-                    if !options.iter().any(|(key, _)| *key == option.0) {
-                        options.push(option);
+                    if !read.options.iter().any(|(key, _)| *key == option.0) {
+                        read.options.push(option);
                     }
                 }
             }
             "STATE_TTL" => {
-                return Err(Error::query("the hint STATE_TTL is not built yet").with_span(place(*name)).with_help(
-                    "without it nothing is forgotten: results are those of a query that remembers all its rows",
-                ));
+                let written = "as in /*+ STATE_TTL('t' = '1d') */";
+                let pairs = pairs(inner, arguments).ok_or_else(|| {
+                    Error::query("the hint STATE_TTL takes tables and times, each as 't' = '1d'")
+                        .with_span(place(*name))
+                        .with_help(written)
+                })?;
+                for (table, time) in pairs {
+                    let ttl = parse_duration(&time).ok_or_else(|| {
+                        Error::query(format!("Invalid STATE_TTL hint value: '{time}' is no time"))
+                            .with_span(place(*name))
+                            .with_help(written)
+                    })?;
+                    let ttl_ms = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
+                    read.ttl.push(StateTtl { table, ttl_ms });
+                }
             }
             "LOOKUP" => {
                 return Err(Error::query("the hint LOOKUP is not built yet, nor is the lookup join")
@@ -189,7 +264,7 @@ fn read(content: &str, span: Span) -> Result<Vec<(String, String)>> {
             other if OF_JOINS.contains(&other) => {}
             other => {
                 let error = Error::query(format!("there is no hint {other}")).with_span(place(*name));
-                let known = OF_JOINS.into_iter().chain(["OPTIONS"]);
+                let known = OF_JOINS.into_iter().chain(["OPTIONS", "STATE_TTL"]);
                 return Err(match nearest(other, known) {
                     Some(meant) => error.with_help(format!("did you mean {meant}?")),
                     None => error.with_help("leave it out, or make it a comment: /* … */"),
@@ -198,7 +273,7 @@ fn read(content: &str, span: Span) -> Result<Vec<(String, String)>> {
         }
         rest = &behind[if end > 0 { end + 1 } else { 0 }..];
         match rest {
-            [] => return Ok(options),
+            [] => return Ok(read),
             [comma, behind @ ..] if comma.is_sign(inner, ",") => rest = behind,
             [other, ..] => {
                 return Err(Error::query(format!("expected `,` or the end of the hint, found `{}`", other.of(inner)))
@@ -277,8 +352,15 @@ mod tests {
         );
         check("SELECT a FROM t /*+ */", "error at [/*+ */]: a hint has a name");
         check(
-            "SELECT /*+ STATE_TTL('t'='1d') */ a FROM t",
-            "error at [STATE_TTL]: the hint STATE_TTL is not built yet",
+            "SELECT /*+ STATE_TTL('t'='soon') */ a FROM t",
+            "error at [STATE_TTL]: Invalid STATE_TTL hint value: 'soon' is no time",
+        );
+        let empty = "error at [STATE_TTL]: the hint STATE_TTL takes tables and times, each as 't' = '1d'";
+        check("SELECT /*+ STATE_TTL() */ a FROM t", empty);
+        let ttl = "/*+ STATE_TTL('t'='1d') */";
+        check(
+            &format!("SELECT a FROM t {ttl}"),
+            &format!("error at [{ttl}]: the hint STATE_TTL belongs behind SELECT"),
         );
         check("SELECT a FROM t WITH (NOLOCK)", "error at [t]: WITH (…) behind a table is not Flink's SQL");
     }

@@ -1,4 +1,4 @@
-//! `INSERT INTO`, and several of them as one job: the statement set.
+//! `INSERT INTO` with what stands behind its query, and several of them as one job: the statement set.
 
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
@@ -9,7 +9,7 @@ use super::cursor::Cursor;
 use super::dialect::FlinkDialect;
 use super::query::{self, split_late};
 use super::refused;
-use super::statement::Insert;
+use super::statement::{ConflictAction, Insert};
 use super::tokens::{cover, words};
 
 /// Reads an INSERT that is all of the tokens.
@@ -17,7 +17,8 @@ pub(super) fn insert(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>) -> Resu
     let span = cover(&tokens[..tokens.len().saturating_sub(1)]);
     refused::statement(&tokens)?;
     refused::in_query(&tokens)?;
-    let (main, late) = split_late(tokens)?;
+    let (mut main, late) = split_late(tokens)?;
+    let on_conflict = take_on_conflict(dialect, &mut main)?;
     let mut parser = dialect.parser(main);
     parser.expects(&["INSERT", "INTO"])?;
     let target = parser.object_name("the name of a table")?;
@@ -30,7 +31,32 @@ pub(super) fn insert(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>) -> Resu
     let query = query::query(&mut parser)?;
     parser.end()?;
     let late = late.map(|late| query::late_table(dialect, late)).transpose()?;
-    Ok(Insert { target, options: Vec::new(), columns, query, late, span })
+    Ok(Insert { target, options: Vec::new(), columns, query, on_conflict, late, span })
+}
+
+/// Takes `ON CONFLICT DO action` off the end of an INSERT's tokens.
+fn take_on_conflict(dialect: &FlinkDialect, tokens: &mut Vec<TokenWithSpan>) -> Result<Option<(ConflictAction, Span)>> {
+    let Some(start) = (0..tokens.len()).rfind(|index| words(&tokens[*index..], &["ON", "CONFLICT"])) else {
+        return Ok(None);
+    };
+    let clause = tokens.split_off(start);
+    let end = clause.last().map(|token| token.span).unwrap_or_else(sqlparser::tokenizer::Span::empty);
+    tokens.push(TokenWithSpan::new(Token::EOF, end));
+    let span = cover(&clause[..clause.len().saturating_sub(1)]);
+    let written = "write ON CONFLICT DO ERROR, ON CONFLICT DO NOTHING or ON CONFLICT DO DEDUPLICATE: what conflicts is the \
+                   primary key of the table";
+    let rest = &clause[2..];
+    let actions = [
+        ("ERROR", ConflictAction::Error),
+        ("NOTHING", ConflictAction::Nothing),
+        ("DEDUPLICATE", ConflictAction::Deduplicate),
+    ];
+    let Some((_, action)) = actions.into_iter().find(|(word, _)| words(rest, &["DO", word])) else {
+        let at = usize::from(words(rest, &["DO"]));
+        return Err(dialect.parser(rest[at..].to_vec()).unexpected("what to do about a conflict").with_help(written));
+    };
+    dialect.parser(rest[2..].to_vec()).end()?;
+    Ok(Some((action, span)))
 }
 
 /// Whether the parenthesis that comes next holds columns and not a query.

@@ -43,7 +43,7 @@ pub use dialect::FlinkDialect;
 pub use format::format_script;
 pub use forms::SYMMETRIC;
 pub use group_window::{GroupWindow, WindowPart, group_window, window_part};
-pub use hints::table_options;
+pub use hints::{StateTtl, state_ttl, table_options};
 pub use interval::{IntervalLength, interval_length};
 pub use json_call::IS_JSON;
 pub use lexer::{Kind, Lexeme, Lexer, Open};
@@ -57,8 +57,8 @@ pub use show::{ListKind, NamePattern, ShowKind};
 pub use split::{created_name, is_complete, split_script};
 pub use sqlparser::ast::Query;
 pub use statement::{
-    ColumnDefinition, ColumnKind, CreateTable, CreateTableAs, CreateView, Distribution, Insert, JobReference,
-    ObjectName, Script, Statement, StatementAt, WatermarkDefinition,
+    ColumnDefinition, ColumnKind, ConflictAction, CreateTable, CreateTableAs, CreateView, Distribution, Insert,
+    JobReference, ObjectName, Script, Statement, StatementAt, WatermarkDefinition,
 };
 pub use tokens::{FOR_FLINK, script_span};
 pub use types::SqlType;

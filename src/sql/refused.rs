@@ -83,10 +83,6 @@ pub(super) fn in_query(tokens: &[TokenWithSpan]) -> Result<()> {
         }
         let rest = &tokens[index..];
         let opens = |behind: usize| rest.get(behind).is_some_and(|token| token.token == Token::LParen);
-        if words(rest, &["ON", "CONFLICT"]) {
-            return Err(not_built("ON CONFLICT", &rest[..2])
-                .with_help("leave it out: the connector decides whether rows replace one another"));
-        }
         if opens(1)
             && let Some(name) = MODELS.iter().find(|name| words(rest, &[name]) && takes_table(&rest[2..]))
         {

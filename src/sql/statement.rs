@@ -207,7 +207,15 @@ pub struct CreateView {
     pub query_text: String,
 }
 
-/// `INSERT INTO t [(columns)] query [LATE RECORDS INTO late]`
+/// `ON CONFLICT DO ERROR`, `NOTHING` or `DEDUPLICATE`: what becomes of several rows with one primary key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConflictAction {
+    Error,
+    Nothing,
+    Deduplicate,
+}
+
+/// `INSERT INTO t [(columns)] query [ON CONFLICT DO action] [LATE RECORDS INTO late]`
 #[derive(Debug, Clone)]
 pub struct Insert {
     pub target: ObjectName,
@@ -216,6 +224,8 @@ pub struct Insert {
     pub columns: Vec<String>,
     /// SELECT, VALUES, WITH …
     pub query: Box<ast::Query>,
+    /// With its place.
+    pub on_conflict: Option<(ConflictAction, Span)>,
     pub late: Option<ObjectName>,
     pub span: Span,
 }

@@ -366,7 +366,10 @@ fn inserts_with_mistakes() {
     check("INSERT INTO t", "error at []: expected a query: SELECT, WITH or VALUES, but the statement ends here");
     check("INSERT INTO t (a, a) SELECT 1, 2", "error at [a]: the list of columns names `a` twice");
     check("INSERT INTO t PARTITION (a = 1) SELECT 1", "error at [PARTITION]: INSERT INTO … PARTITION is not built yet");
-    check("INSERT INTO t SELECT 1 ON CONFLICT DO NOTHING", "error at [ON CONFLICT]: ON CONFLICT is not built yet");
+    check(
+        "INSERT INTO t SELECT 1 ON CONFLICT DO UPDATE",
+        "error at [UPDATE]: expected what to do about a conflict, found `UPDATE`",
+    );
     check(
         "INSERT INTO t SELECT 1 LATE RECORDS INTO",
         "error at []: expected the name of the table for late rows, but the statement ends here",

@@ -17,8 +17,9 @@ pub use log::{
     OperatorState, RangeWatermark, Retired, ScriptId, SinkState, SplitState, TableState,
 };
 pub use tables::{
-    BagScan, BagTable, KeyIndex, KeyedTable, OrderedTable, PaneTable, RowRange, SLICE_COLUMNS, Scan, ScanBudget,
-    ScanDirection, Scanned, SessionTable, Slice, SlotColumns, SlotTable, SpareTables, batch_of, cut_slices, integers,
+    BagScan, BagTable, DueTable, KEEP_UNTIL_COLUMN, KeyIndex, KeyedTable, OrderedTable, PaneTable, RowRange,
+    SLICE_COLUMNS, Scan, ScanBudget, ScanDirection, Scanned, SessionTable, Slice, SlotColumns, SlotTable, SpareTables,
+    TimedColumns, batch_of, cut_slices, integers,
 };
 
 use arrow::datatypes::SchemaRef;

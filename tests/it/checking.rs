@@ -13,7 +13,7 @@ fn ran(scratch: &Scratch, arguments: &[&str]) -> Output {
 }
 
 const SCRIPT: &str = "\
-SET 'table.exec.state.ttl' = '1 h';
+SET 'execution.checkpointing.unaligned.enabled' = 'true';
 USE ods;
 SELEC 1;
 CREATE TABLE orders (id INT, ts TIMESTAMP(3), off BIGINT METADATA, WATERMARK FOR ts AS ts) WITH ('connector' = 'kafka', 'topic' = 'o');
@@ -35,7 +35,7 @@ fn a_check_lists_every_refusal_at_once_and_touches_nothing() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     // Each once, with its line; nothing about tables that only follow from another refusal.
     for (line, message) in [
-        (1, "'table.exec.state.ttl' = '1 h' is not built yet"),
+        (1, "'execution.checkpointing.unaligned.enabled' = 'true' is not built yet"),
         (2, "A database with name [ods] does not exist"),
         (3, "expected a statement, found `SELEC`"),
         (4, "Could not find any factory for identifier 'kafka'"),

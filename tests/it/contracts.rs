@@ -22,18 +22,18 @@ use beadline::expressions::Scalar;
 use beadline::formats::Decoder;
 use beadline::operators::{BuildContext, Context, Operator, OperatorSpec, Progress};
 use beadline::plan::{
-    ChangelogMode, Edge, Exchange, KeyedShuffle, Node, NodeKind, OnError, Output, Parallelism, PlanSettings, SinkNode,
-    SourceNode, StreamPlan, plan_inserts,
+    ChangelogMode, Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, SinkNode, SourceNode, StreamPlan,
+    plan_inserts,
 };
 use beadline::runtime::{Ending, JobConfig, JobSummary, RestartStrategy, Yields};
 use beadline::session::{Handle, Session, Statement};
 use beadline::state::{KeyedTable, SlotColumns, StateTable};
 use beadline::storage::FakeStore;
-use beadline::stream::{Changes, Counter, EventTime, MemoryPool, ProcTime, Zone};
+use beadline::stream::{Changes, Counter, EventTime, MemoryPool, ProcTime};
 use proptest::prelude::*;
 
 use crate::simulated::{runtime, soon, world};
-use crate::support::full;
+use crate::support::{full, plan_settings};
 
 pub fn config(seed: u64) -> JobConfig {
     JobConfig {
@@ -532,15 +532,7 @@ fn windowed(splits: &[Vec<Row>], windows: Windows) -> (StreamPlan, MemorySink, M
     );
     let mut statements = session.parse(&insert).expect("a statement");
     let Some(Statement::Insert(insert)) = statements.pop().map(|at| at.statement) else { panic!("an INSERT") };
-    let settings = PlanSettings {
-        idle_timeout_ms: 0,
-        drop_nulls: false,
-        keyed_shuffle: KeyedShuffle::Auto,
-        batch_rows: 64,
-        windows_per_row: 10_000,
-        reuse_sources: true,
-        zone: Zone::UTC,
-    };
+    let settings = plan_settings(0);
     let planned = plan_inserts(&[*insert], session.catalog(), &settings).expect("a plan");
     (planned.stream, counts, late)
 }

@@ -17,14 +17,14 @@ use beadline::connectors::{
 };
 use beadline::error::{Error, Result};
 use beadline::formats::Decoder;
-use beadline::plan::{KeyedShuffle, PlanSettings, StreamPlan, plan_inserts};
+use beadline::plan::{StreamPlan, plan_inserts};
 use beadline::runtime::{Ending, JobConfig, JobSummary, RestartStrategy, Yields};
 use beadline::session::{Handle, Session, Statement};
 use beadline::storage::FakeStore;
-use beadline::stream::{Changes, Counter, MemoryPool, Zone};
+use beadline::stream::{Changes, Counter, MemoryPool};
 
 use crate::simulated::{runtime, soon, world};
-use crate::support::full;
+use crate::support::{full, plan_settings};
 
 /// When a split counts as idle.
 const TIMEOUT: Duration = Duration::from_millis(50);
@@ -156,15 +156,7 @@ fn plan(tables: &[Pausing; 2], windows: &str, is_union: bool) -> (StreamPlan, Me
     let mut statements = session.parse(&insert).expect("a statement");
     let Some(Statement::Insert(insert)) = statements.pop().map(|at| at.statement) else { panic!("an INSERT") };
     let idle_timeout_ms = u64::try_from(TIMEOUT.as_millis()).expect("a small number");
-    let settings = PlanSettings {
-        idle_timeout_ms,
-        drop_nulls: false,
-        keyed_shuffle: KeyedShuffle::Auto,
-        batch_rows: 64,
-        windows_per_row: 10_000,
-        reuse_sources: true,
-        zone: Zone::UTC,
-    };
+    let settings = plan_settings(idle_timeout_ms);
     let planned = plan_inserts(&[*insert], session.catalog(), &settings).expect("a plan");
     (planned.stream, counts, late)
 }

@@ -114,6 +114,7 @@ fn counts(seed: u64, shuffle: &str) -> BTreeMap<usize, Vec<Change>> {
         .expect("a table");
     let script = format!(
         "SET 'parallelism.default' = '4'; SET 'table.exec.sink.keyed-shuffle' = '{shuffle}';
+         SET 'table.exec.sink.upsert-materialize' = 'NONE';
          INSERT INTO totals SELECT k, j, COUNT(*) FROM given GROUP BY k, j"
     );
     runtime().block_on(soon(async {

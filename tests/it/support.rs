@@ -5,9 +5,31 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use beadline::operators::Holding;
+use beadline::plan::{EmitSettings, KeyedShuffle, Materialize, PlanSettings};
+use beadline::stream::Zone;
+
 /// Whether the full product of a test family is asked for (CI), instead of its pairwise selection.
 pub fn full() -> bool {
     std::env::var("BEADLINE_TESTS").is_ok_and(|value| value == "full")
+}
+
+/// What planning is told where nothing is set, with small batches.
+pub fn plan_settings(idle_timeout_ms: u64) -> PlanSettings {
+    PlanSettings {
+        idle_timeout_ms,
+        drop_nulls: false,
+        keyed_shuffle: KeyedShuffle::Auto,
+        materialize: Materialize::Auto,
+        requires_on_conflict: true,
+        batch_rows: 64,
+        windows_per_row: 10_000,
+        reuse_sources: true,
+        zone: Zone::UTC,
+        ttl_ms: None,
+        emit: EmitSettings::default(),
+        holding: Holding::UntilRest,
+    }
 }
 
 /// The checkout.

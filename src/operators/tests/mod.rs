@@ -3,11 +3,16 @@
 mod calc;
 mod chain;
 mod expand;
+mod forgetting;
 mod group;
 mod group_model;
+mod mini_batch;
+mod replicate;
 mod session;
 mod timer;
 mod unnest;
+mod updating_windows;
+mod upsert_materialize;
 mod window;
 mod window_model;
 
@@ -78,6 +83,7 @@ fn windowed(
         operator: "window".into(),
         late_columns: (0..watermark).collect(),
         by_clock: false,
+        lateness_ms: 0,
     };
     let assigned = assign.output();
     let calls = calls(&assigned, texts);
@@ -104,10 +110,28 @@ fn windowed(
 /// Both halves of an updating GROUP BY.
 fn grouped(input: &SchemaRef, keys: &[usize], texts: &[&str], retract: bool) -> (GroupLocalSpec, GroupAggregateSpec) {
     let calls = calls(input, texts);
-    let local = GroupLocalSpec { input: Arc::clone(input), keys: keys.to_vec(), calls: calls.clone(), retract };
+    let local = GroupLocalSpec {
+        input: Arc::clone(input),
+        keys: keys.to_vec(),
+        calls: calls.clone(),
+        retract,
+        holding: Holding::UntilRest,
+    };
     let fields: Vec<Field> = keys.iter().map(|index| input.field(*index).clone()).collect();
     let output = output(&fields, &[], &calls);
     let input = local.partial_schema().unwrap();
     let keys = keys.len();
-    (local, GroupAggregateSpec { input, keys, calls, retract, emit_update_before: true, query: String::new(), output })
+    (
+        local,
+        GroupAggregateSpec {
+            input,
+            keys,
+            calls,
+            retract,
+            emit_update_before: true,
+            forgetting: Forgetting::Never,
+            query: String::new(),
+            output,
+        },
+    )
 }

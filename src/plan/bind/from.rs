@@ -217,7 +217,8 @@ fn beside_window(
     free_names(&mut own, &bounds);
     let mut bound = beside(input, collection, own, value, unnest, condition)?;
     let late = window.late_columns.clone();
-    bound.plan = window_node(bound.plan, &window.time, window.window.clone(), window.by_clock, late, window.span)?;
+    let (windows, time) = (window.window.clone(), &window.time);
+    bound.plan = window_node(bound.plan, time, windows, window.by_clock, window.is_key, late, window.span)?;
     bound.scope.columns.extend(bounds.iter().cloned());
     // The bounds stand where they stood: behind the columns of the table.
     let mut columns: Vec<ScopeColumn> = bound.scope.visible().cloned().collect();

@@ -57,7 +57,7 @@ impl QueryBinder<'_> {
             true => format!("$own_{name}"),
             false => name.to_owned(),
         };
-        let time = WindowTime { name: own(&time.name), by_clock };
+        let time = WindowTime { name: own(&time.name), by_clock, is_key: true };
         let visible: Vec<ScopeColumn> = input.scope.visible().cloned().collect();
         // Sessions are those of the other keys.
         let mut of_sessions = Vec::new();

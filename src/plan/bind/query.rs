@@ -232,7 +232,7 @@ impl<'a> QueryBinder<'a> {
         };
         let refusal = "The window function requires the timecol is a time attribute type, but is";
         let by_clock = is_by_clock(time, &input.scope, refusal).map_err(|error| error.with_span(call.time_span))?;
-        let time = WindowTime { name: call.time_column, by_clock };
+        let time = WindowTime { name: call.time_column, by_clock, is_key: false };
         let lengths: Vec<i64> = call.intervals_ms.iter().map(|(length, _)| *length).collect();
         let keys = call.partition_by.iter().map(|key| {
             let column = input.scope.resolve(std::slice::from_ref(key))?;
@@ -274,7 +274,7 @@ impl<'a> QueryBinder<'a> {
                 ..ScopeColumn::new(bound.name(), window_column_type(bound.name(), &time_type), false)
             });
         }
-        let plan = window_node(input.plan, &time.name, windows, time.by_clock, late, span)?;
+        let plan = window_node(input.plan, &time.name, windows, time.by_clock, time.is_key, late, span)?;
         scope.set_table(None);
         Ok(BoundQuery { plan, scope })
     }
@@ -304,6 +304,8 @@ pub(super) fn windows_of(function: WindowFunction, lengths: &[i64], keys: Vec<Ex
 pub(super) struct WindowTime {
     pub(super) name: String,
     pub(super) by_clock: bool,
+    /// Whether the windows are a key of GROUP BY.
+    pub(super) is_key: bool,
 }
 
 /// Whether windows over this column are closed by the clock; an error that begins with `refusal` if the column is no time

@@ -16,7 +16,8 @@ use super::typed::Typed;
 use super::{at, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::{FIRST_ROWS, type_name};
-use crate::sql::group_window;
+use crate::plan::state_ttl::state_ttl_node;
+use crate::sql::{group_window, state_ttl};
 
 /// Grouping sets of one GROUP BY: each row counts in as many groups.
 const MOST_GROUPING_SETS: usize = 1_000;
@@ -31,11 +32,34 @@ enum Item<'a> {
     },
 }
 
+/// For how long the groups of a SELECT are kept by its hint STATE_TTL; the last of several counts, as in Flink.
+fn hinted_ttl(select: &ast::Select, scope: &Scope) -> Result<Option<i64>> {
+    let mut ttl = None;
+    for hint in state_ttl(select)? {
+        let mut tables = scope.columns.iter().filter_map(|column| column.table.as_ref());
+        if !tables.clone().any(|table| *table == hint.table) {
+            let error = "The options of following hints cannot match the name of input tables or views";
+            let error = at(Error::query(format!("{error}: `{}` in `STATE_TTL`", hint.table)), select);
+            return Err(match tables.next() {
+                Some(known) => error.with_help(format!("write the name that FROM gives: '{known}'")),
+                None => error,
+            });
+        }
+        ttl = Some(hint.ttl_ms);
+    }
+    Ok(ttl)
+}
+
 impl QueryBinder<'_> {
     /// Binds a SELECT.
     pub fn select(&mut self, select: &ast::Select) -> Result<BoundQuery> {
         refuse_clauses(select)?;
         let mut input = self.from(&select.from)?;
+        let ttl_ms = hinted_ttl(select, &input.scope)?;
+        let kept = |bound: BoundQuery| match ttl_ms {
+            Some(ttl_ms) => BoundQuery { plan: state_ttl_node(bound.plan, ttl_ms), ..bound },
+            None => bound,
+        };
         if let Some(condition) = &select.selection {
             let condition = Binder::new(&input.scope).bind_condition(condition)?;
             input = filter(input, condition)?;
@@ -51,11 +75,11 @@ impl QueryBinder<'_> {
             let scope = input.scope.clone();
             project_items(input, &scope, &items, &mut Binder::new(&scope))?
         } else {
-            self.aggregated(input, window, &items, group_by, select.having.as_ref())?
+            kept(self.aggregated(input, window, &items, group_by, select.having.as_ref())?)
         };
         match &select.distinct {
             None | Some(ast::Distinct::All) => Ok(bound),
-            Some(ast::Distinct::Distinct) => distinct(bound),
+            Some(ast::Distinct::Distinct) => distinct(bound).map(kept),
             Some(ast::Distinct::On(_)) => Err(not_built("DISTINCT ON")),
         }
     }

@@ -14,18 +14,20 @@ use super::{Flow, Input, Lowering, calc};
 use crate::error::{Error, Result};
 use crate::expressions::{Constant, planned_aggregate, text};
 use crate::operators::{
-    AggregateCall, GroupAggregateSpec, GroupLocalSpec, SessionAggregateSpec, SessionInput, WindowAggregateSpec,
-    WindowAssignSpec, WindowKind, WindowLocalSpec,
+    AggregateCall, Forgetting, GroupAggregateSpec, GroupLocalSpec, SessionAggregateSpec, SessionInput,
+    WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
 };
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::expand::{ExpandNode, GROUPING_COLUMN, as_expand, expand_spec, key_column};
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, window_column_type};
 use crate::plan::stream_plan::{Exchange, Parallelism};
+use crate::sql::FOR_FLINK;
 use crate::stream::WATERMARK_COLUMN;
 
 impl Lowering<'_> {
     /// An aggregation over windows if both bounds are keys, else one that never ends.
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Flow> {
+        let ttl_ms = self.ttl_hint.take().or(self.settings.ttl_ms).filter(|ttl| *ttl > 0);
         let expand = below_pruning(&aggregate.input);
         let input = expand.map_or(&aggregate.input, |expand| &expand.input);
         if let Some(over) = over_window(input)? {
@@ -35,7 +37,7 @@ impl Lowering<'_> {
                 return self.window_aggregate(aggregate, &over, expand);
             }
         }
-        self.group_aggregate(aggregate)
+        self.group_aggregate(aggregate, ttl_ms)
     }
 
     fn window_aggregate(
@@ -45,6 +47,7 @@ impl Lowering<'_> {
         expand: Option<&ExpandNode>,
     ) -> Result<Flow> {
         let window = over.window;
+        let emission = self.emission(window)?;
         if let Windows::Fixed(kind) = &window.window {
             // N6: every slide would do for rows, but not for panes.
             kind.check().map_err(|error| error.with_span(window.span))?;
@@ -132,6 +135,9 @@ impl Lowering<'_> {
         let rows = Rows { time, watermark, late_columns, keys, calls };
         let groups = rows.keys.len();
         let mut flow = match &window.window {
+            Windows::Fixed(kind) if emission.is_some() || !flow.mode.is_append() => {
+                self.updating_windows(flow, rows, expand, aggregate, window, (*kind, emission))?
+            }
             Windows::Fixed(kind) => self.fixed_windows(flow, rows, expand, aggregate, window, *kind)?,
             Windows::Session { gap_ms, .. } => self.sessions(flow, rows, aggregate, window, *gap_ms)?,
         };
@@ -165,23 +171,9 @@ impl Lowering<'_> {
             late_columns,
             by_clock: window.by_clock,
             zone: window.zone,
+            lateness_ms: 0,
         };
-        let unchanged = std::mem::take(&mut flow.keys);
-        flow.push(Arc::new(assign), unchanged);
-        let assigned = flow.schema.fields().len();
-        let (pane, open_from) = (assigned - 2, assigned - 1);
-        // Behind the judgement of their time: rows are late once, whatever sets they belong to.
-        if let Some((expanded, sets)) = expand {
-            let spec = expand_spec(Arc::clone(&flow.schema), expanded, sets);
-            flow.push(Arc::new(spec), Vec::new());
-        }
-        let keys: Vec<usize> = keys
-            .into_iter()
-            .map(|key| match key {
-                KeyColumn::OfRows(column) => column,
-                KeyColumn::OfExpand(made) => assigned + made,
-            })
-            .collect();
+        let (pane, open_from, keys) = assigned(&mut flow, assign, expand, keys);
         let local = WindowLocalSpec {
             input: Arc::clone(&flow.schema),
             keys: keys.clone(),
@@ -202,12 +194,7 @@ impl Lowering<'_> {
             zone: window.zone,
             query: meaning(aggregate),
         };
-        // Each bound by itself tells the windows of a key apart, but for the start that windows of CUMULATE share.
-        let first = match kind {
-            WindowKind::Tumble { .. } | WindowKind::Hop { .. } => 0,
-            WindowKind::Cumulate { .. } => 1,
-        };
-        let upsert_keys = (first..3).map(|bound| (0..keys.len()).chain([keys.len() + bound]).collect()).collect();
+        let upsert_keys = keys_of_windows(kind, keys.len());
         let leading: Vec<usize> = (0..keys.len()).collect();
         let mut flow = self.exchange(flow, &leading, ChangelogMode::APPEND);
         flow.push(Arc::new(spec), upsert_keys);
@@ -224,6 +211,11 @@ impl Lowering<'_> {
         gap_ms: i64,
     ) -> Result<Flow> {
         let Rows { time, watermark, late_columns, keys, calls } = rows;
+        if !flow.mode.is_append() {
+            return Err(Error::query("SESSION windows over rows that are updated are not built yet")
+                .with_span(window.span)
+                .with_help(FOR_FLINK));
+        }
         let calls: Vec<AggregateCall> =
             calls.into_iter().map(|call| AggregateCall { of_sessions: true, ..call }).collect();
         let of_rows = |key| if let KeyColumn::OfRows(column) = key { Some(column) } else { None };
@@ -251,7 +243,7 @@ impl Lowering<'_> {
         Ok(flow)
     }
 
-    fn group_aggregate(&mut self, aggregate: &Aggregate) -> Result<Flow> {
+    fn group_aggregate(&mut self, aggregate: &Aggregate, ttl_ms: Option<i64>) -> Result<Flow> {
         let mut flow = self.lower(&aggregate.input, false)?;
         // What is called otherwise here is called so in the plan, too.
         if !flow.keeps_names(&(0..flow.schema.fields().len()).collect::<Vec<_>>()) {
@@ -270,8 +262,13 @@ impl Lowering<'_> {
         let calls = self.calls(aggregate, index_of)?;
         let retract = !flow.mode.is_append();
         spread(&mut flow, &calls);
-        let local =
-            GroupLocalSpec { input: Arc::clone(&flow.schema), keys: keys.clone(), calls: calls.clone(), retract };
+        let local = GroupLocalSpec {
+            input: Arc::clone(&flow.schema),
+            keys: keys.clone(),
+            calls: calls.clone(),
+            retract,
+            holding: self.settings.holding,
+        };
         let partial = local.partial_schema()?;
         flow.push(Arc::new(local), Vec::new());
         let key_fields = partial.fields().iter().take(keys.len()).map(|field| field.as_ref().clone());
@@ -282,12 +279,15 @@ impl Lowering<'_> {
             calls: calls.clone(),
             retract,
             emit_update_before: true,
+            forgetting: match ttl_ms {
+                None => Forgetting::Never,
+                Some(ttl_ms) => Forgetting::Untouched { ttl_ms },
+            },
             query: meaning(aggregate),
             output: Arc::new(output),
         };
-        let mode = if retract { ChangelogMode::RETRACT } else { ChangelogMode::UPDATE };
         let leading: Vec<usize> = (0..keys.len()).collect();
-        let mut flow = self.exchange(flow, &leading, mode);
+        let mut flow = self.exchange(flow, &leading, mode_of_groups(retract));
         flow.push(Arc::new(spec), vec![(0..keys.len()).collect()]);
         rearrange(&mut flow, &(0..keys.len() + calls.len()).collect::<Vec<_>>(), aggregate);
         Ok(flow)
@@ -345,8 +345,45 @@ impl Lowering<'_> {
     }
 }
 
+/// Puts rows into their windows, and behind the judgement of their time, so that they are late once, into their grouping
+/// sets. Returns where pane, first open window and keys stand.
+pub(super) fn assigned(
+    flow: &mut Flow,
+    assign: WindowAssignSpec,
+    expand: Option<(Vec<usize>, &[Vec<bool>])>,
+    keys: Vec<KeyColumn>,
+) -> (usize, usize, Vec<usize>) {
+    let unchanged = std::mem::take(&mut flow.keys);
+    flow.push(Arc::new(assign), unchanged);
+    let columns = flow.schema.fields().len();
+    if let Some((expanded, sets)) = expand {
+        let spec = expand_spec(Arc::clone(&flow.schema), expanded, sets);
+        flow.push(Arc::new(spec), Vec::new());
+    }
+    let place = |key| match key {
+        KeyColumn::OfRows(column) => column,
+        KeyColumn::OfExpand(made) => columns + made,
+    };
+    (columns - 2, columns - 1, keys.into_iter().map(place).collect())
+}
+
+/// The upsert keys of windows behind so many other keys: each bound by itself tells the windows of a key apart, but for the
+/// start that windows of CUMULATE share.
+pub(super) fn keys_of_windows(kind: WindowKind, keys: usize) -> Vec<Vec<usize>> {
+    let first = match kind {
+        WindowKind::Tumble { .. } | WindowKind::Hop { .. } => 0,
+        WindowKind::Cumulate { .. } => 1,
+    };
+    (first..3).map(|bound| (0..keys).chain([keys + bound]).collect()).collect()
+}
+
+/// What leaves a group whose rows may be taken back or not.
+pub(super) fn mode_of_groups(retract: bool) -> ChangelogMode {
+    if retract { ChangelogMode::RETRACT } else { ChangelogMode::UPDATE }
+}
+
 /// What an aggregation computes, for its signature. Window bounds are no part of it: the window is.
-fn meaning(aggregate: &Aggregate) -> String {
+pub(super) fn meaning(aggregate: &Aggregate) -> String {
     let input = Meaning::of(&aggregate.input);
     let known = aggregate.input.schema();
     let resolve = |expression: &Expr| input.resolve(expression, known);
@@ -357,7 +394,7 @@ fn meaning(aggregate: &Aggregate) -> String {
 }
 
 /// Rows of sources may be dealt out to all tasks where what follows does not mind their order.
-fn spread(flow: &mut Flow, calls: &[AggregateCall]) {
+pub(super) fn spread(flow: &mut Flow, calls: &[AggregateCall]) {
     let is_ordered = calls.iter().any(|call| call.function.is_ordered());
     if flow.is_fresh && flow.mode.is_append() && !is_ordered {
         flow.inputs.iter_mut().for_each(|input| input.exchange = Exchange::Rebalance);
@@ -381,7 +418,7 @@ fn column_type(argument: &Expr, input: &LogicalPlan) -> Result<DataType> {
 }
 
 /// Keys, bounds, results.
-fn window_output<'f>(
+pub(super) fn window_output<'f>(
     keys: impl Iterator<Item = &'f FieldRef>,
     window: &WindowNode,
     calls: &[AggregateCall],
@@ -394,16 +431,16 @@ fn window_output<'f>(
 }
 
 /// What a window aggregation reads of the rows that come to it, by place.
-struct Rows {
-    time: usize,
-    watermark: usize,
-    late_columns: Vec<usize>,
-    keys: Vec<KeyColumn>,
-    calls: Vec<AggregateCall>,
+pub(super) struct Rows {
+    pub(super) time: usize,
+    pub(super) watermark: usize,
+    pub(super) late_columns: Vec<usize>,
+    pub(super) keys: Vec<KeyColumn>,
+    pub(super) calls: Vec<AggregateCall>,
 }
 
 /// A key before the aggregation.
-enum KeyColumn {
+pub(super) enum KeyColumn {
     /// A column of the rows.
     OfRows(usize),
     /// One of those that grouping sets add: a key that may be left out, or behind them the number of the set.

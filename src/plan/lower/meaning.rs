@@ -13,6 +13,7 @@ use crate::expressions::{Call, split, text};
 use crate::operators::sets_text;
 use crate::plan::expand::as_expand;
 use crate::plan::nodes::{WINDOW_COLUMNS, Windows, as_arrival, as_watermark, as_window};
+use crate::plan::state_ttl::as_state_ttl;
 use crate::plan::unnest::{UNNEST_COLUMN, as_unnest};
 use crate::stream::WATERMARK_COLUMN;
 
@@ -56,6 +57,10 @@ impl Meaning {
             let zone = if window.zone.is_utc() { String::new() } else { format!(" IN {}", window.zone) };
             let from = format!("{windows} ON {}{zone} OF {}", column(&window.time), input.from);
             return Self { from, columns, ..input };
+        }
+        // How long something is kept is no part of what it is.
+        if let Some(hint) = as_state_ttl(plan) {
+            return Self::of(&hint.input);
         }
         if let Some(expand) = as_expand(plan) {
             let mut input = Self::of(&expand.input);

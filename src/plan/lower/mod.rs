@@ -4,15 +4,18 @@
 //! flows meet, and where late rows leave.
 
 mod aggregate;
+mod conflicts;
 mod keys;
 mod meaning;
 mod over_window;
 mod sessions;
 mod sink;
 mod source;
+mod updating_windows;
 
+pub use conflicts::{Materialize, no_conflicts};
 pub use over_window::conditions_below_sessions;
-pub use sink::{KeyedShuffle, LateSink, SinkTarget, is_implicit};
+pub use sink::{APPEND_ONLY, KeyedShuffle, LateSink, SinkTarget, is_implicit};
 pub use source::{check_read_once, constant_rows, is_bounded, is_live, only_once, source_node};
 
 use std::sync::Arc;
@@ -23,16 +26,19 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 
 use super::bind::bug;
 use super::changelog_mode::ChangelogMode;
+use super::emit::EmitSettings;
 use super::expand::{ExpandNode, as_expand, expand_spec};
 use super::kept_group;
 use super::nodes::{Windows, as_arrival, as_watermark, as_window};
+use super::replicate::{ReplicateNode, as_replicate};
+use super::state_ttl::as_state_ttl;
 use super::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
 use super::unnest::{UnnestNode, as_unnest};
 use crate::error::{Error, Result};
 use crate::expressions::{
     NOW_COLUMN, Scalar, compile, compile_condition, instant_type, now_from_column, reads_now, text,
 };
-use crate::operators::{CalcSpec, OperatorSpec};
+use crate::operators::{CalcSpec, Holding, OperatorSpec, ReplicateSpec};
 use crate::stream::{WATERMARK_COLUMN, Zone};
 
 /// What planning has to know besides the query.
@@ -44,6 +50,10 @@ pub struct PlanSettings {
     pub drop_nulls: bool,
     /// `table.exec.sink.keyed-shuffle`.
     pub keyed_shuffle: KeyedShuffle,
+    /// `table.exec.sink.upsert-materialize`.
+    pub materialize: Materialize,
+    /// `table.exec.sink.require-on-conflict`.
+    pub requires_on_conflict: bool,
     /// Rows of a batch of VALUES.
     pub batch_rows: usize,
     /// In how many windows a row may lie.
@@ -52,6 +62,12 @@ pub struct PlanSettings {
     pub reuse_sources: bool,
     /// `table.local-time-zone`.
     pub zone: Zone,
+    /// `table.exec.state.ttl` in milliseconds; `None`: state is kept for ever.
+    pub ttl_ms: Option<i64>,
+    /// `table.exec.emit.*`.
+    pub emit: EmitSettings,
+    /// `table.exec.mini-batch.*`: how long rows of an unwindowed GROUP BY are held to be combined.
+    pub holding: Holding,
 }
 
 /// Builds the plan of one job.
@@ -64,6 +80,8 @@ pub struct Lowering<'a> {
     shared: Vec<source::Shared>,
     /// The time that the windows above what is lowered now go by.
     time: source::TimeNeed,
+    /// For how long the next groups are kept, if a hint says so.
+    ttl_hint: Option<i64>,
 }
 
 /// An operator of the plan that can refuse rows.
@@ -209,6 +227,7 @@ impl<'a> Lowering<'a> {
             late: Vec::new(),
             shared: Vec::new(),
             time: source::TimeNeed::Any,
+            ttl_hint: None,
         }
     }
 
@@ -226,6 +245,11 @@ impl<'a> Lowering<'a> {
                 self.merge(flows)
             }
             LogicalPlan::Values(values) => self.values(values),
+            LogicalPlan::Extension(_) if let Some(hint) = as_state_ttl(plan) => {
+                self.ttl_hint = Some(hint.ttl_ms);
+                self.lower(&hint.input, watermark)
+            }
+            LogicalPlan::Extension(_) if let Some(replicate) = as_replicate(plan) => self.replicate(replicate),
             LogicalPlan::Extension(_) => match (as_window(plan), as_expand(plan), as_unnest(plan)) {
                 (Some(window), ..) => self.bare_window(window, watermark, None, &[]),
                 (None, Some(expand), _) => self.expand(expand),
@@ -264,6 +288,17 @@ impl<'a> Lowering<'a> {
         flow.settle();
         let spec = unnest.spec(&flow.schema)?;
         flow.push(Arc::new(spec), Vec::new());
+        Ok(flow)
+    }
+
+    /// Each row as often as one of its columns says.
+    fn replicate(&mut self, replicate: &ReplicateNode) -> Result<Flow> {
+        let mut flow = self.lower(&replicate.input, false)?;
+        flow.settle();
+        let times = flow.schema.index_of(&replicate.times).map_err(|_| Error::bug("a number of copies was pruned"))?;
+        let is_append = flow.mode.is_append();
+        flow.push(Arc::new(ReplicateSpec { input: Arc::clone(&flow.schema), times }), Vec::new());
+        flow.mode = if is_append { ChangelogMode::APPEND } else { ChangelogMode::COME_AND_GO };
         Ok(flow)
     }
 

@@ -14,7 +14,11 @@ use crate::expressions::{
 use crate::operators::CalcSpec;
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, SinkNode, StreamPlan};
+use crate::sql::ConflictAction;
 use crate::stream::Zone;
+
+/// Names the refusal of updates by a sink that only appends.
+pub const APPEND_ONLY: &str = "BL-SINK-APPEND-ONLY";
 
 /// Whether rows reach the tasks of a sink by its primary key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,12 +75,14 @@ impl Lowering<'_> {
         plan: &datafusion::logical_expr::LogicalPlan,
         target: &SinkTarget,
         late: Option<&LateSink>,
+        on_conflict: Option<(ConflictAction, Span)>,
     ) -> Result<()> {
         let first_late = self.late.len();
         let flow = self.lower(plan, false)?;
         if !flow.mode.is_append() && target.factory.mode() == SinkMode::Append {
             return Err(append_only(target));
         }
+        let flow = self.materialized(flow, plan, target, on_conflict)?;
         let exchange = self.exchange_to_sink(target, &flow);
         let keys = match &exchange {
             Exchange::Hash(columns) => keys::behind_hash(&flow.keys, columns),
@@ -255,6 +261,7 @@ fn append_only(target: &SinkTarget) -> Error {
          a window, or an aggregate of all rows, changes the rows that it has given",
         target.table
     ))
+    .with_id(APPEND_ONLY)
     .with_help("group by windows (TUMBLE or HOP): then each result is written once, when its window closes")
     .with_help("over input that ends the last result can be written once: SET 'execution.runtime-mode' = 'batch'")
     .with_help("or write to a table that takes updates, such as one with 'connector' = 'print'")

@@ -50,6 +50,7 @@ impl Query {
             operator: "window".to_owned(),
             late_columns: vec![0, 1, 2],
             by_clock: false,
+            lateness_ms: 0,
         };
         let output = |name| Field::new(name, DataType::Int64, true);
         let call = |function, argument, name| AggregateCall::new(function, argument, DataType::Int64, output(name));

@@ -90,6 +90,27 @@ impl Bag {
         }
     }
 
+    /// Lets all rows go; returns what left without a trace: how many rows, and their allocated bytes.
+    pub(super) fn clear(&mut self) -> (usize, usize) {
+        let (mut gone, mut bytes) = (0, 0);
+        let mut keep = |row: &RowBytes, weight: &mut Weight| {
+            (weight.weight, weight.flags) = (0, weight.flags | CHANGED);
+            let is_kept = weight.flags & SAVED != 0;
+            if !is_kept {
+                (gone, bytes) = (gone + 1, bytes + row.heap_bytes());
+            }
+            is_kept
+        };
+        match self {
+            Self::Few(rows) => rows.retain_mut(|(row, weight)| keep(row, weight)),
+            Self::Many(rows) => {
+                rows.tree.retain(&mut keep);
+                rows.changed = rows.tree.keys().cloned().collect();
+            }
+        }
+        (gone, bytes)
+    }
+
     /// Puts back a row that was saved.
     pub(super) fn load(&mut self, row: RowBytes, weight: i64) {
         let weight = Weight { weight, flags: SAVED };

@@ -132,13 +132,30 @@ impl BagTable {
                 Added::Known => {}
                 Added::Gone => (self.rows, self.heap_bytes) = (self.rows - 1, self.heap_bytes - heap_bytes),
             }
-            let flags = &mut self.flags[*slot as usize];
-            if *flags & LISTED == 0 {
-                *flags |= LISTED;
-                self.changed.push(*slot);
-            }
+            self.note_change(*slot);
         }
         Ok(())
+    }
+
+    /// Lets all rows of some keys go.
+    pub fn clear(&mut self, keys: &[ArrayRef], rows: usize) -> Result<()> {
+        let mut slots = Vec::new();
+        self.assign(keys, rows, &mut slots)?;
+        for slot in &slots {
+            let (rows, bytes) = self.bags[*slot as usize].clear();
+            (self.rows, self.heap_bytes) = (self.rows - rows, self.heap_bytes - bytes);
+            self.note_change(*slot);
+        }
+        self.release(&slots);
+        Ok(())
+    }
+
+    fn note_change(&mut self, slot: u32) {
+        let flags = &mut self.flags[slot as usize];
+        if *flags & LISTED == 0 {
+            *flags |= LISTED;
+            self.changed.push(slot);
+        }
     }
 
     /// The columns between key and weight of the row of positive weight that is the first in its bag from that end, NULL

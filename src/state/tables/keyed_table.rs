@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 
-use super::{SlotColumns, SlotTable, batch_of};
+use super::{KeyIndex, SlotColumns, SlotTable, batch_of};
 use crate::error::Result;
 use crate::state::{SnapshotWriter, StateTable, TableKind, TableSpec};
 
@@ -21,6 +21,8 @@ const SAVED: u8 = 4;
 /// A barrier hands over all keys once one in so many has changed or gone. Their older files can then go, which costs less than to
 /// write the changed keys alone and to put these files together with the older ones soon after.
 const WHOLE_FROM: usize = 2;
+/// Tables with fewer slots are not worth shrinking.
+const SHRUNK_FROM: usize = 4096;
 /// Rows of one batch of state.
 const SAVE_ROWS: usize = 64 * 1024;
 
@@ -79,6 +81,46 @@ impl<C: SlotColumns> KeyedTable<C> {
             }
             *flags |= LISTED | ALIVE;
         }
+    }
+
+    /// Whether the slot, of a key that was just assigned, holds a key with state.
+    pub fn is_alive(&self, slot: u32) -> bool {
+        self.flags[slot as usize] & ALIVE != 0
+    }
+
+    /// The slots of all keys with state.
+    pub fn alive_slots(&self) -> Vec<u32> {
+        let alive = self.flags.iter().enumerate().filter(|(_, flags)| **flags & ALIVE != 0);
+        alive.map(|(slot, _)| slot as u32).collect()
+    }
+
+    /// Lets memory go once most of the table has been emptied. Slots change.
+    pub fn shrink(&mut self) -> Result<()> {
+        if self.flags.len() < SHRUNK_FROM || self.table.index.len() * 4 > self.flags.len() {
+            return Ok(());
+        }
+        // Those that are gone and that a barrier has to say so of are still in the index.
+        let held = |flags: &u8| *flags & (ALIVE | SAVED) != 0;
+        let old: Vec<u32> = (0..self.flags.len() as u32).filter(|slot| held(&self.flags[*slot as usize])).collect();
+        let keys = self.table.index.gather(&old)?;
+        let states = self.table.columns.gather(&old)?;
+        let types = self.schema.fields().iter().take(self.unique).map(|field| field.data_type().clone());
+        self.table.index = KeyIndex::new(&types.collect::<Vec<_>>())?;
+        self.table.columns.take()?;
+        let mut slots = Vec::new();
+        self.table.index.assign(&keys, old.len(), &mut slots)?;
+        self.table.columns.resize(self.table.index.slots());
+        self.table.columns.set(&slots, &states)?;
+        let mut flags = vec![0; self.table.index.slots()];
+        self.changed = Vec::new();
+        for (old, new) in old.iter().zip(&slots) {
+            flags[*new as usize] = self.flags[*old as usize];
+            if flags[*new as usize] & LISTED != 0 {
+                self.changed.push(*new);
+            }
+        }
+        self.flags = flags;
+        Ok(())
     }
 
     /// Removes keys, each named once.

@@ -6,6 +6,7 @@
 
 mod bag;
 mod bag_table;
+mod due_table;
 mod key_index;
 mod keyed_table;
 mod ordered_table;
@@ -21,8 +22,10 @@ mod slot_columns;
 mod slot_table;
 mod sorted_rows;
 mod spare_tables;
+mod timed_columns;
 
 pub use bag_table::{BagScan, BagTable};
+pub use due_table::DueTable;
 pub use key_index::{KeyIndex, batch_of};
 pub use keyed_table::KeyedTable;
 pub use ordered_table::{OrderedTable, Scanned};
@@ -33,3 +36,4 @@ pub use slices::{SLICE_COLUMNS, Slice, cut_slices, integers};
 pub use slot_columns::SlotColumns;
 pub use slot_table::SlotTable;
 pub use spare_tables::SpareTables;
+pub use timed_columns::{KEEP_UNTIL_COLUMN, TimedColumns};
