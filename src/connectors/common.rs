@@ -20,6 +20,22 @@ pub const IDLE_TIMEOUT: OptionSpec = OptionSpec::honoured(
      `table.exec.source.idle-timeout`.",
 );
 
+/// The tables whose watermarks are kept together; read by the planner.
+pub const ALIGNMENT_GROUP: OptionSpec = OptionSpec::honoured(
+    "scan.watermark.alignment.group",
+    OptionKind::Text,
+    None,
+    "The tables of a job whose watermarks are kept together: all that give this name. One that is too far ahead is not \
+     read on until the others have come after.",
+);
+/// How far a table may be ahead of its group; read by the planner.
+pub const ALIGNMENT_MAX_DRIFT: OptionSpec = OptionSpec::honoured(
+    "scan.watermark.alignment.max-drift",
+    OptionKind::Duration,
+    None,
+    "How far a split of this table may be ahead of the least watermark of its group.",
+);
+
 /// All of them. Those that begin with `scan.` are for tables that are read.
 pub const OPTIONS: &[OptionSpec] = &[
     CONNECTOR,
@@ -27,16 +43,12 @@ pub const OPTIONS: &[OptionSpec] = &[
     IDLE_TIMEOUT,
     refused("scan.parallelism", OptionKind::Integer, "How many tasks read the table.").instead(FOR_ALL),
     refused("sink.parallelism", OptionKind::Integer, "How many tasks write the table.").instead(FOR_ALL),
-    refused("scan.watermark.alignment.group", OptionKind::Text, "The tables whose watermarks are kept together."),
-    refused(
-        "scan.watermark.alignment.max-drift",
-        OptionKind::Duration,
-        "How far the watermark of one table may be ahead of its group.",
-    ),
-    refused(
+    ALIGNMENT_GROUP,
+    ALIGNMENT_MAX_DRIFT,
+    accepted(
         "scan.watermark.alignment.update-interval",
         OptionKind::Duration,
-        "How often the watermarks of a group are compared.",
+        "How often the watermarks of a group are compared. Here they are whenever one moves.",
     ),
     accepted(
         "scan.watermark.emit.strategy",

@@ -34,6 +34,6 @@ pub use lower::{
 };
 pub use prepare::{Payload, Placed, Preparation, Prepared};
 pub use stream_plan::{
-    Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, SinkNode, SourceNode, StreamPlan, WatermarkSpec,
-    WindowEnds,
+    Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, SinkNode, SourceNode, StreamPlan, WatermarkAlignment,
+    WatermarkSpec, WindowEnds,
 };

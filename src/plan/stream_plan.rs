@@ -92,6 +92,17 @@ pub struct SourceNode {
     pub on_error: OnError,
     /// `table.exec.source.idle-timeout` or the table's own, in milliseconds; 0 = off.
     pub idle_timeout_ms: u64,
+    /// The tables whose watermarks are kept together with this one's.
+    pub alignment: Option<WatermarkAlignment>,
+}
+
+/// How far a table may be ahead of others in event time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatermarkAlignment {
+    /// The name that all of the tables give.
+    pub group: String,
+    /// How far its watermark may be ahead of the least of the group.
+    pub max_drift_ms: i64,
 }
 
 /// When windows end: at `offset_ms` and every `slide_ms` before and after it, in milliseconds since 1970 on the clocks of

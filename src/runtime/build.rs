@@ -19,6 +19,7 @@ use super::source::SourceTask;
 use super::source_control::{ControlReceiver, ControlSender, source_control};
 use super::status::{JobFigures, TaskStatus};
 use super::task::ChainTask;
+use super::watermark_group::WatermarkGroups;
 use crate::checkpoint::{Aligner, CheckpointMode, OperatorPart, TaskId};
 use crate::connectors::{JobIdentity, SinkContext, SourceContext, World};
 use crate::error::{Error, Result};
@@ -68,13 +69,18 @@ pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
     let mut wiring = Wiring::new(environment)?;
     let mut job = BuiltJob { tasks: Vec::new(), sources: Vec::new() };
     let mut tasks: Vec<BuiltTask<'_>> = Vec::new();
+    let mut groups = WatermarkGroups::default();
     let description = describe(environment.plan, environment.config.max_parallelism);
     for (index, node) in environment.plan.nodes.iter().enumerate() {
         let parts = parts_of(&description, environment.ids, index);
         for task in 0..tasks_of(node, environment.config) {
             let id = TaskId { node: node.name.clone(), task };
-            let table = if let NodeKind::Source(source) = &node.kind { Some(source.table.as_str()) } else { None };
+            let source = if let NodeKind::Source(source) = &node.kind { Some(source) } else { None };
+            let table = source.map(|source| source.table.as_str());
             let status = Arc::new(TaskStatus::new(Arc::clone(&environment.figures), table));
+            // The clock is one for all.
+            let alignment = source.filter(|source| source.clock_windows.is_empty());
+            let alignment = alignment.and_then(|source| source.alignment.as_ref());
             let receivers = wiring.receivers.remove(&(index, task)).unwrap_or_default();
             let outputs = wiring.outputs(environment, index, task);
             let built: BuiltTask<'_> = match &node.kind {
@@ -82,7 +88,8 @@ pub async fn build(environment: &Environment<'_>) -> Result<BuiltJob> {
                     let (control, receiver) = source_control(environment.config.max_concurrent_checkpoints);
                     job.sources.push(control);
                     let operator = only(parts.clone())?;
-                    let source = source_task(environment, node, id.clone(), operator, outputs, receiver, status)?;
+                    let mut source = source_task(environment, node, id.clone(), operator, outputs, receiver, status)?;
+                    source.group = alignment.map(|alignment| groups.join(alignment));
                     let task: BoxFuture<'static, Result<()>> = Box::pin(source.run());
                     Box::pin(async { Ok((id, task)) })
                 }
@@ -209,6 +216,7 @@ fn source_task(
         is_bounded: source.factory.is_bounded(),
         is_live: source.factory.is_live(),
         idle_timeout,
+        group: None,
         clock_windows: source.clock_windows.clone(),
         discovery_interval: source.factory.discovery_interval().filter(|_| !source.factory.is_bounded()),
         workers: config.parallelism,

@@ -25,6 +25,7 @@ mod start;
 mod status;
 mod supervisor;
 mod task;
+mod watermark_group;
 
 pub use attempt::{Ending, JobSummary};
 pub use channel::Yields;

@@ -26,6 +26,7 @@ use super::notice::Notices;
 use super::source_control::{ControlReceiver, SourceControl};
 use super::splits::{Decoding, Reader, SplitRun, Step, Turn, let_go, poll_splits};
 use super::status::TaskStatus;
+use super::watermark_group::GroupMember;
 use crate::checkpoint::{Event, OperatorPart, TaskId, TaskPart};
 use crate::connectors::{Polled, Position, Source, Split, SplitId};
 use crate::error::{Error, Result};
@@ -53,6 +54,8 @@ pub struct SourceTask {
     /// Whether rows come as they happen: none is held back while the next one is waited for.
     pub is_live: bool,
     pub idle_timeout: Option<Duration>,
+    /// The sources that it is kept together with in event time.
+    pub group: Option<GroupMember>,
     /// The windows that the clock closes, if the watermark is the clock's.
     pub clock_windows: Vec<WindowEnds>,
     /// How often it looks for splits that came since.
@@ -92,6 +95,8 @@ struct Running {
     looking: Option<BoxFuture<'static, Result<Vec<Split>>>>,
     /// When the last look began, by the monotonic clock.
     looked: Duration,
+    /// A split whose watermark lies behind this time rests until the others of the group have come after.
+    limit: EventTime,
     /// The latest processing time that rows or a watermark of the clock have been given; none will be given less.
     read_at: ProcTime,
 }
@@ -101,6 +106,8 @@ enum Next {
     Control(Option<SourceControl>),
     Step(Step),
     Found(Vec<Split>),
+    /// The others of the group have come after.
+    Limit,
     /// Time has passed: splits may have become idle, or it is time to look for others.
     Time,
 }
@@ -143,6 +150,7 @@ impl SourceTask {
             chunk_bytes: 0,
             looking: None,
             looked: now,
+            limit: EventTime::END,
             read_at: ProcTime(i64::MIN),
         };
         running.run().await
@@ -162,8 +170,9 @@ impl Running {
                     return Ok(());
                 }
             }
+            self.look_at_group();
             let turn = self.next_turn();
-            if turn.splits.is_empty() && self.task.discovery_interval.is_none() {
+            if self.splits.iter().all(|split| split.ended) && self.task.discovery_interval.is_none() {
                 break;
             }
             self.look_for_splits();
@@ -183,6 +192,7 @@ impl Running {
                     self.mark_idle(&turn.splits).await?;
                 }
                 Next::Found(found) => self.found(found),
+                Next::Limit => {}
                 Next::Step(step) => {
                     self.step(step).await?;
                     let is_due = self.task.every_rows.is_some_and(|every| self.rows_since_barrier >= every);
@@ -202,11 +212,13 @@ impl Running {
         }
         let wait = [self.idle_wait(&turn.splits), self.look_wait(), self.window_wait()].into_iter().flatten().min();
         let (splits, control, looking) = (&mut self.splits, &mut self.task.control, &mut self.looking);
+        let group = &mut self.task.group;
         tokio::select! {
             biased;
             control = control.recv() => Ok(Next::Control(control)),
             found = std::future::poll_fn(|context| poll_looking(looking, context)) => found.map(Next::Found),
             step = std::future::poll_fn(|context| poll_splits(splits, turn, context)) => step.map(Next::Step),
+            () = limit_changed(group) => Ok(Next::Limit),
             () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => Ok(Next::Time),
         }
     }
@@ -233,7 +245,8 @@ impl Running {
     /// The splits that may be read now. Of bounded input the one furthest behind is sent; where many splits share the
     /// memory, each is read only a little ahead, and so are those whose turn comes next. Of other input all are sent.
     fn next_turn(&self) -> Turn {
-        let mut splits: Vec<usize> = (0..self.splits.len()).filter(|index| !self.splits[*index].ended).collect();
+        let may_go_on = |split: &SplitRun| !split.ended && split.watermark <= self.limit;
+        let mut splits: Vec<usize> = (0..self.splits.len()).filter(|index| may_go_on(&self.splits[*index])).collect();
         let most = self.task.workers + 1;
         let share = HELD_BYTES / (splits.len().max(1) as u64 * self.chunk_bytes.max(1));
         let ahead = usize::try_from(share).unwrap_or(most).clamp(1, most);
@@ -249,6 +262,18 @@ impl Running {
         }
         let sending = if self.task.is_bounded { 1 } else { splits.len() };
         Turn { splits, sending, ahead, is_short }
+    }
+
+    /// How far the others of the group let splits be ahead. One that has rested is not idle for that.
+    fn look_at_group(&mut self) {
+        let Some(limit) = self.task.group.as_ref().map(GroupMember::limit).filter(|limit| *limit != self.limit) else {
+            return;
+        };
+        let (before, now) = (self.limit, self.own_time());
+        for split in self.splits.iter_mut().filter(|split| split.watermark > before) {
+            split.last_rows = now;
+        }
+        self.limit = limit;
     }
 
     /// Makes sure that a split can be polled.
@@ -381,6 +406,9 @@ impl Running {
         if held_by != self.held_by {
             self.held_by = held_by;
             self.task.status.held_by(held_by.map(|index| Arc::clone(self.splits[index].seen.id())));
+        }
+        if let Some(group) = &self.task.group {
+            group.report(last.map(|(watermark, _)| watermark));
         }
         let Some((minimum, _)) = last else { return Ok(()) };
         if minimum > self.watermark {
@@ -536,6 +564,14 @@ impl Running {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Waits until the group lets the source read on further, or for ever without one.
+async fn limit_changed(group: &mut Option<GroupMember>) {
+    match group {
+        Some(group) => group.changed().await,
+        None => std::future::pending().await,
     }
 }
 

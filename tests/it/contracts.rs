@@ -292,6 +292,7 @@ fn kept_back(rows: i64, sink: &MemorySink) -> StreamPlan {
         clock_windows: Vec::new(),
         on_error: OnError::Fail,
         idle_timeout_ms: 0,
+        alignment: None,
     };
     let sink = SinkNode {
         table: "visible".to_owned(),

@@ -226,6 +226,7 @@ fn plan(tables: [Vec<i64>; 2], operator: Arc<dyn OperatorSpec>, exchange: Exchan
             clock_windows: Vec::new(),
             on_error: OnError::Fail,
             idle_timeout_ms: 0,
+            alignment: None,
         })
     };
     let sink = SinkNode {

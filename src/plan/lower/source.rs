@@ -17,7 +17,9 @@ use crate::error::{Error, Result};
 use crate::expressions::{Scalar, compile, instant_type};
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::nodes::{WindowNode, Windows, as_arrival, as_watermark, as_window, table_of};
-use crate::plan::stream_plan::{Exchange, Node, NodeKind, OnError, Parallelism, SourceNode, WatermarkSpec, WindowEnds};
+use crate::plan::stream_plan::{
+    Exchange, Node, NodeKind, OnError, Parallelism, SourceNode, WatermarkAlignment, WatermarkSpec, WindowEnds,
+};
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 impl Lowering<'_> {
@@ -103,6 +105,7 @@ impl Lowering<'_> {
             clock_windows: Vec::new(),
             on_error: OnError::Fail,
             idle_timeout_ms: 0,
+            alignment: None,
         };
         Ok(self.source_flow("values", source, schema))
     }
@@ -321,8 +324,27 @@ impl Scan {
             },
             on_error,
             idle_timeout_ms: idle.map_or(idle_timeout_ms, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
+            alignment: alignment(table)?,
         };
         Ok((source, Arc::new(Schema::new(fields))))
+    }
+}
+
+/// How a table is kept together with others in event time, if it is.
+fn alignment(table: &Table) -> Result<Option<WatermarkAlignment>> {
+    let (group, drift) =
+        ["group", "max-drift"].map(|name| table.options.raw(&format!("scan.watermark.alignment.{name}"))).into();
+    match (group, drift.and_then(crate::options::parse_duration)) {
+        (None, None) => Ok(None),
+        (Some(group), Some(drift)) => {
+            let max_drift_ms = i64::try_from(drift.as_millis()).unwrap_or(i64::MAX);
+            Ok(Some(WatermarkAlignment { group: group.to_owned(), max_drift_ms }))
+        }
+        _ => Err(Error::query(format!(
+            "table `{}`: watermarks are kept together by a group and how far a table may be ahead of it",
+            table.name
+        ))
+        .with_help("'scan.watermark.alignment.group' = 'g', 'scan.watermark.alignment.max-drift' = '1 min'")),
     }
 }
 

@@ -15,10 +15,11 @@ use super::super::channel::{Receiver, Yields, channel};
 use super::super::exchange::OutputEdge;
 use super::super::source_control::{ControlSender, source_control};
 use super::super::status::JobFigures;
+use super::super::watermark_group::WatermarkGroups;
 use super::*;
 use crate::connectors::{Decoder, SourceContext, SourceFactory, SplitReader};
 use crate::expressions::Scalar;
-use crate::plan::{Exchange, OnError, SourceNode, WatermarkSpec};
+use crate::plan::{Exchange, OnError, SourceNode, WatermarkAlignment, WatermarkSpec};
 use crate::stream::{BarrierKind, Changes, MemoryPool, ProcTime};
 
 /// When a split counts as idle, and how often others are looked for, in milliseconds.
@@ -163,6 +164,7 @@ impl Bench {
             clock_windows: Vec::new(),
             on_error: OnError::Fail,
             idle_timeout_ms: TIMEOUT,
+            alignment: None,
         };
         let mut task = SourceTask {
             id: TaskId { node: "source".to_owned(), task: 0 },
@@ -174,6 +176,7 @@ impl Bench {
             is_bounded: false,
             is_live: true,
             idle_timeout: Some(Duration::from_millis(TIMEOUT)),
+            group: None,
             clock_windows: Vec::new(),
             discovery_interval: None,
             workers: 2,
@@ -294,6 +297,27 @@ async fn a_split_that_is_idle_does_not_hold_back_the_others() {
     assert_eq!(bench.after(30).await, ["watermark 20"]);
     source.say("b", Say::Rows(4, 1));
     assert_eq!(bench.after(5).await, ["rows 4..4"], "the watermark never goes back, and the source was not idle");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_ahead_of_its_group_rests_until_the_others_have_come_after() {
+    let source = Scripted::default();
+    [0, 100, 200].into_iter().for_each(|first| source.say("a", Say::Rows(first, 1)));
+    let mut groups = WatermarkGroups::default();
+    let alignment = WatermarkAlignment { group: "g".to_owned(), max_drift_ms: 50 };
+    let (own, other) = (groups.join(&alignment), groups.join(&alignment));
+    let mut bench = Bench::start_as(&source, |task| task.group = Some(own));
+    assert_eq!(bench.after(10).await, ["rows 0..0", "watermark 0"]);
+    other.report(Some(EventTime(0)));
+    assert_eq!(bench.after(10).await, ["rows 100..100", "watermark 100"]);
+    bench.inject(1, BarrierKind::Checkpoint);
+    assert_eq!(bench.after(200).await, ["barrier 1"], "it rests, and is not idle");
+    other.report(Some(EventTime(60)));
+    assert_eq!(bench.after(10).await, ["rows 200..200", "watermark 200"]);
+    source.say("a", Say::End);
+    assert!(bench.after(200).await.is_empty());
+    other.report(None);
+    assert_eq!(bench.after(10).await, ["watermark end", "end"]);
 }
 
 /// A split is idle when it has nothing, not when nobody looked because the rows of another were not taken.
