@@ -96,8 +96,29 @@ pub struct Level {
     pub having: bool,
 }
 
+/// Rows around a moment when clocks are changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The session's zone.
+    pub zone: &'static str,
+    /// In milliseconds since 1970.
+    pub at: i64,
+}
+
+impl Change {
+    /// Times and lengths are longer by this than those of other queries, so that the rows reach over an hour or two.
+    pub const SCALE: i64 = 120;
+
+    /// The instant of a row's time.
+    pub fn instant(self, time: i64) -> i64 {
+        self.at - 90 * 60_000 + time * Self::SCALE
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
+    /// Where the times are instants.
+    pub change: Option<Change>,
     pub window: Window,
     /// Whether the window is written as a key, `GROUP BY TUMBLE(…)`.
     pub legacy: bool,
@@ -240,7 +261,7 @@ impl Query {
     }
 
     pub fn text(&self) -> String {
-        let seconds = |ms: i64| format!("INTERVAL '{}' SECOND", ms / 1000);
+        let seconds = |ms: i64| format!("INTERVAL '{}' SECOND(4)", ms / 1000);
         let (name, lengths) = match self.window {
             Window::None => ("", String::new()),
             Window::Tumble { size } => ("TUMBLE", seconds(size)),
@@ -323,8 +344,22 @@ fn taken(function: Function, columns: &[(String, Type)], offered: &[usize]) -> V
     offered.iter().copied().filter(|column| takes(&columns[*column].1)).collect()
 }
 
-fn window() -> impl Strategy<Value = Window> {
-    let (unit, times) = (1_i64..8, 2_i64..5);
+/// Half an hour here, an hour there, a day that there was not, and a zone that changes nothing.
+fn change() -> impl Strategy<Value = Change> {
+    let change = |zone, at_s: i64| Change { zone, at: at_s * 1000 };
+    select(vec![
+        change("Europe/Berlin", 1_711_846_800),
+        change("Europe/Berlin", 1_729_990_800),
+        change("Australia/Lord_Howe", 1_712_415_600),
+        change("Australia/Lord_Howe", 1_728_142_200),
+        change("America/New_York", 1_730_613_600),
+        change("Asia/Kathmandu", 1_704_067_200),
+        change("Pacific/Apia", 1_325_239_200),
+    ])
+}
+
+fn window(scale: i64) -> impl Strategy<Value = Window> {
+    let (unit, times) = ((1_i64..8).prop_map(move |unit| unit * scale), 2_i64..5);
     prop_oneof![
         2 => Just(Window::None),
         2 => unit.clone().prop_map(|unit| Window::Tumble { size: unit * 4000 }),
@@ -340,7 +375,7 @@ fn sets() -> impl Strategy<Value = Sets> {
     prop_oneof![4 => Just(Sets::All), 1 => Just(Sets::Rollup), 1 => Just(Sets::Cube)]
 }
 
-fn inner(window: Window) -> impl Strategy<Value = Level> {
+fn inner(window: Window, has_instants: bool) -> impl Strategy<Value = Level> {
     // Flink has no order of rows in windows that overlap.
     let ordered = !matches!(window, Window::Hop { .. } | Window::Cumulate { .. });
     let has_sets = !matches!(window, Window::Session { .. });
@@ -352,7 +387,9 @@ fn inner(window: Window) -> impl Strategy<Value = Level> {
         prop::bool::weighted(0.15),
     )
         .prop_map(move |(keys, sets, calls, condition, having)| {
-            let (columns, offered) = (table_columns(), (0..COLUMNS.len()).collect::<Vec<_>>());
+            // Results have times without a zone.
+            let offered = (0..COLUMNS.len()).filter(|column| !(has_instants && *column == TIME)).collect::<Vec<_>>();
+            let columns = table_columns();
             let calls = calls.into_iter().map(|(call, filter)| made(call, filter, &columns, &offered));
             let sets = if has_sets { sets } else { Sets::All };
             Level { keys, sets, calls: calls.collect(), condition, having }
@@ -369,8 +406,11 @@ fn made(
     if taken.is_empty() {
         return Call { function: Function::CountRows, column: 0, distinct: false, filter: None };
     }
-    let distinct = distinct && !matches!(function, Function::CountRows | Function::Percentile { weighted: true, .. });
-    Call { function, column: *index.get(&taken), distinct, filter: filtered.then_some(filter) }
+    let column = *index.get(&taken);
+    // The model compares no values that are made of others.
+    let is_simple = !matches!(columns[column].1, Type::Array(_) | Type::Multiset(_));
+    let takes_distinct = !matches!(function, Function::CountRows | Function::Percentile { weighted: true, .. });
+    Call { function, column, distinct: distinct && is_simple && takes_distinct, filter: filtered.then_some(filter) }
 }
 
 /// Over the results of the inner level, which are taken back where no window closes them.
@@ -402,11 +442,17 @@ fn outer(query: &Query) -> impl Strategy<Value = Level> + use<> {
 }
 
 pub fn query() -> impl Strategy<Value = Query> {
-    let shape = (window(), any::<bool>(), select(vec![0_i64, 5, 20]), prop::bool::weighted(0.3));
+    let delays = select(vec![0_i64, 5, 20]);
+    let shape = (prop::option::weighted(0.3, change()), any::<bool>(), delays, prop::bool::weighted(0.3));
     shape
-        .prop_flat_map(|(window, legacy, delay, nested)| {
+        .prop_flat_map(|(change, legacy, delay, nested)| {
+            let scale = if change.is_some() { Change::SCALE } else { 1 };
+            window(scale).prop_map(move |window| (change, window, legacy, delay * scale, nested))
+        })
+        .prop_flat_map(|(change, window, legacy, delay, nested)| {
             let legacy = legacy && !matches!(window, Window::None | Window::Cumulate { .. });
-            inner(window).prop_map(move |inner| (Query { window, legacy, delay, inner, outer: None }, nested))
+            let query = move |inner| Query { change, window, legacy, delay, inner, outer: None };
+            inner(window, change.is_some()).prop_map(move |inner| (query(inner), nested))
         })
         .prop_flat_map(|(query, nested)| {
             // The order of results is open.

@@ -25,7 +25,7 @@ use proptest::test_runner::{FileFailurePersistence, RngSeed};
 
 use crate::simulated::{runtime, soon, world};
 use crate::support::full;
-use grammar::{COLUMNS, Query, Window, query};
+use grammar::{COLUMNS, Change, Query, TIME, Window, query};
 use model::{Results, Row, answer};
 use value::{Type, Value};
 
@@ -85,7 +85,8 @@ fn splits(most: usize) -> impl Strategy<Value = Vec<Vec<Row>>> {
     })
 }
 
-fn batch(rows: &[Row]) -> RecordBatch {
+/// The rows, with times that are instants or not.
+fn batch(rows: &[Row], has_instants: bool) -> RecordBatch {
     let column = |at: usize| -> ArrayRef {
         let values = || rows.iter().map(|row| Some(&row[at]).filter(|value| !value.is_null()));
         match COLUMNS[at].1 {
@@ -93,7 +94,8 @@ fn batch(rows: &[Row]) -> RecordBatch {
             Type::Int => Arc::new(values().map(|value| value.map(|it| it.int() as i32)).collect::<Int32Array>()),
             Type::Time => {
                 let times = values().map(|value| value.map(|it| it.int() as i64));
-                Arc::new(times.collect::<TimestampMillisecondArray>())
+                let times: TimestampMillisecondArray = times.collect();
+                Arc::new(if has_instants { times.with_timezone("UTC") } else { times })
             }
             Type::Double => Arc::new(values().map(|value| value.map(Value::double)).collect::<Float64Array>()),
             Type::Decimal(precision, scale) => {
@@ -147,14 +149,19 @@ impl Place {
         ] {
             session.settings_mut().set(key, value)?;
         }
-        let splits: Vec<Vec<RecordBatch>> = splits.iter().map(|rows| vec![batch(rows)]).collect();
-        let source = MemorySource::bounded(batch(&[]).schema(), splits)?;
+        if let Some(change) = query.change {
+            session.settings_mut().set("table.local-time-zone", change.zone)?;
+        }
+        let has_instants = query.change.is_some();
+        let splits: Vec<Vec<RecordBatch>> = splits.iter().map(|rows| vec![batch(rows, has_instants)]).collect();
+        let source = MemorySource::bounded(batch(&[], has_instants).schema(), splits)?;
         let declared = |columns: &[(String, Type)]| {
             columns.iter().map(|(name, data_type)| format!("{name} {}", data_type.sql())).collect::<Vec<_>>().join(", ")
         };
+        let time = if has_instants { "ts TIMESTAMP_LTZ(3)" } else { "ts TIMESTAMP(3)" };
         let table = format!(
-            "CREATE TABLE t ({}, WATERMARK FOR ts AS ts - INTERVAL '{}' SECOND)",
-            declared(&grammar::table_columns()),
+            "CREATE TABLE t ({}, WATERMARK FOR ts AS ts - INTERVAL '{}' SECOND(4))",
+            declared(&grammar::table_columns()).replace("ts TIMESTAMP(3)", time),
             query.delay
         );
         let mut add = |declaration: &str, source, sink| session.add_table(declaration, Handle::Given { source, sink });
@@ -213,8 +220,21 @@ fn case() -> impl Strategy<Value = (Query, Vec<Vec<Row>>, Run)> {
     query().prop_flat_map(|query| {
         // Which row of two splits comes first is open.
         let most = if query.is_ordered() || matches!(query.window, Window::Session { .. }) { 1 } else { 3 };
-        (Just(query), splits(most), run())
+        let change = query.change;
+        let rows = splits(most).prop_map(move |splits| match change {
+            None => splits,
+            Some(change) => {
+                splits.into_iter().map(|rows| rows.into_iter().map(|row| at(change, row)).collect()).collect()
+            }
+        });
+        (Just(query), rows, run())
     })
+}
+
+/// A row with its time as an instant around a change of clocks.
+fn at(change: Change, mut row: Row) -> Row {
+    row[TIME] = Value::Int(change.instant(row[TIME].int() as i64).into());
+    row
 }
 
 /// The same seeds every time, but for CI, which tries others.

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, MappedLocalTime, Offset, TimeZone};
+use chrono_tz::Tz;
+
 use super::grammar::{
     Call, Condition, FREQUENCY, Function, ID, Level, PARTS, Query, Sets, TIME, Window, table_columns,
 };
@@ -32,8 +35,8 @@ pub fn answer(query: &Query, splits: &[Vec<Row>], is_batch: bool) -> Results {
         splits.iter().map(|rows| rows.iter().filter(|row| holds(query.inner.condition, row)).collect()).collect();
     let met: Vec<Vec<i64>> = splits.iter().map(|rows| watermarks(query.inner.condition, rows, delay)).collect();
     let windowed = match query.window {
-        Window::Session { gap } => sessions(&query.inner.keys, &rows, &met, gap, &mut late),
-        window => fixed(window, &rows, &met, &mut late),
+        Window::Session { gap } => sessions(query, &rows, &met, gap, &mut late),
+        _ => fixed(query, &rows, &met, &mut late),
     };
     let mut results = level(&query.inner, &windowed, &table_columns(), is_batch && query.window == Window::None);
     if let Some(outer) = &query.outer {
@@ -66,6 +69,31 @@ fn time(row: &Row) -> i64 {
     row[TIME].int() as i64
 }
 
+/// What a clock shows at a time, where times are instants.
+fn shown(query: &Query, time: i64) -> i64 {
+    let Some(change) = query.change else { return time };
+    let zone: Tz = change.zone.parse().expect("a zone");
+    let at = DateTime::from_timestamp_millis(time).expect("a time");
+    time + i64::from(zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()) * 1000
+}
+
+/// Whether a clock has shown the end of a window for the last time when the watermark is that.
+fn is_over(query: &Query, end: i64, watermark: i64) -> bool {
+    let last = end - 1;
+    let Some(change) = query.change else { return last <= watermark };
+    let zone: Tz = change.zone.parse().expect("a zone");
+    let at = DateTime::from_timestamp_millis(last).expect("a time").naive_utc();
+    let due = match zone.from_local_datetime(&at) {
+        MappedLocalTime::Single(at) | MappedLocalTime::Ambiguous(_, at) => at.timestamp_millis(),
+        // It is left out: over as soon as a clock is past it. Clocks are changed at whole minutes.
+        MappedLocalTime::None => {
+            let minutes = (last / 60_000 - 2_000) * 60_000..;
+            minutes.step_by(60_000).find(|at| shown(query, *at) > last).expect("clocks go on")
+        }
+    };
+    due <= watermark
+}
+
 /// The windows that hold a time.
 fn windows_of(window: Window, time: i64) -> Vec<(i64, i64)> {
     let start = |size: i64| time.div_euclid(size) * size;
@@ -82,11 +110,14 @@ fn windows_of(window: Window, time: i64) -> Vec<(i64, i64)> {
     }
 }
 
-fn fixed<'a>(window: Window, splits: &[Vec<&'a Row>], met: &[Vec<i64>], late: &mut Vec<i128>) -> Vec<Group<'a>> {
+fn fixed<'a>(query: &Query, splits: &[Vec<&'a Row>], met: &[Vec<i64>], late: &mut Vec<i128>) -> Vec<Group<'a>> {
+    let window = query.window;
     let mut windows = BTreeMap::<(i64, i64), Vec<&Row>>::new();
     for (rows, met) in splits.iter().zip(met) {
         for (row, met) in rows.iter().zip(met) {
-            let open: Vec<_> = windows_of(window, time(row)).into_iter().filter(|(_, end)| end - 1 > *met).collect();
+            let of_row = windows_of(window, shown(query, time(row))).into_iter();
+            let open: Vec<_> =
+                of_row.filter(|(_, end)| window == Window::None || !is_over(query, *end, *met)).collect();
             if open.is_empty() {
                 late.push(row[ID].int());
             }
@@ -99,7 +130,7 @@ fn fixed<'a>(window: Window, splits: &[Vec<&'a Row>], met: &[Vec<i64>], late: &m
 
 /// Sessions of one split.
 fn sessions<'a>(
-    keys: &[usize],
+    query: &Query,
     splits: &[Vec<&'a Row>],
     met: &[Vec<i64>],
     gap: i64,
@@ -107,17 +138,17 @@ fn sessions<'a>(
 ) -> Vec<Group<'a>> {
     let mut sessions: Vec<Group> = Vec::new();
     for (row, met) in splits.iter().zip(met).flat_map(|(rows, met)| rows.iter().zip(met)) {
-        let of_row: Vec<Value> = keys.iter().map(|key| row[*key].clone()).collect();
-        let (mut start, mut end) = (time(row), time(row) + gap);
+        let of_row: Vec<Value> = query.inner.keys.iter().map(|key| row[*key].clone()).collect();
+        let (mut start, mut end) = (shown(query, time(row)), shown(query, time(row)) + gap);
         let touches = |session: &Group| {
             same(&session.keys, &of_row)
-                && session.bounds[1] - 1 > *met
+                && !is_over(query, session.bounds[1], *met)
                 && start <= session.bounds[1]
                 && session.bounds[0] <= end
         };
         let (touched, others): (Vec<Group>, Vec<Group>) = sessions.into_iter().partition(touches);
         sessions = others;
-        if touched.is_empty() && end - 1 <= *met {
+        if touched.is_empty() && is_over(query, end, *met) {
             late.push(row[ID].int());
             continue;
         }
