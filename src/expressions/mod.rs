@@ -56,7 +56,7 @@ pub use nested::{
     ARRAY, CANONICAL, FIELD, ITEM, LOOKUP, MAP, Piece, ROW, Unnest, Unnesting, comparison as nested_comparison,
     has_instant, has_map, is_multiset, is_nested, key_and_value, list_of, map_of, row_of, unnested,
 };
-pub use not_built::{FIRST_ROWS, NotBuilt, not_built};
+pub use not_built::{FIRST_ROWS, NotBuilt, functions_not_built, not_built};
 pub use now::{NOW_COLUMN, at_moment, instant_type, moment, moments, now, now_from_column, reads_now, seconds_now};
 pub use patterns::SIMILAR;
 pub use scalar::Scalar;

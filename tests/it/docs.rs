@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use beadline::connectors::{self, Connector};
-use beadline::expressions::function_list;
+use beadline::expressions::{function_list, functions_not_built, not_built};
 use beadline::formats::{self, Format};
 use beadline::options::{Effect, OptionKind, OptionSpec};
 
@@ -22,13 +22,19 @@ fn option_tables_are_those_of_the_registry() {
 }
 
 #[test]
-fn function_table_is_that_of_the_registry() {
+fn function_tables_are_those_of_the_registry() {
     let mut table = String::from("| Function | Meaning |\n|---|---|\n");
     for (name, doc) in function_list() {
         let (form, meaning) = doc.split_once(": ").unwrap_or((name, doc));
         let _ = writeln!(table, "| `{}` | {} |", escaped(form), escaped(meaning));
     }
     check("docs/sql.md", "functions", &table);
+    let mut table = String::from("| Function of Flink | In its place |\n|---|---|\n");
+    for name in functions_not_built() {
+        let instead = not_built(name).and_then(|(_, instead)| instead).unwrap_or("–");
+        let _ = writeln!(table, "| `{name}` | {} |", escaped(instead));
+    }
+    check("docs/sql.md", "functions not built", &table);
 }
 
 fn options(specs: &[OptionSpec]) -> String {

@@ -239,7 +239,7 @@ fn at(change: Change, mut row: Row) -> Row {
 
 /// The same seeds every time, but for CI, which tries others.
 fn config() -> ProptestConfig {
-    let (cases, rng_seed) = if full() { (4000, RngSeed::Random) } else { (200, RngSeed::Fixed(1)) };
+    let (cases, rng_seed) = if full() { (2000, RngSeed::Random) } else { (200, RngSeed::Fixed(1)) };
     let failure_persistence = Some(Box::new(FileFailurePersistence::Direct(FAILED)) as _);
     ProptestConfig { cases, rng_seed, failure_persistence, max_shrink_iters: 400, ..ProptestConfig::default() }
 }
