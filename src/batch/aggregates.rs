@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOption
 use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::{ExprSchema, ScalarValue, internal_datafusion_err};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::logical_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::lit;
 
 use crate::error::Error;
-use crate::expressions::{Constant, planned_aggregate};
+use crate::expressions::{Constant, external, planned_aggregate};
 use crate::operators::{AggregateCall, Aggregates};
 use crate::state::SlotColumns;
 
@@ -300,8 +300,4 @@ impl Accumulator for Whole {
 
 fn slots(groups: &[usize]) -> Vec<u32> {
     groups.iter().map(|group| *group as u32).collect()
-}
-
-fn external(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
-use super::copies::{Copies, CopyExec};
+use super::exec::{BatchOperator, OperatorExec};
 use super::grouping_sets::SetCopies;
 use super::replicate::RowCopies;
-use super::sessions::SessionExec;
-use super::unnest::UnnestExec;
+use super::sessions::Sessions;
+use super::unnest::UnnestRows;
 use super::windows::WindowCopies;
+use crate::expressions::external;
 use crate::operators::ReplicateSpec;
 use crate::plan::expand::{ExpandNode, expand_spec};
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows};
@@ -41,18 +42,17 @@ impl ExtensionPlanner for Extensions {
             return windows(node, input).map(Some);
         }
         if let Some(node) = node.as_any().downcast_ref::<UnnestNode>() {
-            let spec = node.spec(&input.schema()).map_err(|error| DataFusionError::External(Box::new(error)))?;
-            return Ok(Some(Arc::new(UnnestExec::new(spec, Arc::clone(input)))));
+            let spec = node.spec(&input.schema()).map_err(external)?;
+            return Ok(Some(over(input, UnnestRows::new(spec))));
         }
         if let Some(node) = node.as_any().downcast_ref::<ReplicateNode>() {
             let spec = ReplicateSpec { input: input.schema(), times: column(&node.input, &node.times)? };
-            return Ok(Some(Arc::new(CopyExec::new(Arc::new(RowCopies::new(spec)), Arc::clone(input)))));
+            return Ok(Some(over(input, RowCopies::new(spec))));
         }
         let Some(node) = node.as_any().downcast_ref::<ExpandNode>() else { return Ok(None) };
         let keys = node.keys.iter().map(|key| column(&node.input, key)).collect::<Result<_>>()?;
         let spec = expand_spec(input.schema(), keys, &node.sets);
-        let copies: Arc<dyn Copies> = Arc::new(SetCopies::new(spec));
-        Ok(Some(Arc::new(CopyExec::new(copies, Arc::clone(input)))))
+        Ok(Some(over(input, SetCopies::new(spec))))
     }
 }
 
@@ -63,19 +63,20 @@ fn windows(node: &WindowNode, input: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn 
     let time = column(&node.input, &node.time)?;
     let schema = Arc::clone(UserDefinedLogicalNodeCore::schema(node).inner());
     Ok(match &node.window {
-        Windows::Fixed(window) => {
-            let copies = Arc::new(WindowCopies::new(*window, node.zone, time, kept, schema));
-            Arc::new(CopyExec::new(copies, Arc::clone(input)))
-        }
+        Windows::Fixed(window) => over(input, WindowCopies::new(*window, node.zone, time, kept, schema)),
         Windows::Session { gap_ms, keys } => {
             let key = |key: &Expr| match key {
                 Expr::Column(name) => column(&node.input, &name.name),
                 other => datafusion::common::internal_err!("sessions by {other}, which is no column"),
             };
             let keys = keys.iter().map(key).collect::<Result<_>>()?;
-            Arc::new(SessionExec::new(*gap_ms, keys, node.zone, time, kept, schema, Arc::clone(input)))
+            over(input, Sessions { gap_ms: *gap_ms, keys, zone: node.zone, time, kept, schema })
         }
     })
+}
+
+fn over(input: &Arc<dyn ExecutionPlan>, operator: impl BatchOperator + 'static) -> Arc<dyn ExecutionPlan> {
+    Arc::new(OperatorExec::new(Arc::new(operator), Arc::clone(input)))
 }
 
 fn column(plan: &LogicalPlan, name: &str) -> Result<usize> {

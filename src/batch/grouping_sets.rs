@@ -2,9 +2,10 @@
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 
 use super::copies::Copies;
+use crate::expressions::external;
 use crate::operators::{ExpandSpec, OperatorSpec};
 
 /// A set a copy.
@@ -30,7 +31,7 @@ impl Copies for SetCopies {
     }
 
     fn copy(&self, rows: &RecordBatch, number: usize) -> Result<RecordBatch> {
-        self.spec.rows_of(&self.schema, rows, number).map_err(|error| DataFusionError::External(Box::new(error)))
+        self.spec.rows_of(&self.schema, rows, number).map_err(external)
     }
 
     fn text(&self) -> String {

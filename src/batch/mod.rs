@@ -3,6 +3,7 @@
 mod aggregates;
 mod copies;
 mod engine;
+mod exec;
 mod extensions;
 mod grouping_sets;
 mod replicate;

@@ -2,9 +2,10 @@
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 
 use super::copies::Copies;
+use crate::expressions::external;
 use crate::operators::{OperatorSpec, ReplicateSpec};
 
 /// All copies of the rows of a batch as one.
@@ -30,7 +31,7 @@ impl Copies for RowCopies {
     }
 
     fn copy(&self, rows: &RecordBatch, _: usize) -> Result<RecordBatch> {
-        self.spec.copies_of(&self.schema, rows).map_err(|error| DataFusionError::External(Box::new(error)))
+        self.spec.copies_of(&self.schema, rows).map_err(external)
     }
 
     fn text(&self) -> String {

@@ -20,7 +20,9 @@ use super::table::BatchTable;
 use super::{BatchOptions, Tally};
 use crate::connectors::World;
 use crate::error::{Error, Result};
-use crate::expressions::{Call, FLOAT_BITS, FLOAT_OF_BITS, at_moment, condition, moment, reads_now, scalar_error};
+use crate::expressions::{
+    Call, FLOAT_BITS, FLOAT_OF_BITS, at_moment, condition, external, moment, reads_now, scalar_error,
+};
 use crate::plan::expand::as_expand;
 use crate::plan::nodes::as_window;
 use crate::plan::replicate::as_replicate;
@@ -41,9 +43,7 @@ pub(super) fn for_batch(
     let now_ms = world.clock.now().0;
     let plan = plan.transform_up(|plan| {
         plan.map_expressions(|expression| match reads_now(&expression) {
-            true => at_moment(expression, now_ms)
-                .map(Transformed::yes)
-                .map_err(|error| DataFusionError::External(Box::new(error))),
+            true => at_moment(expression, now_ms).map(Transformed::yes).map_err(external),
             false => Ok(Transformed::no(expression)),
         })
     });

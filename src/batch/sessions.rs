@@ -1,51 +1,40 @@
 //! SESSION as an operator of DataFusion: all rows of a key that lie no more than a gap apart are in one window. A task
 //! holds the rows of its keys until all have come; they leave in the order in which they came.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, TimestampMillisecondArray};
 use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{Distribution, EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
-};
-use futures::{StreamExt, TryStreamExt, stream};
+use datafusion::physical_expr::{Distribution, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::EmissionType;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 
+use super::exec::BatchOperator;
 use super::windows::with_bounds;
-use crate::expressions::{local, scalar_error};
+use crate::expressions::{external, local, scalar_error};
 use crate::state::KeyIndex;
 use crate::stream::Zone;
 
 /// How rows are put into sessions.
-#[derive(Debug, Clone)]
-struct Sessions {
-    gap_ms: i64,
-    /// The input's columns by which rows are dealt out.
-    keys: Vec<usize>,
-    /// The input's column with the time.
-    time: usize,
-    /// The input's columns that go on.
-    kept: Vec<usize>,
-    /// In which zone sessions lie.
-    zone: Zone,
-    /// Those, then the bounds.
-    schema: SchemaRef,
-}
-
-/// The operator.
 #[derive(Debug)]
-pub(super) struct SessionExec {
-    sessions: Sessions,
-    input: Arc<dyn ExecutionPlan>,
-    properties: Arc<PlanProperties>,
+pub(super) struct Sessions {
+    /// They end so many milliseconds behind their last row.
+    pub(super) gap_ms: i64,
+    /// The input's columns by which rows are dealt out.
+    pub(super) keys: Vec<usize>,
+    /// In which zone sessions lie.
+    pub(super) zone: Zone,
+    /// The input's column with the time.
+    pub(super) time: usize,
+    /// The input's columns that go on.
+    pub(super) kept: Vec<usize>,
+    /// Those, then the bounds.
+    pub(super) schema: SchemaRef,
 }
 
 impl Sessions {
@@ -100,91 +89,34 @@ impl Sessions {
     }
 }
 
-impl SessionExec {
-    /// Sessions of rows that agree in the columns `keys` and end `gap_ms` behind their last row, with the columns `kept`
-    /// and the bounds.
-    pub(super) fn new(
-        gap_ms: i64,
-        keys: Vec<usize>,
-        zone: Zone,
-        time: usize,
-        kept: Vec<usize>,
-        schema: SchemaRef,
-        input: Arc<dyn ExecutionPlan>,
-    ) -> Self {
-        Self::over(Sessions { gap_ms, keys, zone, time, kept, schema }, input)
+impl BatchOperator for Sessions {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
-    fn over(sessions: Sessions, input: Arc<dyn ExecutionPlan>) -> Self {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&sessions.schema)),
-            Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
-            EmissionType::Final,
-            Boundedness::Bounded,
-        );
-        Self { sessions, input, properties: Arc::new(properties) }
-    }
-}
-
-impl DisplayAs for SessionExec {
-    fn fmt_as(&self, _: DisplayFormatType, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "SessionExec: gap of {} ms", self.sessions.gap_ms)
-    }
-}
-
-impl ExecutionPlan for SessionExec {
-    fn name(&self) -> &'static str {
-        "SessionExec"
+    fn text(&self) -> String {
+        format!("sessions with a gap of {} ms", self.gap_ms)
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
+    fn emission(&self) -> EmissionType {
+        EmissionType::Final
     }
 
     /// All rows of a key come to one task.
-    fn required_input_distribution(&self) -> Vec<Distribution> {
-        let schema = self.input.schema();
-        let column = |key: &usize| Arc::new(Column::new(schema.field(*key).name(), *key)) as Arc<dyn PhysicalExpr>;
-        let keys: Vec<_> = self.sessions.keys.iter().map(column).collect();
-        vec![if keys.is_empty() { Distribution::SinglePartition } else { Distribution::KeyPartitioned(keys) }]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.into_iter().next() {
-            Some(input) => Ok(Arc::new(Self::over(self.sessions.clone(), input))),
-            None => datafusion::common::internal_err!("sessions have one input"),
+    fn distribution(&self, input: &SchemaRef) -> Distribution {
+        let column = |key: &usize| Arc::new(Column::new(input.field(*key).name(), *key)) as Arc<dyn PhysicalExpr>;
+        match self.keys.is_empty() {
+            true => Distribution::SinglePartition,
+            false => Distribution::KeyPartitioned(self.keys.iter().map(column).collect()),
         }
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, context)?;
-        let sessions = self.sessions.clone();
+    fn run(self: Arc<Self>, input: SendableRecordBatchStream, _: usize) -> BoxStream<'static, Result<RecordBatch>> {
         let bounded = async move {
             let batches: Vec<RecordBatch> = input.try_collect().await?;
-            let bounded = sessions.batches(&batches).map_err(|error| DataFusionError::External(Box::new(error)))?;
+            let bounded = self.batches(&batches).map_err(external)?;
             Ok::<_, DataFusionError>(stream::iter(bounded.into_iter().map(Ok)))
         };
-        let rows = stream::once(bounded).try_flatten().boxed();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.sessions.schema), rows)))
+        stream::once(bounded).try_flatten().boxed()
     }
 }

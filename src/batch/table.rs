@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::runtime::SpawnedTask;
-use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
@@ -21,6 +21,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use super::{BatchOptions, Tally};
 use crate::connectors::{Polled, Source, SourceContext, Split, SplitReader, World};
 use crate::error::{Error, Result};
+use crate::expressions::external;
 use crate::formats::Decoder;
 use crate::plan::{Payload, Preparation, Prepared, SourceNode};
 use crate::stream::{EventTime, ProcTime};
@@ -200,8 +201,4 @@ impl Reading {
             }
         }
     }
-}
-
-fn external(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }

@@ -1,123 +1,69 @@
 //! UNNEST as an operator of DataFusion, with the kernel of the streaming one.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
-use futures::{TryStreamExt, stream};
+use datafusion::error::Result;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 
-use crate::expressions::Unnesting;
+use super::exec::BatchOperator;
+use crate::expressions::{Unnesting, external};
 use crate::operators::{OperatorSpec, UnnestSpec};
-
-fn external(error: crate::error::Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
-}
 
 /// The operator.
 #[derive(Debug)]
-pub(super) struct UnnestExec {
+pub(super) struct UnnestRows {
     spec: UnnestSpec,
-    input: Arc<dyn ExecutionPlan>,
-    properties: Arc<PlanProperties>,
+    schema: SchemaRef,
 }
 
-impl UnnestExec {
-    pub(super) fn new(spec: UnnestSpec, input: Arc<dyn ExecutionPlan>) -> Self {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(spec.output()),
-            Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        );
-        Self { spec, input, properties: Arc::new(properties) }
+impl UnnestRows {
+    pub(super) fn new(spec: UnnestSpec) -> Self {
+        Self { schema: spec.output(), spec }
     }
 }
 
-impl DisplayAs for UnnestExec {
-    fn fmt_as(&self, _: DisplayFormatType, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "UnnestExec: {}", self.spec)
-    }
-}
-
-impl ExecutionPlan for UnnestExec {
-    fn name(&self) -> &'static str {
-        "UnnestExec"
+impl BatchOperator for UnnestRows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
+    fn text(&self) -> String {
+        self.spec.to_string()
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
+    fn run(
         self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.into_iter().next() {
-            Some(input) => Ok(Arc::new(Self::new(self.spec.clone(), input))),
-            None => datafusion::common::internal_err!("UNNEST has one input"),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let batch_rows = context.session_config().batch_size();
-        let input = self.input.execute(partition, context)?;
-        let (spec, schema) = (Arc::new(self.spec.clone()), self.spec.output());
-        let output = Arc::clone(&schema);
+        input: SendableRecordBatchStream,
+        batch_rows: usize,
+    ) -> BoxStream<'static, Result<RecordBatch>> {
         let pieces = input.and_then(move |rows| {
-            let pieces = Pieces::of(&rows, Arc::clone(&spec), Arc::clone(&output), batch_rows);
+            let pieces = Pieces::of(&rows, Arc::clone(&self), batch_rows);
             std::future::ready(pieces.map(stream::iter).map_err(external))
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, pieces.try_flatten())))
+        pieces.try_flatten().boxed()
     }
 }
 
 /// The rows of one batch, piece by piece.
 struct Pieces {
-    spec: Arc<UnnestSpec>,
-    output: SchemaRef,
+    rows: Arc<UnnestRows>,
     unnesting: Unnesting,
     batch_rows: usize,
 }
 
 impl Pieces {
-    fn of(
-        rows: &RecordBatch,
-        spec: Arc<UnnestSpec>,
-        output: SchemaRef,
-        batch_rows: usize,
-    ) -> crate::error::Result<Self> {
-        let unnesting = spec.begin(rows)?;
-        Ok(Self { spec, output, unnesting, batch_rows })
+    fn of(batch: &RecordBatch, rows: Arc<UnnestRows>, batch_rows: usize) -> crate::error::Result<Self> {
+        let unnesting = rows.spec.begin(batch)?;
+        Ok(Self { rows, unnesting, batch_rows })
     }
 
     fn piece(&mut self) -> crate::error::Result<Option<RecordBatch>> {
         let piece = self.unnesting.next(self.batch_rows)?;
-        piece.map(|piece| self.spec.batch(&self.output, piece)).transpose()
+        piece.map(|piece| self.rows.spec.batch(&self.rows.schema, piece)).transpose()
     }
 }
 

@@ -6,10 +6,10 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, PrimitiveArray};
 use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::{DataType, SchemaRef, TimestampMillisecondType};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 
 use super::copies::Copies;
-use crate::expressions::{instants, local};
+use crate::expressions::{external, instants, local};
 use crate::operators::WindowKind;
 use crate::plan::windows::{Bounds, copies};
 use crate::stream::Zone;
@@ -78,10 +78,6 @@ pub(super) fn with_bounds(
     let columns = kept.iter().map(|index| Arc::clone(rows.column(*index))).chain([start, end, last]);
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns.collect(), &options)?)
-}
-
-pub(super) fn external(error: crate::error::Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }
 
 impl Copies for WindowCopies {

@@ -158,12 +158,20 @@ impl Call {
         Self { zone, ..self }
     }
 
-    /// Whether the result is another in another time zone.
-    pub fn is_zoned(&self, mut arguments: impl Iterator<Item = DataType>) -> bool {
+    /// Whether the result is another in another time zone. The types of the arguments are asked for where they matter.
+    pub fn is_zoned<E>(&self, arguments: impl Iterator<Item = Result<DataType, E>>) -> Result<bool, E> {
         match self.function.zoned {
-            Zoned::Never => false,
-            Zoned::Always => true,
-            Zoned::OfInstants => has_instant(&self.output) || arguments.any(|argument| has_instant(&argument)),
+            Zoned::Never => Ok(false),
+            Zoned::Always => Ok(true),
+            Zoned::OfInstants if has_instant(&self.output) => Ok(true),
+            Zoned::OfInstants => {
+                for argument in arguments {
+                    if has_instant(&argument?) {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
         }
     }
 

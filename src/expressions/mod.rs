@@ -74,6 +74,11 @@ pub const DATAFUSION_VERSION: &str = datafusion::DATAFUSION_VERSION;
 
 use crate::error::Error;
 
+/// An error of ours on its way through DataFusion; [`scalar_error`] brings it back.
+pub(crate) fn external(error: Error) -> datafusion::error::DataFusionError {
+    datafusion::error::DataFusionError::External(Box::new(error))
+}
+
 /// DataFusion's run-time failures are the data's fault, unless it says otherwise.
 pub(crate) fn scalar_error(error: datafusion::error::DataFusionError) -> Error {
     use datafusion::error::DataFusionError as D;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature};
 
+use super::external;
 use super::function::Call;
 
 impl ScalarUDFImpl for Call {
@@ -40,8 +41,7 @@ impl ScalarUDFImpl for Call {
             value.into_array(length)
         });
         let arguments = arguments.collect::<DataFusionResult<Vec<_>>>()?;
-        let values =
-            (self.function.body)(self, &arguments, rows).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let values = (self.function.body)(self, &arguments, rows).map_err(external)?;
         Ok(ColumnarValue::Array(values))
     }
 }

@@ -4,11 +4,12 @@ use std::fmt;
 
 use arrow::datatypes::SchemaRef;
 
+use super::stateless::{RowOperator, Stateless};
 use super::{BuildContext, Context, Operator, OperatorSpec, Progress};
 use crate::error::Result;
 use crate::expressions::{Scalar, moments};
-use crate::state::{StateTable, batch_of};
-use crate::stream::{Changes, Counter, EventTime};
+use crate::state::batch_of;
+use crate::stream::{Changes, Counter};
 
 /// `WHERE` and the select list.
 #[derive(Debug, Clone)]
@@ -40,7 +41,7 @@ impl OperatorSpec for CalcSpec {
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
         let columns: Option<Vec<usize>> = self.columns.iter().map(Scalar::as_column).collect();
-        Ok(Box::new(Calc { spec: self.clone(), columns, watermark: EventTime::NONE }))
+        Ok(Stateless::boxed(Calc { spec: self.clone(), columns }))
     }
 }
 
@@ -64,11 +65,10 @@ struct Calc {
     spec: CalcSpec,
     /// The input columns that leave, where nothing is computed.
     columns: Option<Vec<usize>>,
-    watermark: EventTime,
 }
 
-impl Operator for Calc {
-    fn on_rows(&mut self, _: usize, mut rows: Changes, cx: &mut Context) -> Result<Progress> {
+impl RowOperator for Calc {
+    fn rows(&mut self, mut rows: Changes, cx: &mut Context) -> Result<Progress> {
         if self.spec.reads_now {
             let mut columns = rows.batch().columns().to_vec();
             columns.push(moments(cx.now.0, rows.len()));
@@ -95,19 +95,6 @@ impl Operator for Calc {
             cx.emit(rows);
         }
         Ok(Progress::Done)
-    }
-
-    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
-        self.watermark = self.watermark.max(time);
-        Ok(Progress::Done)
-    }
-
-    fn watermark(&self) -> EventTime {
-        self.watermark
-    }
-
-    fn state(&mut self) -> Vec<&mut dyn StateTable> {
-        Vec::new()
     }
 }
 

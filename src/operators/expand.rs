@@ -7,10 +7,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::stateless::{RowOperator, Stateless};
 use super::{BuildContext, Context, Operator, OperatorSpec, Progress};
 use crate::error::Result;
-use crate::state::{StateTable, batch_of};
-use crate::stream::{Changes, EventTime};
+use crate::state::batch_of;
+use crate::stream::Changes;
 
 /// GROUPING SETS before any aggregation.
 #[derive(Debug, Clone)]
@@ -57,7 +58,7 @@ impl OperatorSpec for ExpandSpec {
     }
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
-        Ok(Box::new(Expand { output: self.output(), spec: self.clone(), watermark: EventTime::NONE }))
+        Ok(Stateless::boxed(Expand { output: self.output(), spec: self.clone() }))
     }
 }
 
@@ -80,27 +81,13 @@ pub fn sets_text<K: AsRef<str>>(keys: &[K], sets: &[Vec<bool>]) -> String {
 struct Expand {
     spec: ExpandSpec,
     output: SchemaRef,
-    watermark: EventTime,
 }
 
-impl Operator for Expand {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
+impl RowOperator for Expand {
+    fn rows(&mut self, rows: Changes, cx: &mut Context) -> Result<Progress> {
         for number in 0..self.spec.sets.len() {
             cx.emit(rows.clone().with_batch(self.spec.rows_of(&self.output, rows.batch(), number)?));
         }
         Ok(Progress::Done)
-    }
-
-    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
-        self.watermark = self.watermark.max(time);
-        Ok(Progress::Done)
-    }
-
-    fn watermark(&self) -> EventTime {
-        self.watermark
-    }
-
-    fn state(&mut self) -> Vec<&mut dyn StateTable> {
-        Vec::new()
     }
 }

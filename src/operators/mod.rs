@@ -22,6 +22,7 @@ mod session_aggregate;
 mod session_input;
 mod session_rows;
 mod spec;
+mod stateless;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

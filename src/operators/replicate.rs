@@ -14,10 +14,11 @@ use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_arrays;
 use arrow::datatypes::{Schema, SchemaRef};
 
+use super::stateless::{RowOperator, Stateless};
 use super::{BuildContext, Context, Operator, OperatorSpec, Progress};
 use crate::error::Result;
-use crate::state::{StateTable, batch_of, integers};
-use crate::stream::{ChangeKind, Changes, EventTime};
+use crate::state::{batch_of, integers};
+use crate::stream::{ChangeKind, Changes};
 
 /// Copies of rows. `-U` stands right before the `+U` that differs from it in `times` alone, as groups emit them.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ impl OperatorSpec for ReplicateSpec {
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {
         let (output, batch_rows) = (self.output(), cx.batch_rows);
-        Ok(Box::new(Replicate { output, times: self.times, batch_rows, watermark: EventTime::NONE }))
+        Ok(Stateless::boxed(Replicate { output, times: self.times, batch_rows }))
     }
 }
 
@@ -69,11 +70,10 @@ struct Replicate {
     output: SchemaRef,
     times: usize,
     batch_rows: usize,
-    watermark: EventTime,
 }
 
-impl Operator for Replicate {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
+impl RowOperator for Replicate {
+    fn rows(&mut self, rows: Changes, cx: &mut Context) -> Result<Progress> {
         // No more leave than rows came into the groups that the counts are of, so that these bound the output.
         let (copies, kinds) = copies(&rows, integers(rows.column(self.times))?);
         let columns = kept_columns(rows.batch(), self.times);
@@ -82,19 +82,6 @@ impl Operator for Replicate {
             cx.emit(Changes::new(batch_of(&self.output, columns, copies.len())?, kinds.to_vec()));
         }
         Ok(Progress::Done)
-    }
-
-    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
-        self.watermark = self.watermark.max(time);
-        Ok(Progress::Done)
-    }
-
-    fn watermark(&self) -> EventTime {
-        self.watermark
-    }
-
-    fn state(&mut self) -> Vec<&mut dyn StateTable> {
-        Vec::new()
     }
 }
 

@@ -77,12 +77,12 @@ impl OperatorSpec for UpsertMaterializeSpec {
         let rest: Vec<usize> = (0..fields.len()).filter(|column| !self.key.contains(column)).collect();
         let order: Vec<usize> = self.key.iter().chain(&rest).copied().collect();
         let named = |column: &usize| fields[*column].as_ref().clone();
-        let came = Field::new("came", DataType::Int64, false);
+        let arrival = Field::new("arrival", DataType::Int64, false);
         let weight = Field::new("weight", DataType::Int64, false);
         let history: Vec<Field> =
-            self.key.iter().map(named).chain([came.clone()]).chain(rest.iter().map(named)).collect();
+            self.key.iter().map(named).chain([arrival.clone()]).chain(rest.iter().map(named)).collect();
         let history = Schema::new(history.into_iter().chain([weight.clone()]).collect::<Vec<_>>());
-        let places = Schema::new(order.iter().map(named).chain([came, weight]).collect::<Vec<_>>());
+        let arrivals = Schema::new(order.iter().map(named).chain([arrival, weight]).collect::<Vec<_>>());
         let types: Vec<DataType> = order.iter().map(|column| fields[*column].data_type().clone()).collect();
         let keys = self.key.len();
         Ok(Box::new(UpsertMaterialize {
@@ -96,7 +96,7 @@ impl OperatorSpec for UpsertMaterializeSpec {
                 keys,
                 next: 0,
             },
-            places: BagTable::new("places", Arc::new(places), order.len(), &[SortOptions::default()])?,
+            arrivals: BagTable::new("arrivals", Arc::new(arrivals), order.len(), &[SortOptions::default()])?,
             types,
             order,
             spec: self.clone(),
@@ -121,7 +121,7 @@ struct UpsertMaterialize {
     /// The rows of each primary key in the order in which they came.
     history: History,
     /// When each row came, to find it again: a row may be there several times.
-    places: BagTable,
+    arrivals: BagTable,
     /// Keys that were touched since the last check, for DO ERROR.
     unchecked: Vec<Vec<ArrayRef>>,
     watermark: EventTime,
@@ -214,7 +214,7 @@ impl Operator for UpsertMaterialize {
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
-        vec![&mut self.history, &mut self.places]
+        vec![&mut self.history, &mut self.arrivals]
     }
 
     fn held_bytes(&self) -> usize {
@@ -265,9 +265,9 @@ impl UpsertMaterialize {
             let mut touched = Touched::default();
             touched.find(&slots, index.slots());
             let now = take_arrays(&rows, &UInt32Array::from(touched.first_rows.clone()), None)?;
-            self.places.assign(&now, touched.slots.len(), &mut slots)?;
-            let numbers = self.places.first_of_each(&slots, ScanDirection::Backward)?.remove(0);
-            self.places.release(&slots);
+            self.arrivals.assign(&now, touched.slots.len(), &mut slots)?;
+            let numbers = self.arrivals.first_of_each(&slots, ScanDirection::Backward)?.remove(0);
+            self.arrivals.release(&slots);
             if numbers.null_count() > 0 {
                 return Err(Error::bug("a row is taken back that is not there"));
             }
@@ -284,9 +284,9 @@ impl UpsertMaterialize {
         let numbers: ArrayRef = Arc::new(Int64Array::from(numbers.to_vec()));
         let (keys, rest) = rows.split_at(self.spec.key.len());
         let mut slots = Vec::new();
-        self.places.assign(rows, weights.len(), &mut slots)?;
-        self.places.add(&slots, &[Arc::clone(&numbers)], &weights)?;
-        self.places.release(&slots);
+        self.arrivals.assign(rows, weights.len(), &mut slots)?;
+        self.arrivals.add(&slots, &[Arc::clone(&numbers)], &weights)?;
+        self.arrivals.release(&slots);
         let behind: Vec<ArrayRef> = std::iter::once(numbers).chain(rest.iter().cloned()).collect();
         self.history.table.assign(keys, weights.len(), &mut slots)?;
         self.history.table.add(&slots, &behind, &weights)?;

@@ -8,10 +8,11 @@ use arrow::array::{ArrayRef, BooleanArray, TimestampMillisecondArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use super::stateless::{RowOperator, Stateless};
 use super::{BuildContext, Context, Operator, OperatorSpec, Progress, WindowKind};
 use crate::error::Result;
-use crate::state::{StateTable, batch_of, integers};
-use crate::stream::{Changes, EventTime};
+use crate::state::{batch_of, integers};
+use crate::stream::Changes;
 
 /// The column with the end of the window, `Timestamp(ms)`.
 pub const WINDOW_END_COLUMN: &str = "window_end";
@@ -47,8 +48,7 @@ impl OperatorSpec for WindowSpreadSpec {
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
         self.window.check()?;
-        let watermark = EventTime::NONE;
-        Ok(Box::new(WindowSpread { output: self.output(), spec: self.clone(), watermark }))
+        Ok(Stateless::boxed(WindowSpread { output: self.output(), spec: self.clone() }))
     }
 }
 
@@ -61,11 +61,10 @@ impl fmt::Display for WindowSpreadSpec {
 struct WindowSpread {
     spec: WindowSpreadSpec,
     output: SchemaRef,
-    watermark: EventTime,
 }
 
-impl Operator for WindowSpread {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
+impl RowOperator for WindowSpread {
+    fn rows(&mut self, rows: Changes, cx: &mut Context) -> Result<Progress> {
         let window = self.spec.window;
         let panes = integers(rows.column(self.spec.pane))?;
         let open_from = integers(rows.column(self.spec.open_from))?;
@@ -84,18 +83,5 @@ impl Operator for WindowSpread {
             cx.emit(if is_all { spread } else { spread.filter(&BooleanArray::new(keep, None))? });
         }
         Ok(Progress::Done)
-    }
-
-    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
-        self.watermark = self.watermark.max(time);
-        Ok(Progress::Done)
-    }
-
-    fn watermark(&self) -> EventTime {
-        self.watermark
-    }
-
-    fn state(&mut self) -> Vec<&mut dyn StateTable> {
-        Vec::new()
     }
 }

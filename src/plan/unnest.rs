@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{DFSchema, DFSchemaRef};
-use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 
 use super::nodes::sorted;
 use crate::error::{Error, Result};
-use crate::expressions::{Unnest, compile, text, unnested};
+use crate::expressions::{Unnest, compile, external, text, unnested};
 use crate::operators::UnnestSpec;
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
@@ -141,7 +141,7 @@ impl UserDefinedLogicalNodeCore for UnnestNode {
         let Some(input) = inputs.into_iter().next() else {
             return datafusion::common::internal_err!("UNNEST has one input");
         };
-        let schema = self.schema_over(&input).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let schema = self.schema_over(&input).map_err(external)?;
         Ok(Self { input: Arc::new(input), schema, ..self.clone() })
     }
 

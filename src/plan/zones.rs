@@ -1,15 +1,13 @@
 //! A plan in the session's time zone. Binding does not know the zone: what depends on it is told here, in one place.
 
-use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as DataFusionResult};
-use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan};
 
 use super::nodes::as_window;
 use crate::error::Result;
-use crate::expressions::{Call, evaluate_constant, scalar_error};
+use crate::expressions::{Call, evaluate_constant, external, scalar_error};
 use crate::stream::Zone;
 
 /// The plan with its zone in each call and each window whose result depends on one. Calls over constants are computed,
@@ -32,8 +30,7 @@ fn tell(expression: Expr, schema: &DFSchema, zone: Zone) -> DataFusionResult<Tra
         return Ok(Transformed::no(expression));
     };
     let Some(call) = Call::of(func) else { return Ok(Transformed::no(expression)) };
-    let types = args.iter().map(|argument| argument.get_type(schema)).collect::<DataFusionResult<Vec<DataType>>>()?;
-    if !call.is_zoned(types.into_iter()) {
+    if !call.is_zoned(args.iter().map(|argument| argument.get_type(schema)))? {
         return Ok(Transformed::no(expression));
     }
     let told = call.clone().in_zone(zone).on(args.clone());
@@ -42,8 +39,4 @@ fn tell(expression: Expr, schema: &DFSchema, zone: Zone) -> DataFusionResult<Tra
         return Ok(Transformed::yes(Expr::Literal(value, None)));
     }
     Ok(Transformed::yes(told))
-}
-
-fn external(error: crate::error::Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }

@@ -136,7 +136,10 @@ impl SourceTask {
                 splits.extend(found.map(|split| SplitRun::new(split.id, split.start, now)));
             }
         }
-        splits.iter().for_each(|split| self.status.split(Arc::clone(&split.seen)));
+        for split in &splits {
+            split.show();
+            self.status.split(Arc::clone(&split.seen));
+        }
         let running = Running {
             task: self,
             splits,
@@ -373,6 +376,7 @@ impl Running {
         if !self.is_by_clock() {
             self.splits[index].watermark = watermark;
         }
+        self.splits[index].show();
         self.advance().await?;
         self.held_up += self.task.clock.elapsed().saturating_sub(before);
         self.splits[index].last_rows = self.own_time();
@@ -385,6 +389,7 @@ impl Running {
         let split = &mut self.splits[index];
         if split.is_sent() {
             split.ended = true;
+            split.show();
             self.advance().await?;
             self.rest_if_idle().await?;
         }
@@ -397,9 +402,11 @@ impl Running {
             self.read_clock();
             // Rows to come may be read in the same millisecond.
             let called = EventTime(self.read_at.0.saturating_sub(1));
-            self.splits.iter_mut().for_each(|split| split.watermark = called);
+            for split in &mut self.splits {
+                split.watermark = called;
+                split.show();
+            }
         }
-        self.splits.iter().for_each(SplitRun::show);
         let active = self.splits.iter().enumerate().filter(|(_, split)| !split.ended && !split.idle);
         let last = active.map(|(index, split)| (split.watermark, index)).min();
         let held_by = last.map(|(_, index)| index);
@@ -523,6 +530,7 @@ impl Running {
         for index in candidates {
             let split = &mut self.splits[*index];
             split.idle |= split.may_fall_idle() && now.saturating_sub(split.last_rows) >= timeout;
+            split.show();
         }
         self.advance().await?;
         self.rest_if_idle().await
