@@ -18,7 +18,7 @@ use super::fire_progress::{FireProgress, Position};
 use super::session_input::{SessionEntry, SessionInput};
 use super::{AggregateCall, Aggregates, BuildContext, Context, Flush, Milliseconds, Operator, OperatorSpec, Progress};
 use crate::error::Result;
-use crate::state::{SessionTable, SlotColumns, StateTable, batch_of};
+use crate::state::{SESSION_COLUMNS, SessionTable, SlotColumns, StateTable, batch_of};
 use crate::stream::{Changes, EventTime};
 
 /// Aggregation over sessions of raw rows.
@@ -62,7 +62,7 @@ impl OperatorSpec for SessionAggregateSpec {
         let mut fields: Vec<FieldRef> =
             self.rows.keys.iter().map(|key| Arc::clone(&self.rows.columns.fields()[*key])).collect();
         let bound = |name: &str| Arc::new(Field::new(name, DataType::Int64, false));
-        fields.extend(["session_start", "session_end"].map(bound));
+        fields.extend(SESSION_COLUMNS.map(bound));
         let of_states: Vec<FieldRef> = states.fields().into_iter().map(Arc::new).collect();
         fields.extend(readable(&of_states, &self.calls, &fields));
         let schema = Arc::new(Schema::new(fields));

@@ -76,6 +76,8 @@ pub(super) struct SessionEntry {
     /// Of the rows at hand: the slots of their keys, and of the sessions of those that are not late.
     key_slots: Vec<u32>,
     slots: Vec<u32>,
+    /// What local time had reached for each of these rows.
+    pub(super) reached: Vec<i64>,
     refused: Vec<Refused>,
 }
 
@@ -83,7 +85,15 @@ impl SessionEntry {
     pub(super) fn new(input: SessionInput) -> Self {
         let late = late_schema(&input.columns, &input.late_columns);
         let local_time = LocalTime::new(input.zone);
-        Self { input, late, local_time, key_slots: Vec::new(), slots: Vec::new(), refused: Vec::new() }
+        Self {
+            input,
+            late,
+            local_time,
+            key_slots: Vec::new(),
+            slots: Vec::new(),
+            reached: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
     /// The rows that are not late, with the slots of their sessions; the others leave on the late output. `met` is the
@@ -105,12 +115,17 @@ impl SessionEntry {
         check(input, times)?;
         sessions.assign(&keys, batch.num_rows(), &mut self.key_slots)?;
         self.slots.clear();
+        self.reached.clear();
         self.refused.clear();
         let (times, reached) = (self.local_time.shown(times), self.local_time.reached_by(met_of_splits));
         let reached_here = self.local_time.reached(met);
         for (row, ((key, time), reached)) in self.key_slots.iter().zip(&*times).zip(&*reached).enumerate() {
-            match sessions.enter(*key, *time, reached_here.max(*reached)) {
-                Some(slot) => self.slots.push(slot),
+            let reached = reached_here.max(*reached);
+            match sessions.enter(*key, *time, reached) {
+                Some(slot) => {
+                    self.slots.push(slot);
+                    self.reached.push(reached);
+                }
                 None => {
                     let (start, end) = (*time, time + input.gap_ms);
                     let (met, met_of_split) = (met.0.max(met_of_splits[row]), met_of_splits[row]);

@@ -19,7 +19,8 @@ use super::window_assign::timestamps;
 use super::{Aggregates, BuildContext, Context, Flush, Milliseconds, Operator, OperatorSpec, Progress};
 use crate::error::{Error, Result};
 use crate::state::{
-    BagScan, BagTable, ScanBudget, ScanDirection, Scanned, SessionTable, StateTable, batch_of, integers,
+    BagScan, BagTable, SESSION_COLUMNS, ScanBudget, ScanDirection, Scanned, SessionTable, StateTable, batch_of,
+    integers,
 };
 use crate::stream::{Changes, EventTime};
 
@@ -74,17 +75,21 @@ impl OperatorSpec for SessionRowsSpec {
         let field = |index: &usize| Arc::clone(&self.rows.columns.fields()[*index]);
         let of_keys: Vec<FieldRef> = self.rows.keys.iter().map(field).collect();
         let number = |name: &str| Arc::new(Field::new(name, DataType::Int64, false));
-        let bounds = ["session_start", "session_end"].map(number);
+        let bounds = SESSION_COLUMNS.map(number);
         let of_sessions = Arc::new(Schema::new(of_keys.iter().cloned().chain(bounds).collect::<Vec<_>>()));
         let mut of_rows = of_keys;
         of_rows.push(field(&self.rows.time));
         of_rows.extend(values.iter().map(field));
-        let mut weight = "weight".to_owned();
-        while of_rows.iter().any(|field| *field.name() == weight) {
-            weight.push('_');
-        }
-        of_rows.push(number(&weight));
-        let order = vec![SortOptions::default(); 1 + values.len()];
+        let unique = |name: &str, fields: &[FieldRef]| {
+            let mut name = name.to_owned();
+            while fields.iter().any(|field| *field.name() == name) {
+                name.push('_');
+            }
+            number(&name)
+        };
+        of_rows.insert(keys + 1, unique("met", &of_rows));
+        of_rows.push(unique("weight", &of_rows));
+        let order = vec![SortOptions::default(); 2 + values.len()];
         Ok(Box::new(SessionRows {
             sessions: SessionTable::new("sessions", of_sessions, keys, self.rows.gap_ms, Aggregates::new(&[])?)?,
             rows: BagTable::new("rows", Arc::new(Schema::new(of_rows)), keys, &order)?,
@@ -112,7 +117,7 @@ impl fmt::Display for SessionRowsSpec {
 
 struct SessionRows {
     spec: SessionRowsSpec,
-    /// The columns that are kept besides keys and time, by index into the input.
+    /// The columns that are kept besides keys, time and what local time had reached for the row, by index into the input.
     values: Vec<usize>,
     sessions: SessionTable<Aggregates>,
     rows: BagTable,
@@ -148,7 +153,8 @@ impl Operator for SessionRows {
         self.sessions.settle()?;
         let column = |index: &usize| Arc::clone(on_time.column(*index));
         let keys: Vec<ArrayRef> = self.spec.rows.keys.iter().map(column).collect();
-        let values: Vec<ArrayRef> = [self.spec.rows.time].iter().chain(&self.values).map(column).collect();
+        let mut values: Vec<ArrayRef> = [self.spec.rows.time].iter().chain(&self.values).map(column).collect();
+        values.insert(1, Arc::new(Int64Array::from(self.entry.reached.clone())));
         self.add(&keys, &values, &vec![1; on_time.num_rows()])?;
         Ok(Progress::Done)
     }
@@ -242,8 +248,13 @@ impl SessionRows {
         let keys = self.spec.rows.keys.len();
         let times = timestamps(found.rows.column(keys), self.spec.rows.columns.field(self.spec.rows.time))?;
         let times = self.entry.local_time.shown(times);
-        let last = |range: &u32| leaving.ends[*range as usize] - self.spec.rows.gap_ms;
-        let belongs: Vec<bool> = times.iter().zip(&found.ranges).map(|(time, range)| *time <= last(range)).collect();
+        let met = integers(found.rows.column(keys + 1))?;
+        // A row that came when the session was closed to it is of a later one, though that begin as early.
+        let is_of = |row: usize| {
+            let end = leaving.ends[found.ranges[row] as usize];
+            times[row] <= end - self.spec.rows.gap_ms && met[row] < end - 1
+        };
+        let belongs: Vec<bool> = (0..times.len()).map(is_of).collect();
         let ranges = found.ranges.iter().zip(&belongs).filter(|(_, belongs)| **belongs).map(|(range, _)| *range);
         let ranges: Vec<u32> = ranges.collect();
         let rows = filter_record_batch(&found.rows, &BooleanArray::from(belongs))?;
@@ -267,7 +278,7 @@ impl SessionRows {
         let place = |index: &usize| match spec.keys.iter().position(|key| key == index) {
             Some(key) => Some(key),
             None if *index == spec.time => Some(keys),
-            None => self.values.iter().position(|value| value == index).map(|value| keys + 1 + value),
+            None => self.values.iter().position(|value| value == index).map(|value| keys + 2 + value),
         };
         let mut columns: Vec<ArrayRef> = Vec::new();
         for index in &self.spec.kept {

@@ -18,8 +18,8 @@ pub use log::{
 };
 pub use tables::{
     BagScan, BagTable, DueTable, KEEP_UNTIL_COLUMN, KeyIndex, KeyedTable, OrderedTable, PaneTable, RowRange,
-    SLICE_COLUMNS, Scan, ScanBudget, ScanDirection, Scanned, SessionTable, Slice, SlotColumns, SlotTable, SpareTables,
-    TimedColumns, batch_of, cut_slices, integers,
+    SESSION_COLUMNS, SLICE_COLUMNS, Scan, ScanBudget, ScanDirection, Scanned, SessionTable, Slice, SlotColumns,
+    SlotTable, SpareTables, TimedColumns, batch_of, cut_slices, integers,
 };
 
 use arrow::datatypes::SchemaRef;

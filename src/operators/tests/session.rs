@@ -151,6 +151,30 @@ fn rows_leave_with_the_bounds_of_their_session() {
     assert_eq!(bounds, ["0, 10, 9", "13, 23, 22", "40, 50, 49"]);
 }
 
+/// One that is closed to a row and has not left may begin when the row's own does. Each keeps its rows, behind a restart too.
+#[test]
+fn two_sessions_of_a_key_may_begin_at_one_time() {
+    let input = schema("ts TIME, k STRING, v BIGINT, $watermark BIGINT");
+    let script = "
+        +I 15, a, 1, -9223372036854775808
+        +I 16, a, 2, 22
+        +I 15, a, 4, 22
+        watermark 22
+        end";
+    let spec = sessions(&input, 8, &[1], &["COUNT(*) n", "SUM(v) s"]);
+    let found = run_all_ways(&[&spec], &input, Compare::Rows, script).concat();
+    assert_eq!(found, ["+I a, 15, 23, 22, 1, 1", "+I a, 15, 24, 23, 2, 6"]);
+    let rows = run_all_ways(&[&bare(&input, 8, &[1])], &input, Compare::Rows, script).concat();
+    assert_eq!(
+        rows,
+        [
+            "+I 15, a, 1, -9223372036854775808, 15, 23, 22",
+            "+I 15, a, 4, -9223372036854775808, 15, 24, 23",
+            "+I 16, a, 2, -9223372036854775808, 15, 24, 23",
+        ]
+    );
+}
+
 /// N25: a session that is closed by the watermark which a row met takes it no more, whether it has left or not.
 #[test]
 fn a_row_at_the_end_of_a_closed_session_opens_a_new_one() {

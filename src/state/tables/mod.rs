@@ -31,7 +31,7 @@ pub use keyed_table::KeyedTable;
 pub use ordered_table::{OrderedTable, Scanned};
 pub use pane_table::PaneTable;
 pub use row_order::{RowRange, Scan, ScanBudget, ScanDirection};
-pub use session_table::SessionTable;
+pub use session_table::{SESSION_COLUMNS, SessionTable};
 pub use slices::{SLICE_COLUMNS, Slice, cut_slices, integers};
 pub use slot_columns::SlotColumns;
 pub use slot_table::SlotTable;

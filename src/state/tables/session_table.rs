@@ -6,7 +6,7 @@
 //!                 └ ends: 27, 35, 70             those that a watermark closes come out of a heap
 //! ```
 //! A session that grows keeps its place in the heap until its old end comes up. In the files a session is told by its key
-//! and its start; where the start moves, the old row is deleted.
+//! and a number: two sessions may start at one time, where the rows of one met a watermark that had closed the other.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -20,6 +20,9 @@ use super::{KeyIndex, SlotColumns, batch_of, integers};
 use crate::error::{Error, Result};
 use crate::state::{SnapshotWriter, StateTable, TableKind, TableSpec};
 
+/// What the files say of a session behind its key: its number, its start and its end, all `Int64`, the last two in ms.
+pub const SESSION_COLUMNS: [&str; 3] = ["session", "session_start", "session_end"];
+
 /// No session.
 const NONE: u32 = u32::MAX;
 /// Rows of one batch of state.
@@ -29,7 +32,7 @@ const SAVE_ROWS: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct SessionTable<C> {
     name: &'static str,
-    /// Keys, start, end, then the fields of the states.
+    /// Keys, number, start, end, then the fields of the states.
     schema: SchemaRef,
     keys: usize,
     gap: i64,
@@ -46,7 +49,7 @@ pub struct SessionTable<C> {
     moved: Vec<u32>,
     /// Slots that changed since the last barrier.
     changed: Vec<u32>,
-    /// Slots of keys, and starts, of saved rows whose session has gone or has another start.
+    /// Slots of keys, and numbers, of saved rows whose session has gone.
     gone: Vec<(u32, i64)>,
     births: u32,
 }
@@ -62,6 +65,8 @@ struct List {
 #[derive(Debug, Clone, Copy)]
 struct Session {
     key: u32,
+    /// Tells it from the others of its key that are there.
+    number: i64,
     start: i64,
     end: i64,
     /// The next session of the key; of one that has become part of another, that.
@@ -70,12 +75,12 @@ struct Session {
     is_alive: bool,
     /// Whether it stands in the list of changes.
     is_listed: bool,
-    /// Under which start a barrier has handed it over.
-    saved: Option<i64>,
+    /// Whether a barrier has handed it over.
+    is_saved: bool,
 }
 
 impl<C: SlotColumns> SessionTable<C> {
-    /// An empty table. `schema` is `keys` key columns, start and end as `Int64` ms, then the fields of `columns`. A session
+    /// An empty table. `schema` is `keys` key columns, [`SESSION_COLUMNS`], then the fields of `columns`. A session
     /// reaches `gap` ms, more than 0, behind its last row.
     pub fn new(name: &'static str, schema: SchemaRef, keys: usize, gap: i64, columns: C) -> Result<Self> {
         let types: Vec<DataType> = schema.fields().iter().take(keys).map(|field| field.data_type().clone()).collect();
@@ -132,7 +137,7 @@ impl<C: SlotColumns> SessionTable<C> {
             if end - 1 <= met {
                 return None;
             }
-            into = self.begin(key, time, end);
+            into = self.begin(key, self.next_number(key), time, end);
         }
         self.list(into);
         Some(into)
@@ -241,11 +246,17 @@ impl<C: SlotColumns> SessionTable<C> {
         Ok(())
     }
 
-    fn begin(&mut self, key: u32, start: i64, end: i64) -> u32 {
+    /// A number that no session of the key has.
+    fn next_number(&self, key: u32) -> i64 {
+        self.of_key(key).map(|session| session.number + 1).max().unwrap_or(0)
+    }
+
+    fn begin(&mut self, key: u32, number: i64, start: i64, end: i64) -> u32 {
         self.births = self.births.wrapping_add(1);
         let next = self.lists[key as usize].first;
         let birth = self.births;
-        let session = Session { key, start, end, next, birth, is_alive: true, is_listed: false, saved: None };
+        let session =
+            Session { key, number, start, end, next, birth, is_alive: true, is_listed: false, is_saved: false };
         let slot = match self.free.pop() {
             Some(slot) => {
                 // What the list of changes says of the slot stays true.
@@ -265,17 +276,17 @@ impl<C: SlotColumns> SessionTable<C> {
 
     /// Takes a session out of the list of its key, in which `before` comes before it.
     fn unlink(&mut self, slot: u32, before: u32) {
-        let Session { key, next, saved, .. } = self.sessions[slot as usize];
+        let Session { key, number, next, is_saved, .. } = self.sessions[slot as usize];
         match before {
             NONE => self.lists[key as usize].first = next,
             before => self.sessions[before as usize].next = next,
         }
-        if let Some(start) = saved {
-            self.gone.push((key, start));
+        if is_saved {
+            self.gone.push((key, number));
             self.lists[key as usize].gone += 1;
         }
         let session = &mut self.sessions[slot as usize];
-        (session.is_alive, session.saved) = (false, None);
+        (session.is_alive, session.is_saved) = (false, false);
     }
 
     /// Notes that a session has changed.
@@ -312,19 +323,16 @@ impl<C: SlotColumns> StateTable for SessionTable<C> {
         for slot in std::mem::take(&mut self.changed) {
             let session = &mut self.sessions[slot as usize];
             session.is_listed = false;
-            if !session.is_alive {
-                continue;
+            if session.is_alive {
+                session.is_saved = true;
+                put.push(slot);
             }
-            let Session { key, start, .. } = *session;
-            if let Some(saved) = session.saved.replace(start).filter(|saved| *saved != start) {
-                self.gone.push((key, saved));
-                self.lists[key as usize].gone += 1;
-            }
-            put.push(slot);
         }
         self.columns.resize(self.sessions.len());
         for slots in put.chunks(SAVE_ROWS) {
             let (mut columns, starts, ends) = self.gather(slots)?;
+            let numbers = slots.iter().map(|slot| self.sessions[*slot as usize].number);
+            columns.push(Arc::new(Int64Array::from_iter_values(numbers)));
             columns.push(Arc::new(Int64Array::from(starts)));
             columns.push(Arc::new(Int64Array::from(ends)));
             columns.extend(self.columns.gather(slots)?);
@@ -332,13 +340,13 @@ impl<C: SlotColumns> StateTable for SessionTable<C> {
         }
         let mut gone = std::mem::take(&mut self.gone);
         let keys: Vec<u32> = gone.iter().map(|(key, _)| *key).collect();
-        // A session that took in an earlier one has its start now: the row was put anew.
-        gone.retain(|(key, start)| !self.of_key(*key).any(|session| session.start == *start));
+        // One that began since may have its number: the row was put anew.
+        gone.retain(|(key, number)| !self.of_key(*key).any(|session| session.number == *number));
         let schema = Arc::new(self.schema.project(&(0..=self.keys).collect::<Vec<_>>())?);
         for gone in gone.chunks(SAVE_ROWS) {
             let keys: Vec<u32> = gone.iter().map(|(key, _)| *key).collect();
             let mut columns = self.index.gather(&keys)?;
-            columns.push(Arc::new(gone.iter().map(|(_, start)| *start).collect::<Int64Array>()));
+            columns.push(Arc::new(gone.iter().map(|(_, number)| *number).collect::<Int64Array>()));
             to.delete(batch_of(&schema, columns, gone.len())?);
         }
         keys.iter().for_each(|key| self.lists[*key as usize].gone = 0);
@@ -351,15 +359,17 @@ impl<C: SlotColumns> StateTable for SessionTable<C> {
         for batch in rows {
             let batch = batch?;
             let (of_key, rest) = batch.columns().split_at(self.keys);
-            let [starts, ends, states @ ..] = rest else { return Err(Error::bug("a session without its bounds")) };
+            let [numbers, starts, ends, states @ ..] = rest else {
+                return Err(Error::bug("a session without its bounds"));
+            };
             self.assign(of_key, batch.num_rows(), &mut keys)?;
-            let bounds = integers(starts)?.iter().zip(integers(ends)?);
-            let slots: Vec<u32> =
-                keys.iter().zip(bounds).map(|(key, (start, end))| self.begin(*key, *start, *end)).collect();
-            for slot in &slots {
-                let session = &mut self.sessions[*slot as usize];
-                session.saved = Some(session.start);
-            }
+            let (numbers, starts, ends) = (integers(numbers)?, integers(starts)?, integers(ends)?);
+            let slots: Vec<u32> = keys
+                .iter()
+                .enumerate()
+                .map(|(row, key)| self.begin(*key, numbers[row], starts[row], ends[row]))
+                .collect();
+            slots.iter().for_each(|slot| self.sessions[*slot as usize].is_saved = true);
             self.columns.resize(self.sessions.len());
             self.columns.set(&slots, states)?;
         }

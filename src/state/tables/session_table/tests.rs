@@ -9,10 +9,11 @@ use super::*;
 
 const GAP: i64 = 5;
 
-/// `k` key, `session_start`, `session_end`, `sum`.
+/// `k` key, [`SESSION_COLUMNS`], `sum`.
 fn fresh() -> SessionTable<Sums> {
-    let fields = ["k", "session_start", "session_end", "sum"].map(|name| Field::new(name, DataType::Int64, false));
-    SessionTable::new("sessions", Arc::new(Schema::new(fields.to_vec())), 1, GAP, Sums::default()).unwrap()
+    let names = ["k"].into_iter().chain(SESSION_COLUMNS).chain(["sum"]);
+    let fields = names.map(|name| Field::new(name, DataType::Int64, false)).collect::<Vec<_>>();
+    SessionTable::new("sessions", Arc::new(Schema::new(fields)), 1, GAP, Sums::default()).unwrap()
 }
 
 /// Key, time, value of a row.
