@@ -226,6 +226,23 @@ pub static FLOAT_BITS: Function = Function::strict("FLOAT_BITS", "", never, |_, 
 pub static FLOAT_OF_BITS: Function =
     Function::strict("FLOAT_OF_BITS", "", never, |_, arguments, _| of_bits(&arguments[0]));
 
+/// DOUBLEs rounded to seven binary digits, of which the first is always 1: by at most a 128th of themselves, so that there
+/// are 64 different ones from any number to twice that. Whole numbers up to 128 are themselves.
+pub static ROUGHLY: Function = Function::strict("ROUGHLY", "", never, |_, arguments, _| {
+    Ok(Arc::new(arguments[0].as_primitive::<Float64Type>().unary::<_, Float64Type>(roughly)))
+});
+
+fn roughly(value: f64) -> f64 {
+    /// Binary digits of a DOUBLE behind the first, without the six that stay.
+    const CUT: u64 = (1 << (52 - 6)) - 1;
+    if !value.is_finite() {
+        return one_nan(value);
+    }
+    // What is carried goes on into the exponent, and is right there.
+    let rounded = f64::from_bits((value.to_bits() + CUT / 2 + 1) & !CUT);
+    if rounded.is_finite() { rounded } else { f64::from_bits(value.to_bits() & !CUT) }
+}
+
 fn bits(floats: &ArrayRef) -> Result<ArrayRef> {
     use arrow::datatypes::{Int32Type, Int64Type};
     Ok(match floats.data_type() {
@@ -259,6 +276,32 @@ fn of_bits(bits: &ArrayRef) -> Result<ArrayRef> {
 mod tests {
     use super::*;
     use arrow::array::{Float32Array, Float64Array};
+
+    #[test]
+    fn what_is_rounded_roughly_lies_within_a_128th_and_in_order() {
+        for whole in -128..=128 {
+            assert_eq!(roughly(f64::from(whole)), f64::from(whole));
+        }
+        let mut numbers: Vec<f64> = (-1100..1100).map(|power| 1.37 * (f64::from(power) * 0.6).exp()).collect();
+        numbers.extend([f64::MAX, f64::MIN_POSITIVE, 5e-324, 129.0, 129.5, 1e15 + 0.3]);
+        let negative: Vec<f64> = numbers.iter().map(|number| -number).collect();
+        numbers.extend(negative);
+        numbers.retain(|number| number.is_finite());
+        numbers.sort_by(f64::total_cmp);
+        for number in &numbers {
+            let error = (roughly(*number) - number).abs();
+            assert!(
+                error <= number.abs() / 128.0 || number.abs() < f64::MIN_POSITIVE,
+                "{number}: {}",
+                roughly(*number)
+            );
+        }
+        assert!(numbers.windows(2).all(|pair| roughly(pair[0]) <= roughly(pair[1])));
+        let mut octave: Vec<u64> = (0..10_000).map(|step| roughly(1000.0 + 0.1 * f64::from(step)).to_bits()).collect();
+        octave.dedup();
+        assert!(octave.len() <= 66, "{}", octave.len());
+        assert!(roughly(f64::NAN).is_nan() && roughly(f64::INFINITY) == f64::INFINITY && roughly(-0.0) == 0.0);
+    }
 
     fn run(operator: Operator, left: &ArrayRef, right: &ArrayRef, rows: usize) -> Vec<Option<bool>> {
         let function = comparison(operator).expect("it compares");

@@ -45,7 +45,7 @@ pub use arithmetic::{function as arithmetic_function, is_native, operand};
 pub use calendar::{CEIL_TO, FLOOR_TO, TIMESTAMPADD, Unit};
 pub use cast::{CAST, CastShape, TRY_CAST, cast_values, is_castable, parse_decimal};
 pub use compile::{compile, compile_condition, condition, evaluate_constant, is_fallible, split};
-pub use floats::{FLOAT_BITS, FLOAT_OF_BITS, comparison as float_comparison, not, one_nan};
+pub use floats::{FLOAT_BITS, FLOAT_OF_BITS, ROUGHLY, comparison as float_comparison, not, one_nan};
 pub use function::{Call, Function, Nulls, Style, Zoned};
 pub use function_list::{SPECIAL_FORMS, function_list, functions, lookup};
 pub use instant::{civil_day, parse_date, parse_time, parse_timestamp};

@@ -23,7 +23,6 @@ use NotBuilt::{Aggregate, Pattern, Scalar, Table};
 pub const FIRST_ROWS: &str = "over input that ends the first rows are SELECT … ORDER BY … LIMIT 10";
 
 const NOT_BUILT: &[Entry] = &[
-    ("APPROX_COUNT_DISTINCT", Aggregate, "exactly: COUNT(DISTINCT x)"),
     ("CLASSIFIER", Pattern, ""),
     ("CUME_DIST", Scalar, ""),
     ("DENSE_RANK", Scalar, FIRST_ROWS),

@@ -4,6 +4,7 @@
 //! merged into it, and the result is computed from it without consuming it. Calls with DISTINCT over one argument share
 //! the values of each slot.
 
+mod approximate_count;
 mod arrival;
 mod count;
 mod decimal;
@@ -29,6 +30,7 @@ use arrow::datatypes::{
 use crate::error::{Error, Result};
 pub use crate::expressions::{AggregateFunction, Constant};
 use crate::state::SlotColumns;
+use approximate_count::ApproximateCount;
 use arrival::{Arrivals, Wanted};
 use count::Count;
 use decimal::DecimalSum;
@@ -78,6 +80,7 @@ fn kernel(call: &AggregateCall) -> Result<Box<dyn AggregateState>> {
     let average = function == F::Avg;
     Ok(match (function, input) {
         (F::Count, _) => Box::new(Count::default()),
+        (F::ApproxCountDistinct, _) => Box::new(ApproximateCount::default()),
         (F::Variance { sample }, _) => Box::new(Variance::new(sample, false, output)),
         (F::Deviation { sample }, _) => Box::new(Variance::new(sample, true, output)),
         (F::FirstValue, _) => Box::new(arrivals(Wanted::First)?),
@@ -152,6 +155,15 @@ impl AggregateCall {
         let distinct = self.quantifier();
         let weight = self.weight.map_or(String::new(), |index| format!(", {}", column(index)));
         format!("{}({distinct}{argument}{}{weight}){filter}", self.function, self.constant)
+    }
+
+    /// The same over rows that can be taken back: from a sketch of different values none can go, so that they are counted
+    /// one by one.
+    pub fn over_changes(mut self) -> Self {
+        if self.function == AggregateFunction::ApproxCountDistinct {
+            (self.function, self.distinct) = (AggregateFunction::Count, true);
+        }
+        self
     }
 
     /// What stands in front of the argument: `DISTINCT ` or nothing.

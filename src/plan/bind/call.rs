@@ -324,7 +324,7 @@ impl Binder<'_> {
             [numbers, more @ ..] if matches!(kind, AggregateFunction::Percentile { .. }) => {
                 let more: Vec<&ast::Expr> =
                     more.iter().map(|more| plain_argument(name, more)).collect::<Result<_>>()?;
-                (std::slice::from_ref(numbers), rows.percentages(&more, distinct)?)
+                (std::slice::from_ref(numbers), rows.percentages(name, &more, distinct)?)
             }
             arguments => (arguments, Arguments::default()),
         };
@@ -337,7 +337,7 @@ impl Binder<'_> {
             }
             _ => return Err(Error::query(format!("{name} takes one argument")).with_help(*doc)),
         };
-        let (kind, argument) = percentile(*kind, &more, argument)?;
+        let (kind, argument) = percentile(name, *kind, &more, argument)?;
         let arguments = Arguments { argument, ..more };
         let filter = function.filter.as_ref().map(|filter| rows.bind_condition(filter)).transpose()?;
         aggregation.call(kind, arguments, distinct, filter)

@@ -259,8 +259,11 @@ impl Lowering<'_> {
             other => Err(Error::bug(format!("{} is no column", text(other)))),
         };
         let keys = aggregate.group_expr.iter().map(index_of).collect::<Result<Vec<usize>>>()?;
-        let calls = self.calls(aggregate, index_of)?;
+        let mut calls = self.calls(aggregate, index_of)?;
         let retract = !flow.mode.is_append();
+        if retract {
+            calls = calls.into_iter().map(AggregateCall::over_changes).collect();
+        }
         spread(&mut flow, &calls);
         let local = GroupLocalSpec {
             input: Arc::clone(&flow.schema),

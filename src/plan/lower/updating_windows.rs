@@ -12,8 +12,8 @@ use super::{Flow, Lowering, bug};
 use crate::error::Result;
 use crate::expressions::{Call, Scalar, WINDOW_BOUND, compile};
 use crate::operators::{
-    CalcSpec, Emission, Forgetting, GroupAggregateSpec, GroupLocalSpec, Holding, WindowAssignSpec, WindowEmitSpec,
-    WindowKind, WindowResults, WindowSpreadSpec,
+    AggregateCall, CalcSpec, Emission, Forgetting, GroupAggregateSpec, GroupLocalSpec, Holding, WindowAssignSpec,
+    WindowEmitSpec, WindowKind, WindowResults, WindowSpreadSpec,
 };
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::emit::{refuse_functions, refuse_sessions};
@@ -43,9 +43,12 @@ impl Lowering<'_> {
         window: &WindowNode,
         (kind, emission): (WindowKind, Option<Emission>),
     ) -> Result<Flow> {
-        let Rows { time, watermark, late_columns, keys, calls } = rows;
+        let Rows { time, watermark, late_columns, keys, mut calls } = rows;
         let lateness_ms = emission.map_or(0, |emission| emission.lateness_ms);
         let retract = !flow.mode.is_append();
+        if retract {
+            calls = calls.into_iter().map(AggregateCall::over_changes).collect();
+        }
         spread(&mut flow, &calls);
         let assign = WindowAssignSpec {
             input: Arc::clone(&flow.schema),

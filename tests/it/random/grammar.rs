@@ -39,6 +39,8 @@ pub enum Window {
 pub enum Function {
     CountRows,
     Count,
+    /// Of fewer values than it begins to estimate at.
+    ApproxCountDistinct,
     Sum,
     Avg,
     Min,
@@ -133,7 +135,7 @@ impl Call {
     pub fn output(&self, columns: &[(String, Type)]) -> Type {
         let input = columns[self.column].1.clone();
         match (self.function, &input) {
-            (Function::CountRows | Function::Count, _) => Type::BigInt,
+            (Function::CountRows | Function::Count | Function::ApproxCountDistinct, _) => Type::BigInt,
             (Function::Sum, Type::Decimal(_, scale)) => Type::Decimal(38, *scale),
             (Function::Avg | Function::Variance { .. }, Type::Decimal(_, scale)) => Type::Decimal(38, (*scale).max(6)),
             (Function::ArrayAgg, _) => Type::Array(Box::new(input)),
@@ -167,6 +169,7 @@ impl Call {
 fn name(function: Function) -> &'static str {
     match function {
         Function::CountRows | Function::Count => "COUNT",
+        Function::ApproxCountDistinct => "APPROX_COUNT_DISTINCT",
         Function::Sum => "SUM",
         Function::Avg => "AVG",
         Function::Min => "MIN",
@@ -320,6 +323,7 @@ fn call(ordered: bool, weighted: bool) -> impl Strategy<Value = (Function, Index
     use Function::*;
     let mut functions =
         vec![CountRows, Count, Sum, Avg, Min, Max, Variance { sample: false }, Variance { sample: true }];
+    functions.push(ApproxCountDistinct);
     if ordered {
         functions.extend([FirstValue, LastValue, ListAgg, ArrayAgg]);
     }
@@ -339,6 +343,8 @@ fn taken(function: Function, columns: &[(String, Type)], offered: &[usize]) -> V
             matches!(data_type, Type::Int | Type::BigInt | Type::Double | Type::Decimal(..))
         }
         Function::ListAgg => *data_type == Type::Text,
+        // 0.0 and -0.0 are one to a sketch, and two where rows can be taken back.
+        Function::ApproxCountDistinct => !matches!(data_type, Type::Double | Type::Array(_) | Type::Multiset(_)),
         _ => !matches!(data_type, Type::Array(_) | Type::Multiset(_)),
     };
     offered.iter().copied().filter(|column| takes(&columns[*column].1)).collect()

@@ -240,13 +240,13 @@ fn aggregate(call: &Call, columns: &[(String, Type)], rows: &[&Row]) -> Value {
         let each = weighted.flat_map(|row| (0..row[FREQUENCY].int().max(0)).map(|_| &row[call.column]));
         return percentiles(call, &columns[call.column].1, &each.collect::<Vec<_>>());
     }
-    let mut seen = BTreeSet::new();
+    let (mut seen, distinct) = (BTreeSet::new(), call.distinct || call.function == Function::ApproxCountDistinct);
     let values: Vec<&Value> = rows
         .map(|row| &row[call.column])
         .filter(|value| call.function == Function::ArrayAgg || !value.is_null())
-        .filter(|value| !call.distinct || seen.insert(value.scalar()))
+        .filter(|value| !distinct || seen.insert(value.scalar()))
         .collect();
-    if call.function == Function::Count {
+    if matches!(call.function, Function::Count | Function::ApproxCountDistinct) {
         return Value::Int(values.len() as i128);
     }
     if call.function == Function::Collect {
