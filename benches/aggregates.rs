@@ -4,6 +4,9 @@
 //! `cargo bench --bench aggregates` prints rows a second. Rows are like Nexmark's bids: four channels, half of the bidders
 //! hot, a price.
 
+#[path = "shared/random.rs"]
+mod random;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -18,6 +21,7 @@ use beadline::stream::{Changes, EventTime, ProcTime, WATERMARK_COLUMN, Zone};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use random::Random;
 
 const BATCH_ROWS: usize = 8192;
 const BATCHES: usize = 128;
@@ -42,13 +46,7 @@ fn schema() -> SchemaRef {
 
 /// Batches and the watermark behind each.
 fn input() -> Vec<(RecordBatch, EventTime)> {
-    let mut random = 0x2545_F491_4F6C_DD1D_u64;
-    let mut next = move || {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        random.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16
-    };
+    let mut random = Random::new();
     let mut batch = |number: usize| {
         let rows = number * BATCH_ROWS..(number + 1) * BATCH_ROWS;
         let times: Vec<i64> = rows.clone().map(|row| (row / ROWS_PER_MS) as i64).collect();
@@ -57,11 +55,11 @@ fn input() -> Vec<(RecordBatch, EventTime)> {
             0 => (row / 100) as i64,
             _ => (random >> 8) as i64 % 100_000,
         };
-        let prices: Vec<f64> = rows.clone().map(|_| (next() % 10_000) as f64 / 100.0).collect();
+        let prices: Vec<f64> = rows.clone().map(|_| random.below(10_000) as f64 / 100.0).collect();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(TimestampMillisecondArray::from(times.clone())),
-            Arc::new(rows.clone().map(|_| (next() % 4) as i64).collect::<Int64Array>()),
-            Arc::new(rows.map(|row| bidder(row, next())).collect::<Int64Array>()),
+            Arc::new(rows.clone().map(|_| random.below(4)).collect::<Int64Array>()),
+            Arc::new(rows.map(|row| bidder(row, random.next())).collect::<Int64Array>()),
             Arc::new(prices.iter().map(|price| Some(*price > 50.0)).collect::<BooleanArray>()),
             Arc::new(Int64Array::from_iter_values(times.iter().map(|time| time - 1000))),
         ];

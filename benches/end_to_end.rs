@@ -7,38 +7,104 @@
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures with the machine's clock")]
 
+#[path = "shared/bids.rs"]
+mod bids;
+#[path = "shared/pushing.rs"]
+mod pushing;
+#[path = "shared/random.rs"]
+mod random;
+#[path = "shared/times.rs"]
+mod times;
+
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, TimestampMillisecondArray};
-use arrow::datatypes::{Int64Type, TimestampMillisecondType};
+use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray, TimestampMillisecondArray};
+use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
-use beadline::connectors::SinkMode;
-use beadline::connectors::memory::ChannelSink;
-use beadline::session::{Handle, JobStatus, Outcome, Session};
-use nexmark::EventGenerator;
-use nexmark::config::NexmarkConfig;
-use nexmark::event::{Event, EventType};
+use beadline::session::{Outcome, Session};
+use beadline::stream::Changes;
+use bids::bids;
+use nexmark::event::Bid;
+use pushing::{Pushing, Run};
+use random::Random;
+use times::Times;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH_ROWS: usize = 8_192;
 const RUNS: usize = 5;
-/// How often the rows are pushed, so that a run is long enough to take checkpoints.
-const ROUNDS: usize = 200;
-/// The same for keys that fit into no cache.
-const ROUNDS_OF_MANY_KEYS: usize = 40;
 
-const DECLARATION: &str = "CREATE TABLE bids (auction BIGINT, ts TIMESTAMP(3), \
+const DECLARATION: &str = "CREATE TABLE bids (auction BIGINT, bidder BIGINT, channel STRING, ts TIMESTAMP(3), \
      WATERMARK FOR ts AS ts - INTERVAL '0.001' SECOND)";
-const TUMBLE: &str = "SELECT auction, window_start, COUNT(*) AS n \
-     FROM TUMBLE(TABLE bids, DESCRIPTOR(ts), INTERVAL '10' SECOND) GROUP BY auction, window_start, window_end";
-const HOP: &str = "SELECT auction, window_start, COUNT(*) AS n \
-     FROM HOP(TABLE bids, DESCRIPTOR(ts), INTERVAL '2' SECOND, INTERVAL '10' SECOND) \
-     GROUP BY auction, window_start, window_end";
-const UNWINDOWED: &str = "SELECT auction, COUNT(*) AS n FROM bids GROUP BY auction";
+
+/// A query to rows that are pushed.
+struct Case {
+    name: &'static str,
+    query: &'static str,
+    /// Its columns.
+    result: &'static str,
+    /// How often each row is counted, if that is the same for all.
+    counts_per_row: Option<i64>,
+    /// How often the rows are pushed, so that a run is long enough to take checkpoints.
+    rounds: usize,
+}
+
+const WINDOWS: &str = "auction BIGINT, w TIMESTAMP(3), n BIGINT";
+const TUMBLE: Case = Case {
+    name: "tumble 10 s",
+    query: "SELECT auction, window_start, COUNT(*) AS n \
+         FROM TUMBLE(TABLE bids, DESCRIPTOR(ts), INTERVAL '10' SECOND) GROUP BY auction, window_start, window_end",
+    result: WINDOWS,
+    counts_per_row: Some(1),
+    rounds: 200,
+};
+const UNWINDOWED: Case = Case {
+    name: "unwindowed, all changes",
+    query: "SELECT auction, COUNT(*) AS n FROM bids GROUP BY auction",
+    result: "auction BIGINT, n BIGINT",
+    counts_per_row: Some(1),
+    rounds: 200,
+};
+const CASES: [Case; 6] = [
+    TUMBLE,
+    // A row is in five windows; at the ends of the input some hold no more rows, but none is left out.
+    Case {
+        name: "hop 10 s / 2 s",
+        query: "SELECT auction, window_start, COUNT(*) AS n \
+             FROM HOP(TABLE bids, DESCRIPTOR(ts), INTERVAL '2' SECOND, INTERVAL '10' SECOND) \
+             GROUP BY auction, window_start, window_end",
+        counts_per_row: Some(5),
+        ..TUMBLE
+    },
+    Case {
+        name: "cumulate 10 s / 2 s",
+        query: "SELECT auction, window_start, COUNT(*) AS n \
+             FROM CUMULATE(TABLE bids, DESCRIPTOR(ts), INTERVAL '2' SECOND, INTERVAL '10' SECOND) \
+             GROUP BY auction, window_start, window_end",
+        counts_per_row: None,
+        ..TUMBLE
+    },
+    Case {
+        name: "session 1 s",
+        query: "SELECT auction, window_start, COUNT(*) AS n \
+             FROM SESSION(TABLE bids PARTITION BY auction, DESCRIPTOR(ts), INTERVAL '1' SECOND) \
+             GROUP BY auction, window_start, window_end",
+        rounds: 60,
+        ..TUMBLE
+    },
+    UNWINDOWED,
+    Case {
+        name: "different bidders per channel",
+        query: "SELECT channel, COUNT(DISTINCT bidder) AS n FROM bids GROUP BY channel",
+        result: "channel STRING, n BIGINT",
+        counts_per_row: None,
+        rounds: 40,
+    },
+];
 
 /// A question to a file of bids.
 struct Question {
@@ -51,7 +117,7 @@ struct Question {
 const QUESTIONS: [Question; 3] = [
     Question {
         name: "tumble 10 s",
-        ours: TUMBLE,
+        ours: TUMBLE.query,
         theirs: "SELECT auction, date_bin(INTERVAL '10 seconds', ts) AS w, COUNT(*) AS n FROM bids GROUP BY 1, 2",
     },
     Question {
@@ -77,17 +143,14 @@ fn main() {
     let batches = generate(rows, &json);
     println!("{rows} bids, {} auctions, batches of {BATCH_ROWS}", auctions(&batches));
 
-    for (name, query) in [("tumble 10 s", TUMBLE), ("hop 10 s / 2 s", HOP), ("unwindowed, all changes", UNWINDOWED)] {
-        if wanted(name) {
-            let checkpoints = directory.path().join("checkpoints");
-            with_and_without_checkpoints(&runtime, name, query, &batches, ROUNDS, &checkpoints);
-        }
+    for case in CASES.iter().filter(|case| wanted(case.name)) {
+        with_and_without_checkpoints(&runtime, case, &batches, &directory.path().join("checkpoints"));
     }
-    if wanted("a million keys") {
+    let name = "a million keys, all changes";
+    if wanted(name) {
         let batches = a_million_keys(&batches);
-        let checkpoints = directory.path().join("checkpoints");
-        let name = "a million keys, all changes";
-        with_and_without_checkpoints(&runtime, name, UNWINDOWED, &batches, ROUNDS_OF_MANY_KEYS, &checkpoints);
+        let case = Case { name, rounds: 40, ..UNWINDOWED };
+        with_and_without_checkpoints(&runtime, &case, &batches, &directory.path().join("checkpoints"));
     }
     for question in &QUESTIONS {
         let name = format!("JSON lines, {}", question.name);
@@ -98,8 +161,8 @@ fn main() {
                 theirs.push(runtime.block_on(datafusion_from_json(&json, question)));
             }
             let (ours, theirs) = (Times::of(ours), Times::of(theirs));
-            ours.report(&name, rows);
-            theirs.report(&format!("{name}, by DataFusion"), rows);
+            println!("{name:50} {}", rate(&ours, rows));
+            println!("{:50} {}", format!("{name}, by DataFusion"), rate(&theirs, rows));
             println!("{name}: {:.2} times DataFusion's time", ours.median() / theirs.median());
         }
     }
@@ -107,21 +170,20 @@ fn main() {
 
 fn with_and_without_checkpoints(
     runtime: &tokio::runtime::Runtime,
-    name: &str,
-    query: &str,
+    case: &Case,
     batches: &[RecordBatch],
-    rounds: usize,
-    directory: &std::path::Path,
+    directory: &Path,
 ) {
+    let Case { name, rounds, .. } = *case;
     let rows = rounds * batches.iter().map(RecordBatch::num_rows).sum::<usize>();
     let (mut without, mut with) = (Vec::new(), Vec::new());
     let (mut cpu_without, mut cpu_with) = (0.0, 0.0);
     let (mut checkpoints, mut pause_max) = (0, Duration::ZERO);
     for _ in 0..=RUNS {
         let before = cpu_seconds();
-        without.push(runtime.block_on(pushed(query, batches, rounds, None)).elapsed);
+        without.push(runtime.block_on(pushed(case, batches, rounds, None)).elapsed);
         let between = cpu_seconds();
-        let run = runtime.block_on(pushed(query, batches, rounds, Some(directory)));
+        let run = runtime.block_on(pushed(case, batches, rounds, Some(directory)));
         with.push(run.elapsed);
         cpu_without += between - before;
         cpu_with += cpu_seconds() - between;
@@ -135,8 +197,8 @@ fn with_and_without_checkpoints(
     ratios.remove(0);
     ratios.sort_by(f64::total_cmp);
     let (without, with) = (Times::of(without), Times::of(with));
-    without.report(name, rows);
-    with.report(&format!("{name}, checkpoint every second"), rows);
+    println!("{name:50} {}", rate(&without, rows));
+    println!("{:50} {}", format!("{name}, checkpoint every second"), rate(&with, rows));
     println!(
         "{name}: {:+.1} % time (median of pairs) and {:+.1} % CPU with {checkpoints} checkpoints in {seconds:.0} s; \
          no task stood still for more than {:.1} ms",
@@ -154,96 +216,46 @@ fn cpu_seconds() -> f64 {
     fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-/// The times of the runs but the first, in order.
-struct Times(Vec<Duration>);
+/// What so many rows in these times come to.
+fn rate(times: &Times, rows: usize) -> String {
+    let millions = |time: &Duration| rows as f64 / time.as_secs_f64() / 1e6;
+    let (least, most) = (millions(&times.0[times.0.len() - 1]), millions(&times.0[0]));
+    let median = rows as f64 / times.median() / 1e6;
+    format!("{median:8.2} M rows/s (median of {}; {least:.2} to {most:.2})", times.0.len())
+}
 
-impl Times {
-    fn of(mut times: Vec<Duration>) -> Self {
-        times.remove(0);
-        times.sort();
-        Self(times)
-    }
+/// What has been read of a query that counts, its counts in the last column.
+#[derive(Default)]
+struct Counts {
+    total: i64,
+    changes: usize,
+}
 
-    fn median(&self) -> f64 {
-        self.0[self.0.len() / 2].as_secs_f64()
-    }
-
-    fn report(&self, name: &str, rows: usize) {
-        let millions = |seconds: f64| rows as f64 / seconds / 1e6;
-        println!(
-            "{name:50} {:8.2} M rows/s (median of {}; {:.2} to {:.2})",
-            millions(self.median()),
-            self.0.len(),
-            millions(self.0[self.0.len() - 1].as_secs_f64()),
-            millions(self.0[0].as_secs_f64())
-        );
+impl Counts {
+    fn add(&mut self, changes: &Changes) {
+        self.changes += changes.len();
+        let counts = changes.batch().columns().last().expect("counts").as_primitive::<Int64Type>();
+        self.total += match changes.kinds() {
+            None => counts.values().iter().sum::<i64>(),
+            Some(kinds) => kinds.iter().zip(counts.values()).map(|(kind, n)| kind.sign() * n).sum(),
+        };
     }
 }
 
-/// What one run took and what its job says of it.
-struct Run {
-    elapsed: Duration,
-    status: JobStatus,
-}
-
-/// Pushes all batches `rounds` times, each round later in event time than the one before, through an INSERT whose
-/// rows are all read; with a directory, a checkpoint is taken every second.
-async fn pushed(query: &str, batches: &[RecordBatch], rounds: usize, checkpoints: Option<&std::path::Path>) -> Run {
-    let mut session = Session::new().with_fresh(true);
-    let settings = session.settings_mut();
-    settings.set("pipeline.name", "bench").expect("a setting");
-    if let Some(directory) = checkpoints {
-        settings.set("execution.checkpointing.interval", "1 s").expect("a setting");
-        settings.set("execution.checkpointing.dir", &directory.to_string_lossy()).expect("a setting");
+/// Pushes all batches `rounds` times through an INSERT whose rows are all read.
+async fn pushed(case: &Case, batches: &[RecordBatch], rounds: usize, checkpoints: Option<&Path>) -> Run<Counts> {
+    let (declaration, settings) = (DECLARATION, &[][..]);
+    let pushing = Pushing { declaration, result: case.result, query: case.query, settings, checkpoints };
+    let run = pushing.run(batches, rounds, Counts::add).await;
+    if let Some(per_row) = case.counts_per_row {
+        let rows = rounds * batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+        let expected = per_row * i64::try_from(rows).expect("a count");
+        assert_eq!(run.read.total, expected, "{} changes of {}", run.read.changes, case.query);
     }
-    let input = session.input(DECLARATION, 16).expect("a declaration");
-    let (sink, mut rows) = ChannelSink::new(SinkMode::Retract, 16);
-    let columns =
-        if query == UNWINDOWED { "auction BIGINT, n BIGINT" } else { "auction BIGINT, w TIMESTAMP(3), n BIGINT" };
-    let handle = Handle::Given { source: None, sink: Some(Arc::new(sink)) };
-    session.add_table(&format!("CREATE TABLE counts ({columns})"), handle).expect("a declaration");
-    let Outcome::Job(job) = session.sql(&format!("INSERT INTO counts {query}")).await.expect("a query") else {
-        panic!("an INSERT is a job")
-    };
-    drop(session);
-    let batches = batches.to_vec();
-    let pushed_rows =
-        i64::try_from(rounds * batches.iter().map(RecordBatch::num_rows).sum::<usize>()).expect("a count");
-    // A row of HOP is in five windows; at the ends of the input some hold no more rows, but none is left out.
-    let expected = if query == HOP { 5 * pushed_rows } else { pushed_rows };
-    let started = Instant::now();
-    let pushing = tokio::spawn(async move {
-        for round in 0..rounds {
-            for batch in &batches {
-                input.push(later(batch, round)).await.expect("the job reads");
-            }
-        }
-        input.finish();
-    });
-    let counting = tokio::spawn(async move {
-        let mut total = 0;
-        let mut result = 0;
-        while let Some(changes) = rows.recv().await {
-            result += changes.len();
-            let counts = changes.batch().columns().last().expect("counts").as_primitive::<Int64Type>();
-            total += match changes.kinds() {
-                None => counts.values().iter().sum::<i64>(),
-                Some(kinds) => kinds.iter().zip(counts.values()).map(|(kind, n)| kind.sign() * n).sum(),
-            };
-        }
-        (total, result)
-    });
-    job.wait().await.expect("the job ends well");
-    let elapsed = started.elapsed();
-    let status = job.status();
-    drop(job);
-    pushing.await.expect("all was pushed");
-    let (total, result) = counting.await.expect("all was read");
-    assert_eq!(total, expected, "{result} rows of results");
-    Run { elapsed, status }
+    run
 }
 
-async fn from_json(path: &std::path::Path, question: &Question) -> Duration {
+async fn from_json(path: &Path, question: &Question) -> Duration {
     let mut session = Session::new();
     let declaration = format!(
         "CREATE TABLE bids (auction BIGINT, bidder BIGINT, price BIGINT, channel STRING, url STRING, ts TIMESTAMP(3), \
@@ -262,7 +274,7 @@ async fn from_json(path: &std::path::Path, question: &Question) -> Duration {
     started.elapsed()
 }
 
-async fn datafusion_from_json(path: &std::path::Path, question: &Question) -> Duration {
+async fn datafusion_from_json(path: &Path, question: &Question) -> Duration {
     use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
     use datafusion::prelude::{JsonReadOptions, SessionConfig, SessionContext};
     let schema = Schema::new(vec![
@@ -279,25 +291,14 @@ async fn datafusion_from_json(path: &std::path::Path, question: &Question) -> Du
     started.elapsed()
 }
 
-/// The same rows, `round` hours later.
-fn later(batch: &RecordBatch, round: usize) -> RecordBatch {
-    let shift = i64::try_from(round).expect("a small number") * 3_600_000;
-    let times = batch.column(1).as_primitive::<TimestampMillisecondType>();
-    let times: TimestampMillisecondArray = times.unary(|time| time + shift);
-    RecordBatch::try_new(batch.schema(), vec![Arc::clone(batch.column(0)), Arc::new(times)]).expect("a batch")
-}
-
 /// The rows with as many auctions, all equally often.
 fn a_million_keys(batches: &[RecordBatch]) -> Vec<RecordBatch> {
-    let mut row = 0_u64;
-    let mut next = || {
-        row += 1;
-        // The factor has no pattern in its bits (2^64 over the golden ratio); the high bits are the mixed ones.
-        ((row.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % 1_000_000) as i64
-    };
+    let mut random = Random::new();
     let keyed = |batch: &RecordBatch| {
-        let auctions: Int64Array = (0..batch.num_rows()).map(|_| next()).collect();
-        RecordBatch::try_new(batch.schema(), vec![Arc::new(auctions), Arc::clone(batch.column(1))]).expect("a batch")
+        let auctions: Int64Array = (0..batch.num_rows()).map(|_| random.below(1_000_000)).collect();
+        let mut columns = batch.columns().to_vec();
+        columns[0] = Arc::new(auctions);
+        RecordBatch::try_new(batch.schema(), columns).expect("a batch")
     };
     batches.iter().map(keyed).collect()
 }
@@ -305,24 +306,18 @@ fn a_million_keys(batches: &[RecordBatch]) -> Vec<RecordBatch> {
 fn auctions(batches: &[RecordBatch]) -> usize {
     let mut seen = std::collections::HashSet::new();
     for batch in batches {
-        let column = batch.column(0).as_any().downcast_ref::<Int64Array>().expect("auctions");
-        seen.extend(column.values().iter().copied());
+        seen.extend(batch.column(0).as_primitive::<Int64Type>().values().iter().copied());
     }
     seen.len()
 }
 
-/// Bids of the generator with its default skew, as batches and as lines of JSON of about 258 bytes.
-fn generate(rows: usize, json: &std::path::Path) -> Vec<RecordBatch> {
+/// Bids as batches and as lines of JSON of about 258 bytes.
+fn generate(rows: usize, json: &Path) -> Vec<RecordBatch> {
     let mut file = std::io::BufWriter::with_capacity(1 << 20, std::fs::File::create(json).expect("a file"));
     let mut batches = Vec::new();
-    let (mut auctions, mut times) = (Vec::new(), Vec::new());
-    let config = NexmarkConfig { base_time: 1_767_225_600_000, ..NexmarkConfig::default() };
-    let bids = EventGenerator::new(config).with_type_filter(EventType::Bid);
-    for event in bids.take(rows) {
-        let Event::Bid(bid) = event else { continue };
+    let mut waiting = Vec::with_capacity(BATCH_ROWS);
+    for bid in bids(rows) {
         let millis = i64::try_from(bid.date_time).expect("a time");
-        auctions.push(i64::try_from(bid.auction).expect("an id"));
-        times.push(millis);
         let time = chrono::DateTime::from_timestamp_millis(millis).expect("a time").format("%Y-%m-%d %H:%M:%S%.3f");
         writeln!(
             file,
@@ -330,12 +325,14 @@ fn generate(rows: usize, json: &std::path::Path) -> Vec<RecordBatch> {
             bid.auction, bid.bidder, bid.price, bid.channel, bid.url, bid.extra
         )
         .expect("room");
-        if auctions.len() == BATCH_ROWS {
-            batches.push(batch(std::mem::take(&mut auctions), std::mem::take(&mut times)));
+        waiting.push(bid);
+        if waiting.len() == BATCH_ROWS {
+            batches.push(batch(&waiting));
+            waiting.clear();
         }
     }
-    if !auctions.is_empty() {
-        batches.push(batch(auctions, times));
+    if !waiting.is_empty() {
+        batches.push(batch(&waiting));
     }
     file.flush().expect("room");
     let bytes = std::fs::metadata(json).expect("a file").len();
@@ -343,8 +340,12 @@ fn generate(rows: usize, json: &std::path::Path) -> Vec<RecordBatch> {
     batches
 }
 
-fn batch(auctions: Vec<i64>, times: Vec<i64>) -> RecordBatch {
-    let columns: [(&str, ArrayRef); 2] =
-        [("auction", Arc::new(Int64Array::from(auctions))), ("ts", Arc::new(TimestampMillisecondArray::from(times)))];
+fn batch(bids: &[Bid]) -> RecordBatch {
+    let columns: [(&str, ArrayRef); 4] = [
+        ("auction", Arc::new(Int64Array::from_iter_values(bids.iter().map(|bid| bid.auction as i64)))),
+        ("bidder", Arc::new(Int64Array::from_iter_values(bids.iter().map(|bid| bid.bidder as i64)))),
+        ("channel", Arc::new(StringArray::from_iter_values(bids.iter().map(|bid| &bid.channel)))),
+        ("ts", Arc::new(TimestampMillisecondArray::from_iter_values(bids.iter().map(|bid| bid.date_time as i64)))),
+    ];
     RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).expect("a batch")
 }

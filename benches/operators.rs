@@ -1,10 +1,14 @@
 //! What the operators cost a row, without source, exchange and sink: one task, batches of 8,192 rows.
 //!
-//! `cargo bench --bench operators` prints rows a second for window aggregation by number of keys (TUMBLE 10 s and
-//! HOP 10 s / 2 s), for the updating GROUP BY with all changes, for MAX over changes, the time that a barrier takes
-//! at a million keys and may have to wait while a window of as many fires, what UNNEST costs, and an element of an array, what a function of each family costs, what a file of state costs, how fast state is read back, and what the machine itself asks for a copy, a hash and a random read.
+//! `cargo bench --bench operators` prints rows a second for window aggregation by number of keys (TUMBLE, HOP, CUMULATE,
+//! SESSION), for the updating GROUP BY with all changes and MAX over changes, for UNNEST and a function of each family; the
+//! time that a barrier takes at a million keys and may have to wait while a window of as many fires; what a file of state
+//! costs and how fast it is read back; and what the machine itself asks for a copy, a hash and a random read.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures with the machine's clock")]
+
+#[path = "shared/random.rs"]
+mod random;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -29,6 +33,7 @@ use beadline::state::{
 use beadline::storage::FakeStore;
 use beadline::stream::{ChangeKind, Changes, Epoch, EventTime, Generation, ProcTime, WATERMARK_COLUMN, Zone};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use random::Random;
 
 const BATCH_ROWS: usize = 8192;
 const BATCHES: usize = 128;
@@ -54,25 +59,19 @@ fn schema() -> SchemaRef {
 
 /// Batches and the watermark behind each.
 fn input(keys: Keys) -> Vec<(Changes, EventTime)> {
-    let mut random = 0x2545_F491_4F6C_DD1D_u64;
-    let mut next = move || {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        random.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16
-    };
+    let mut random = Random::new();
     let mut batch = |number: usize| {
         let rows = number * BATCH_ROWS..(number + 1) * BATCH_ROWS;
         let times: Vec<i64> = rows.clone().map(|row| (row / ROWS_PER_MS) as i64).collect();
         let watermarks: Vec<i64> = times.iter().map(|time| time - 1000).collect();
         let mut key = |row: usize| match keys {
-            Keys::Uniform(keys) => next() % keys,
+            Keys::Uniform(keys) => random.below(keys),
             Keys::Skewed => {
-                let newest = row as u64 / 15;
-                if next() % 2 == 0 { newest / 100 * 100 } else { newest.saturating_sub(next() % 100) }
+                let newest = row as i64 / 15;
+                if random.below(2) == 0 { newest / 100 * 100 } else { (newest - random.below(100)).max(0) }
             }
         };
-        let auctions: Vec<i64> = rows.map(|row| key(row) as i64).collect();
+        let auctions: Vec<i64> = rows.map(&mut key).collect();
         let watermark = EventTime(times[BATCH_ROWS - 1] - 1000);
         let columns: Vec<ArrayRef> = vec![
             Arc::new(TimestampMillisecondArray::from(times)),
@@ -311,12 +310,11 @@ fn retracted_maximum(criterion: &mut Criterion) {
     let maximum = AggregateCall::new(AggregateFunction::Max, Some(1), DataType::Int64, most);
     let changes = |groups: u64| -> Vec<(Changes, EventTime)> {
         let mut counts = vec![0i64; KEYS as usize];
-        let mut random = 0x2545_F491_4F6C_DD1D_u64;
+        let mut random = Random::new();
         let mut batch = || {
             let (mut columns, mut kinds) = ((Vec::new(), Vec::new()), Vec::new());
             for _ in 0..BATCH_ROWS / 2 {
-                random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
-                let key = (random >> 33) % KEYS;
+                let key = random.below(KEYS);
                 let count = &mut counts[key as usize];
                 for kind in [ChangeKind::UpdateBefore, ChangeKind::UpdateAfter] {
                     if kind == ChangeKind::UpdateAfter {
@@ -324,7 +322,7 @@ fn retracted_maximum(criterion: &mut Criterion) {
                     } else if *count == 0 {
                         continue;
                     }
-                    columns.0.push((key % groups) as i64);
+                    columns.0.push(key % groups as i64);
                     columns.1.push(*count);
                     kinds.push(kind);
                 }
