@@ -7,22 +7,21 @@ use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{take, take_arrays};
 use arrow::datatypes::{DataType, Field, Schema};
 
+use super::AggregateCall;
+use super::distinct_weights::{Crossings, DistinctWeights};
 use super::forgetting::Forgetting;
-use super::touched::Touched;
-use super::{AggregateCall, AggregateFunction, Aggregates};
 use crate::error::{Error, Result};
-use crate::state::{
-    KEEP_UNTIL_COLUMN, KeyedTable, SlotColumns, SnapshotWriter, StateTable, TableSpec, TimedColumns, integers,
-};
+use crate::state::{KEEP_UNTIL_COLUMN, KeyedTable, SnapshotWriter, StateTable, TableSpec, TimedColumns, integers};
 use crate::stream::ProcTime;
 
 /// The values of some calls with the same argument.
 pub(super) struct DistinctCounts {
     keys: usize,
     /// Keys and value, and a weight a call: the state table `distinct_<index of the first call>`.
-    table: KeyedTable<TimedColumns<Aggregates>>,
+    table: KeyedTable<TimedColumns<DistinctWeights>>,
+    /// Of the rows at hand, and those among them that no call has any more.
     slots: Vec<u32>,
-    touched: Touched,
+    weightless: Vec<u32>,
 }
 
 /// Values that came to be there, or went, for one call.
@@ -49,17 +48,12 @@ impl DistinctCounts {
         let Some((index, first)) = calls.first() else { return Err(Error::bug("different values for no call")) };
         let mut fields = keys.to_vec();
         fields.push(Field::new("value", first.input_type.clone(), true));
-        fields.extend((0..calls.len()).map(|call| match call {
-            0 => Field::new("weight", DataType::Int64, false),
-            more => Field::new(format!("weight_{more}"), DataType::Int64, false),
-        }));
-        let weight = AggregateCall { function: AggregateFunction::Count, filter: None, ..first.plain() };
-        let weights = TimedColumns::new(Aggregates::new(&vec![weight; calls.len()])?, is_timed);
+        let weights = TimedColumns::new(DistinctWeights::new(calls.len()), is_timed);
+        fields.extend(DistinctWeights::fields(calls.len()));
         fields.extend(is_timed.then(|| Field::new(KEEP_UNTIL_COLUMN, DataType::Int64, false)));
         let schema = Arc::new(Schema::new(fields));
         let table = KeyedTable::new(format!("distinct_{index}"), schema, keys.len() + 1, keys.len(), weights)?;
-        let (slots, touched) = (Vec::new(), Touched::default());
-        Ok(Self { keys: keys.len(), table, slots, touched })
+        Ok(Self { keys: keys.len(), table, slots: Vec::new(), weightless: Vec::new() })
     }
 
     /// Lets the value of each row come (or go) as often as `weights` says for each call: NULL only where it counts. `groups` are
@@ -99,38 +93,32 @@ impl DistinctCounts {
     ) -> Result<Vec<Turnover>> {
         let keys: Vec<ArrayRef> = keys.iter().chain([values]).cloned().collect();
         self.table.assign(&keys, values.len(), &mut self.slots)?;
-        self.touched.find(&self.slots, self.table.table().index.slots());
         if kept.forgetting.repeats() {
-            let expired = self.table.table().columns.expired_of(&self.touched.slots, kept.now.0);
+            let mut expired = self.table.table().columns.expired_of(&self.slots, kept.now.0);
             if !expired.is_empty() {
+                expired.sort_unstable();
+                expired.dedup();
                 self.table.touch(&self.slots);
                 self.table.remove(&expired);
                 self.table.assign(&keys, values.len(), &mut self.slots)?;
-                self.touched.find(&self.slots, self.table.table().index.slots());
             }
         }
-        let before = self.table.table().columns.inner().evaluate(Some(&self.touched.slots))?;
-        self.table.columns_mut().inner_mut().merge(&self.slots, weights)?;
+        let weights = weights.iter().map(integers).collect::<Result<Vec<_>>>()?;
+        let crossings = self.table.columns_mut().inner_mut().add(&self.slots, &weights, &mut self.weightless);
         if !kept.until.is_empty() {
-            let of_first = self.touched.first_rows.iter().map(|row| kept.until[*row as usize]);
-            self.table.columns_mut().keep(&self.touched.slots, of_first);
+            self.table.columns_mut().keep(&self.slots, kept.until.iter().copied());
         }
-        self.table.touch(&self.touched.slots);
-        let after = self.table.table().columns.inner().evaluate(Some(&self.touched.slots))?;
-        let turnovers = before.iter().zip(&after).map(|(before, after)| {
-            let (before, after) = (integers(before)?, integers(after)?);
-            let sign = |at: usize| i64::from(after[at] > 0) - i64::from(before[at] > 0);
-            let changed: Vec<usize> = (0..self.touched.slots.len()).filter(|at| sign(*at) != 0).collect();
-            let rows = UInt32Array::from_iter_values(changed.iter().map(|at| self.touched.first_rows[*at]));
-            Ok(Turnover {
-                groups: rows.values().iter().map(|row| groups[*row as usize]).collect(),
-                values: take(values, &rows, None)?,
-                signs: changed.into_iter().map(sign).collect(),
-            })
-        });
-        let turnovers = turnovers.collect::<Result<Vec<_>>>()?;
-        self.remove_weightless(&after)?;
-        Ok(turnovers)
+        self.table.touch(&self.slots);
+        // A value may have gone before it came: its weight is then below nothing, and is kept.
+        if !self.weightless.is_empty() {
+            self.table.remove(&self.weightless);
+        }
+        let turnover = |Crossings { rows, signs }| {
+            let rows = UInt32Array::from(rows);
+            let groups = rows.values().iter().map(|row| groups[*row as usize]).collect();
+            Ok(Turnover { groups, values: take(values, &rows, None)?, signs })
+        };
+        crossings.into_iter().map(turnover).collect()
     }
 
     /// Forgets the values that have had their time.
@@ -138,18 +126,6 @@ impl DistinctCounts {
         let expired = self.table.columns_mut().expired(now, usize::MAX);
         self.table.remove(&expired);
         self.table.shrink()
-    }
-
-    /// Forgets the touched values that are there for no call. A value may have gone before it came: its weight is then
-    /// below nothing, and is kept.
-    fn remove_weightless(&mut self, after: &[ArrayRef]) -> Result<()> {
-        let after = after.iter().map(integers).collect::<Result<Vec<_>>>()?;
-        let gone = (0..self.touched.slots.len()).filter(|at| after.iter().all(|weights| weights[*at] == 0));
-        let gone: Vec<u32> = gone.map(|at| self.touched.slots[at]).collect();
-        if !gone.is_empty() {
-            self.table.remove(&gone);
-        }
-        Ok(())
     }
 }
 
@@ -167,6 +143,6 @@ impl StateTable for DistinctCounts {
     }
 
     fn bytes(&self) -> usize {
-        self.table.bytes() + self.slots.capacity() * size_of::<u32>() + self.touched.bytes()
+        self.table.bytes() + (self.slots.capacity() + self.weightless.capacity()) * size_of::<u32>()
     }
 }

@@ -8,6 +8,7 @@ mod chain;
 mod combining;
 mod context;
 mod distinct_counts;
+mod distinct_weights;
 mod emission;
 mod expand;
 mod fire_progress;

@@ -32,12 +32,6 @@ impl Touched {
             }
         }
     }
-
-    /// Bytes held.
-    pub(super) fn bytes(&self) -> usize {
-        let lists = [&self.slots, &self.first_rows, &self.marks];
-        lists.iter().map(|list| list.capacity() * size_of::<u32>()).sum()
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@
 
 mod bag;
 mod bag_table;
+mod byte_keys;
 mod due_table;
+mod key_columns;
 mod key_index;
 mod keyed_table;
 mod ordered_table;
@@ -23,6 +25,7 @@ mod slot_table;
 mod sorted_rows;
 mod spare_tables;
 mod timed_columns;
+mod word_keys;
 
 pub use bag_table::{BagScan, BagTable};
 pub use due_table::DueTable;

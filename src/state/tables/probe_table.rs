@@ -145,13 +145,23 @@ impl ProbeTable {
 
     #[cold]
     fn grow(&mut self) {
-        let larger = vec![EMPTY; self.places.len() * 2];
-        let mask = larger.len() - 1;
-        let smaller = std::mem::replace(&mut self.places, larger);
-        for place in smaller.into_iter().filter(|place| place.slot != FREE) {
-            let mut at = mix(place.tag) as usize & mask;
+        self.spread(self.places.len() * 2, |place| place.tag);
+    }
+
+    /// Gives every key another tag, by its slot.
+    #[cold]
+    pub(super) fn retag(&mut self, tag: impl Fn(u32) -> u64) {
+        self.spread(self.places.len(), |place| tag(place.slot));
+    }
+
+    /// Has so many places, a key in that of its tag.
+    fn spread(&mut self, length: usize, tag: impl Fn(&Place) -> u64) {
+        let before = std::mem::replace(&mut self.places, vec![EMPTY; length]);
+        for place in before.into_iter().filter(|place| place.slot != FREE) {
+            let place = Place { tag: tag(&place), ..place };
+            let mut at = mix(place.tag) as usize & (length - 1);
             while self.places[at].slot != FREE {
-                at = (at + 1) & mask;
+                at = (at + 1) & (length - 1);
             }
             self.places[at] = place;
         }
