@@ -63,7 +63,7 @@ pub use window_aggregate::WindowAggregateSpec;
 pub use window_assign::{OPEN_FROM_COLUMN, PANE_COLUMN, WindowAssignSpec};
 pub use window_emit::WindowEmitSpec;
 pub use window_local::WindowLocalSpec;
-pub use window_spread::WindowSpreadSpec;
+pub use window_spread::{WINDOW_END_COLUMN, WindowSpreadSpec};
 
 use crate::error::Result;
 use crate::state::StateTable;

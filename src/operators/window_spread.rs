@@ -4,8 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, TimestampMillisecondArray};
-use arrow::buffer::BooleanBuffer;
+use arrow::array::{ArrayRef, TimestampMillisecondArray, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::stateless::{RowOperator, Stateless};
@@ -46,9 +45,9 @@ impl OperatorSpec for WindowSpreadSpec {
         Arc::new(Schema::new(own.chain([Field::new(WINDOW_END_COLUMN, data_type, false)]).collect::<Vec<_>>()))
     }
 
-    fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {
         self.window.check()?;
-        Ok(Stateless::boxed(WindowSpread { output: self.output(), spec: self.clone() }))
+        Ok(Stateless::boxed(WindowSpread { output: self.output(), spec: self.clone(), batch_rows: cx.batch_rows }))
     }
 }
 
@@ -61,6 +60,7 @@ impl fmt::Display for WindowSpreadSpec {
 struct WindowSpread {
     spec: WindowSpreadSpec,
     output: SchemaRef,
+    batch_rows: usize,
 }
 
 impl RowOperator for WindowSpread {
@@ -68,20 +68,33 @@ impl RowOperator for WindowSpread {
         let window = self.spec.window;
         let panes = integers(rows.column(self.spec.pane))?;
         let open_from = integers(rows.column(self.spec.open_from))?;
-        for number in 0..window.most_windows_per_row() {
-            let end = |pane: i64| window.first_end(pane) + number * window.slide_ms();
-            let holds = |row: usize| (open_from[row]..=window.last_end(panes[row])).contains(&end(panes[row]));
-            let keep = BooleanBuffer::collect_bool(rows.len(), holds);
-            if keep.count_set_bits() == 0 {
-                continue;
+        // Copies stand in the order of their rows, which some aggregates go by.
+        let (mut copies, mut ends) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        for (row, (pane, open_from)) in panes.iter().zip(open_from).enumerate() {
+            let mut end = window.first_end(*pane).max(*open_from);
+            while end <= window.last_end(*pane) {
+                copies.push(row as u32);
+                ends.push(end);
+                end += window.slide_ms();
             }
-            let ends = TimestampMillisecondArray::from_iter_values(panes.iter().map(|pane| end(*pane)));
-            let mut columns = rows.batch().columns().to_vec();
-            columns.push(Arc::new(ends) as ArrayRef);
-            let spread = rows.with_batch(batch_of(&self.output, columns, rows.len())?);
-            let is_all = keep.count_set_bits() == rows.len();
-            cx.emit(if is_all { spread } else { spread.filter(&BooleanArray::new(keep, None))? });
+            if copies.len() >= self.batch_rows {
+                cx.emit(self.copies(&rows, std::mem::take(&mut copies), std::mem::take(&mut ends))?);
+            }
+        }
+        if !copies.is_empty() {
+            cx.emit(self.copies(&rows, copies, ends)?);
         }
         Ok(Progress::Done)
+    }
+}
+
+impl WindowSpread {
+    /// The rows at these places, each with the end of one of its windows.
+    fn copies(&self, rows: &Changes, copies: Vec<u32>, ends: Vec<i64>) -> Result<Changes> {
+        let is_each_once = copies.len() == rows.len() && copies.iter().zip(0..).all(|(copy, row)| *copy == row);
+        let rows = if is_each_once { rows.clone() } else { rows.take(&UInt32Array::from(copies))? };
+        let mut columns = rows.batch().columns().to_vec();
+        columns.push(Arc::new(TimestampMillisecondArray::from(ends)) as ArrayRef);
+        Ok(rows.with_batch(batch_of(&self.output, columns, rows.len())?))
     }
 }

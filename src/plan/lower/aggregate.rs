@@ -9,7 +9,7 @@ use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use datafusion::prelude::lit;
 
 use super::meaning::Meaning;
-use super::over_window::{OverWindow, over_window};
+use super::over_window::{OverWindow, bound_of, over_window};
 use super::{Flow, Input, Lowering, calc};
 use crate::error::{Error, Result};
 use crate::expressions::{Constant, planned_aggregate, text};
@@ -34,7 +34,10 @@ impl Lowering<'_> {
             // A session has one set of keys.
             let is_one_set = expand.is_none() || matches!(over.window.window, Windows::Fixed(_));
             if over.is_grouped_by_bounds(aggregate) && is_one_set && over.is_of_sessions_keys(aggregate) {
-                return self.window_aggregate(aggregate, &over, expand);
+                return match over.reads_bounds(aggregate, expand) {
+                    true => self.bounded_aggregate(aggregate, &over, expand),
+                    false => self.window_aggregate(aggregate, &over, expand),
+                };
             }
         }
         self.group_aggregate(aggregate, ttl_ms)
@@ -52,9 +55,7 @@ impl Lowering<'_> {
             // N6: every slide would do for rows, but not for panes.
             kind.check().map_err(|error| error.with_span(window.span))?;
         }
-        let on_rows = |expression: &Expr, place: &str| over.on_rows(expression, place);
-        let conditions =
-            over.conditions.iter().map(|condition| on_rows(condition, "WHERE")).collect::<Result<Vec<_>>>()?;
+        let conditions = over.conditions.iter().map(|condition| over.on_rows(condition)).collect::<Result<Vec<_>>>()?;
         // Columns before the windows are assigned: those of the late table under their own names, then whatever
         // time, keys and calls need.
         let mut before = Columns::default();
@@ -63,39 +64,8 @@ impl Lowering<'_> {
         }
         let late_columns: Vec<usize> = (0..before.columns.len()).collect();
         let time = before.add(&window.time, Expr::Column(Column::new_unqualified(&window.time)));
-        let mut expanded = Vec::new();
-        for key in expand.iter().flat_map(|expand| &expand.keys) {
-            let key = Expr::Column(Column::new_unqualified(key));
-            let expression = over.resolve(&key).ok_or_else(|| Error::bug("a key is a column of the input"))?;
-            expanded.push(before.add(&text(&key), on_rows(expression, "a key of GROUP BY")?));
-        }
-        let mut keys = Vec::new();
-        // Where each key of the aggregation stands in the operator's output: a key or a bound.
-        let mut outputs: Vec<Place> = Vec::new();
-        for key in &aggregate.group_expr {
-            if let Some(made) = made_by_expand(key, expanded.len()) {
-                outputs.push(Place::Key(keys.len()));
-                keys.push(KeyColumn::OfExpand(made));
-                continue;
-            }
-            let expression = over.resolve(key).ok_or_else(|| Error::bug("a key is a column of the input"))?;
-            let bound = match expression {
-                Expr::Column(column) => WINDOW_COLUMNS.iter().position(|name| *name == column.name),
-                _ => None,
-            };
-            match bound {
-                Some(bound) => outputs.push(Place::Bound(bound)),
-                None => {
-                    outputs.push(Place::Key(keys.len()));
-                    keys.push(KeyColumn::OfRows(before.add(&text(key), on_rows(expression, "a key of GROUP BY")?)));
-                }
-            }
-        }
-        let calls = self.calls(aggregate, |argument| {
-            let expression =
-                over.resolve(argument).ok_or_else(|| Error::bug("an argument is a column of the input"))?;
-            Ok(before.add(&text(argument), on_rows(expression, "an aggregate function")?))
-        })?;
+        let Reads { expanded, keys, outputs, calls } =
+            self.reads(aggregate, over, expand, &mut before, |expression| over.on_rows(expression))?;
         let watermark = before.columns.len();
         let met = match window.by_clock {
             // A source gives no row a time that it has called past.
@@ -105,7 +75,7 @@ impl Lowering<'_> {
         before.columns.push((WATERMARK_COLUMN.to_owned(), met));
 
         let mut flow = self.lower_below(window, !window.by_clock)?;
-        calc(&mut flow, &window.input, &conditions, Some(before.columns))?;
+        calc(&mut flow, window.input.schema(), &conditions, Some(before.columns))?;
         // Late rows have the names that the late table knows, and keys those that the plan shows.
         if !flow.keeps_names(&(0..watermark).collect::<Vec<_>>()) {
             flow.settle();
@@ -114,23 +84,9 @@ impl Lowering<'_> {
         let placed = |column: &usize| places[*column];
         let (time, watermark) = (places[time], places[watermark]);
         let late_columns: Vec<usize> = late_columns.iter().map(placed).collect();
-        let keys: Vec<KeyColumn> = keys
-            .into_iter()
-            .map(|key| match key {
-                KeyColumn::OfRows(column) => KeyColumn::OfRows(placed(&column)),
-                made => made,
-            })
-            .collect();
+        let keys = placed_keys(keys, &places);
         let expanded: Vec<usize> = expanded.iter().map(placed).collect();
-        let calls: Vec<AggregateCall> = calls
-            .into_iter()
-            .map(|call| AggregateCall {
-                argument: call.argument.as_ref().map(placed),
-                weight: call.weight.as_ref().map(placed),
-                filter: call.filter.as_ref().map(placed),
-                ..call
-            })
-            .collect();
+        let calls = placed_calls(calls, &places);
         let expand = expand.map(|expand| (expanded, expand.sets.as_slice()));
         let rows = Rows { time, watermark, late_columns, keys, calls };
         let groups = rows.keys.len();
@@ -141,13 +97,45 @@ impl Lowering<'_> {
             Windows::Fixed(kind) => self.fixed_windows(flow, rows, expand, aggregate, window, *kind)?,
             Windows::Session { gap_ms, .. } => self.sessions(flow, rows, aggregate, window, *gap_ms)?,
         };
-        let places = outputs.iter().map(|place| match place {
-            Place::Key(index) => *index,
-            Place::Bound(bound) => groups + bound,
-        });
-        let order: Vec<usize> = places.chain((0..aggregate.aggr_expr.len()).map(|call| groups + 3 + call)).collect();
-        rearrange(&mut flow, &order, aggregate);
+        rearrange(&mut flow, &outputs_of(&outputs, groups, aggregate), aggregate);
         Ok(flow)
+    }
+
+    /// What an aggregation reads of the rows of a window function, each thing a column of `columns` as `on_rows` turns it into
+    /// an expression over those.
+    pub(super) fn reads(
+        &self,
+        aggregate: &Aggregate,
+        over: &OverWindow<'_>,
+        expand: Option<&ExpandNode>,
+        columns: &mut Columns,
+        on_rows: impl Fn(&Expr) -> Result<Expr>,
+    ) -> Result<Reads> {
+        let resolve =
+            |column: &Expr| over.resolve(column).ok_or_else(|| Error::bug(format!("{column} is not in the input")));
+        let mut expanded = Vec::new();
+        for key in expand.iter().flat_map(|expand| &expand.keys) {
+            let key = Expr::Column(Column::new_unqualified(key));
+            expanded.push(columns.add(&text(&key), on_rows(resolve(&key)?)?));
+        }
+        let (mut keys, mut outputs) = (Vec::new(), Vec::new());
+        for key in &aggregate.group_expr {
+            if let Some(made) = made_by_expand(key, expanded.len()) {
+                outputs.push(Place::Key(keys.len()));
+                keys.push(KeyColumn::OfExpand(made));
+                continue;
+            }
+            let expression = resolve(key)?;
+            match bound_of(expression) {
+                Some(bound) => outputs.push(Place::Bound(bound)),
+                None => {
+                    outputs.push(Place::Key(keys.len()));
+                    keys.push(KeyColumn::OfRows(columns.add(&text(key), on_rows(expression)?)));
+                }
+            }
+        }
+        let calls = self.calls(aggregate, |argument| Ok(columns.add(&text(argument), on_rows(resolve(argument)?)?)))?;
+        Ok(Reads { expanded, keys, outputs, calls })
     }
 
     /// Aggregates in two phases, with an exchange between them.
@@ -222,7 +210,7 @@ impl Lowering<'_> {
         let keys: Vec<usize> = keys.into_iter().filter_map(of_rows).collect();
         let input = Arc::clone(&flow.schema);
         let mut flow = self.exchange(flow, &keys, ChangelogMode::APPEND);
-        let upsert_keys = (0..3).map(|bound| (0..keys.len()).chain([keys.len() + bound]).collect()).collect();
+        let upsert_keys = keys_of_sessions(keys.len());
         let spec = SessionAggregateSpec {
             output: window_output(keys.iter().map(|key| &input.fields()[*key]), window, &calls)?,
             rows: SessionInput {
@@ -359,6 +347,16 @@ pub(super) fn assigned(
     let unchanged = std::mem::take(&mut flow.keys);
     flow.push(Arc::new(assign), unchanged);
     let columns = flow.schema.fields().len();
+    (columns - 2, columns - 1, expanded_keys(flow, expand, keys))
+}
+
+/// Puts rows into their grouping sets, if there are any. Returns where the keys stand.
+pub(super) fn expanded_keys(
+    flow: &mut Flow,
+    expand: Option<(Vec<usize>, &[Vec<bool>])>,
+    keys: Vec<KeyColumn>,
+) -> Vec<usize> {
+    let columns = flow.schema.fields().len();
     if let Some((expanded, sets)) = expand {
         let spec = expand_spec(Arc::clone(&flow.schema), expanded, sets);
         flow.push(Arc::new(spec), Vec::new());
@@ -367,7 +365,7 @@ pub(super) fn assigned(
         KeyColumn::OfRows(column) => column,
         KeyColumn::OfExpand(made) => columns + made,
     };
-    (columns - 2, columns - 1, keys.into_iter().map(place).collect())
+    keys.into_iter().map(place).collect()
 }
 
 /// The upsert keys of windows behind so many other keys: each bound by itself tells the windows of a key apart, but for the
@@ -378,6 +376,11 @@ pub(super) fn keys_of_windows(kind: WindowKind, keys: usize) -> Vec<Vec<usize>> 
         WindowKind::Cumulate { .. } => 1,
     };
     (first..3).map(|bound| (0..keys).chain([keys + bound]).collect()).collect()
+}
+
+/// The upsert keys of sessions behind so many other keys.
+pub(super) fn keys_of_sessions(keys: usize) -> Vec<Vec<usize>> {
+    (0..3).map(|bound| (0..keys).chain([keys + bound]).collect()).collect()
 }
 
 /// What leaves a group whose rows may be taken back or not.
@@ -407,7 +410,7 @@ pub(super) fn spread(flow: &mut Flow, calls: &[AggregateCall]) {
 }
 
 /// An operator's output in the order and under the names of the logical aggregation.
-fn rearrange(flow: &mut Flow, order: &[usize], aggregate: &Aggregate) {
+pub(super) fn rearrange(flow: &mut Flow, order: &[usize], aggregate: &Aggregate) {
     let names = aggregate.schema.fields().iter().map(|field| field.name());
     let fields = order.iter().zip(names).map(|(index, name)| flow.schema.field(*index).clone().with_name(name));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
@@ -457,20 +460,60 @@ fn made_by_expand(key: &Expr, keys: usize) -> Option<usize> {
     key.or((column.name == GROUPING_COLUMN).then_some(keys))
 }
 
+/// What an aggregation reads of rows: columns of theirs, by place.
+pub(super) struct Reads {
+    /// The keys that some grouping set leaves out.
+    pub(super) expanded: Vec<usize>,
+    pub(super) keys: Vec<KeyColumn>,
+    pub(super) outputs: Vec<Place>,
+    pub(super) calls: Vec<AggregateCall>,
+}
+
 /// Where a key of the aggregation stands in the operator's output.
-enum Place {
+#[derive(Clone, Copy)]
+pub(super) enum Place {
     Key(usize),
     Bound(usize),
 }
 
+/// Where keys and calls of an aggregation stand behind `groups` keys and three bounds.
+pub(super) fn outputs_of(outputs: &[Place], groups: usize, aggregate: &Aggregate) -> Vec<usize> {
+    let places = outputs.iter().map(|place| match *place {
+        Place::Key(index) => index,
+        Place::Bound(bound) => groups + bound,
+    });
+    places.chain((0..aggregate.aggr_expr.len()).map(|call| groups + 3 + call)).collect()
+}
+
+/// Keys by where their columns stand now.
+pub(super) fn placed_keys(keys: Vec<KeyColumn>, places: &[usize]) -> Vec<KeyColumn> {
+    let placed = |key| match key {
+        KeyColumn::OfRows(column) => KeyColumn::OfRows(places[column]),
+        made => made,
+    };
+    keys.into_iter().map(placed).collect()
+}
+
+/// Calls by where their columns stand now.
+pub(super) fn placed_calls(calls: Vec<AggregateCall>, places: &[usize]) -> Vec<AggregateCall> {
+    let placed = |column: usize| places[column];
+    let call = |call: AggregateCall| AggregateCall {
+        argument: call.argument.map(placed),
+        weight: call.weight.map(placed),
+        filter: call.filter.map(placed),
+        ..call
+    };
+    calls.into_iter().map(call).collect()
+}
+
 /// Columns under unique names; an expression that is there already is not added again.
 #[derive(Default)]
-struct Columns {
-    columns: Vec<(String, Expr)>,
+pub(super) struct Columns {
+    pub(super) columns: Vec<(String, Expr)>,
 }
 
 impl Columns {
-    fn add(&mut self, name: &str, expression: Expr) -> usize {
+    pub(super) fn add(&mut self, name: &str, expression: Expr) -> usize {
         if let Some(index) = self.columns.iter().position(|(_, known)| *known == expression) {
             return index;
         }

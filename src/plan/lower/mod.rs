@@ -4,6 +4,7 @@
 //! flows meet, and where late rows leave.
 
 mod aggregate;
+mod bounded_rows;
 mod conflicts;
 mod keys;
 mod meaning;
@@ -311,7 +312,7 @@ impl<'a> Lowering<'a> {
             return self.bare_window(window, watermark, stack.columns, &stack.conditions);
         }
         let mut flow = self.lower(stack.below, watermark)?;
-        calc(&mut flow, stack.below, &stack.conditions, stack.columns)?;
+        calc(&mut flow, stack.below.schema(), &stack.conditions, stack.columns)?;
         Ok(flow)
     }
 
@@ -413,7 +414,7 @@ impl<'a> Lowering<'a> {
         };
         if let [only] = copies.as_slice() {
             let (conditions, columns) = of_copy(only)?;
-            calc(&mut flow, &window.input, &conditions, Some(columns))?;
+            calc(&mut flow, window.input.schema(), &conditions, Some(columns))?;
             return Ok(flow);
         }
         let (parallelism, mode, keys, is_fresh) = (flow.parallelism, flow.mode, flow.keys.clone(), flow.is_fresh);
@@ -424,7 +425,7 @@ impl<'a> Lowering<'a> {
             let flow = Flow::from(vec![input], parallelism, Arc::clone(&schema));
             let mut flow = Flow { mode, keys: keys.clone(), is_fresh, ..flow };
             let (conditions, columns) = of_copy(copy)?;
-            calc(&mut flow, &window.input, &conditions, Some(columns))?;
+            calc(&mut flow, window.input.schema(), &conditions, Some(columns))?;
             made.push(flow);
         }
         self.merge(made)
@@ -491,21 +492,21 @@ impl<'p> Stack<'p> {
     }
 }
 
-/// Filters and projects: `columns` and `conditions` are over the columns of `input`; without columns all leave.
-fn calc(flow: &mut Flow, input: &LogicalPlan, conditions: &[Expr], columns: Option<Named>) -> Result<()> {
+/// Filters and projects: `columns` and `conditions` are over the columns that leave the flow, as `known` names them; without
+/// columns all leave.
+fn calc(flow: &mut Flow, known: &DFSchema, conditions: &[Expr], columns: Option<Named>) -> Result<()> {
     let reads_now = conditions.iter().chain(columns.iter().flatten().map(|(_, column)| column)).any(reads_now);
     if reads_now {
-        return calc_now(flow, input, conditions, columns);
+        return calc_now(flow, known, conditions, columns);
     }
-    let schema = input.schema();
     // The hidden column is there or not, whatever the logical plan says.
     let all = || flow.schema.fields().iter().map(|field| field.name().clone());
     let columns = columns
         .unwrap_or_else(|| all().map(|name| (name.clone(), Expr::Column(Column::new_unqualified(name)))).collect());
-    let condition = compile_condition(conditions, schema)?;
+    let condition = compile_condition(conditions, known)?;
     let (names, columns): (Vec<String>, Vec<Scalar>) = columns
         .into_iter()
-        .map(|(name, column)| Ok((name, compile(&column, schema)?)))
+        .map(|(name, column)| Ok((name, compile(&column, known)?)))
         .collect::<Result<Vec<_>>>()?
         .into_iter()
         .unzip();
@@ -533,14 +534,14 @@ fn calc(flow: &mut Flow, input: &LogicalPlan, conditions: &[Expr], columns: Opti
     Ok(())
 }
 
-/// The same where the time of day is read: it stands behind the columns of `input`.
-fn calc_now(flow: &mut Flow, input: &LogicalPlan, conditions: &[Expr], columns: Option<Named>) -> Result<()> {
+/// The same where the time of day is read: it stands behind the columns of the flow.
+fn calc_now(flow: &mut Flow, input: &DFSchema, conditions: &[Expr], columns: Option<Named>) -> Result<()> {
     let all = || flow.schema.fields().iter().map(|field| field.name().clone());
     let columns = columns
         .unwrap_or_else(|| all().map(|name| (name.clone(), Expr::Column(Column::new_unqualified(name)))).collect());
     let now = Field::new(NOW_COLUMN, instant_type(), false);
     let with_now = DFSchema::try_from(Schema::new(vec![now.clone()])).map_err(bug)?;
-    let known = input.schema().join(&with_now).map_err(bug)?;
+    let known = input.join(&with_now).map_err(bug)?;
     let names = conditions.iter().map(text).collect::<Vec<_>>().join(" AND ");
     let conditions = conditions.iter().map(now_from_column).collect::<Result<Vec<_>>>()?;
     let condition = compile_condition(&conditions, &known)?.map(|condition| condition.with_text(names));
@@ -555,7 +556,7 @@ fn calc_now(flow: &mut Flow, input: &LogicalPlan, conditions: &[Expr], columns: 
     let keys = keys::projected(&flow.keys, &from);
     let mut places = flow.take_places();
     // A hidden column that nobody reads may be missing here.
-    places.resize(input.schema().fields().len(), usize::MAX);
+    places.resize(input.fields().len(), usize::MAX);
     places.push(flow.schema.fields().len());
     let fields_in = flow.schema.fields().iter().map(|field| field.as_ref().clone()).chain([now]);
     let schema: SchemaRef = Arc::new(Schema::new(fields_in.collect::<Vec<_>>()));

@@ -11,6 +11,7 @@ use super::{substitute, substitute_by};
 use crate::error::{Error, Result};
 use crate::operators::WindowKind;
 use crate::plan::bind::bug;
+use crate::plan::expand::ExpandNode;
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window};
 use crate::plan::windows::projections;
 
@@ -24,18 +25,31 @@ pub(super) struct OverWindow<'p> {
 }
 
 impl OverWindow<'_> {
-    /// An expression over the window function's output as one over its input. A row of TUMBLE is in one window, whose
-    /// bounds are known before any aggregation.
-    pub(super) fn on_rows(&self, expression: &Expr, place: &str) -> Result<Expr> {
-        let expression = match self.window.window {
+    /// An expression over the window function's output as one over its input, where it reads no bounds or those of TUMBLE:
+    /// a row is in one of its windows, whose bounds follow from the row.
+    pub(super) fn on_rows(&self, expression: &Expr) -> Result<Expr> {
+        match self.window.window {
             Windows::Fixed(WindowKind::Tumble { .. }) => {
                 let only = projections(self.window)?.pop().ok_or_else(|| Error::bug("a row is in a window"))?;
-                substitute_by(expression, &only.columns)?
+                substitute_by(expression, &only.columns)
             }
-            Windows::Fixed(_) | Windows::Session { .. } => expression.clone(),
-        };
-        refuse_bounds(&expression, place)?;
-        Ok(expression)
+            Windows::Fixed(_) | Windows::Session { .. } => Ok(expression.clone()),
+        }
+    }
+
+    /// Whether bounds must be known before rows are aggregated: conditions, keys or arguments are computed of them.
+    pub(super) fn reads_bounds(&self, aggregate: &Aggregate, expand: Option<&ExpandNode>) -> bool {
+        if matches!(self.window.window, Windows::Fixed(WindowKind::Tumble { .. })) {
+            return false;
+        }
+        let of_expand = expand.into_iter().flat_map(|expand| &expand.keys);
+        let of_expand: Vec<Expr> = of_expand.map(|key| Expr::Column(Column::new_unqualified(key))).collect();
+        let keys = aggregate.group_expr.iter().chain(&of_expand).filter_map(|key| self.resolve(key));
+        let arguments = aggregate.aggr_expr.iter().flat_map(Expr::column_refs);
+        let mut arguments = arguments.filter_map(|column| self.resolve_column(column));
+        self.conditions.iter().any(reads_bounds)
+            || keys.into_iter().any(|key| bound_of(key).is_none() && reads_bounds(key))
+            || arguments.any(reads_bounds)
     }
 
     /// Whether both bounds of the window are keys.
@@ -59,6 +73,10 @@ impl OverWindow<'_> {
     /// A column of the aggregation's input over the window function's output.
     pub(super) fn resolve(&self, column: &Expr) -> Option<&Expr> {
         let Expr::Column(column) = column else { return None };
+        self.resolve_column(column)
+    }
+
+    fn resolve_column(&self, column: &Column) -> Option<&Expr> {
         self.columns.iter().find(|(name, _)| *name == column.name).map(|(_, expression)| expression)
     }
 }
@@ -68,12 +86,12 @@ impl OverWindow<'_> {
 pub fn conditions_below_sessions(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     let Some(over) = over_window(&aggregate.input)? else { return Ok(None) };
     let is_whole = over.is_grouped_by_bounds(aggregate) && over.is_of_sessions_keys(aggregate);
-    if matches!(over.window.window, Windows::Fixed(_)) || !is_whole || over.conditions.is_empty() {
+    let is_below = is_whole && !over.reads_bounds(aggregate, None);
+    if matches!(over.window.window, Windows::Fixed(_)) || !is_below || over.conditions.is_empty() {
         return Ok(None);
     }
     let mut input = over.window.input.as_ref().clone();
     for condition in &over.conditions {
-        refuse_bounds(condition, "WHERE")?;
         input = LogicalPlan::Filter(Filter::try_new(condition.clone(), Arc::new(input)).map_err(bug)?);
     }
     let window = over.window.with_exprs_and_inputs(over.window.expressions(), vec![input]).map_err(bug)?;
@@ -115,12 +133,13 @@ pub(super) fn over_window(plan: &LogicalPlan) -> Result<Option<OverWindow<'_>>> 
     }
 }
 
-/// The bounds of a window are known only when the window is: they may be keys, and be used behind the aggregation.
-fn refuse_bounds(expression: &Expr, place: &str) -> Result<()> {
-    let names = expression.column_refs();
-    match names.iter().find(|column| WINDOW_COLUMNS.contains(&column.name.as_str())) {
-        None => Ok(()),
-        Some(column) => Err(Error::query(format!("{} in {place} of a window aggregate is not built yet", column.name))
-            .with_help("use it behind the aggregation: in HAVING, in the SELECT list, or in an outer query")),
-    }
+/// Which bound of its window an expression is, if it is one.
+pub(super) fn bound_of(expression: &Expr) -> Option<usize> {
+    let Expr::Column(column) = expression else { return None };
+    WINDOW_COLUMNS.iter().position(|name| *name == column.name)
+}
+
+/// Whether an expression over a window function's output is computed of the bounds of the window.
+pub(super) fn reads_bounds(expression: &Expr) -> bool {
+    expression.column_refs().iter().any(|column| WINDOW_COLUMNS.contains(&column.name.as_str()))
 }

@@ -49,7 +49,7 @@ impl Lowering<'_> {
         let kept = names.filter(|name| !WINDOW_COLUMNS.contains(name)).map(&index_of).collect::<Result<Vec<_>>>()?;
 
         let mut flow = self.lower_below(window, !window.by_clock)?;
-        calc(&mut flow, &window.input, &[], Some(before))?;
+        calc(&mut flow, window.input.schema(), &[], Some(before))?;
         flow.settle();
         let input = Arc::clone(&flow.schema);
         let mut flow = self.exchange(flow, &keys, ChangelogMode::APPEND);
@@ -73,7 +73,7 @@ impl Lowering<'_> {
             query: Meaning::of(&node).text(),
         };
         flow.push(Arc::new(spec), Vec::new());
-        calc(&mut flow, &node, conditions, columns)?;
+        calc(&mut flow, node.schema(), conditions, columns)?;
         Ok(flow)
     }
 }

@@ -7,7 +7,9 @@ use arrow::datatypes::Schema;
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Aggregate, Expr};
 
-use super::aggregate::{Rows, assigned, keys_of_windows, meaning, mode_of_groups, spread, window_output};
+use super::aggregate::{
+    Rows, assigned, keys_of_sessions, keys_of_windows, meaning, mode_of_groups, spread, window_output,
+};
 use super::{Flow, Lowering, bug};
 use crate::error::Result;
 use crate::expressions::{Call, Scalar, WINDOW_BOUND, compile};
@@ -43,12 +45,8 @@ impl Lowering<'_> {
         window: &WindowNode,
         (kind, emission): (WindowKind, Option<Emission>),
     ) -> Result<Flow> {
-        let Rows { time, watermark, late_columns, keys, mut calls } = rows;
+        let Rows { time, watermark, late_columns, keys, calls } = rows;
         let lateness_ms = emission.map_or(0, |emission| emission.lateness_ms);
-        let retract = !flow.mode.is_append();
-        if retract {
-            calls = calls.into_iter().map(AggregateCall::over_changes).collect();
-        }
         spread(&mut flow, &calls);
         let assign = WindowAssignSpec {
             input: Arc::clone(&flow.schema),
@@ -66,6 +64,25 @@ impl Lowering<'_> {
         flow.push(Arc::new(spread), Vec::new());
         keys.push(flow.schema.fields().len() - 1);
 
+        self.groups_of_windows(flow, keys, calls, aggregate, window, emission)
+    }
+
+    /// Each window of each key as a group that the watermark closes. The last of the keys is the end of the window; before it
+    /// stands the start of a session.
+    pub(super) fn groups_of_windows(
+        &mut self,
+        mut flow: Flow,
+        keys: Vec<usize>,
+        mut calls: Vec<AggregateCall>,
+        aggregate: &Aggregate,
+        window: &WindowNode,
+        emission: Option<Emission>,
+    ) -> Result<Flow> {
+        let lateness_ms = emission.map_or(0, |emission| emission.lateness_ms);
+        let retract = !flow.mode.is_append();
+        if retract {
+            calls = calls.into_iter().map(AggregateCall::over_changes).collect();
+        }
         let local = GroupLocalSpec {
             input: Arc::clone(&flow.schema),
             keys: keys.clone(),
@@ -81,14 +98,17 @@ impl Lowering<'_> {
         };
         let leading: Vec<usize> = (0..keys.len()).collect();
         let mut flow = self.exchange(flow, &leading, mode);
-        let query = format!("{kind}{}, {}", in_zone(window), meaning(aggregate));
-        if let Some(emission) = emission {
+        let query = match &window.window {
+            Windows::Fixed(kind) => format!("{kind}{}, {}", in_zone(window), meaning(aggregate)),
+            Windows::Session { .. } => meaning(aggregate),
+        };
+        if let (Some(emission), Windows::Fixed(kind)) = (emission, &window.window) {
             let emit = WindowEmitSpec {
                 input: Arc::clone(&partial),
                 keys: keys.len(),
                 calls: calls.clone(),
                 retract,
-                window: kind,
+                window: *kind,
                 zone: window.zone,
                 emission,
                 query: query.clone(),
@@ -109,15 +129,19 @@ impl Lowering<'_> {
             output: Arc::new(output),
         };
         flow.push(Arc::new(groups), Vec::new());
-        let groups = keys.len() - 1;
-        let bounds = bounds(&flow, groups, window, kind)?;
+        let end = keys.len() - 1;
+        let (groups, upsert_keys) = match &window.window {
+            Windows::Fixed(kind) => (end, keys_of_windows(*kind, end)),
+            Windows::Session { .. } => (end - 1, keys_of_sessions(end - 1)),
+        };
+        let bounds = bounds(&flow, end, window)?;
         let output = window_output(partial.fields().iter().take(groups), window, &calls)?;
         let input = Arc::clone(&flow.schema);
         let column = |index| Scalar::column(&input, index);
-        let results = (groups + 1..input.fields().len()).map(column);
+        let results = (end + 1..input.fields().len()).map(column);
         let columns = (0..groups).map(column).chain(bounds).chain(results).collect();
         let bounds = CalcSpec { input: Arc::clone(&input), condition: None, columns, output, reads_now: false };
-        flow.push(Arc::new(bounds), keys_of_windows(kind, groups));
+        flow.push(Arc::new(bounds), upsert_keys);
         Ok(flow)
     }
 }
@@ -127,28 +151,45 @@ fn in_zone(window: &WindowNode) -> String {
     if window.zone.is_utc() { String::new() } else { format!(" in {}", window.zone) }
 }
 
-/// The three columns of a window over the one with its end.
-fn bounds(flow: &Flow, end: usize, window: &WindowNode, kind: WindowKind) -> Result<[Scalar; 3]> {
-    let time_type = window.time_type()?;
+/// The three columns of a window of a flow over the one with its end, before which stands the start of a session.
+fn bounds(flow: &Flow, end: usize, window: &WindowNode) -> Result<[Scalar; 3]> {
     let known = DFSchema::try_from(Schema::new(vec![flow.schema.field(end).clone()])).map_err(bug)?;
     let end_column = Expr::Column(Column::new_unqualified(flow.schema.field(end).name()));
-    let moved = |time: Expr, every: i64, offset: i64, by: i64, name: &str| {
-        let data_type = window_column_type(name, time_type);
-        let call = Call::new(&WINDOW_BOUND, data_type, false, vec![every, offset, 0, by]);
-        call.with_detail(name.to_owned()).in_zone(window.zone).on(vec![time])
+    let place = |(name, expression): (String, Expr)| -> Result<Scalar> {
+        Ok(compile(&expression, &known)?.with_places(&[end], &flow.schema)?.with_text(name))
     };
-    let [start_name, end_name, time_name] = WINDOW_COLUMNS;
+    let time = place(time_of(window, &end_column)?)?;
+    let end_bound = place((WINDOW_COLUMNS[1].to_owned(), end_column.clone()))?;
+    let start = match window.window {
+        Windows::Fixed(kind) => place(start_of(window, kind, &end_column)?)?,
+        Windows::Session { .. } => Scalar::column(&flow.schema, end - 1),
+    };
+    Ok([start, end_bound, time])
+}
+
+/// `window_start` of a window by its end.
+pub(super) fn start_of(window: &WindowNode, kind: WindowKind, end: &Expr) -> Result<(String, Expr)> {
+    let name = WINDOW_COLUMNS[0];
     let start = match kind {
         WindowKind::Cumulate { step_ms, .. } => {
             // The last pane of the window lies in the same full window.
-            let pane = moved(end_column.clone(), 1, 0, -step_ms, start_name);
-            moved(pane, kind.starts_every_ms(), kind.starts_offset_ms(), 0, start_name)
+            let pane = moved(window, name, end.clone(), (1, 0), -step_ms)?;
+            moved(window, name, pane, (kind.starts_every_ms(), kind.starts_offset_ms()), 0)?
         }
-        _ => moved(end_column.clone(), 1, 0, -kind.size_ms(), start_name),
+        _ => moved(window, name, end.clone(), (1, 0), -kind.size_ms())?,
     };
-    let place = |expression: Expr, name: &str| -> Result<Scalar> {
-        Ok(compile(&expression, &known)?.with_places(&[end], &flow.schema)?.with_text(name.to_owned()))
-    };
-    let time = moved(end_column.clone(), 1, 0, -1, time_name);
-    Ok([place(start, start_name)?, place(end_column, end_name)?, place(time, time_name)?])
+    Ok((name.to_owned(), start))
+}
+
+/// `window_time` of a window by its end.
+pub(super) fn time_of(window: &WindowNode, end: &Expr) -> Result<(String, Expr)> {
+    let name = WINDOW_COLUMNS[2];
+    Ok((name.to_owned(), moved(window, name, end.clone(), (1, 0), -1)?))
+}
+
+/// The start of what is `every` long and holds a time, moved `by` so many milliseconds: the bound `name`.
+fn moved(window: &WindowNode, name: &str, time: Expr, (every, offset): (i64, i64), by: i64) -> Result<Expr> {
+    let data_type = window_column_type(name, window.time_type()?);
+    let call = Call::new(&WINDOW_BOUND, data_type, false, vec![every, offset, 0, by]);
+    Ok(call.with_detail(name.to_owned()).in_zone(window.zone).on(vec![time]))
 }

@@ -25,6 +25,14 @@ pub const PARTS: [f64; 3] = [0.5, 0.0, 0.3];
 /// The columns by which rows are grouped.
 const KEYS: [usize; 5] = [2, 3, 4, 6, 8];
 
+/// What WHERE asks of the ends of windows: what [`is_asked_for`] says.
+const OF_BOUNDS: &str = "MOD(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', window_end), 3) <> 1";
+
+/// Whether [`OF_BOUNDS`] lets a window go on that ends there, in milliseconds.
+pub fn is_asked_for(end: i64) -> bool {
+    end / 1000 % 3 != 1
+}
+
 /// Milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
@@ -124,6 +132,8 @@ pub struct Query {
     pub window: Window,
     /// Whether the window is written as a key, `GROUP BY TUMBLE(…)`.
     pub legacy: bool,
+    /// Whether WHERE asks for some of the ends of windows.
+    pub of_bounds: bool,
     /// How far the watermark stays behind, in seconds.
     pub delay: i64,
     pub inner: Level,
@@ -206,7 +216,14 @@ impl Level {
 
     /// The text, over a FROM; `bounds` are those of the window as columns of the result, `window` what stands for it in
     /// GROUP BY.
-    fn text(&self, columns: &[(String, Type)], from: &str, bounds: &[String], window: &[String]) -> String {
+    fn text(
+        &self,
+        columns: &[(String, Type)],
+        from: &str,
+        bounds: &[String],
+        window: &[String],
+        of_bounds: Option<&str>,
+    ) -> String {
         let of = |key: &usize| columns[*key].0.clone();
         let mut select: Vec<String> =
             self.keys.iter().enumerate().map(|(at, key)| format!("{} AS g{at}", of(key))).collect();
@@ -221,8 +238,10 @@ impl Level {
             Sets::Cube => groups.push(format!("CUBE ({keys})")),
         }
         let mut text = format!("SELECT {} FROM {from}", select.join(", "));
-        if let Some(condition) = self.condition {
-            text += &format!(" WHERE {}", condition.text(columns));
+        let conditions = self.condition.map(|condition| condition.text(columns)).into_iter();
+        let conditions: Vec<String> = conditions.chain(of_bounds.map(str::to_owned)).collect();
+        if !conditions.is_empty() {
+            text += &format!(" WHERE {}", conditions.join(" AND "));
         }
         if !groups.is_empty() {
             text += &format!(" GROUP BY {}", groups.join(", "));
@@ -282,20 +301,20 @@ impl Query {
         };
         let bounds = ["window_start", "window_end"].map(str::to_owned);
         let inner = match self.window {
-            Window::None => self.inner.text(&table, "t", &[], &[]),
+            Window::None => self.inner.text(&table, "t", &[], &[], None),
             _ if self.legacy => {
                 let window = format!("{name}(ts, {lengths})");
                 let bounds = ["START", "END"].map(|bound| format!("{name}_{bound}(ts, {lengths})"));
-                self.inner.text(&table, "t", &bounds, &[window])
+                self.inner.text(&table, "t", &bounds, &[window], None)
             }
             _ => {
                 let from = format!("TABLE({name}(TABLE t{partition}, DESCRIPTOR(ts), {lengths}))");
-                self.inner.text(&table, &from, &bounds, &bounds)
+                self.inner.text(&table, &from, &bounds, &bounds, self.of_bounds.then_some(OF_BOUNDS))
             }
         };
         match &self.outer {
             None => inner,
-            Some(outer) => outer.text(&self.inner_columns(), &format!("({inner})"), &[], &[]),
+            Some(outer) => outer.text(&self.inner_columns(), &format!("({inner})"), &[], &[], None),
         }
     }
 
@@ -381,9 +400,13 @@ fn sets() -> impl Strategy<Value = Sets> {
     prop_oneof![4 => Just(Sets::All), 1 => Just(Sets::Rollup), 1 => Just(Sets::Cube)]
 }
 
-fn inner(window: Window, has_instants: bool) -> impl Strategy<Value = Level> {
-    // Flink has no order of rows in windows that overlap.
-    let ordered = !matches!(window, Window::Hop { .. } | Window::Cumulate { .. });
+fn inner(window: Window, has_instants: bool, of_bounds: bool) -> impl Strategy<Value = Level> {
+    // Flink has no order of rows in windows that overlap. Those of a session leave in that of their times.
+    let ordered = match window {
+        Window::None | Window::Tumble { .. } => true,
+        Window::Hop { .. } | Window::Cumulate { .. } => false,
+        Window::Session { .. } => !of_bounds,
+    };
     let has_sets = !matches!(window, Window::Session { .. });
     (
         subsequence(KEYS.to_vec(), 0..=2),
@@ -449,16 +472,18 @@ fn outer(query: &Query) -> impl Strategy<Value = Level> + use<> {
 
 pub fn query() -> impl Strategy<Value = Query> {
     let delays = select(vec![0_i64, 5, 20]);
-    let shape = (prop::option::weighted(0.3, change()), any::<bool>(), delays, prop::bool::weighted(0.3));
+    let forms = (any::<bool>(), prop::bool::weighted(0.3));
+    let shape = (prop::option::weighted(0.3, change()), forms, delays, prop::bool::weighted(0.3));
     shape
-        .prop_flat_map(|(change, legacy, delay, nested)| {
+        .prop_flat_map(|(change, forms, delay, nested)| {
             let scale = if change.is_some() { Change::SCALE } else { 1 };
-            window(scale).prop_map(move |window| (change, window, legacy, delay * scale, nested))
+            window(scale).prop_map(move |window| (change, window, forms, delay * scale, nested))
         })
-        .prop_flat_map(|(change, window, legacy, delay, nested)| {
+        .prop_flat_map(|(change, window, (legacy, of_bounds), delay, nested)| {
             let legacy = legacy && !matches!(window, Window::None | Window::Cumulate { .. });
-            let query = move |inner| Query { change, window, legacy, delay, inner, outer: None };
-            inner(window, change.is_some()).prop_map(move |inner| (query(inner), nested))
+            let of_bounds = of_bounds && !legacy && window != Window::None;
+            let query = move |inner| Query { change, window, legacy, of_bounds, delay, inner, outer: None };
+            inner(window, change.is_some(), of_bounds).prop_map(move |inner| (query(inner), nested))
         })
         .prop_flat_map(|(query, nested)| {
             // The order of results is open.

@@ -6,7 +6,7 @@ use chrono::{DateTime, MappedLocalTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
 use super::grammar::{
-    Call, Condition, FREQUENCY, Function, ID, Level, PARTS, Query, Sets, TIME, Window, table_columns,
+    Call, Condition, FREQUENCY, Function, ID, Level, PARTS, Query, Sets, TIME, Window, is_asked_for, table_columns,
 };
 use super::value::{Scalar, Type, Value};
 
@@ -31,13 +31,22 @@ struct Group<'a> {
 pub fn answer(query: &Query, splits: &[Vec<Row>], is_batch: bool) -> Results {
     let mut late = Vec::new();
     let delay = if is_batch { None } else { Some(query.delay * 1000) };
+    // With conditions on its bounds, those on rows are asked of whole sessions as well.
+    let of_sessions = query.of_bounds && matches!(query.window, Window::Session { .. });
+    let condition = if of_sessions { None } else { query.inner.condition };
     let rows: Vec<Vec<&Row>> =
-        splits.iter().map(|rows| rows.iter().filter(|row| holds(query.inner.condition, row)).collect()).collect();
-    let met: Vec<Vec<i64>> = splits.iter().map(|rows| watermarks(query.inner.condition, rows, delay)).collect();
-    let windowed = match query.window {
+        splits.iter().map(|rows| rows.iter().filter(|row| holds(condition, row)).collect()).collect();
+    let met: Vec<Vec<i64>> = splits.iter().map(|rows| watermarks(condition, rows, delay)).collect();
+    let mut windowed = match query.window {
         Window::Session { gap } => sessions(query, &rows, &met, gap, &mut late),
         _ => fixed(query, &rows, &met, &mut late),
     };
+    if query.of_bounds {
+        windowed.retain(|window| is_asked_for(window.bounds[1]));
+    }
+    if of_sessions {
+        windowed.iter_mut().for_each(|session| session.rows.retain(|row| holds(query.inner.condition, row)));
+    }
     let mut results = level(&query.inner, &windowed, &table_columns(), is_batch && query.window == Window::None);
     if let Some(outer) = &query.outer {
         let whole = [Group { keys: Vec::new(), bounds: Vec::new(), rows: results.iter().collect() }];
@@ -115,7 +124,15 @@ fn fixed<'a>(query: &Query, splits: &[Vec<&'a Row>], met: &[Vec<i64>], late: &mu
     let mut windows = BTreeMap::<(i64, i64), Vec<&Row>>::new();
     for (rows, met) in splits.iter().zip(met) {
         for (row, met) in rows.iter().zip(met) {
-            let of_row = windows_of(window, shown(query, time(row))).into_iter();
+            let mut of_row = windows_of(window, shown(query, time(row)));
+            // Which window of TUMBLE a row is in is known at once: one that is not asked for has no late rows.
+            if query.of_bounds && matches!(window, Window::Tumble { .. }) {
+                of_row.retain(|(_, end)| is_asked_for(*end));
+                if of_row.is_empty() {
+                    continue;
+                }
+            }
+            let of_row = of_row.into_iter();
             let open: Vec<_> =
                 of_row.filter(|(_, end)| window == Window::None || !is_over(query, *end, *met)).collect();
             if open.is_empty() {
