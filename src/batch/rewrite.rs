@@ -58,7 +58,7 @@ pub(super) fn check_end(plan: &LogicalPlan) -> Result<()> {
             .with_span(window.span)
             .with_help("SET 'execution.runtime-mode' = 'streaming'"));
     }
-    match source_node(plan, false, 0)? {
+    match source_node(plan)? {
         None => plan.inputs().into_iter().try_for_each(check_end),
         Some((node, _)) if !node.factory.is_bounded() => {
             Err(Error::query(format!("table `{}` is unbounded, so a batch over it would never end", node.table))
@@ -72,7 +72,7 @@ pub(super) fn check_end(plan: &LogicalPlan) -> Result<()> {
 /// Refuses plans that would read a table twice whose rows can be read only once, or one that needs what the world does
 /// not have.
 pub(super) fn check_sources(plan: &LogicalPlan, world: &World, seen: &mut BTreeSet<String>) -> Result<()> {
-    let Some((node, _)) = source_node(plan, false, 0)? else {
+    let Some((node, _)) = source_node(plan)? else {
         return plan.inputs().into_iter().try_for_each(|input| check_sources(input, world, seen));
     };
     node.factory.check(world).map_err(|error| error.context(format_args!("table `{}`", node.table)))?;
@@ -153,7 +153,7 @@ impl Rewrite<'_> {
 
     /// A table with its computed columns and its watermark: nothing is late for a batch, so no row meets a watermark.
     fn source(&self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
-        let Some((node, schema)) = source_node(plan, false, 0)? else { return Ok(None) };
+        let Some((node, schema)) = source_node(plan)? else { return Ok(None) };
         let name = node.table.clone();
         let table = BatchTable::new(node, schema, self.world.clone(), self.options, Arc::clone(self.tally));
         Ok(Some(scan(&name, Arc::new(table), plan.schema(), self.world.clock.now().0)?))

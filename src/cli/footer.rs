@@ -79,8 +79,22 @@ pub fn left_out(late: u64) -> String {
     )
 }
 
+/// That a SELECT has left rows out that lie too far in the future, and how to see them.
+pub fn from_the_future(rows: u64) -> String {
+    format!(
+        "{} in the future than 'beadline.watermark.max-future-drift' allows and {} not in the result. To see {}: SELECT … LATE \
+         RECORDS INTO t, where t is a table with their columns",
+        if rows == 1 { "1 row lies further".to_owned() } else { format!("{} rows lie further", count(rows)) },
+        if rows == 1 { "is" } else { "are" },
+        if rows == 1 { "it" } else { "them" },
+    )
+}
+
 /// What is worth a word only when it happened.
 fn push_rare(parts: &mut Vec<String>, status: &JobStatus) {
+    if status.future > 0 {
+        parts.push(format!("future {}", count(status.future)));
+    }
     if status.partially_late > 0 {
         parts.push(format!("partially late {}", count(status.partially_late)));
     }
@@ -144,6 +158,7 @@ pub mod samples {
             rows_in: 1_234_567,
             rows_out: 3,
             late: 0,
+            future: 0,
             partially_late: 0,
             skipped: 0,
             bytes_in: 50,
@@ -169,11 +184,12 @@ mod tests {
         assert_eq!(footer("", None, &summary), "3 rows · 1.2M in · 0.84 s · late 0");
         summary.status.late = 194;
         summary.status.partially_late = 2;
+        summary.status.future = 1;
         summary.status.rows_in = 6_064;
         summary.ending = Ending::Stopped { at: None };
         assert_eq!(
             footer("job-1", Some(1), &summary),
-            "job-1: 1 row · 6,064 in · 0.84 s · late 194 · partially late 2 · stopped"
+            "job-1: 1 row · 6,064 in · 0.84 s · late 194 · future 1 · partially late 2 · stopped"
         );
         let windows = "note: stopped: 6,064 rows read; what windows that were still open held of them is in no output";
         assert_eq!(stopped("", &summary), windows);

@@ -277,6 +277,9 @@ impl<E: Engine> Runner<E> {
         if summary.status.late > 0 && !keeps_late {
             show_notice(&self.screen, &Notice::Warning(footer::left_out(summary.status.late)));
         }
+        if summary.status.future > 0 && !keeps_late {
+            show_notice(&self.screen, &Notice::Warning(footer::from_the_future(summary.status.future)));
+        }
         Ok(())
     }
 

@@ -34,7 +34,7 @@ pub use crate::formats::{BadRow, Decoder};
 use crate::options::{OptionSpec, Options};
 use crate::storage::Stores;
 pub use crate::stream::Committable;
-use crate::stream::{Blocking, Changes, Clock, Epoch, Generation, MemoryHolder, MemoryPool};
+use crate::stream::{Blocking, Changes, Clock, Epoch, Generation, MemoryHolder, MemoryPool, ProcTime};
 
 /// All connectors there are.
 pub fn all() -> &'static [&'static dyn Connector] {
@@ -118,6 +118,10 @@ pub trait SourceFactory: Debug + Send + Sync {
     /// Whether a job can go on from a position after a restart.
     fn can_resume(&self) -> bool {
         true
+    }
+    /// Whether its chunks say when they were [stored](Chunk::stored).
+    fn has_stored_times(&self) -> bool {
+        false
     }
     /// How often a running job looks for splits that came since; `None`: never. Only unbounded input has more to come.
     fn discovery_interval(&self) -> Option<Duration> {
@@ -219,6 +223,9 @@ pub struct Chunk {
     pub origin: Arc<str>,
     /// The number of the first line, from 1.
     pub first_line: u64,
+    /// When the outside stored these rows, if it knows: whoever reads them again, after a restart or years later, is told the
+    /// same, or nobody can read them again.
+    pub stored: Option<ProcTime>,
 }
 
 /// A pull reader of one split. `next` is cancel-safe: a dropped call loses nothing.

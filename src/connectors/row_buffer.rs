@@ -80,7 +80,7 @@ impl RowBuffer {
         let first_line = self.line;
         self.line += cut.lines;
         let bytes = self.bytes.split_to(cut.bytes);
-        Ok(Cutting::Rows(Chunk { bytes, origin: Arc::clone(&self.origin), first_line }))
+        Ok(Cutting::Rows(Chunk { bytes, origin: Arc::clone(&self.origin), first_line, stored: None }))
     }
 
     fn more(&self, at_end: bool) -> Result<Cutting> {

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
+    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
+    new_null_array,
 };
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::take_arrays;
+use arrow::compute::{filter_record_batch, is_not_null, not, take_arrays};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::local_time::LocalTime;
 use crate::error::Result;
 use crate::state::batch_of;
+use crate::stream::Changes;
 
 /// The row's last window had closed by the watermark of its own split.
 pub const WINDOW_FIRED: &str = "window_fired";
@@ -19,13 +21,17 @@ pub const WINDOW_FIRED: &str = "window_fired";
 /// closed the row's last window.
 pub const SPLIT_IDLE: &str = "split_idle";
 
+/// The row's time lies further behind the time at which it was stored than its table allows.
+pub const FUTURE: &str = "future";
+
 /// Names of the columns that [`late_columns`] appends, in order.
 pub const LATE_COLUMNS: [&str; 6] = ["operator", "watermark", "window_start", "window_end", "lateness_ms", "reason"];
 
 /// `operator STRING, watermark TIMESTAMP(3), window_start TIMESTAMP(3), window_end TIMESTAMP(3), lateness_ms BIGINT,
 /// reason STRING`: the operator that refused the row, the watermark that the row met in its own split, the last
 /// window that would have held it (NULL where there is none), by how many milliseconds the watermark had passed that
-/// window's last moment, and one of `window_fired`, `split_idle`.
+/// window's last moment, and one of `window_fired`, `split_idle`, `future`. Of a row from the future the operator and the
+/// reason are known alone.
 pub fn late_columns() -> Vec<Field> {
     let timestamp = DataType::Timestamp(TimeUnit::Millisecond, None);
     let types = [DataType::Utf8, timestamp.clone(), timestamp.clone(), timestamp, DataType::Int64, DataType::Utf8];
@@ -51,6 +57,32 @@ pub(super) struct Refused {
 pub(super) fn late_schema(input: &Schema, columns: &[usize]) -> SchemaRef {
     let own = columns.iter().map(|index| input.field(*index).clone());
     Arc::new(Schema::new(own.chain(late_columns()).collect::<Vec<_>>()))
+}
+
+/// The rows that do not come from the future and, with the columns of [`late_schema`], those that do, if there are any:
+/// they have met no watermark.
+pub(super) fn without_future(
+    rows: &Changes,
+    watermark: usize,
+    schema: &SchemaRef,
+    columns: &[usize],
+    operator: &str,
+) -> Result<Option<(Changes, RecordBatch)>> {
+    if rows.column(watermark).null_count() == 0 {
+        return Ok(None);
+    }
+    let present = is_not_null(rows.column(watermark))?;
+    let future = filter_record_batch(rows.batch(), &not(&present)?)?;
+    let count = future.num_rows();
+    let mut own: Vec<ArrayRef> = columns.iter().map(|index| Arc::clone(future.column(*index))).collect();
+    for (name, field) in LATE_COLUMNS.iter().zip(&schema.fields()[columns.len()..]) {
+        own.push(match *name {
+            "operator" => Arc::new(StringArray::from(vec![operator; count])),
+            "reason" => Arc::new(StringArray::from(vec![FUTURE; count])),
+            _ => new_null_array(field.data_type(), count),
+        });
+    }
+    Ok(Some((rows.filter(&present)?, batch_of(schema, own, count)?)))
 }
 
 /// `[rows]`: which rows are not refused.

@@ -4,7 +4,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 
-use super::late::{Refused, kept, late_batch, late_schema};
+use super::late::{Refused, kept, late_batch, late_schema, without_future};
 use super::local_time::LocalTime;
 use super::window_assign::{in_zone, timestamps};
 use super::{Aggregates, Context, Milliseconds};
@@ -108,7 +108,14 @@ impl SessionEntry {
         if rows.kinds().is_some() {
             return Err(Error::bug("sessions met rows that are taken back"));
         }
-        let (input, batch) = (&self.input, rows.batch());
+        let input = &self.input;
+        let parted = without_future(rows, input.watermark, &self.late, &input.late_columns, &input.operator)?;
+        let present = parted.map(|(present, future)| {
+            cx.count(Counter::NumFutureRecordsDropped, future.num_rows());
+            cx.late(future);
+            present
+        });
+        let batch = present.as_ref().unwrap_or(rows).batch();
         let keys: Vec<ArrayRef> = input.keys.iter().map(|key| batch.column(*key).clone()).collect();
         let times = timestamps(batch.column(input.time), input.columns.field(input.time))?;
         let met_of_splits = integers(batch.column(input.watermark))?;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub enum WindowKind {
     /// Windows side by side.
     Tumble { size_ms: i64, offset_ms: i64 },
-    /// A window of `size_ms` starts every `slide_ms`.
+    /// A window of `size_ms` starts every `slide_ms`, which divides the size or not.
     Hop { slide_ms: i64, size_ms: i64, offset_ms: i64 },
     /// Full windows of `size_ms` side by side, in each of which one window ends every `step_ms` and starts with it.
     Cumulate { step_ms: i64, size_ms: i64, offset_ms: i64 },
@@ -61,27 +61,31 @@ impl WindowKind {
         self.declared_offset_ms().rem_euclid(self.starts_every_ms())
     }
 
+    /// What the ends of all windows leave when divided by the slide: at least 0, below the slide.
+    pub fn ends_offset_ms(self) -> i64 {
+        (self.declared_offset_ms() + self.size_ms()).rem_euclid(self.slide_ms())
+    }
+
+    /// Whether all panes are of one length, that of the slide: all windows end where others start.
+    pub fn is_even(self) -> bool {
+        self.size_ms() % self.slide_ms() == 0
+    }
+
     /// How many windows hold a row at most.
     pub fn most_windows_per_row(self) -> i64 {
-        self.size_ms() / self.slide_ms()
+        self.size_ms() / self.slide_ms() + i64::from(!self.is_even())
     }
 
-    /// How many windows hold a pane.
+    /// How many windows hold a pane: none between those of HOP that are shorter than the slide.
     pub fn windows_of(self, pane: i64) -> i64 {
-        (self.last_end(pane) - pane) / self.slide_ms()
+        (self.last_end(pane) - self.first_end(pane)) / self.slide_ms() + 1
     }
 
-    /// Refuses windows that no aggregation can use.
+    /// Refuses windows that no aggregation can share panes of.
     pub fn check(self) -> Result<()> {
+        self.check_lengths()?;
         let (slide, size) = (self.slide_ms(), self.size_ms());
-        // What the shorter length is called, and how the call begins that names it first.
-        let (name, word) = match self {
-            Self::Tumble { .. } | Self::Hop { .. } => ("HOP", "slide"),
-            Self::Cumulate { .. } => ("CUMULATE", "step"),
-        };
-        if slide <= 0 || size <= 0 {
-            return Err(Error::query(format!("the size and the {word} of a window must be longer than 0 ms")));
-        }
+        let (name, word) = self.words();
         if slide > size {
             let error = Error::query(format!("{name}: the {word} of {slide} ms is longer than the size of {size} ms"));
             return Err(
@@ -92,8 +96,26 @@ impl WindowKind {
             let error = format!("{name}: the size of {size} ms is no multiple of the {word} of {slide} ms");
             return Err(Error::query(error).with_help(format!("choose a {word} that divides the size")));
         }
-        if size > i64::MAX / 16 {
-            return Err(Error::query(format!("a window of {size} ms is too long")));
+        Ok(())
+    }
+
+    /// What the shorter length is called, and how the call begins that names it first.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Tumble { .. } | Self::Hop { .. } => ("HOP", "slide"),
+            Self::Cumulate { .. } => ("CUMULATE", "step"),
+        }
+    }
+
+    /// Refuses windows that nobody can compute with.
+    pub fn check_lengths(self) -> Result<()> {
+        let (slide, size) = (self.slide_ms(), self.size_ms());
+        if slide <= 0 || size <= 0 {
+            let word = self.words().1;
+            return Err(Error::query(format!("the size and the {word} of a window must be longer than 0 ms")));
+        }
+        if size.max(slide) > i64::MAX / 16 {
+            return Err(Error::query(format!("a window of {} ms is too long", size.max(slide))));
         }
         let offset = self.declared_offset_ms();
         // Flink takes any offset of CUMULATE.
@@ -106,24 +128,44 @@ impl WindowKind {
 
     /// The times for which all borders of all windows fit into 64 bits with room to spare.
     pub fn times(self) -> std::ops::RangeInclusive<i64> {
-        let room = 4 * self.size_ms();
+        let room = 4 * self.size_ms().max(self.slide_ms());
         i64::MIN + room..=i64::MAX - room
     }
 
     /// The start of the pane that holds `time`, which must be within [`times`](Self::times).
     pub fn pane(self, time: i64) -> i64 {
-        time - (time - self.offset_ms()).rem_euclid(self.slide_ms())
+        let start = self.last_of(self.offset_ms(), time);
+        if self.is_even() { start } else { start.max(self.last_of(self.ends_offset_ms(), time)) }
     }
 
-    /// The end of the first window that holds the pane.
+    /// Where the next pane starts.
+    pub fn pane_end(self, pane: i64) -> i64 {
+        if self.is_even() {
+            return pane + self.slide_ms();
+        }
+        let next_start = self.last_of(self.offset_ms(), pane) + self.slide_ms();
+        next_start.min(self.last_of(self.ends_offset_ms(), pane) + self.slide_ms())
+    }
+
+    /// The last time, `time` or before it, that leaves `rest` when divided by the slide.
+    fn last_of(self, rest: i64, time: i64) -> i64 {
+        time - (time - rest).rem_euclid(self.slide_ms())
+    }
+
+    /// The end of the first window that holds the pane, if any does.
     pub fn first_end(self, pane: i64) -> i64 {
-        pane + self.slide_ms()
+        if self.is_even() {
+            return pane + self.slide_ms();
+        }
+        self.last_of(self.ends_offset_ms(), pane) + self.slide_ms()
     }
 
     /// The end of the last window that holds the pane.
     pub fn last_end(self, pane: i64) -> i64 {
         match self {
-            Self::Tumble { size_ms, .. } | Self::Hop { size_ms, .. } => pane + size_ms,
+            Self::Tumble { size_ms, .. } => pane + size_ms,
+            Self::Hop { size_ms, .. } if self.is_even() => pane + size_ms,
+            Self::Hop { size_ms, .. } => self.last_of(self.offset_ms(), pane) + size_ms,
             Self::Cumulate { size_ms, .. } => self.full_start(pane) + size_ms,
         }
     }
@@ -209,6 +251,21 @@ mod tests {
         assert_eq!([-11, -9, -1, 1].map(|pane| cumulate.last_end(pane)), [-9, 1, 1, 11]);
         assert_eq!([-9, -7, 1, 3].map(|end| cumulate.start(end)), [-19, -9, -9, 1]);
         assert_eq!([-11, -9, -1, 1].map(|pane| cumulate.windows_of(pane)), [1, 5, 1, 5]);
+    }
+
+    #[test]
+    fn windows_whose_slide_does_not_divide_them_have_panes_of_two_lengths() {
+        // Windows -5 to 0, -3 to 2, -1 to 4, 1 to 6: a border at every time.
+        let hop = WindowKind::Hop { slide_ms: 2, size_ms: 5, offset_ms: 1 };
+        assert_eq!([0, 1, 2].map(|time| (hop.pane(time), hop.pane_end(time))), [(0, 1), (1, 2), (2, 3)]);
+        assert_eq!([0, 1, 2].map(|pane| (hop.first_end(pane), hop.last_end(pane))), [(2, 4), (2, 6), (4, 6)]);
+        assert_eq!([0, 1, 2].map(|pane| hop.windows_of(pane)), [2, 3, 2]);
+        // Windows 0 to 3 and 10 to 13, and none between them.
+        let apart = WindowKind::Hop { slide_ms: 10, size_ms: 3, offset_ms: 0 };
+        assert_eq!([0, 2, 3, 9, 10].map(|time| apart.pane(time)), [0, 0, 3, 3, 10]);
+        assert_eq!([0, 3, 10].map(|pane| apart.windows_of(pane)), [1, 0, 1]);
+        assert_eq!((apart.pane_end(0), apart.pane_end(3), apart.most_windows_per_row()), (3, 10, 1));
+        assert!(hop.check().is_err() && hop.check_lengths().is_ok());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Int64Array, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::late::{Refused, kept, late_batch, late_schema};
+use super::late::{Refused, kept, late_batch, late_schema, without_future};
 use super::local_time::LocalTime;
 use super::{BuildContext, Context, Milliseconds, Operator, OperatorSpec, Progress, WindowKind};
 use crate::error::{Error, Result};
@@ -65,7 +65,7 @@ impl OperatorSpec for WindowAssignSpec {
     }
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
-        self.window.check()?;
+        self.window.check_lengths()?;
         Ok(Box::new(WindowAssign {
             output: self.output(),
             late: late_schema(&self.input, &self.late_columns),
@@ -111,7 +111,14 @@ struct Pairs {
 }
 
 impl Operator for WindowAssign {
-    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
+    fn on_rows(&mut self, _: usize, mut rows: Changes, cx: &mut Context) -> Result<Progress> {
+        let spec = &self.spec;
+        let parted = without_future(&rows, spec.watermark, &self.late, &spec.late_columns, &spec.operator)?;
+        if let Some((present, future)) = parted {
+            cx.count(Counter::NumFutureRecordsDropped, future.num_rows());
+            cx.late(future);
+            rows = present;
+        }
         let times = timestamps(rows.column(self.spec.time), self.spec.input.field(self.spec.time))?;
         let met = integers(rows.column(self.spec.watermark))?;
         self.check(times)?;
@@ -201,17 +208,22 @@ impl WindowAssign {
         self.refused.clear();
         let mut pairs = Pairs::default();
         let mut pane = times.first().map_or(0, |time| window.pane(*time));
-        let (mut last_end, mut windows) = (window.last_end(pane), window.windows_of(pane) as usize);
+        let mut length = window.pane_end(pane) - pane;
+        let (mut first_end, mut last_end) = (window.first_end(pane), window.last_end(pane));
+        let mut windows = window.windows_of(pane) as usize;
         for (row, (time, reached)) in times.iter().zip(reached).enumerate() {
             // Neighbours mostly lie in the same pane, which saves the division.
-            if (time.wrapping_sub(pane) as u64) >= slide as u64 {
+            if (time.wrapping_sub(pane) as u64) >= length as u64 {
                 pane = window.pane(*time);
-                (last_end, windows) = (window.last_end(pane), window.windows_of(pane) as usize);
+                length = window.pane_end(pane) - pane;
+                (first_end, last_end) = (window.first_end(pane), window.last_end(pane));
+                windows = window.windows_of(pane) as usize;
             }
             pairs.assigned += windows;
             let reached = reached_here.max(*reached);
-            let mut open = pane + slide;
-            if reached >= open - 1 {
+            let mut open = first_end;
+            // A row between windows is late for none.
+            if reached >= open - 1 && windows > 0 {
                 if reached >= last_end - 1 {
                     let (start, end, lateness_ms) = (window.start(last_end), last_end, self.spec.lateness_ms);
                     let (met, met_of_split) = (self.met.0.max(met[row]), met[row]);

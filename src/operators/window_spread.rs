@@ -46,7 +46,7 @@ impl OperatorSpec for WindowSpreadSpec {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {
-        self.window.check()?;
+        self.window.check_lengths()?;
         Ok(Stateless::boxed(WindowSpread { output: self.output(), spec: self.clone(), batch_rows: cx.batch_rows }))
     }
 }

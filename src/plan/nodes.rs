@@ -58,7 +58,7 @@ fn watermark_schema(input: &LogicalPlan, rowtime: &str) -> DataFusionResult<DFSc
         let field = field.as_ref().clone();
         if field.name() == rowtime { field.with_nullable(false) } else { field }
     });
-    let fields: Vec<Field> = fields.chain([Field::new(WATERMARK_COLUMN, DataType::Int64, false)]).collect();
+    let fields: Vec<Field> = fields.chain([Field::new(WATERMARK_COLUMN, DataType::Int64, true)]).collect();
     Ok(Arc::new(DFSchema::try_from(Schema::new(fields))?))
 }
 

@@ -5,9 +5,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, PrimitiveArray, RecordBatchOptions};
-use arrow::compute::{is_not_null, not};
+use arrow::compute::{is_not_null, not, nullif};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
 
 use super::stream_plan::{OnError, SourceNode};
 use crate::connectors::{BadRow, Chunk, Decoder, Polled, Position};
@@ -29,8 +30,10 @@ pub struct Preparation {
 /// Rows that wait for their turn.
 pub struct Prepared {
     rows: Changes,
-    /// What each row leaves behind as watermark, if the table has a watermark.
+    /// What each row leaves behind as watermark, if the table has a watermark: NULL for one from the future.
     watermarks: Option<ArrayRef>,
+    /// `[rows]`, booleans: which rows do not lie too far in the future; all where there is none.
+    present: Option<ArrayRef>,
     bad: Vec<BadRow>,
     /// The first row whose rowtime no calendar holds, and that time; the rows have none instead.
     far: Option<(usize, i64)>,
@@ -68,7 +71,7 @@ impl Preparation {
             with_watermark.push(Field::new(PROCTIME_COLUMN, instant_type(), false));
         }
         if node.carry_watermark {
-            with_watermark.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
+            with_watermark.push(Field::new(WATERMARK_COLUMN, DataType::Int64, node.future_guard.is_some()));
         }
         Self {
             node,
@@ -86,25 +89,22 @@ impl Preparation {
     /// Decodes and computes; `decoder` is there for chunks.
     pub fn prepare(&self, polled: Payload, decoder: Option<Box<dyn Decoder>>) -> Result<Prepared> {
         match polled {
-            Payload::Rows(rows) => self.compute(rows, Vec::new(), 0, Arc::from(""), 0),
+            Payload::Rows(rows) => {
+                let (bytes, origin, stored) = (Bytes::new(), Arc::from(""), None);
+                self.compute(rows, Vec::new(), Chunk { bytes, origin, first_line: 0, stored })
+            }
             Payload::Chunk(chunk) => {
                 let mut decoder = decoder.ok_or_else(|| Error::bug("a source of bytes has no decoder"))?;
                 let decoded = decoder.decode(&chunk.bytes, chunk.first_line)?;
                 self.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
                 let rows = Changes::inserts(decoded.rows);
-                self.compute(rows, decoded.bad, chunk.bytes.len(), chunk.origin, chunk.first_line)
+                self.compute(rows, decoded.bad, chunk)
             }
         }
     }
 
-    fn compute(
-        &self,
-        rows: Changes,
-        bad: Vec<BadRow>,
-        bytes: usize,
-        origin: Arc<str>,
-        first_line: u64,
-    ) -> Result<Prepared> {
+    /// The rows of a chunk, whatever it is they came from.
+    fn compute(&self, rows: Changes, bad: Vec<BadRow>, chunk: Chunk) -> Result<Prepared> {
         let mut columns: Vec<ArrayRef> =
             self.node.columns.iter().map(|column| column.evaluate(rows.batch())).collect::<Result<_>>()?;
         // Before anything is computed from them, which may not be possible.
@@ -114,10 +114,29 @@ impl Preparation {
         let batch = nullable_batch(&self.schema, columns, rows.len())?;
         let watermarks =
             self.node.watermark.as_ref().map(|watermark| watermark.expression.evaluate(&batch)).transpose()?;
-        let watermarks = watermarks
+        let mut watermarks = watermarks
             .map(|values| arrow::compute::cast(&values, &DataType::Timestamp(TimeUnit::Millisecond, None)))
             .transpose()?;
-        Ok(Prepared { rows: rows.with_batch(batch), watermarks, bad, far, bytes, origin, first_line })
+        let present = self.present(&batch, chunk.stored);
+        if let (Some(present), Some(watermarks)) = (&present, &mut watermarks) {
+            *watermarks = nullif(watermarks, &not(present.as_boolean())?)?;
+        }
+        let Chunk { bytes, origin, first_line, .. } = chunk;
+        let (rows, bytes) = (rows.with_batch(batch), bytes.len());
+        Ok(Prepared { rows, watermarks, present, bad, far, bytes, origin, first_line })
+    }
+
+    /// Which rows do not lie too far in the future; `None` where all of them do not.
+    fn present(&self, batch: &RecordBatch, stored: Option<ProcTime>) -> Option<ArrayRef> {
+        let (guard, watermark) = (self.node.future_guard?, self.node.watermark.as_ref()?);
+        let column = batch.column(watermark.rowtime);
+        let times = column.as_primitive_opt::<TimestampMillisecondType>()?;
+        let has_zone = matches!(column.data_type(), DataType::Timestamp(_, Some(_)));
+        let latest = guard.latest(stored?, has_zone);
+        // What lies below a NULL is no time.
+        let is_future = |time: Option<i64>| time.is_some_and(|time| time > latest);
+        let present = || times.iter().map(|time| Some(!is_future(time))).collect::<BooleanArray>();
+        times.iter().any(is_future).then(|| Arc::new(present()) as ArrayRef)
     }
 
     /// Gives prepared rows their place behind everything that moved the split's watermark to `before`: bad rows go by
@@ -125,7 +144,7 @@ impl Preparation {
     /// `read_at` is the time of reading, which never steps back.
     pub fn place(&self, prepared: Prepared, before: EventTime, read_at: ProcTime) -> Result<Placed> {
         let skipped = self.judge(&prepared.bad, &prepared.origin)?;
-        let Prepared { mut rows, mut watermarks, far, origin, first_line, .. } = prepared;
+        let Prepared { mut rows, mut watermarks, mut present, far, origin, first_line, .. } = prepared;
         let mut nulls = 0;
         if let Some(watermark) = &self.node.watermark
             && rows.column(watermark.rowtime).null_count() > 0
@@ -140,6 +159,7 @@ impl Preparation {
             }
             rows = rows.filter(&known)?;
             watermarks = watermarks.map(|values| arrow::compute::filter(&values, &known)).transpose()?;
+            present = present.map(|present| arrow::compute::filter(&present, &known)).transpose()?;
         }
         let (met, watermark) = match &watermarks {
             None => (None, before),
@@ -159,7 +179,11 @@ impl Preparation {
             columns.push(moments(read_at.0, rows.len()));
         }
         if self.node.carry_watermark {
-            columns.push(Arc::new(met.unwrap_or_else(|| Int64Array::from(vec![before.0; rows.len()]))));
+            let met = met.unwrap_or_else(|| Int64Array::from(vec![before.0; rows.len()]));
+            columns.push(match present {
+                None => Arc::new(met),
+                Some(present) => nullif(&met, &not(present.as_boolean())?)?,
+            });
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.out_schema), columns, &options)?;
@@ -280,6 +304,8 @@ fn running_maximum(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::stream_plan::FutureGuard;
+    use crate::stream::Zone;
     use arrow::array::TimestampMillisecondArray;
 
     #[test]
@@ -295,6 +321,15 @@ mod tests {
             assert_eq!(take_far_times(&mut column), Some((2, far)));
             assert_eq!(&column, &times(vec![Some(1), None, None, Some(2), None]));
         }
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_read_on_the_clocks_of_the_session() {
+        let guard = |zone: &str| FutureGuard { max_drift_ms: 10, zone: Zone::parse(zone).expect("a zone") };
+        assert_eq!(guard("UTC").latest(ProcTime(1000), false), 1010);
+        let berlin = guard("Europe/Berlin");
+        assert_eq!([false, true].map(|has_zone| berlin.latest(ProcTime(1000), has_zone)), [3_601_010, 1010]);
+        assert_eq!(berlin.latest(ProcTime(i64::MAX), true), i64::MAX);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::connectors::{SinkFactory, SourceFactory};
 use crate::error::{Error, Result};
 use crate::expressions::Scalar;
 use crate::operators::OperatorSpec;
-use crate::stream::{Changes, Zone};
+use crate::stream::{Changes, ProcTime, Zone};
 
 /// A job's nodes in topological order: an edge leads from a lower to a higher index.
 #[derive(Debug, Clone, Default)]
@@ -94,6 +94,25 @@ pub struct SourceNode {
     pub idle_timeout_ms: u64,
     /// The tables whose watermarks are kept together with this one's.
     pub alignment: Option<WatermarkAlignment>,
+    /// Which rows lie too far in the future.
+    pub future_guard: Option<FutureGuard>,
+}
+
+/// `beadline.watermark.max-future-drift`: a row whose rowtime lies further than that behind the time at which it was stored
+/// moves no watermark, and is refused by whoever goes by its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FutureGuard {
+    pub max_drift_ms: i64,
+    /// The zone of the clocks by which a rowtime without a zone is read.
+    pub zone: Zone,
+}
+
+impl FutureGuard {
+    /// The greatest rowtime that is allowed of what was stored then: an instant, or what clocks show.
+    pub fn latest(self, stored: ProcTime, has_zone: bool) -> i64 {
+        let stored = if has_zone { stored.0 } else { self.zone.offsets().reached(stored.0) };
+        stored.saturating_add(self.max_drift_ms)
+    }
 }
 
 /// How far a table may be ahead of others in event time.

@@ -273,6 +273,7 @@ async fn chain_task(
         if id.task == 0 {
             chain.load_counters(ids.iter().map(|id| base.operators.get(id).map(|state| &state.counters)));
             status.late(chain.count_of(Counter::NumLateRecordsDropped));
+            status.future(chain.count_of(Counter::NumFutureRecordsDropped));
         }
         let times: Vec<EventTime> = ids.iter().map(|id| environment.watermark_of(id, groups)).collect();
         watermark = times.first().copied().unwrap_or(EventTime::NONE);

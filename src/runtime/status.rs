@@ -28,6 +28,7 @@ pub struct JobFigures {
     bytes_total: Total,
     rows_out: AtomicU64,
     rows_late: AtomicU64,
+    rows_future: AtomicU64,
     pairs_partially_late: AtomicU64,
     rows_skipped: AtomicU64,
     state_bytes: AtomicU64,
@@ -49,6 +50,7 @@ impl Default for JobFigures {
             bytes_total: Total::default(),
             rows_out: AtomicU64::new(0),
             rows_late: AtomicU64::new(0),
+            rows_future: AtomicU64::new(0),
             pairs_partially_late: AtomicU64::new(0),
             rows_skipped: AtomicU64::new(0),
             state_bytes: AtomicU64::new(0),
@@ -75,6 +77,8 @@ pub struct Figures {
     pub rows_out: u64,
     /// Rows refused for their time.
     pub rows_late: u64,
+    /// Rows refused because their time lies too far in the future.
+    pub rows_future: u64,
     /// (row, window) pairs that were closed, of rows with another window still open; up to date at barriers.
     pub pairs_partially_late: u64,
     /// Rows that could not be read and were skipped.
@@ -99,6 +103,7 @@ impl JobFigures {
             bytes_total: self.bytes_total.get(),
             rows_out: self.rows_out.load(Ordering::Relaxed),
             rows_late: self.rows_late.load(Ordering::Relaxed),
+            rows_future: self.rows_future.load(Ordering::Relaxed),
             pairs_partially_late: self.pairs_partially_late.load(Ordering::Relaxed),
             rows_skipped: self.rows_skipped.load(Ordering::Relaxed),
             state_bytes: self.state_bytes.load(Ordering::Relaxed),
@@ -113,7 +118,7 @@ impl JobFigures {
     /// The tasks are about to be built anew from a checkpoint, whose counters they bring with them.
     pub fn begin_attempt(&self) {
         let rows = [&self.rows_in, &self.bytes_in, &self.rows_out, &self.rows_late];
-        let rare = [&self.pairs_partially_late, &self.rows_skipped];
+        let rare = [&self.rows_future, &self.pairs_partially_late, &self.rows_skipped];
         rows.into_iter().chain(rare).for_each(|figure| figure.store(0, Ordering::Relaxed));
         self.bytes_total.reset();
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -209,6 +214,10 @@ impl TaskStatus {
 
     pub fn late(&self, rows: u64) {
         self.job.rows_late.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub fn future(&self, rows: u64) {
+        self.job.rows_future.fetch_add(rows, Ordering::Relaxed);
     }
 
     pub fn partially_late(&self, pairs: u64) {

@@ -49,6 +49,8 @@ struct Running {
     bytes: usize,
     /// How many partially late pairs the job's figures know of.
     pairs_reported: u64,
+    /// How many rows from the future they know of.
+    future_reported: u64,
 }
 
 /// Batches between two looks at the bytes of state, or bytes of rows where these are wide.
@@ -60,6 +62,7 @@ const BATCHES_PER_STEP: usize = 16;
 impl ChainTask {
     /// Runs until the last barrier, or until the inputs are gone.
     pub async fn run(self) -> Result<()> {
+        let future_reported = self.chain.count_of(Counter::NumFutureRecordsDropped);
         let running = Running {
             task: self,
             kept: KeptIncrements::default(),
@@ -69,6 +72,7 @@ impl ChainTask {
             batches: 0,
             bytes: 0,
             pairs_reported: 0,
+            future_reported,
         };
         running.run().await
     }
@@ -256,8 +260,14 @@ impl Running {
         for rows in main {
             self.task.outputs.rows(Output::Main, rows).await?;
         }
+        if !late.is_empty() {
+            let refused = late.iter().map(|(_, rows)| rows.num_rows() as u64).sum::<u64>();
+            let future = self.task.chain.count_of(Counter::NumFutureRecordsDropped);
+            let new = future - std::mem::replace(&mut self.future_reported, future);
+            self.task.status.future(new);
+            self.task.status.late(refused - new);
+        }
         for (operator, rows) in late {
-            self.task.status.late(rows.num_rows() as u64);
             self.task.outputs.rows(Output::Late(operator), Changes::inserts(rows)).await?;
         }
         if let Some(time) = watermark.filter(|time| time.is_some()) {

@@ -95,6 +95,7 @@ impl BatchJob {
             rows_in: self.tally.rows_in(),
             rows_out: self.tally.rows_out(),
             late: 0,
+            future: 0,
             partially_late: 0,
             skipped: self.tally.skipped(),
             bytes_in: self.tally.bytes_in(),

@@ -64,6 +64,7 @@ impl StreamingJob {
             rows_in: figures.rows_in,
             rows_out: figures.rows_out,
             late: figures.rows_late,
+            future: figures.rows_future,
             partially_late: figures.pairs_partially_late,
             skipped: figures.rows_skipped,
             bytes_in: figures.bytes_in,

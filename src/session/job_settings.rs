@@ -80,6 +80,8 @@ pub struct JobSettings {
     pub restart: RestartStrategy,
     /// After this long without rows a split is idle; `None`: never.
     pub idle_timeout: Option<Duration>,
+    /// Rows that lie further in the future than this when they are stored are refused; `None`: none are.
+    pub max_future_drift_ms: Option<i64>,
     /// A NULL for a NOT NULL column: drop the row and count it; else fail.
     pub drop_nulls: bool,
     /// Whether rows reach the tasks of a sink by its primary key.

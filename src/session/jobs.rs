@@ -79,6 +79,7 @@ impl Jobs {
             ("rows in", status.rows_in.to_string()),
             ("rows out", status.rows_out.to_string()),
             ("late", status.late.to_string()),
+            ("future", status.future.to_string()),
             ("skipped", status.skipped.to_string()),
             ("watermark", status.watermark.map_or_else(|| "none".to_owned(), |watermark| watermark.to_string())),
             ("watermark held by", status.held_by.as_deref().unwrap_or("none").to_owned()),

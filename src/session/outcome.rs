@@ -76,6 +76,8 @@ pub struct JobStatus {
     pub rows_out: u64,
     /// Rows refused because every window of theirs had closed.
     pub late: u64,
+    /// Rows refused because their time lies too far in the future.
+    pub future: u64,
     /// (row, window) pairs that were closed, of rows with another window still open.
     pub partially_late: u64,
     /// Rows that could not be read and were skipped.

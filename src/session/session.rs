@@ -617,6 +617,7 @@ fn plan_settings(settings: &JobSettings) -> PlanSettings {
     let idle = settings.idle_timeout.map_or(0, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
     PlanSettings {
         idle_timeout_ms: idle,
+        max_future_drift_ms: settings.max_future_drift_ms,
         drop_nulls: settings.drop_nulls,
         keyed_shuffle: settings.keyed_shuffle,
         materialize: settings.materialize,

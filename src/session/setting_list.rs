@@ -163,6 +163,14 @@ pub static SOURCE_IDLE_TIMEOUT: OptionSpec = OptionSpec::honoured(
     "A split without rows for this long no longer holds back the watermark. 0: off.",
 );
 
+pub static MAX_FUTURE_DRIFT: OptionSpec = OptionSpec::honoured(
+    "beadline.watermark.max-future-drift",
+    Duration,
+    None,
+    "A row whose rowtime lies further than this behind the time at which it was stored moves no watermark, and windows refuse \
+     it with the reason `future`. Not set: off; `1 h` is advised.",
+);
+
 pub static STATE_TTL: OptionSpec = OptionSpec::honoured(
     "table.exec.state.ttl",
     Duration,
@@ -395,6 +403,7 @@ static HONOURED: &[&OptionSpec] = &[
     &MAX_PARALLELISM,
     &PIPELINE_NAME,
     &SOURCE_IDLE_TIMEOUT,
+    &MAX_FUTURE_DRIFT,
     &STATE_TTL,
     &EARLY_FIRE,
     &EARLY_FIRE_DELAY,
@@ -514,7 +523,6 @@ static KNOWN: &[OptionSpec] = &[
     accepted("sql-client.display.color-schema", Text, None, "Colours of Flink's client; here `--color`."),
     accepted("sql-client.display.show-line-numbers", Boolean, None, "Line numbers in Flink's client."),
     // Our own that are not built.
-    refused("beadline.watermark.max-future-drift", Duration, None, &[], "Diverts rows from the future; needs a source with stored timestamps."),
     refused("beadline.sink.on-lost-transaction", Enum(&["fail", "replay"]), Some("fail"), &["fail"], "What to do when a broker aborted a finished transaction."),
     refused("beadline.sink.low-latency", Boolean, Some("false"), OFF, "The Kafka sink's other protocol."),
     refused("beadline.kafka.marker-topic", Text, None, &[], "The topic of the Kafka sink's markers."),

@@ -214,6 +214,7 @@ impl Settings {
                 _ => RestartStrategy::None,
             },
             idle_timeout: merged.duration(&list::SOURCE_IDLE_TIMEOUT)?.and_then(none_if_zero),
+            max_future_drift_ms: milliseconds(merged.duration(&list::MAX_FUTURE_DRIFT)?),
             drop_nulls: merged.choice(&list::NOT_NULL_ENFORCER)? == Some("DROP"),
             keyed_shuffle: match merged.choice(&list::KEYED_SHUFFLE)? {
                 Some("NONE") => KeyedShuffle::None,

@@ -18,6 +18,8 @@ pub enum Counter {
     NumRecordsSkipped,
     /// Rows refused because every window of theirs had closed.
     NumLateRecordsDropped,
+    /// Rows refused because their time lies too far in the future.
+    NumFutureRecordsDropped,
     /// (row, window) pairs of all rows that came to a window operator.
     WindowPairsAssigned,
     /// (row, window) pairs that were counted.

@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// The hidden column that carries, for each row, the watermark that the row met in its own split: `Int64`
-/// milliseconds, never null, [`EventTime::NONE`] before the first watermark.
+/// milliseconds, [`EventTime::NONE`] before the first watermark. NULL: the row lies further in the future than its table
+/// allows, and whoever goes by its time refuses it.
 pub const WATERMARK_COLUMN: &str = "$watermark";
 
 /// The hidden column that carries, for each row, the processing time at which its source handed it on:

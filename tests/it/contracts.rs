@@ -293,6 +293,7 @@ fn kept_back(rows: i64, sink: &MemorySink) -> StreamPlan {
         on_error: OnError::Fail,
         idle_timeout_ms: 0,
         alignment: None,
+        future_guard: None,
     };
     let sink = SinkNode {
         table: "visible".to_owned(),

@@ -9,6 +9,7 @@ mod finished;
 mod fire;
 mod flinks;
 mod formatted;
+mod future;
 mod helps;
 mod idle;
 mod keyed_sinks;

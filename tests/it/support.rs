@@ -18,6 +18,7 @@ pub fn full() -> bool {
 pub fn plan_settings(idle_timeout_ms: u64) -> PlanSettings {
     PlanSettings {
         idle_timeout_ms,
+        max_future_drift_ms: None,
         drop_nulls: false,
         keyed_shuffle: KeyedShuffle::Auto,
         materialize: Materialize::Auto,

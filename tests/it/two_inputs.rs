@@ -227,6 +227,7 @@ fn plan(tables: [Vec<i64>; 2], operator: Arc<dyn OperatorSpec>, exchange: Exchan
             on_error: OnError::Fail,
             idle_timeout_ms: 0,
             alignment: None,
+            future_guard: None,
         })
     };
     let sink = SinkNode {

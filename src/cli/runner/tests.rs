@@ -57,6 +57,7 @@ impl RunningJob for FakeJob {
             rows_in: 5,
             rows_out: 2,
             late: 1,
+            future: 0,
             partially_late: 0,
             skipped: 0,
             bytes_in: 0,

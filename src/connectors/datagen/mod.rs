@@ -441,7 +441,8 @@ impl SplitReader for DataGenReader {
         }
         let rows = (due - self.place.next).min(self.batch_rows);
         let task = generate::encode(self.place.seed, self.place.started_ms, self.place.next, rows);
-        let chunk = Chunk { bytes: Bytes::from(task), origin: "datagen".into(), first_line: self.place.next + 1 };
+        let chunk =
+            Chunk { bytes: Bytes::from(task), origin: "datagen".into(), first_line: self.place.next + 1, stored: None };
         self.place.next += rows;
         Ok(Polled::Chunk(chunk, self.place.write()?))
     }

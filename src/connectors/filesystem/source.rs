@@ -20,6 +20,7 @@ use super::paths::{find_files, not_regular};
 use crate::error::{Error, Result};
 use crate::formats::{Decoder, RowReader};
 use crate::storage::{FileInfo, FileKind, ReadFile, Store};
+use crate::stream::ProcTime;
 
 /// Bytes of one call to the store, and of one link of a position's digest: never change it, positions depend on it.
 const BLOCK: u64 = 1 << 20;
@@ -41,6 +42,10 @@ pub(super) struct FileSourceFactory {
 
 impl SourceFactory for FileSourceFactory {
     fn is_bounded(&self) -> bool {
+        true
+    }
+
+    fn has_stored_times(&self) -> bool {
         true
     }
 
@@ -369,8 +374,10 @@ impl SplitReader for FileReader {
             }
             match self.buffer.cut(at_end)? {
                 Cutting::Header(bytes) => self.advance(&bytes),
-                Cutting::Rows(chunk) => {
+                Cutting::Rows(mut chunk) => {
                     self.advance(&chunk.bytes);
+                    // As it was when the job first saw the file: a copy of it later changes nothing.
+                    chunk.stored = Some(ProcTime(self.at.modified_ns.div_euclid(1_000_000)));
                     return Ok(Polled::Chunk(chunk, self.at.write()?));
                 }
                 Cutting::More => self.read_more().await?,

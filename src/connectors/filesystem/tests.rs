@@ -16,7 +16,7 @@ use crate::connectors::{
 };
 use crate::options::Options;
 use crate::storage::{Access, FakeStore, Fault, LocalFiles, Store, Stores};
-use crate::stream::{Changes, Epoch, Generation, InlineBlocking, ManualClock};
+use crate::stream::{Changes, Epoch, Generation, InlineBlocking, ManualClock, ProcTime};
 
 fn world(store: &FakeStore) -> World {
     World {
@@ -201,6 +201,19 @@ async fn half_read(
     let mut reader = source.open(&split.id, &split.start).await.unwrap();
     assert!(matches!(reader.next().await.unwrap(), Polled::Chunk(..)));
     (store, source, reader)
+}
+
+#[tokio::test]
+async fn rows_were_stored_when_their_file_was_written_as_the_job_found_it() {
+    let store = FakeStore::new();
+    put(&store, "in.csv", "1\n2\n");
+    let (source, splits) = discover(&store, &table(&[("path", "in.csv"), ("format", "csv")], &[])).await.unwrap();
+    let mut found = splits[0].start.clone();
+    found.0["modified_ns"] = 1_704_067_200_123_456_789_i64.into();
+    let mut reader = source.open(&splits[0].id, &found).await.unwrap();
+    let Polled::Chunk(chunk, behind) = reader.next().await.unwrap() else { panic!("there are rows") };
+    assert_eq!(chunk.stored, Some(ProcTime(1_704_067_200_123)));
+    assert_eq!(behind.0["modified_ns"], found.0["modified_ns"]);
 }
 
 /// The numbers of all rows that are left.

@@ -94,6 +94,10 @@ impl SourceFactory for StdinFactory {
         Ok(Arc::new(StdinSource { rows: Arc::clone(&self.rows), projection, batch_rows, world }))
     }
 
+    fn has_stored_times(&self) -> bool {
+        true
+    }
+
     fn reads_once(&self) -> bool {
         true
     }
@@ -195,8 +199,10 @@ impl SplitReader for StdinReader {
             }
             match self.buffer.cut(self.is_at_end)? {
                 Cutting::Header(bytes) => self.offset += bytes.len() as u64,
-                Cutting::Rows(chunk) => {
+                Cutting::Rows(mut chunk) => {
                     self.offset += chunk.bytes.len() as u64;
+                    // Nobody keeps them but who reads them now.
+                    chunk.stored = Some(self.world.clock.now());
                     let place = Place { offset: self.offset, line: self.buffer.line() };
                     return Ok(Polled::Chunk(chunk, place.position()));
                 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::*;
 use crate::options::Options;
 use crate::storage::{FakeStore, Stores};
-use crate::stream::{Blocking, InlineBlocking, ManualClock, ThreadBlocking};
+use crate::stream::{Blocking, InlineBlocking, ManualClock, ProcTime, ThreadBlocking};
 
 /// Pieces that are all there.
 #[derive(Debug)]
@@ -90,6 +90,8 @@ async fn open(world: &World, settings: &[(&str, &str)], from: Option<Position>) 
 async fn next(reader: &mut Box<dyn SplitReader>) -> Option<(Vec<i64>, u64)> {
     match reader.next().await.unwrap() {
         Polled::Chunk(chunk, _) => {
+            // They are of the moment at which they are read.
+            assert_eq!(chunk.stored, Some(ProcTime(0)));
             let rows =
                 format(&table(&[])).unwrap().0.reader(&table(&[]).schema, &Options::default(), &Options::default());
             let decoded = rows.unwrap().decoder(&[0]).unwrap().decode(&chunk.bytes, chunk.first_line).unwrap();

@@ -16,13 +16,14 @@ use super::{at, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::{instant_type, now};
 use crate::sql::{GroupWindow, WindowFunction, WindowPart, group_window};
+use crate::stream::PROCTIME_COLUMN;
 
 /// The window that a query is grouped by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupedBy {
     function: WindowFunction,
-    /// The time attribute.
-    time: String,
+    /// The time attribute, or what is computed of it.
+    time: Expr,
     lengths_ms: Vec<i64>,
     by_clock: bool,
 }
@@ -43,12 +44,13 @@ impl QueryBinder<'_> {
                     .with_help("write one query a window, and put them together with UNION ALL"));
             }
         };
-        let time = named(&call, &input.scope)?;
+        let attribute = time_attribute(&call.time, &input.scope)?;
         let refusal = "Window aggregate can only be defined over a time attribute column, but";
-        let by_clock = is_by_clock(time, &input.scope, refusal).map_err(|error| at(error, &call.time))?;
+        let by_clock = is_by_clock(attribute, &input.scope, refusal).map_err(|error| at(error, &call.time))?;
+        let time = Binder::new(&input.scope).bind(&call.time)?;
         let grouped = GroupedBy {
             function: call.function,
-            time: time.name.clone(),
+            time: time.expression.clone(),
             lengths_ms: call.lengths_ms.clone(),
             by_clock,
         };
@@ -57,8 +59,19 @@ impl QueryBinder<'_> {
             true => format!("$own_{name}"),
             false => name.to_owned(),
         };
-        let time = WindowTime { name: own(&time.name), by_clock, is_key: true };
         let visible: Vec<ScopeColumn> = input.scope.visible().cloned().collect();
+        let name = match &time.expression {
+            Expr::Column(column) => own(&column.name),
+            _ => {
+                let computed = ScopeColumn::new(TIME_COLUMN, time.data_type.clone(), time.nullable);
+                let columns = visible.iter().map(|column| (typed(column, &column.name), column.clone()));
+                input = project(input, columns.chain([(time, computed)]).collect())?;
+                TIME_COLUMN.to_owned()
+            }
+        };
+        let computed: Vec<ScopeColumn> =
+            input.scope.columns.iter().filter(|column| column.name == TIME_COLUMN).cloned().collect();
+        let time = WindowTime { name, by_clock, is_key: true };
         // Sessions are those of the other keys.
         let mut of_sessions = Vec::new();
         if call.function == WindowFunction::Session {
@@ -74,7 +87,7 @@ impl QueryBinder<'_> {
                         "give them other names in a query in FROM: SELECT window_start AS s, window_time AS t, …",
                     ));
             }
-            let renamed = visible.iter().map(|column| {
+            let renamed = visible.iter().chain(&computed).map(|column| {
                 let source = typed(column, &column.name);
                 (source, ScopeColumn { name: own(&column.name), ..column.clone() })
             });
@@ -122,7 +135,7 @@ impl Binder<'_> {
     pub(super) fn window_part(&self, name: &str, part: WindowPart, call: &GroupWindow) -> Result<Typed> {
         let grouped = self.aggregation.as_ref().and_then(|aggregation| aggregation.window.as_ref());
         let is_meant = |grouped: &&GroupedBy| {
-            let is_time = named(call, self.scope).is_ok_and(|column| column.name == grouped.time);
+            let is_time = Binder::new(self.scope).bind(&call.time).is_ok_and(|time| time.expression == grouped.time);
             grouped.function == call.function && grouped.lengths_ms == call.lengths_ms && is_time
         };
         let Some(grouped) = grouped.filter(is_meant) else {
@@ -167,12 +180,65 @@ fn typed(column: &ScopeColumn, name: &str) -> Typed {
     Typed::new(Expr::Column(Column::new_unqualified(name)), column.data_type.clone(), column.nullable)
 }
 
-/// The column that a window goes by.
-fn named<'s>(call: &GroupWindow, scope: &'s Scope) -> Result<&'s ScopeColumn> {
-    match &call.time {
+/// The hidden column of a computed time.
+const TIME_COLUMN: &str = "$time";
+
+/// The time attribute that a window goes by. What is computed of one without losing that it is one counts as one, as in
+/// Flink: a time moved by an interval or rounded, and a choice among such.
+fn time_attribute<'s>(time: &ast::Expr, scope: &'s Scope) -> Result<&'s ScopeColumn> {
+    let refused = |time: &ast::Expr| {
+        Err(at(Error::query(format!("a window goes by a time attribute, which {time} is not")), time)
+            .with_help("name the column of the table's WATERMARK clause, or one of PROCTIME()")
+            .with_help("it may be moved by an interval or rounded: GROUP BY TUMBLE(ts + INTERVAL '1' SECOND, …), FLOOR(ts TO MINUTE)"))
+    };
+    match time {
         ast::Expr::Identifier(ident) => scope.resolve(std::slice::from_ref(ident)),
         ast::Expr::CompoundIdentifier(idents) => scope.resolve(idents),
-        other => Err(at(Error::query(format!("{} goes by a column, not by {other}", call.function.name())), other)
-            .with_help("make the time a column of the table, and give the table a WATERMARK for it")),
+        ast::Expr::Nested(inner) => time_attribute(inner, scope),
+        ast::Expr::Floor { expr, .. } | ast::Expr::Ceil { expr, .. } => time_attribute(expr, scope),
+        ast::Expr::BinaryOp { left, op: ast::BinaryOperator::Plus | ast::BinaryOperator::Minus, right } => {
+            match (is_length(left), is_length(right)) {
+                (false, true) => time_attribute(left, scope),
+                (true, false) => time_attribute(right, scope),
+                _ => refused(time),
+            }
+        }
+        ast::Expr::Case { conditions, else_result: Some(other), .. } => {
+            for branch in conditions {
+                time_attribute(&branch.result, scope)?;
+            }
+            time_attribute(other, scope)
+        }
+        ast::Expr::Function(call) => {
+            let name = call.name.to_string().to_ascii_uppercase();
+            match (name.as_str(), arguments_of(call).first()) {
+                ("PROCTIME", _) => {
+                    let arrival = scope.columns.iter().find(|column| column.name == PROCTIME_COLUMN);
+                    arrival.map_or_else(|| refused(time), Ok)
+                }
+                ("COALESCE", Some(first)) => time_attribute(first, scope),
+                _ => refused(time),
+            }
+        }
+        other => refused(other),
     }
+}
+
+/// Whether an operand of + or - is an interval, or one taken several times.
+fn is_length(operand: &ast::Expr) -> bool {
+    match operand {
+        ast::Expr::Interval(_) => true,
+        ast::Expr::Nested(inner) => is_length(inner),
+        ast::Expr::BinaryOp { left, op: ast::BinaryOperator::Multiply, right } => is_length(left) || is_length(right),
+        _ => false,
+    }
+}
+
+fn arguments_of(call: &ast::Function) -> Vec<&ast::Expr> {
+    let ast::FunctionArguments::List(list) = &call.args else { return Vec::new() };
+    let argument = |argument| match argument {
+        &ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(ref expression)) => Some(expression),
+        _ => None,
+    };
+    list.args.iter().filter_map(argument).collect()
 }

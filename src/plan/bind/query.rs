@@ -384,7 +384,7 @@ fn scan(table: &Arc<Table>, wants_proctime: bool) -> Result<BoundQuery> {
         for column in scope.columns.iter_mut().filter(|column| column.name == watermark.rowtime) {
             (column.is_rowtime, column.nullable) = (true, false);
         }
-        scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, false));
+        scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, true));
         bound = BoundQuery { plan, scope };
     }
     if computed.iter().any(|column| by_clock(&column)) {

@@ -85,7 +85,7 @@ pub fn project(input: BoundQuery, columns: Vec<(Typed, ScopeColumn)>) -> Result<
     }
     if input.scope.has_watermark() {
         expressions.push(Expr::Column(Column::new_unqualified(WATERMARK_COLUMN)));
-        scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, false));
+        scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, true));
     }
     let plan = LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input.plan)).map_err(bug)?);
     Ok(BoundQuery { plan, scope })
@@ -276,7 +276,7 @@ pub fn union(operator: &str, left: BoundQuery, right: BoundQuery) -> Result<Boun
         scope.columns.push(ScopeColumn::proctime());
     }
     if keep_watermark {
-        scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, false));
+        scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, true));
     }
     let schema = Arc::new(df_schema(&scope)?);
     Ok(BoundQuery { plan: LogicalPlan::Union(Union { inputs, schema }), scope })

@@ -51,8 +51,10 @@ impl Lowering<'_> {
     ) -> Result<Flow> {
         let window = over.window;
         let emission = self.emission(window)?;
-        if let Windows::Fixed(kind) = &window.window {
-            // N6: every slide would do for rows, but not for panes.
+        if let Windows::Fixed(kind) = &window.window
+            && !window.is_key
+        {
+            // N6: Flink's functions share panes, which not every slide makes.
             kind.check().map_err(|error| error.with_span(window.span))?;
         }
         let conditions = over.conditions.iter().map(|condition| over.on_rows(condition)).collect::<Result<Vec<_>>>()?;
@@ -91,7 +93,7 @@ impl Lowering<'_> {
         let rows = Rows { time, watermark, late_columns, keys, calls };
         let groups = rows.keys.len();
         let mut flow = match &window.window {
-            Windows::Fixed(kind) if emission.is_some() || !flow.mode.is_append() => {
+            Windows::Fixed(kind) if emission.is_some() || !flow.mode.is_append() || !kind.is_even() => {
                 self.updating_windows(flow, rows, expand, aggregate, window, (*kind, emission))?
             }
             Windows::Fixed(kind) => self.fixed_windows(flow, rows, expand, aggregate, window, *kind)?,

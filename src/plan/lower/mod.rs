@@ -47,6 +47,8 @@ use crate::stream::{WATERMARK_COLUMN, Zone};
 pub struct PlanSettings {
     /// `table.exec.source.idle-timeout` in milliseconds; 0 = off.
     pub idle_timeout_ms: u64,
+    /// `beadline.watermark.max-future-drift` in milliseconds; `None`: off.
+    pub max_future_drift_ms: Option<i64>,
     /// `table.exec.sink.not-null-enforcer` = DROP.
     pub drop_nulls: bool,
     /// `table.exec.sink.keyed-shuffle`.

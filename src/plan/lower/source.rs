@@ -10,7 +10,7 @@ use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, Values};
 
 use super::meaning::Meaning;
-use super::{Flow, Input, Lowering, Named, bug, is_source, through_projections};
+use super::{Flow, Input, Lowering, Named, PlanSettings, bug, is_source, through_projections};
 use crate::catalog::Table;
 use crate::connectors::{SourceFactory, values};
 use crate::error::{Error, Result};
@@ -18,7 +18,8 @@ use crate::expressions::{Scalar, compile, instant_type};
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::nodes::{WindowNode, Windows, as_arrival, as_watermark, as_window, table_of};
 use crate::plan::stream_plan::{
-    Exchange, Node, NodeKind, OnError, Parallelism, SourceNode, WatermarkAlignment, WatermarkSpec, WindowEnds,
+    Exchange, FutureGuard, Node, NodeKind, OnError, Parallelism, SourceNode, WatermarkAlignment, WatermarkSpec,
+    WindowEnds,
 };
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
@@ -29,7 +30,7 @@ impl Lowering<'_> {
         let Some(scan) = Scan::of(plan, &self.time)? else { return Ok(None) };
         let carries = carry_watermark && scan.watermark.is_some();
         let Some(shared) = self.shared.iter().position(|shared| shared.scan.can_be(&scan)) else {
-            let (source, schema) = scan.node(carries, true, self.settings.idle_timeout_ms)?;
+            let (source, schema) = scan.node(carries, true, Some(self.settings))?;
             let table = source.table.clone();
             return Ok(Some(self.source_flow(&table, source, schema)));
         };
@@ -38,7 +39,7 @@ impl Lowering<'_> {
             None => {
                 let all = &self.shared[shared].scan;
                 // Whoever does not need the hidden column leaves it.
-                let (source, schema) = all.node(all.watermark.is_some(), true, self.settings.idle_timeout_ms)?;
+                let (source, schema) = all.node(all.watermark.is_some(), true, Some(self.settings))?;
                 let table = source.table.clone();
                 self.source_flow(&table, source, schema);
                 *self.shared[shared].node.insert(self.plan.nodes.len() - 1)
@@ -62,7 +63,7 @@ impl Lowering<'_> {
         }
         if carries {
             indices.push(hidden + usize::from(self.shared[shared].scan.has_proctime));
-            fields.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
+            fields.push(Field::new(WATERMARK_COLUMN, DataType::Int64, true));
         }
         flow.arrange(&indices, Arc::new(Schema::new(fields)));
         Ok(Some(flow))
@@ -106,6 +107,7 @@ impl Lowering<'_> {
             on_error: OnError::Fail,
             idle_timeout_ms: 0,
             alignment: None,
+            future_guard: None,
         };
         Ok(self.source_flow("values", source, schema))
     }
@@ -165,7 +167,7 @@ impl TimeNeed {
             true => {
                 let zone = window.zone;
                 let (slide_ms, offset_ms) = match &window.window {
-                    Windows::Fixed(window) => (window.slide_ms(), window.offset_ms()),
+                    Windows::Fixed(window) => (window.slide_ms(), window.ends_offset_ms()),
                     // Sessions end at any time: the clock looks so often that they leave soon, and not for nothing.
                     Windows::Session { gap_ms, .. } => ((gap_ms / 10).clamp(SESSION_LOOKS_MS.0, SESSION_LOOKS_MS.1), 0),
                 };
@@ -269,7 +271,7 @@ impl Scan {
         &self,
         carry_watermark: bool,
         carry_proctime: bool,
-        idle_timeout_ms: u64,
+        settings: Option<&PlanSettings>,
     ) -> Result<(SourceNode, SchemaRef)> {
         let (table, physical) = (&self.table, self.table.physical_schema());
         let decoded = physical.project(&self.projection)?;
@@ -294,7 +296,7 @@ impl Scan {
             fields.push(Field::new(PROCTIME_COLUMN, instant_type(), false));
         }
         if carry_watermark {
-            fields.push(Field::new(WATERMARK_COLUMN, DataType::Int64, false));
+            fields.push(Field::new(WATERMARK_COLUMN, DataType::Int64, true));
         }
         let leaves = |name: &String| {
             let stored = physical.index_of(name).ok()?;
@@ -323,10 +325,32 @@ impl Scan {
                 TimeNeed::Any | TimeNeed::Event => Vec::new(),
             },
             on_error,
-            idle_timeout_ms: idle.map_or(idle_timeout_ms, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
+            idle_timeout_ms: idle.map_or_else(
+                || settings.map_or(0, |settings| settings.idle_timeout_ms),
+                |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX),
+            ),
             alignment: alignment(table)?,
+            future_guard: None,
         };
-        Ok((source, Arc::new(Schema::new(fields))))
+        let future_guard = settings.map(|settings| self.future_guard(&source, settings)).transpose()?.flatten();
+        Ok((SourceNode { future_guard, ..source }, Arc::new(Schema::new(fields))))
+    }
+
+    /// Which rows lie too far in the future, where a watermark goes by their time.
+    fn future_guard(&self, source: &SourceNode, settings: &PlanSettings) -> Result<Option<FutureGuard>> {
+        let Some(max_drift_ms) = settings.max_future_drift_ms else { return Ok(None) };
+        if source.watermark.is_none() || matches!(self.time, TimeNeed::Clock(_)) {
+            return Ok(None);
+        }
+        if !source.factory.has_stored_times() {
+            return Err(Error::query(format!(
+                "'beadline.watermark.max-future-drift' needs to know when the rows of table `{}` were stored, which its \
+                 connector does not say",
+                source.table
+            ))
+            .with_help("tables of files and standard input know; for others: RESET 'beadline.watermark.max-future-drift'"));
+        }
+        Ok(Some(FutureGuard { max_drift_ms, zone: settings.zone }))
     }
 }
 
@@ -362,14 +386,10 @@ fn visit_sources(plan: &LogicalPlan, time: &TimeNeed, visit: &mut impl FnMut(Sca
     Ok(())
 }
 
-/// The source that a plan is, if it is one, by itself and without the time of reading; and the columns that leave it.
-pub fn source_node(
-    plan: &LogicalPlan,
-    carry_watermark: bool,
-    idle_timeout_ms: u64,
-) -> Result<Option<(SourceNode, SchemaRef)>> {
-    let Some(scan) = Scan::of(plan, &TimeNeed::Any)? else { return Ok(None) };
-    scan.node(carry_watermark && scan.watermark.is_some(), false, idle_timeout_ms).map(Some)
+/// The source that a plan is, if it is one, read once to its end: without watermarks, and without the time of reading; and
+/// the columns that leave it.
+pub fn source_node(plan: &LogicalPlan) -> Result<Option<(SourceNode, SchemaRef)>> {
+    Scan::of(plan, &TimeNeed::Any)?.map(|scan| scan.node(false, false, None)).transpose()
 }
 
 /// The WATERMARK clause over stored columns, whatever computed columns are called.

@@ -165,6 +165,7 @@ impl Bench {
             on_error: OnError::Fail,
             idle_timeout_ms: TIMEOUT,
             alignment: None,
+            future_guard: None,
         };
         let mut task = SourceTask {
             id: TaskId { node: "source".to_owned(), task: 0 },

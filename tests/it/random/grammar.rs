@@ -472,15 +472,20 @@ fn outer(query: &Query) -> impl Strategy<Value = Level> + use<> {
 
 pub fn query() -> impl Strategy<Value = Query> {
     let delays = select(vec![0_i64, 5, 20]);
-    let forms = (any::<bool>(), prop::bool::weighted(0.3));
+    let forms = (any::<bool>(), prop::bool::weighted(0.3), any::<bool>());
     let shape = (prop::option::weighted(0.3, change()), forms, delays, prop::bool::weighted(0.3));
     shape
         .prop_flat_map(|(change, forms, delay, nested)| {
             let scale = if change.is_some() { Change::SCALE } else { 1 };
             window(scale).prop_map(move |window| (change, window, forms, delay * scale, nested))
         })
-        .prop_flat_map(|(change, window, (legacy, of_bounds), delay, nested)| {
+        .prop_flat_map(|(change, window, (legacy, of_bounds, is_even), delay, nested)| {
             let legacy = legacy && !matches!(window, Window::None | Window::Cumulate { .. });
+            let window = match window {
+                // Only as a key it may have a size that the slide does not divide.
+                Window::Hop { slide, size } if legacy && !is_even => Window::Hop { slide, size: size - slide / 2 },
+                even => even,
+            };
             let of_bounds = of_bounds && !legacy && window != Window::None;
             let query = move |inner| Query { change, window, legacy, of_bounds, delay, inner, outer: None };
             inner(window, change.is_some(), of_bounds).prop_map(move |inner| (query(inner), nested))

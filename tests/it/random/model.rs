@@ -109,7 +109,8 @@ fn windows_of(window: Window, time: i64) -> Vec<(i64, i64)> {
     match window {
         Window::Tumble { size } => vec![(start(size), start(size) + size)],
         Window::Hop { slide, size } => {
-            (0..size / slide).map(|back| start(slide) - back * slide).map(|start| (start, start + size)).collect()
+            let starts = (0..=size / slide).map(|back| start(slide) - back * slide);
+            starts.map(|start| (start, start + size)).filter(|(_, end)| time < *end).collect()
         }
         Window::Cumulate { step, size } => {
             let ends = (1..=size / step).map(|steps| start(size) + steps * step);
