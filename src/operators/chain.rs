@@ -115,6 +115,11 @@ impl Chain {
         self.links.iter().map(|link| link.counters.get(counter)).sum()
     }
 
+    /// The watermark that closes the next of the operators' windows.
+    pub fn next_window(&mut self) -> Option<EventTime> {
+        self.links.iter_mut().filter_map(|link| link.operator.next_window()).min()
+    }
+
     /// Counts of each operator.
     pub fn counters(&self) -> impl Iterator<Item = &Counters> {
         self.links.iter().map(|link| &link.counters)

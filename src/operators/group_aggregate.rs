@@ -218,6 +218,11 @@ impl Operator for GroupAggregate {
         self.sweep_at
     }
 
+    fn next_window(&mut self) -> Option<EventTime> {
+        let is_window = matches!(self.spec.forgetting, Forgetting::Window { .. });
+        self.groups.table().columns.earliest().filter(|_| is_window).map(EventTime)
+    }
+
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
         let mut tables: Vec<&mut dyn StateTable> = vec![&mut self.groups];
         tables.extend(self.extremes.iter_mut().map(|extreme| extreme as &mut dyn StateTable));

@@ -132,6 +132,10 @@ pub trait Operator: Send {
     fn flush(&mut self, _why: Flush, _cx: &mut Context) -> Result<Progress> {
         Ok(Progress::Done)
     }
+    /// The watermark that closes the next of its windows, if any is open. For whoever watches: nothing depends on it.
+    fn next_window(&mut self) -> Option<EventTime> {
+        None
+    }
     /// The state tables that must survive a restart; an empty list says on purpose that nothing must.
     fn state(&mut self) -> Vec<&mut dyn StateTable>;
     /// Bytes held beside the state tables: rows that [`flush`](Self::flush) lets go. The job's memory counts them.

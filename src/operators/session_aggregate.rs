@@ -143,6 +143,11 @@ impl Operator for SessionAggregate {
         self.out.finish(cx)
     }
 
+    fn next_window(&mut self) -> Option<EventTime> {
+        let (end, _) = self.sessions.first_to_end()?;
+        Some(EventTime(self.entry.local_time.due(end - 1)))
+    }
+
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
         vec![&mut self.sessions, &mut self.progress]
     }

@@ -193,6 +193,11 @@ impl Operator for SessionRows {
         self.out.finish(cx)
     }
 
+    fn next_window(&mut self) -> Option<EventTime> {
+        let (end, _) = self.sessions.first_to_end()?;
+        Some(EventTime(self.entry.local_time.due(end - 1)))
+    }
+
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
         vec![&mut self.sessions, &mut self.rows, &mut self.progress]
     }

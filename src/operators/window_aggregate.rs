@@ -245,6 +245,16 @@ impl Operator for WindowAggregate {
         Ok(progress)
     }
 
+    fn next_window(&mut self) -> Option<EventTime> {
+        let first_open = self.window.first_open_end(self.fired);
+        let end = match &self.running {
+            Some(running) if !running.is_empty() => first_open,
+            Some(_) => self.state.panes.first_from(first_open)?.open_from,
+            None => self.state.panes.first_from(i64::MIN)?.open_from,
+        };
+        Some(EventTime(self.local_time.due(end - 1)))
+    }
+
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
         vec![&mut self.state, &mut self.progress]
     }

@@ -187,6 +187,11 @@ impl Operator for WindowLocal {
         }
     }
 
+    fn next_window(&mut self) -> Option<EventTime> {
+        let (slice, _) = self.slices.first_key_value()?;
+        Some(EventTime(self.local_time.due(slice.open_from - 1)))
+    }
+
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
         Vec::new()
     }

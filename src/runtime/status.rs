@@ -1,7 +1,7 @@
 //! What can be seen of a running job from outside: rows, late rows, watermarks, pauses. Written by tasks without a
 //! lock, read by whoever holds the job's handle.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ pub struct TaskStatus {
     source: Option<Arc<SourceTime>>,
     /// Bytes of state, as last reported.
     state_bytes: AtomicU64,
+    next_window: Arc<AtomicI64>,
 }
 
 /// The job's figures: rows since its first start, as far as checkpoints carry them on; the rest since this process
@@ -36,6 +37,8 @@ pub struct JobFigures {
     pause_max_us: AtomicU64,
     /// One a source task of the present attempt; locked to add one and to read them.
     sources: Mutex<Vec<Arc<SourceTime>>>,
+    /// Of each task of the present attempt: the watermark that closes the next of its windows.
+    next_windows: Mutex<Vec<Arc<AtomicI64>>>,
     is_stopping: AtomicBool,
     is_restarting: AtomicBool,
     /// The last complete checkpoint.
@@ -57,6 +60,7 @@ impl Default for JobFigures {
             checkpoints: AtomicU64::new(0),
             pause_max_us: AtomicU64::new(0),
             sources: Mutex::default(),
+            next_windows: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             is_restarting: AtomicBool::new(false),
             completed: AtomicU64::new(0),
@@ -122,6 +126,7 @@ impl JobFigures {
         rows.into_iter().chain(rare).for_each(|figure| figure.store(0, Ordering::Relaxed));
         self.bytes_total.reset();
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.next_windows.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn watermark(&self) -> EventTime {
@@ -133,6 +138,13 @@ impl JobFigures {
     pub fn held_by(&self) -> Option<Arc<str>> {
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.iter().min_by_key(|source| source.watermark())?.held_by()
+    }
+
+    /// The watermark that closes the next window of the job, as far as its tasks have said.
+    pub fn next_window(&self) -> Option<EventTime> {
+        let next = self.next_windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = next.iter().map(|next| EventTime(next.load(Ordering::Relaxed))).min();
+        next.filter(|next| *next != EventTime::END)
     }
 
     /// Where each split of each source stands in time.
@@ -174,7 +186,9 @@ impl TaskStatus {
             job.sources.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(source));
             job.bytes_total.expect_part();
         }
-        Self { job, source, state_bytes: AtomicU64::new(0) }
+        let next_window = Arc::new(AtomicI64::new(EventTime::END.0));
+        job.next_windows.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&next_window));
+        Self { job, source, state_bytes: AtomicU64::new(0), next_window }
     }
 
     /// Goes on from what a source had counted.
@@ -187,6 +201,11 @@ impl TaskStatus {
     /// Goes on from what a sink had counted.
     pub fn restore_sink(&self, counters: &Counters) {
         self.job.rows_out.fetch_add(counters.get(Counter::NumRecordsOut), Ordering::Relaxed);
+    }
+
+    /// The watermark that closes the next of the task's windows.
+    pub fn next_window(&self, next: Option<EventTime>) {
+        self.next_window.store(next.unwrap_or(EventTime::END).0, Ordering::Relaxed);
     }
 
     /// Reports the task's bytes of state.

@@ -218,6 +218,7 @@ impl Running {
         (self.batches, self.bytes) = (0, 0);
         let pairs = self.task.chain.count_of(Counter::WindowPairsPartiallyLate);
         self.task.status.partially_late(pairs - std::mem::replace(&mut self.pairs_reported, pairs));
+        self.task.status.next_window(self.task.chain.next_window());
         let bytes = self.task.chain.state_bytes();
         self.task.status.state(bytes);
         self.task.memory.resize(bytes + self.kept.bytes())
@@ -226,6 +227,7 @@ impl Running {
     /// The inputs ran dry: whoever waits for rows that are held back for throughput gets them.
     async fn rest(&mut self) -> Result<()> {
         self.flush(Flush::Waiting).await?;
+        self.task.status.next_window(self.task.chain.next_window());
         self.task.outputs.flush().await
     }
 

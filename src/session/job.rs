@@ -16,7 +16,7 @@ use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
 use crate::runtime::{self, Control, Figures, JobConfig, JobFigures, Notices, SplitStatus};
-use crate::stream::{Changes, Clock, Counter, Epoch};
+use crate::stream::{Changes, Clock, Counter, Epoch, EventTime};
 
 /// A streaming job.
 pub struct StreamingJob {
@@ -87,6 +87,10 @@ impl RunningJob for StreamingJob {
 
     fn is_awaited(&self) -> bool {
         self.is_awaited
+    }
+
+    fn next_window(&self) -> Option<EventTime> {
+        self.figures.next_window()
     }
 
     fn splits(&self) -> Vec<SplitStatus> {

@@ -100,7 +100,7 @@ impl Jobs {
     }
 
     /// Where time stands: a line a split of the sources of one job, or of all that run. Columns: job name, table, split,
-    /// watermark, status.
+    /// watermark, status, and the end of the window of the job that closes next.
     pub fn watermarks(&self, reference: Option<&JobReference>) -> Result<Outcome> {
         let jobs: Vec<&JobHandle> = match reference {
             Some(reference) => vec![&self.find(reference)?.handle],
@@ -108,7 +108,10 @@ impl Jobs {
         };
         let mut lines = Vec::new();
         for job in jobs {
-            lines.extend(job.splits().into_iter().map(|split| (job.name().to_owned(), split)));
+            // It closes when the watermark is at its last millisecond.
+            let next = job.next_window().map(|last| EventTime(last.0.saturating_add(1)));
+            let next = next.map_or_else(|| "none".to_owned(), |end| end.to_string());
+            lines.extend(job.splits().into_iter().map(|split| (job.name().to_owned(), next.clone(), split)));
         }
         let status = |split: &SplitStatus| match (split.activity, split.holds_watermark) {
             (SplitActivity::Idle, _) => "idle: not waited for",
@@ -116,13 +119,14 @@ impl Jobs {
             (SplitActivity::Active, true) => "holds the watermark",
             (SplitActivity::Active, false) => "ahead",
         };
-        let column = |text: &dyn Fn(&SplitStatus) -> String| lines.iter().map(|(_, split)| text(split)).collect();
+        let column = |text: &dyn Fn(&SplitStatus) -> String| lines.iter().map(|(_, _, split)| text(split)).collect();
         text_table(&[
-            ("job name", lines.iter().map(|(job, _)| job.clone()).collect()),
+            ("job name", lines.iter().map(|(job, _, _)| job.clone()).collect()),
             ("table", column(&|split| split.table.clone())),
             ("split", column(&|split| split.split.to_string())),
             ("watermark", column(&|split| split.watermark.to_string())),
             ("status", column(&|split| status(split).to_owned())),
+            ("next window", lines.iter().map(|(_, next, _)| next.clone()).collect()),
         ])
     }
 

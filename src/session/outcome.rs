@@ -38,6 +38,10 @@ pub trait RunningJob: Send + Sync {
     fn is_awaited(&self) -> bool;
     /// How it stands now.
     fn status(&self) -> JobStatus;
+    /// The watermark that closes the next of its windows, if it has any that are open.
+    fn next_window(&self) -> Option<EventTime> {
+        None
+    }
     /// Where the splits of its sources stand in event time; empty in batch mode.
     fn splits(&self) -> Vec<SplitStatus> {
         Vec::new()

@@ -185,21 +185,28 @@ impl<C: SlotColumns> SessionTable<C> {
     pub fn closed(&mut self, met: i64, most: usize) -> Vec<u32> {
         let mut closed = Vec::new();
         while closed.len() < most
-            && let Some(Reverse((end, slot, birth))) = self.ends.peek().copied()
+            && let Some((end, slot)) = self.first_to_end()
             && end - 1 <= met
         {
             self.ends.pop();
-            let session = &self.sessions[slot as usize];
-            if !session.is_alive || session.birth != birth {
-                continue;
-            }
-            if session.end > end {
-                self.ends.push(Reverse((session.end, slot, birth)));
-            } else {
-                closed.push(slot);
-            }
+            closed.push(slot);
         }
         closed
+    }
+
+    /// The end and the slot of the session that ends first of those that `closed` has not given out.
+    pub fn first_to_end(&mut self) -> Option<(i64, u32)> {
+        loop {
+            let Reverse((end, slot, birth)) = self.ends.peek().copied()?;
+            let session = &self.sessions[slot as usize];
+            if session.is_alive && session.birth == birth && session.end == end {
+                return Some((end, slot));
+            }
+            self.ends.pop();
+            if session.is_alive && session.birth == birth {
+                self.ends.push(Reverse((session.end, slot, birth)));
+            }
+        }
     }
 
     /// Of closed sessions, in the order in which `closed` gave them out, the first of each key. The others are closed
