@@ -15,7 +15,7 @@ use super::lower::{
     optimize,
 };
 use super::stream_plan::{NodeKind, StreamPlan};
-use super::windowed_text::windowed_text;
+use super::windowed_text::windowed_help;
 use super::windows::check_windows_per_row;
 use super::zones::in_zone;
 use crate::catalog::{Catalog, Column, Table, View};
@@ -82,9 +82,10 @@ pub fn plan_inserts(inserts: &[Insert], catalog: &Catalog, settings: &PlanSettin
     for (plan, (target, late, insert)) in logical.iter().zip(&bound) {
         let blamed = |error| inner_order::blamed(error, plan, &insert.query, true).with_span(insert.span);
         lowering.insert(plan, target, late.as_ref(), insert.on_conflict).map_err(|error| {
-            let text = (error.id() == Some(APPEND_ONLY)).then(|| windowed_text(insert, catalog)).flatten();
-            blamed(match text {
-                Some(text) => error.with_help(format!("each hour by itself, for example: {text}")),
+            let is_refused = error.id() == Some(APPEND_ONLY);
+            let help = is_refused.then(|| windowed_help(insert, catalog, settings)).flatten();
+            blamed(match help {
+                Some(help) => error.with_help(help),
                 None => error,
             })
         })?;
