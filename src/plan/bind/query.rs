@@ -259,8 +259,10 @@ impl<'a> QueryBinder<'a> {
             .cloned()
             .collect();
         let mut scope = input.scope.clone();
+        // Rows of fixed windows leave as they come, with their own time and the watermark that they met.
+        let keeps_time = matches!(windows, Windows::Fixed(_)) && !time.is_key && !time.by_clock;
         scope.columns.iter_mut().for_each(|column| {
-            column.is_rowtime = false;
+            column.is_rowtime &= keeps_time;
             column.is_proctime = false;
             column.window = None;
         });
