@@ -175,6 +175,41 @@ fn sessions_of_the_clock_end_a_gap_behind_their_last_row() {
     }));
 }
 
+/// TUMBLE_PROCTIME and its kin are processing times like any other: windows may go by them.
+#[test]
+fn results_of_windows_of_the_clock_have_a_time_of_their_own() {
+    for parallelism in [1, 2] {
+        runtime().block_on(soon(async {
+            let store = FakeStore::new();
+            let mut session = session(&store, 1_000_000, parallelism);
+            let input = session.input("CREATE TABLE t (k STRING, pt AS PROCTIME())", 8).expect("a declaration");
+            let seconds = |seconds: i64| format!("INTERVAL '{seconds}' SECOND");
+            let inner = format!(
+                "SELECT TUMBLE_PROCTIME(pt, {five}) AS at_time, k, COUNT(*) AS n FROM t GROUP BY k, TUMBLE(pt, {five})",
+                five = seconds(5)
+            );
+            let outer = format!(
+                "SELECT TUMBLE_START(at_time, {twenty}), k, SUM(n) FROM ({inner}) GROUP BY k, TUMBLE(at_time, {twenty})",
+                twenty = seconds(20)
+            );
+            let mut rows = session.query(&outer).await.expect("a query");
+            push(&input, &["a"]).await;
+            pass(6).await;
+            push(&input, &["a", "b"]).await;
+            pass(1).await;
+            push(&input, &["a"]).await;
+            // The windows from 1,000 s and from 1,005 s leave at 1,005 s and 1,010 s; the next one leaves in another window.
+            pass(11).await;
+            push(&input, &["b"]).await;
+            let row = |start: i64, key: &str, count: i64| (start, key.to_owned(), count);
+            assert_eq!(next(&mut rows, 2).await, [row(1_000, "a", 3), row(1_000, "b", 1)]);
+            assert_eq!(next(&mut rows, 1).await, [row(1_020, "b", 1)]);
+            input.finish();
+            assert!(rows.next().await.is_none());
+        }));
+    }
+}
+
 const KEPT: &str = "
 CREATE TABLE made (n BIGINT, pt AS PROCTIME()) WITH ('connector' = 'datagen', 'rows-per-second' = '1',
   'fields.n.kind' = 'sequence', 'fields.n.start' = '0', 'fields.n.end' = '39');

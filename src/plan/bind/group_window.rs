@@ -16,7 +16,7 @@ use super::{at, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::{instant_type, now};
 use crate::sql::{GroupWindow, WindowFunction, WindowPart, group_window};
-use crate::stream::PROCTIME_COLUMN;
+use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 /// The window that a query is grouped by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +121,23 @@ pub(super) fn bounds(scope: &Scope) -> impl Iterator<Item = Typed> {
     scope.columns.iter().filter(is_bound).map(|column| typed(column, &column.name))
 }
 
+/// The results of windows that the clock closes, with the time at which they leave, if one of the expressions reads that.
+pub(super) fn with_arrival<'e>(
+    bound: BoundQuery,
+    window: Option<&GroupedBy>,
+    mut outputs: impl Iterator<Item = &'e Expr>,
+) -> Result<BoundQuery> {
+    let reads = |output: &Expr| output.column_refs().iter().any(|column| column.name == PROCTIME_COLUMN);
+    if !window.is_some_and(|window| window.by_clock) || !outputs.any(reads) {
+        return Ok(bound);
+    }
+    let own = bound.scope.columns.iter().filter(|column| column.name != WATERMARK_COLUMN);
+    let own = own.map(|column| (typed(column, &column.name), column.clone()));
+    let arrival = (Typed::new(now(), instant_type(), false), ScopeColumn::proctime());
+    let columns = own.chain([arrival]).collect();
+    project(bound, columns)
+}
+
 /// Behind the aggregation the bounds are values like any other, but for the rowtime.
 pub(super) fn settle(scope: &mut Scope) {
     for column in scope.columns.iter_mut().filter(|column| !column.is_visible()) {
@@ -157,7 +174,9 @@ impl Binder<'_> {
                     .with_help(format!("write {function}_PROCTIME, or {function}_END for the end of the window")));
             }
             WindowPart::Rowtime => WindowColumn::Time,
-            WindowPart::Proctime if grouped.by_clock => return Ok(Typed::new(now(), instant_type(), false)),
+            WindowPart::Proctime if grouped.by_clock => {
+                return Ok(Typed::new(Expr::Column(Column::new_unqualified(PROCTIME_COLUMN)), instant_type(), false));
+            }
             // As in Flink.
             WindowPart::Proctime => {
                 let null = ScalarValue::TimestampMillisecond(None, None);

@@ -132,8 +132,7 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
         .iter()
         .all(|bound| columns.iter().any(|column| column.window == Some(*bound)));
     columns.iter_mut().for_each(|column| {
-        // The results of a window are of its last millisecond.
-        column.is_rowtime &= is_window && column.window == Some(WindowColumn::Time);
+        column.is_rowtime &= is_window;
         column.is_proctime = false;
         column.window = column.window.filter(|_| is_window);
     });

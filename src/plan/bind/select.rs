@@ -7,7 +7,7 @@ use sqlparser::ast;
 
 use super::aggregation::Aggregation;
 use super::expression::Binder;
-use super::group_window::{GroupedBy, bounds, settle};
+use super::group_window::{GroupedBy, bounds, settle, with_arrival};
 use super::nested::nth_field;
 use super::query::QueryBinder;
 use super::relation::{BoundQuery, aggregate, distinct, filter, project};
@@ -106,6 +106,9 @@ impl QueryBinder<'_> {
         if aggregation.window.is_some() {
             settle(&mut bound.scope);
         }
+        let read = outputs.iter().map(|(typed, _)| &typed.expression);
+        let read = read.chain(having.as_ref().map(|having| &having.expression));
+        bound = with_arrival(bound, aggregation.window.as_ref(), read)?;
         if let Some(having) = having {
             bound = filter(bound, having)?;
         }

@@ -267,7 +267,8 @@ impl<'a> Lowering<'a> {
 
     /// What a window function reads.
     fn lower_below(&mut self, window: &super::nodes::WindowNode, watermark: bool) -> Result<Flow> {
-        let outer = std::mem::replace(&mut self.time, source::TimeNeed::of(window));
+        let need = source::TimeNeed::of(window, &self.time)?;
+        let outer = std::mem::replace(&mut self.time, need);
         let flow = self.lower(&window.input, watermark);
         self.time = outer;
         flow

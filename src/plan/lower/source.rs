@@ -160,20 +160,28 @@ pub(super) enum TimeNeed {
 }
 
 impl TimeNeed {
-    /// What a window function needs of the sources below it.
-    pub(super) fn of(window: &WindowNode) -> Self {
-        match window.by_clock {
-            false => Self::Event,
-            true => {
+    /// What a window function needs of the sources below it, where those above it need this. Of windows above each other
+    /// the lowest decide by which time they go, and the clock calls the ends of all.
+    pub(super) fn of(window: &WindowNode, above: &Self) -> Result<Self> {
+        Ok(match (window.by_clock, above) {
+            (false, Self::Clock(_)) => {
+                return Err(Error::bug("the results of windows over event time have no processing time"));
+            }
+            (false, _) => Self::Event,
+            (true, above) => {
                 let zone = window.zone;
                 let (slide_ms, offset_ms) = match &window.window {
                     Windows::Fixed(window) => (window.slide_ms(), window.ends_offset_ms()),
                     // Sessions end at any time: the clock looks so often that they leave soon, and not for nothing.
                     Windows::Session { gap_ms, .. } => ((gap_ms / 10).clamp(SESSION_LOOKS_MS.0, SESSION_LOOKS_MS.1), 0),
                 };
-                Self::Clock(vec![WindowEnds { slide_ms, offset_ms, zone }])
+                let mut ends = vec![WindowEnds { slide_ms, offset_ms, zone }];
+                if let Self::Clock(above) = above {
+                    ends.extend(above.iter().filter(|more| **more != ends[0]).copied().collect::<Vec<_>>());
+                }
+                Self::Clock(ends)
             }
-        }
+        })
     }
 }
 
@@ -377,7 +385,7 @@ fn visit_sources(plan: &LogicalPlan, time: &TimeNeed, visit: &mut impl FnMut(Sca
     match Scan::of(plan, time)? {
         Some(scan) => visit(scan),
         None => {
-            let window = as_window(plan).map(TimeNeed::of);
+            let window = as_window(plan).map(|window| TimeNeed::of(window, time)).transpose()?;
             for input in plan.inputs() {
                 visit_sources(input, window.as_ref().unwrap_or(time), visit)?;
             }
