@@ -101,6 +101,9 @@ fn push_rare(parts: &mut Vec<String>, status: &JobStatus) {
     if status.skipped > 0 {
         parts.push(format!("skipped {}", count(status.skipped)));
     }
+    if status.restarts.count > 0 {
+        parts.push(format!("restarts {}", count(status.restarts.count)));
+    }
 }
 
 fn named(name: &str, parts: &[String]) -> String {
@@ -150,6 +153,7 @@ pub mod samples {
     //! Figures that tests start from.
 
     use super::*;
+    use crate::session::RestartFigures;
     use crate::stream::EventTime;
 
     pub fn status() -> JobStatus {
@@ -168,6 +172,7 @@ pub mod samples {
             state_bytes: 0,
             checkpoints: 0,
             pause_max: Duration::ZERO,
+            restarts: RestartFigures::default(),
             elapsed: Duration::from_millis(840),
         }
     }

@@ -191,6 +191,11 @@ impl Options {
         self.text(spec).map(|text| text.trim().parse().map_err(|_| unreadable(spec, text))).transpose()
     }
 
+    /// A number.
+    pub fn double(&self, spec: &OptionSpec) -> Result<Option<f64>> {
+        self.text(spec).map(|text| text.trim().parse().map_err(|_| unreadable(spec, text))).transpose()
+    }
+
     /// A duration.
     pub fn duration(&self, spec: &OptionSpec) -> Result<Option<Duration>> {
         self.text(spec).map(|text| parse_duration(text).ok_or_else(|| unreadable(spec, text))).transpose()

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::channel::Yields;
+use super::restarts::RestartStrategy;
 use crate::checkpoint::CheckpointMode;
 use crate::state::ScriptId;
 use crate::stream::MemoryPool;
@@ -53,11 +54,4 @@ pub struct JobConfig {
     pub stop_timeout: Duration,
     /// Under a simulation: seeded yields in the channels.
     pub yields: Yields,
-}
-
-/// What follows a failure of the outside world. Failures of the query or the data always end the job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestartStrategy {
-    None,
-    FixedDelay { attempts: u32, delay: Duration },
 }

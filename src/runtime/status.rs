@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::source_time::{SourceTime, SplitStatus, SplitTime};
-use crate::stream::{Counter, Counters, Epoch, EventTime, Total};
+use crate::stream::{Counter, Counters, Epoch, EventTime, ProcTime, Total};
 
 /// One task's figures.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct JobFigures {
     /// Of each task of the present attempt: the watermark that closes the next of its windows.
     next_windows: Mutex<Vec<Arc<AtomicI64>>>,
     is_stopping: AtomicBool,
-    is_restarting: AtomicBool,
+    restarts: Mutex<RestartFigures>,
     /// The last complete checkpoint.
     completed: AtomicU64,
 }
@@ -62,7 +62,7 @@ impl Default for JobFigures {
             sources: Mutex::default(),
             next_windows: Mutex::default(),
             is_stopping: AtomicBool::new(false),
-            is_restarting: AtomicBool::new(false),
+            restarts: Mutex::default(),
             completed: AtomicU64::new(0),
         }
     }
@@ -96,7 +96,16 @@ pub struct Figures {
     /// The least watermark that a source task has sent.
     pub watermark: EventTime,
     pub is_stopping: bool,
-    pub is_restarting: bool,
+}
+
+/// Restarts in this process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RestartFigures {
+    pub count: u64,
+    /// What the last failure said.
+    pub last_cause: Option<Arc<str>>,
+    /// While the job waits to be started again: until when.
+    pub next_start: Option<ProcTime>,
 }
 
 impl JobFigures {
@@ -115,7 +124,6 @@ impl JobFigures {
             pause_max: Duration::from_micros(self.pause_max_us.load(Ordering::Relaxed)),
             watermark: self.watermark(),
             is_stopping: self.is_stopping.load(Ordering::Relaxed),
-            is_restarting: self.is_restarting.load(Ordering::Relaxed),
         }
     }
 
@@ -168,8 +176,22 @@ impl JobFigures {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    pub fn restarting(&self, is_restarting: bool) {
-        self.is_restarting.store(is_restarting, Ordering::Relaxed);
+    /// A failure was met, and the job starts again at `next_start`.
+    pub fn restarting(&self, cause: &str, next_start: ProcTime) {
+        let mut restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
+        restarts.count += 1;
+        restarts.last_cause = Some(cause.into());
+        restarts.next_start = Some(next_start);
+    }
+
+    /// The wait for that start is over.
+    pub fn restarted(&self) {
+        self.restarts.lock().unwrap_or_else(PoisonError::into_inner).next_start = None;
+    }
+
+    /// How often the job was started again, and why.
+    pub fn restarts(&self) -> RestartFigures {
+        self.restarts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Rows that were written.

@@ -2,15 +2,17 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
 use super::attempt::{Attempt, JobSummary};
-use super::config::{JobConfig, RestartStrategy};
+use super::config::JobConfig;
 use super::log_slot::LogSlot;
 use super::notice::{Notice, Notices};
 use super::requests::{Control, Requests, is_over};
-use super::status::{Figures, JobFigures};
+use super::restarts::{Restart, Restarts};
+use super::status::{Figures, JobFigures, RestartFigures};
 use crate::checkpoint::Wanted;
 use crate::connectors::World;
 use crate::error::{Error, Result};
@@ -69,6 +71,11 @@ impl JobHandle {
         self.figures.read()
     }
 
+    /// How often it was started again in this process, and why.
+    pub fn restarts(&self) -> RestartFigures {
+        self.figures.restarts()
+    }
+
     /// The same, readable after the handle has been given away.
     pub fn shared_figures(&self) -> Arc<JobFigures> {
         Arc::clone(&self.figures)
@@ -101,7 +108,9 @@ async fn supervise(
     log: Arc<LogSlot>,
     mut requests: Requests,
 ) -> Result<JobSummary> {
-    let mut restarts = 0;
+    // Whether the present attempt was begun for nothing but a stop: one, since a stop is not to last as long as a failure.
+    let mut is_for_stop = false;
+    let mut restarts = Restarts::new(config.restart, jitter_seed(&config.new_lineage));
     let fresh = AtomicBool::new(config.fresh);
     let lineage = Arc::<OnceLock<String>>::default();
     loop {
@@ -121,28 +130,45 @@ async fn supervise(
             Ok(summary) => return Ok(summary),
             Err(error) => error,
         };
-        let (attempts, delay) = match config.restart {
-            // Without a directory nothing was kept: rows already shown would be shown again.
-            RestartStrategy::FixedDelay { attempts, delay }
-                if error.is_retryable() && restarts < attempts && config.directory.is_some() =>
-            {
-                (attempts, delay)
-            }
-            _ => {
-                requests.answer_all(&Err(error.clone()));
-                return Err(error);
-            }
+        // Without a directory nothing was kept: rows already shown would be shown again.
+        let may_restart = error.is_retryable() && config.directory.is_some() && !is_for_stop;
+        let Some(restart) = may_restart.then(|| restarts.after_failure(world.clock.elapsed())).flatten() else {
+            requests.answer_all(&Err(error.clone()));
+            return Err(error);
         };
-        restarts += 1;
-        let after = error.message();
-        notices(Notice::Warning(format!("job {} restarts ({restarts} of {attempts}) after: {after}", config.job)));
-        figures.restarting(true);
+        notices(Notice::Warning(told(&config.job, restart, &error)));
+        figures.restarting(error.message(), world.clock.now().after(restart.delay));
         // A stop does not wait: the next attempt takes its checkpoint at once.
         tokio::select! {
             biased;
-            () = requests.stop_wanted() => figures.stopping(),
-            () = tokio::time::sleep(delay) => {}
+            () = requests.stop_wanted() => {
+                figures.stopping();
+                is_for_stop = true;
+            }
+            () = tokio::time::sleep(restart.delay) => {}
         }
-        figures.restarting(false);
+        figures.restarted();
     }
+}
+
+/// `job orders restarts in 1.5 s (2 of 10) after: write out: no space left on device`
+fn told(job: &str, restart: Restart, error: &Error) -> String {
+    let count = match restart.of {
+        Some(of) => format!("{} of {of}", restart.attempt),
+        None => format!("for the {}. time", restart.attempt),
+    };
+    format!("job {job} restarts in {} ({count}) after: {}", short(restart.delay), error.message())
+}
+
+/// To a tenth of a second from one second on.
+fn short(delay: Duration) -> String {
+    match delay.as_millis() {
+        millis @ 0..1000 => format!("{millis} ms"),
+        millis => format!("{:.1} s", millis as f64 / 1000.0),
+    }
+}
+
+/// Jitter differs from job to job as their lineages do.
+fn jitter_seed(lineage: &str) -> u64 {
+    lineage.bytes().fold(0, |seed, byte| seed.rotate_left(5) ^ u64::from(byte))
 }

@@ -15,6 +15,7 @@ use crate::batch::{self, BatchInsert, BatchOptions, Tally};
 use crate::connectors::{JobIdentity, World};
 use crate::error::{Error, Result};
 use crate::plan::{Arrangement, LogicalQuery};
+use crate::runtime::RestartFigures;
 use crate::stream::{Clock, Epoch, MemoryPool};
 
 /// A batch that runs.
@@ -105,6 +106,7 @@ impl BatchJob {
             state_bytes: 0,
             checkpoints: 0,
             pause_max: Duration::ZERO,
+            restarts: RestartFigures::default(),
             elapsed: self.clock.elapsed().saturating_sub(self.started),
         }
     }

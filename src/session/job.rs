@@ -74,6 +74,7 @@ impl StreamingJob {
             state_bytes: figures.state_bytes,
             checkpoints: figures.checkpoints,
             pause_max: figures.pause_max,
+            restarts: self.figures.restarts(),
             elapsed: self.clock.elapsed().saturating_sub(self.started),
         }
     }
@@ -101,7 +102,7 @@ impl RunningJob for StreamingJob {
         let figures = self.figures.read();
         let state = match self.end.peek() {
             Some(_) => JobState::Ended,
-            None if figures.is_restarting => JobState::Restarting,
+            None if self.figures.restarts().next_start.is_some() => JobState::Restarting,
             None if figures.is_stopping => JobState::Stopping,
             None => JobState::Running,
         };

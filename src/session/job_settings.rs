@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::checkpoint::CheckpointMode;
 use crate::operators::Holding;
 use crate::plan::{EmitSettings, KeyedShuffle, Materialize};
+use crate::runtime::RestartStrategy;
 use crate::stream::Zone;
 
 /// Whether a statement runs as a stream or once over bounded tables.
@@ -24,15 +25,6 @@ pub enum ResultMode {
     Changelog,
     /// Its changes, drawn as a table.
     Tableau,
-}
-
-/// What happens after a failure of the outside world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestartStrategy {
-    /// The job fails.
-    None,
-    /// The job goes back to its last checkpoint after `delay`, at most `attempts` times.
-    FixedDelay { attempts: u32, delay: Duration },
 }
 
 /// When checkpoints are taken and where they are kept.
@@ -66,7 +58,7 @@ impl CheckpointSettings {
 }
 
 /// Everything that a job reads from SET, as it stood when the job was started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct JobSettings {
     pub runtime_mode: RuntimeMode,
     pub result_mode: ResultMode,

@@ -85,7 +85,14 @@ impl Jobs {
             ("watermark held by", status.held_by.as_deref().unwrap_or("none").to_owned()),
             ("state bytes", status.state_bytes.to_string()),
             ("checkpoints", status.checkpoints.to_string()),
+            ("restarts", status.restarts.count.to_string()),
         ];
+        if let Some(cause) = &status.restarts.last_cause {
+            lines.push(("last failure", cause.to_string()));
+        }
+        if let Some(next) = status.restarts.next_start.filter(|_| !job.has_ended()) {
+            lines.push(("next start", EventTime(next.0).to_string()));
+        }
         match job.end() {
             Some(Ok(JobSummary { ending: Ending::Stopped { at: Some(epoch) }, .. })) => {
                 lines.push(("goes on from checkpoint", epoch.to_string()));

@@ -13,6 +13,7 @@ mod job_settings;
 mod jobs;
 mod machine;
 mod outcome;
+mod restart_settings;
 mod row_stream;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -28,7 +29,7 @@ pub mod vocabulary;
 
 pub use crate::sql::{Statement, StatementAt};
 pub use check::{Checked, Finding};
-pub use job_settings::{CheckpointSettings, JobSettings, RestartStrategy, ResultMode, RuntimeMode};
+pub use job_settings::{CheckpointSettings, JobSettings, ResultMode, RuntimeMode};
 pub use jobs::Jobs;
 pub use outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Outcome, RunningJob};
 pub use row_stream::{RowShape, RowStream, Standing};
@@ -43,4 +44,4 @@ pub use crate::connectors::memory::Pusher;
 pub use crate::connectors::print::PrintOutputs;
 pub use crate::connectors::stdin::{Input, Pipe, StopSignal};
 pub use crate::plan::{Arrangement, OrderKey};
-pub use crate::runtime::{Notice, Notices};
+pub use crate::runtime::{Backoff, Notice, Notices, RestartFigures, RestartStrategy};

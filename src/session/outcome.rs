@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::row_stream::RowStream;
 use crate::error::Result;
-use crate::runtime::SplitStatus;
+use crate::runtime::{RestartFigures, SplitStatus};
 use crate::stream::{Epoch, EventTime};
 
 /// What a statement comes to.
@@ -99,6 +99,8 @@ pub struct JobStatus {
     pub checkpoints: u64,
     /// The longest that a task stood still to hand its state to a checkpoint, since this start.
     pub pause_max: Duration,
+    /// Restarts after failures of the outside world, since this start.
+    pub restarts: RestartFigures,
     /// Since this start.
     pub elapsed: Duration,
 }

@@ -536,12 +536,7 @@ impl Session {
             tolerable_failures: checkpoints.tolerable_failures,
             retained: checkpoints.retained,
             max_pending_epochs: checkpoints.max_pending_epochs,
-            restart: match settings.restart {
-                super::RestartStrategy::None => RestartStrategy::None,
-                super::RestartStrategy::FixedDelay { attempts, delay } => {
-                    RestartStrategy::FixedDelay { attempts, delay }
-                }
-            },
+            restart: settings.restart,
             memory: MemoryPool::new(
                 settings.memory_limit.or_else(|| default_memory_limit(self.world.stores.local().as_ref())),
             ),

@@ -4,6 +4,7 @@
 //! One that would change a result and is not built is refused; one that cannot change a result is accepted and a
 //! warning says so. The comment above an entry gives the reason where a default is not Flink's.
 
+use super::restart_settings as restarts;
 use crate::options::{Effect, OptionKind, OptionSpec};
 
 use OptionKind::{Boolean, Duration, Enum, Integer, Path, Size, Text};
@@ -103,26 +104,6 @@ pub static CHECKPOINT_TOLERABLE_FAILURES: OptionSpec = OptionSpec::honoured(
     Some("0"),
     "How many checkpoints in a row may fail before the job does.",
 );
-
-pub static RESTART_TYPE: OptionSpec = OptionSpec::honoured(
-    "restart-strategy.type",
-    Enum(&["none", "off", "disable", "fixed-delay", "failure-rate", "exponential-delay"]),
-    // Flink restarts with exponential delay once checkpoints are on; that is not built, and the same command resumes.
-    Some("none"),
-    "What happens after a failure of the outside world. Errors of the query or of the data stop a job at once.",
-)
-.aliases(&["restart-strategy"])
-.effect(Effect::RefusedUnless(&["none", "off", "disable", "fixed-delay"]));
-
-pub static RESTART_ATTEMPTS: OptionSpec = OptionSpec::honoured(
-    "restart-strategy.fixed-delay.attempts",
-    Integer,
-    Some("1"),
-    "How often the job is restarted before it fails.",
-);
-
-pub static RESTART_DELAY: OptionSpec =
-    OptionSpec::honoured("restart-strategy.fixed-delay.delay", Duration, Some("1 s"), "The pause before each restart.");
 
 // ------------------------------------------------------------------------- honoured: pipeline and tables
 
@@ -395,9 +376,18 @@ static HONOURED: &[&OptionSpec] = &[
     &CHECKPOINT_MAX_CONCURRENT,
     &CHECKPOINT_RETAINED,
     &CHECKPOINT_TOLERABLE_FAILURES,
-    &RESTART_TYPE,
-    &RESTART_ATTEMPTS,
-    &RESTART_DELAY,
+    &restarts::RESTART_TYPE,
+    &restarts::RESTART_FIXED_ATTEMPTS,
+    &restarts::RESTART_FIXED_DELAY,
+    &restarts::RESTART_RATE_FAILURES,
+    &restarts::RESTART_RATE_INTERVAL,
+    &restarts::RESTART_RATE_DELAY,
+    &restarts::RESTART_INITIAL_BACKOFF,
+    &restarts::RESTART_MAX_BACKOFF,
+    &restarts::RESTART_BACKOFF_MULTIPLIER,
+    &restarts::RESTART_JITTER,
+    &restarts::RESTART_RESET_THRESHOLD,
+    &restarts::RESTART_BACKOFF_ATTEMPTS,
     &PARALLELISM,
     &TABLE_PARALLELISM,
     &MAX_PARALLELISM,
@@ -462,8 +452,6 @@ static KNOWN: &[OptionSpec] = &[
     refused("execution.state-recovery.without-channel-state.#", Text, None, OFF, "Restarts that drop rows in flight."),
     refused("execution.state-recovery.from-local", Boolean, Some("false"), OFF, "Recovery from copies on task managers."),
     refused("state.backend.type", Enum(&["hashmap", "disk", "rocksdb", "forst", "memory", "filesystem"]), Some("hashmap"), &["hashmap", "filesystem"], "Where working state is held.").aliases(&["state.backend"]),
-    refused("restart-strategy.failure-rate.#", Text, None, &[], "Part of a restart strategy that is not built."),
-    refused("restart-strategy.exponential-delay.#", Text, None, &[], "Part of a restart strategy that is not built."),
     accepted("execution.buffer-timeout.#", Text, None, "Flink's network buffers."),
     accepted("execution.sort-#", Text, None, "Flink's batch mode."),
     accepted("execution.sorted-inputs.#", Text, None, "Flink's batch mode."),
@@ -599,8 +587,18 @@ mod tests {
             ("execution.checkpointing.unaligned.enabled", Some("false")),
             ("execution.state-recovery.claim-mode", Some("NO_CLAIM")),
             ("state.backend.type", Some("hashmap")),
+            ("restart-strategy.type", None),
             ("restart-strategy.fixed-delay.attempts", Some("1")),
             ("restart-strategy.fixed-delay.delay", Some("1 s")),
+            ("restart-strategy.failure-rate.max-failures-per-interval", Some("1")),
+            ("restart-strategy.failure-rate.failure-rate-interval", Some("1 min")),
+            ("restart-strategy.failure-rate.delay", Some("1 s")),
+            ("restart-strategy.exponential-delay.initial-backoff", Some("1 s")),
+            ("restart-strategy.exponential-delay.max-backoff", Some("1 min")),
+            ("restart-strategy.exponential-delay.backoff-multiplier", Some("1.5")),
+            ("restart-strategy.exponential-delay.jitter-factor", Some("0.1")),
+            ("restart-strategy.exponential-delay.reset-backoff-threshold", Some("1 h")),
+            ("restart-strategy.exponential-delay.attempts-before-reset-backoff", Some("2147483647")),
             ("table.exec.resource.default-parallelism", Some("-1")),
             ("pipeline.auto-watermark-interval", Some("200 ms")),
             ("table.exec.source.idle-timeout", Some("0 ms")),

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::job_settings::{CheckpointSettings, JobSettings, RestartStrategy, ResultMode, RuntimeMode};
+use super::job_settings::{CheckpointSettings, JobSettings, ResultMode, RuntimeMode};
+use super::restart_settings::{self, restart_strategy};
 use super::setting_list as list;
 use crate::checkpoint::CheckpointMode;
 use crate::error::{Error, Result};
@@ -169,6 +170,27 @@ impl Settings {
     pub fn job(&self) -> Result<JobSettings> {
         let merged = self.merged();
         let none_if_zero = |time: Duration| (!time.is_zero()).then_some(time);
+        let checkpoints = CheckpointSettings {
+            interval: merged.duration(&list::CHECKPOINT_INTERVAL)?.and_then(none_if_zero),
+            every_rows: merged.integer(&list::CHECKPOINT_EVERY_ROWS)?.map(number).transpose()?,
+            directory: merged.text(&list::CHECKPOINT_DIRECTORY).map(location).transpose()?,
+            min_pause: merged.duration(&list::CHECKPOINT_MIN_PAUSE)?.unwrap_or_default(),
+            timeout: merged.duration(&list::CHECKPOINT_TIMEOUT)?.unwrap_or_default(),
+            mode: match merged.choice(&list::CHECKPOINT_MODE)? {
+                Some("AT_LEAST_ONCE") => CheckpointMode::AtLeastOnce,
+                _ => CheckpointMode::ExactlyOnce,
+            },
+            max_concurrent: required(
+                &list::CHECKPOINT_MAX_CONCURRENT,
+                merged.integer(&list::CHECKPOINT_MAX_CONCURRENT)?,
+            )?,
+            retained: required(&list::CHECKPOINT_RETAINED, merged.integer(&list::CHECKPOINT_RETAINED)?)?,
+            tolerable_failures: required(
+                &list::CHECKPOINT_TOLERABLE_FAILURES,
+                merged.integer(&list::CHECKPOINT_TOLERABLE_FAILURES)?,
+            )?,
+            max_pending_epochs: required(&list::MAX_PENDING_EPOCHS, merged.integer(&list::MAX_PENDING_EPOCHS)?)?,
+        };
         let settings = JobSettings {
             runtime_mode: match merged.choice(&list::RUNTIME_MODE)? {
                 Some("BATCH") => RuntimeMode::Batch,
@@ -185,34 +207,8 @@ impl Settings {
                 _ => merged.integer(&list::PARALLELISM)?.map(number).transpose()?,
             },
             max_parallelism: required(&list::MAX_PARALLELISM, merged.integer(&list::MAX_PARALLELISM)?)?,
-            checkpoints: CheckpointSettings {
-                interval: merged.duration(&list::CHECKPOINT_INTERVAL)?.and_then(none_if_zero),
-                every_rows: merged.integer(&list::CHECKPOINT_EVERY_ROWS)?.map(number).transpose()?,
-                directory: merged.text(&list::CHECKPOINT_DIRECTORY).map(location).transpose()?,
-                min_pause: merged.duration(&list::CHECKPOINT_MIN_PAUSE)?.unwrap_or_default(),
-                timeout: merged.duration(&list::CHECKPOINT_TIMEOUT)?.unwrap_or_default(),
-                mode: match merged.choice(&list::CHECKPOINT_MODE)? {
-                    Some("AT_LEAST_ONCE") => CheckpointMode::AtLeastOnce,
-                    _ => CheckpointMode::ExactlyOnce,
-                },
-                max_concurrent: required(
-                    &list::CHECKPOINT_MAX_CONCURRENT,
-                    merged.integer(&list::CHECKPOINT_MAX_CONCURRENT)?,
-                )?,
-                retained: required(&list::CHECKPOINT_RETAINED, merged.integer(&list::CHECKPOINT_RETAINED)?)?,
-                tolerable_failures: required(
-                    &list::CHECKPOINT_TOLERABLE_FAILURES,
-                    merged.integer(&list::CHECKPOINT_TOLERABLE_FAILURES)?,
-                )?,
-                max_pending_epochs: required(&list::MAX_PENDING_EPOCHS, merged.integer(&list::MAX_PENDING_EPOCHS)?)?,
-            },
-            restart: match merged.choice(&list::RESTART_TYPE)? {
-                Some("fixed-delay") => RestartStrategy::FixedDelay {
-                    attempts: required(&list::RESTART_ATTEMPTS, merged.integer(&list::RESTART_ATTEMPTS)?)?,
-                    delay: merged.duration(&list::RESTART_DELAY)?.unwrap_or_default(),
-                },
-                _ => RestartStrategy::None,
-            },
+            restart: restart_strategy(&merged, checkpoints.is_on())?,
+            checkpoints,
             idle_timeout: merged.duration(&list::SOURCE_IDLE_TIMEOUT)?.and_then(none_if_zero),
             max_future_drift_ms: milliseconds(merged.duration(&list::MAX_FUTURE_DRIFT)?),
             drop_nulls: merged.choice(&list::NOT_NULL_ENFORCER)? == Some("DROP"),
@@ -336,6 +332,13 @@ fn check_range(spec: &OptionSpec, value: &str) -> Result<()> {
     if spec.key == list::CHECKPOINT_DIRECTORY.key {
         return location(value).map(drop);
     }
+    let double = value.trim().parse::<f64>().unwrap_or_default();
+    if spec.key == restart_settings::RESTART_BACKOFF_MULTIPLIER.key && !(1.0..=f64::MAX).contains(&double) {
+        return refuse("a number from 1");
+    }
+    if spec.key == restart_settings::RESTART_JITTER.key && !(0.0..=1.0).contains(&double) {
+        return refuse("a number from 0 to 1");
+    }
     let Ok(found) = value.trim().parse::<i64>() else { return Ok(()) };
     match spec.key {
         "parallelism.default"
@@ -352,7 +355,10 @@ fn check_range(spec: &OptionSpec, value: &str) -> Result<()> {
         "pipeline.max-parallelism" if !(1..=32_768).contains(&found) => refuse("a whole number from 1 to 32768"),
         "beadline.limit.batch-rows" if !(1..=1_048_576).contains(&found) => refuse("a whole number from 1 to 1048576"),
         "table.exec.resource.default-parallelism" if found < 1 && found != -1 => refuse("a whole number from 1, or -1"),
-        "execution.checkpointing.tolerable-failed-checkpoints" | "restart-strategy.fixed-delay.attempts"
+        "execution.checkpointing.tolerable-failed-checkpoints"
+        | "restart-strategy.fixed-delay.attempts"
+        | "restart-strategy.failure-rate.max-failures-per-interval"
+        | "restart-strategy.exponential-delay.attempts-before-reset-backoff"
             if found < 0 =>
         {
             refuse("a whole number from 0")
@@ -392,17 +398,18 @@ fn location(text: &str) -> Result<std::path::PathBuf> {
 }
 
 /// A number that has a default.
-fn required<T: TryFrom<i64>>(spec: &OptionSpec, value: Option<i64>) -> Result<T> {
+pub(super) fn required<T: TryFrom<i64>>(spec: &OptionSpec, value: Option<i64>) -> Result<T> {
     number(value.ok_or_else(|| Error::bug(format!("'{}' has no default", spec.key)))?)
 }
 
-fn number<T: TryFrom<i64>>(value: i64) -> Result<T> {
+pub(super) fn number<T: TryFrom<i64>>(value: i64) -> Result<T> {
     T::try_from(value).map_err(|_| Error::query(format!("{value} is out of range")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::RestartStrategy;
 
     fn with(pairs: &[(&str, &str)]) -> Settings {
         let mut settings = Settings::new();
@@ -461,7 +468,6 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_refused_and_its_default_is_not() {
-        assert!(error("restart-strategy.type", "exponential-delay").contains("not built"));
         assert!(error("beadline.on-error", "dead-letter").contains("not built"));
         assert!(error("state.backend.type", "rocksdb").contains("hashmap"));
         with(&[("execution.checkpointing.unaligned", "FALSE")]);

@@ -92,7 +92,7 @@ fn a_restart_does_not_begin_anew_where_the_log_was_removed() {
     let store = FakeStore::new();
     let disk = store.clone();
     let session = Session::in_world(world(&store, false)).with_notices(Arc::new(move |notice| {
-        if matches!(notice, Notice::Warning(text) if text.contains(" restarts (")) {
+        if matches!(notice, Notice::Warning(text) if text.contains(" restarts in ")) {
             remove_checkpoints(&disk);
         }
     }));

@@ -291,14 +291,18 @@ fn links_between_pages_lead_somewhere() {
 
 #[test]
 fn every_honoured_setting_of_a_session_is_read() {
-    let list = fs::read_to_string(root().join("src/session/setting_list.rs")).expect("the list of settings is there");
-    let settings = fs::read_to_string(root().join("src/session/settings.rs")).expect("the settings are there");
+    let read = |name: &str| fs::read_to_string(root().join("src/session").join(name)).expect("it is there");
+    let restarts = read("restart_settings.rs");
+    let list = read("setting_list.rs") + &restarts;
+    let settings = read("settings.rs") + &restarts;
     let of_tables = list.split_once("OF_TABLES").map_or("", |(_, rest)| rest.split("];").next().unwrap_or(""));
     let mut names = 0;
     for line in list.lines().filter_map(|line| line.strip_prefix("pub static ")) {
         let Some((name, _)) = line.split_once(": OptionSpec") else { continue };
         names += 1;
-        let is_read = settings.contains(&format!("list::{name}"));
+        let is_read = [format!("list::{name}"), format!("&{name})"), format!("&{name},")]
+            .iter()
+            .any(|read| settings.contains(read));
         assert!(is_read || of_tables.contains(&format!("&{name}")), "nothing reads {name}");
     }
     assert!(names > 20, "the list is found");

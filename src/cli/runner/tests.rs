@@ -16,7 +16,9 @@ use super::super::screen::LogFormat;
 use super::super::screen::fake::{ClosedPipe, Paper};
 use super::*;
 use crate::error::Span;
-use crate::session::{Arrangement, JobSettings, JobState, JobStatus, RowShape, RunningJob, Settings, Statement};
+use crate::session::{
+    Arrangement, JobSettings, JobState, JobStatus, RestartFigures, RowShape, RunningJob, Settings, Statement,
+};
 use crate::stream::{ChangeKind, Epoch, ManualClock, MemoryPool, Zone};
 
 /// A job that ends when it is stopped, or at once.
@@ -67,6 +69,7 @@ impl RunningJob for FakeJob {
             state_bytes: 0,
             checkpoints: 0,
             pause_max: Duration::ZERO,
+            restarts: RestartFigures::default(),
             elapsed: Duration::from_millis(10),
         }
     }
