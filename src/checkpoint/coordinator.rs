@@ -178,6 +178,8 @@ enum Phase {
 struct Requests {
     checkpoints: Vec<u64>,
     savepoints: Vec<u64>,
+    /// One of them wants its checkpoint to be kept.
+    keeps_savepoint: bool,
     /// Answered at the very end.
     stops: Vec<u64>,
     /// One of them wants the last checkpoint to be kept.
@@ -339,8 +341,8 @@ impl Coordinator {
     /// Takes a request up, or says why it cannot be served.
     fn request(&mut self, request: Request, actions: &mut Vec<Action>) -> Result<()> {
         let Request { id, what } = request;
-        let keeps_stop = matches!(what, Wanted::Stop { savepoint: true, .. });
-        if what.is_stop() && !keeps_stop {
+        let is_stop_with_savepoint = matches!(what, Wanted::Stop { savepoint: true, .. });
+        if what.is_stop() && !is_stop_with_savepoint {
             self.requests.stops.push(id);
             return Ok(());
         }
@@ -349,14 +351,18 @@ impl Coordinator {
                 "SET 'execution.checkpointing.interval' = '10 s', and give it a name: SET 'pipeline.name' = 'orders'",
             ));
         }
-        if keeps_stop && self.last_barrier.is_none() {
+        let is_kept = what.keeps_checkpoint();
+        if is_stop_with_savepoint && self.last_barrier.is_none() {
             self.requests.stops.push(id);
-            self.requests.keeps_stop = true;
+            self.requests.keeps_stop |= is_kept;
             return Ok(());
         }
-        let is_savepoint = keeps_stop || matches!(what, Wanted::Savepoint { .. });
+        let is_savepoint = is_stop_with_savepoint || matches!(what, Wanted::Savepoint { .. });
         match self.last_barrier {
-            None if is_savepoint => self.requests.savepoints.push(id),
+            None if is_savepoint => {
+                self.requests.savepoints.push(id);
+                self.requests.keeps_savepoint |= is_kept;
+            }
             None => self.requests.checkpoints.push(id),
             // Rows may have come between that barrier and this request.
             Some(Barrier { kind: BarrierKind::Stop, .. }) => {
@@ -366,7 +372,7 @@ impl Coordinator {
             Some(barrier) => match self.in_flight.get_mut(&barrier.epoch) {
                 Some(in_flight) if self.writing.is_none() || !is_savepoint => {
                     in_flight.requests.push(id);
-                    in_flight.is_pinned |= is_savepoint;
+                    in_flight.is_pinned |= is_kept;
                 }
                 _ if is_savepoint => {
                     return Err(Error::world(format!("job {} has read all its input", self.config.base.job)));
@@ -621,7 +627,8 @@ impl Coordinator {
             self.last_barrier = kind.is_last().then_some(barrier);
             // Any checkpoint from here on contains what an earlier request wanted to be in one.
             let mut requests = std::mem::take(&mut self.requests.checkpoints);
-            let is_pinned = !self.requests.savepoints.is_empty() || (kind.is_last() && self.requests.keeps_stop);
+            let is_pinned =
+                std::mem::take(&mut self.requests.keeps_savepoint) || (kind.is_last() && self.requests.keeps_stop);
             requests.append(&mut self.requests.savepoints);
             self.requests.is_due = false;
             let in_flight = InFlight { barrier, since: now, parts: BTreeMap::new(), requests, is_pinned };

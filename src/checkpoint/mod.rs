@@ -11,6 +11,7 @@ mod part;
 mod plan_description;
 mod recovery;
 mod request;
+mod savepoint;
 mod script;
 
 pub use alignment::{Aligned, Aligner, CheckpointMode};
@@ -21,4 +22,5 @@ pub use part::{OperatorPart, TablePart, TaskId, TaskPart};
 pub use plan_description::{OperatorDescription, PlanDescription};
 pub use recovery::{NewOperator, Recovery, base_manifest, current_lineage, former_lineages, recover};
 pub use request::{Request, Wanted};
+pub use savepoint::{Beginning, begin_from};
 pub use script::{check_script, current_script};

@@ -137,7 +137,7 @@ pub fn base_manifest(claim: &Claim, max_parallelism: u32, resumed: Option<Manife
 }
 
 /// What a checkpoint is gone on from has to fit.
-fn check_plan(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -> Result<()> {
+pub(super) fn check_plan(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -> Result<()> {
     let checked = check_key_groups(manifest, plan).and_then(|()| check_operators(manifest, plan, ids));
     checked.map_err(|error| {
         error.context(format_args!("job '{}' cannot go on from checkpoint {}", manifest.job, manifest.epoch))
@@ -238,7 +238,7 @@ fn changed_sinks<'a>(
     known.filter(|(operator, was)| was.query != operator.query)
 }
 
-fn new_operators(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -> Vec<NewOperator> {
+pub(super) fn new_operators(manifest: &Manifest, plan: &PlanDescription, ids: &[OperatorId]) -> Vec<NewOperator> {
     let is_known = |index: &usize| manifest.operators.contains_key(&ids[*index]);
     let new = plan.operators.iter().enumerate().filter(|(index, operator)| operator.is_signed() && !is_known(index));
     new.map(|(index, operator)| NewOperator {

@@ -40,6 +40,8 @@ pub(super) struct Start {
     /// Open, unless nothing is kept.
     pub log: Option<Arc<LogSlot>>,
     pub resumed: bool,
+    /// Whether the base is not the job's own checkpoint, but one that it begins from.
+    pub begins: bool,
 }
 
 impl Start {

@@ -20,6 +20,10 @@ pub struct JobConfig {
     pub is_name_chosen: bool,
     /// Where checkpoints go, a directory per job below it; `None`: nothing survives, outputs appear at the end.
     pub directory: Option<PathBuf>,
+    /// A savepoint or a checkpoint that a first start begins from: one that finds no checkpoint of its own.
+    pub begin_from: Option<PathBuf>,
+    /// Whether state in there that no operator takes is left behind.
+    pub ignore_unclaimed_state: bool,
     /// Start over: a new lineage, with the published output of the old one removed.
     pub fresh: bool,
     /// 32 hexadecimal digits for a new lineage, drawn by the caller: the engine itself draws nothing.

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,20 +23,23 @@ use super::channel::RECEIVER_GONE;
 use super::commits::{Committers, commit};
 use super::log_slot::LogSlot;
 use super::notice::Notice;
-use super::requests::Requests;
+use super::requests::{Requests, TakenCheckpoint};
 use super::source_control::{ControlSender, SourceControl};
 use crate::checkpoint::{Action, Coordinator, CoordinatorConfig, Event, TableId, TaskId};
 use crate::connectors::Committer;
 use crate::error::{Error, Result};
 use crate::plan::NodeKind;
 use crate::state::{
-    FileName, JobDirectory, LogEntry, Manifest, OperatorId, TableState, Writer, compact_table, is_overgrown,
-    run_to_compact,
+    FileName, Holds, JobDirectory, LogEntry, Manifest, OperatorId, SavedCheckpoint, TableState, Writer, compact_table,
+    file_paths, is_overgrown, run_to_compact, savepoint_directory,
 };
 use crate::stream::{Committable, Counters, Epoch, FileState, Generation};
 
 /// What is said of a job with a source that cannot be read again.
 const NOT_RESUMED: &str = "what it reads comes only once, so that nothing goes on from there: --fresh starts over";
+
+/// What needs a file system, in errors about a directory that is none.
+const SAVEPOINTS: &str = "savepoints";
 
 /// The id of the error of a stop that took too long.
 const STOP_TIMEOUT: &str = "BL-LIM-STOP-TIMEOUT";
@@ -59,6 +63,12 @@ enum Answer {
         table: TableId,
         error: Error,
     },
+    /// A savepoint is complete in a directory of its own, or not.
+    Saved {
+        id: u64,
+        held: Vec<String>,
+        result: Result<TakenCheckpoint>,
+    },
     /// It does no harm, and the user should know.
     Notice(Notice),
     Nothing(Result<()>),
@@ -70,6 +80,10 @@ pub(super) struct Driver<'a> {
     log: Option<Arc<LogSlot>>,
     /// The job's.
     directory: Option<JobDirectory>,
+    /// What of it collection leaves alone.
+    holds: Holds,
+    /// The last manifest that went to the log.
+    newest: Option<Arc<Manifest>>,
     generation: Generation,
     tasks: JoinSet<(TaskId, Result<()>)>,
     sources: Vec<ControlSender>,
@@ -104,7 +118,7 @@ impl<'a> Driver<'a> {
     pub fn new(
         attempt: &'a Attempt<'a>,
         start: Start,
-        directory: Option<JobDirectory>,
+        directory: Option<(JobDirectory, Holds)>,
         built: BuiltJob,
         events: mpsc::Receiver<Event>,
         committers: Committers,
@@ -134,6 +148,7 @@ impl<'a> Driver<'a> {
             },
             attempt.world.clock.elapsed(),
         );
+        let (directory, holds) = directory.unzip();
         let mut tasks = JoinSet::new();
         for (id, future) in built.tasks {
             tasks.spawn(async move {
@@ -146,6 +161,8 @@ impl<'a> Driver<'a> {
             coordinator,
             log: start.log,
             directory,
+            holds: holds.unwrap_or_default(),
+            newest: None,
             generation,
             tasks,
             sources: built.sources,
@@ -170,7 +187,7 @@ impl<'a> Driver<'a> {
     /// locked by it; unless waiting is just what has failed.
     pub async fn run(mut self, requests: &mut Requests) -> Result<JobSummary> {
         match self.drive(requests).await {
-            Ok(stopping) => self.end(stopping).await,
+            Ok(stopping) => self.end(stopping, requests).await,
             Err(error) => {
                 self.tasks.abort_all();
                 while error.id() != Some(STOP_TIMEOUT) && self.background.next().await.is_some() {}
@@ -207,9 +224,9 @@ impl<'a> Driver<'a> {
             let event = tokio::select! {
                 biased;
                 request = requests.next() => Some(Event::Requested(request)),
-                Some(answer) = self.background.next(), if !self.background.is_empty() => self.answer(answer)?,
-                Some(answer) = self.committing.next(), if !self.committing.is_empty() => self.answer(answer)?,
-                Some(answer) = self.compacting.next(), if !self.compacting.is_empty() => self.answer(answer)?,
+                Some(answer) = self.background.next(), if !self.background.is_empty() => self.answer(answer, requests)?,
+                Some(answer) = self.committing.next(), if !self.committing.is_empty() => self.answer(answer, requests)?,
+                Some(answer) = self.compacting.next(), if !self.compacting.is_empty() => self.answer(answer, requests)?,
                 Some(event) = self.events.recv() => Some(event),
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     self.task_ended(ended)?;
@@ -231,7 +248,10 @@ impl<'a> Driver<'a> {
                     continue;
                 }
                 match action {
-                    Action::Answer { id, result } => requests.answer(id, result),
+                    Action::Answer { id, result } => match (result, requests.savepoint_target(id)) {
+                        (Ok(epoch), Some(target)) => self.write_savepoint(id, epoch, target)?,
+                        (result, _) => requests.answer(id, result.map(TakenCheckpoint::from)),
+                    },
                     Action::Done => return Ok(is_stopping),
                     action => self.act(action)?,
                 }
@@ -280,8 +300,13 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn answer(&mut self, answer: Answer) -> Result<Option<Event>> {
+    fn answer(&mut self, answer: Answer, requests: &mut Requests) -> Result<Option<Event>> {
         match answer {
+            Answer::Saved { id, held, result } => {
+                held.iter().for_each(|path| self.holds.let_go(path));
+                requests.answer(id, result);
+                Ok(None)
+            }
             Answer::Event(event) => Ok(Some(event)),
             Answer::Nothing(result) => result.map(|()| None),
             Answer::Notice(notice) => {
@@ -344,6 +369,7 @@ impl<'a> Driver<'a> {
     fn write_manifest(&mut self, manifest: Manifest) {
         let epoch = manifest.epoch;
         let Some(log) = self.log.clone() else { return };
+        self.newest = Some(Arc::new(manifest.clone()));
         if !self.held.is_empty() {
             let tables = manifest.operators.values().flat_map(|operator| &operator.tables);
             let paths: Vec<&str> = tables.flat_map(|table| &table.files).map(|file| file.path.as_str()).collect();
@@ -387,10 +413,35 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
+    /// Copies the checkpoint that has just completed into a directory below `target`, on a thread of its own, and answers
+    /// the request when that is done. Its files are held from here on, before another checkpoint can take its place.
+    fn write_savepoint(&mut self, id: u64, epoch: Epoch, target: PathBuf) -> Result<()> {
+        let newest = self.newest.clone().filter(|manifest| manifest.epoch == epoch);
+        let (Some(manifest), Some(directory)) = (newest, self.directory.clone()) else {
+            return Err(Error::bug(format!("checkpoint {epoch} is a savepoint and not the newest")));
+        };
+        let held: Vec<String> = file_paths(&manifest).map(str::to_owned).collect();
+        held.iter().for_each(|path| self.holds.hold(path));
+        let world = self.attempt.world.clone();
+        self.background.push(Box::pin(async move {
+            let blocking = Arc::clone(&world.blocking);
+            let write = move || {
+                let (store, target) = world.stores.local_at(&target, SAVEPOINTS)?;
+                let to = savepoint_directory(&target, &manifest);
+                let saved = SavedCheckpoint { manifest: Manifest::clone(&manifest), directory };
+                saved.write(store.as_ref(), &to).map_err(|error| error.context("savepoint"))?;
+                Ok(TakenCheckpoint { epoch, directory: Some(to) })
+            };
+            let result = blocking.call(write).await.and_then(|written| written);
+            Answer::Saved { id, held, result }
+        }));
+        Ok(())
+    }
+
     /// Puts files of a table together on a thread of its own. Until a complete checkpoint names them they are held.
     fn compact(&mut self, table: TableId, state: TableState, run: Range<usize>) {
-        let (Some(log), Some(directory)) = (self.log.clone(), self.directory.clone()) else { return };
-        let blocking = Arc::clone(&self.attempt.world.blocking);
+        let Some(directory) = self.directory.clone() else { return };
+        let (blocking, holds) = (Arc::clone(&self.attempt.world.blocking), self.holds.clone());
         let (generation, epoch, number) = (self.generation, self.last_completed, self.compactions);
         self.compactions += 1;
         self.compacting.push(Box::pin(async move {
@@ -402,17 +453,11 @@ impl<'a> Driver<'a> {
                 let (operator, table) = (of_table.operator.as_str(), of_table.table.as_str());
                 let name = FileName { epoch: newest, generation, operator, table, writer };
                 let prefix = name.path().trim_end_matches("0.parquet").to_owned();
-                log.with(|log| {
-                    log.hold(&prefix);
-                    Ok(())
-                })?;
+                holds.hold(&prefix);
                 match compact_table(directory.store.as_ref(), &directory.path, &name, number, &state, run) {
                     Ok(by) => Ok((prefix, replaced, by)),
                     Err(error) => {
-                        log.with(|log| {
-                            log.let_go(&prefix);
-                            Ok(())
-                        })?;
+                        holds.let_go(&prefix);
                         Err(error)
                     }
                 }
@@ -427,18 +472,8 @@ impl<'a> Driver<'a> {
     /// Lets go of compacted files that the complete checkpoint of this epoch names, or an earlier one.
     fn let_go(&mut self, epoch: Epoch) {
         let later = self.named.split_off(&epoch.next());
-        let prefixes: Vec<String> = std::mem::replace(&mut self.named, later).into_values().flatten().collect();
-        let Some(log) = self.log.clone().filter(|_| !prefixes.is_empty()) else { return };
-        let blocking = Arc::clone(&self.attempt.world.blocking);
-        self.background.push(Box::pin(async move {
-            let let_go = move || {
-                log.with(|log| {
-                    prefixes.iter().for_each(|prefix| log.let_go(prefix));
-                    Ok(())
-                })
-            };
-            Answer::Nothing(blocking.call(let_go).await.and_then(|done| done))
-        }));
+        let prefixes = std::mem::replace(&mut self.named, later).into_values().flatten();
+        prefixes.for_each(|prefix| self.holds.let_go(&prefix));
     }
 
     fn collect_garbage(&mut self) {
@@ -457,9 +492,9 @@ impl<'a> Driver<'a> {
     }
 
     /// The last barrier has passed everything; waits for the tasks and for what runs in the background.
-    async fn end(mut self, stopping: bool) -> Result<JobSummary> {
+    async fn end(mut self, stopping: bool, requests: &mut Requests) -> Result<JobSummary> {
         while let Some(answer) = self.background.next().await {
-            self.answer(answer)?;
+            self.answer(answer, requests)?;
         }
         while let Some(ended) = self.tasks.join_next().await {
             self.task_ended(ended)?;

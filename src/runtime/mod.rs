@@ -32,7 +32,7 @@ pub use attempt::{Ending, JobSummary};
 pub use channel::Yields;
 pub use config::JobConfig;
 pub use notice::{Notice, Notices};
-pub use requests::Control;
+pub use requests::{Control, TakenCheckpoint};
 pub use restarts::{Backoff, RestartStrategy};
 pub use source_time::{SplitActivity, SplitStatus};
 pub use status::{Figures, JobFigures, RestartFigures};

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::pending;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,11 +21,25 @@ use crate::stream::Epoch;
 /// Commands that may wait for the driver.
 const COMMANDS: usize = 16;
 
+/// What was taken on request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenCheckpoint {
+    pub epoch: Epoch,
+    /// Of a savepoint in a directory of its own: where it is.
+    pub directory: Option<PathBuf>,
+}
+
+impl From<Epoch> for TakenCheckpoint {
+    fn from(epoch: Epoch) -> Self {
+        Self { epoch, directory: None }
+    }
+}
+
 /// Something asked for, and where its answer goes.
 #[derive(Debug)]
 struct Command {
     what: Wanted,
-    answer: oneshot::Sender<Result<Epoch>>,
+    answer: oneshot::Sender<Result<TakenCheckpoint>>,
 }
 
 /// A way to ask something of a job, from anywhere.
@@ -33,7 +48,7 @@ pub struct Control(mpsc::Sender<Command>);
 
 impl Control {
     /// Asks, and waits for the answer; `None` if the job is over and has not given any.
-    pub async fn ask(&self, what: Wanted) -> Option<Result<Epoch>> {
+    pub async fn ask(&self, what: Wanted) -> Option<Result<TakenCheckpoint>> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Command { what, answer }).await.ok()?;
         answered.await.ok()
@@ -94,18 +109,35 @@ impl Requests {
         self.open.values().any(|command| command.what.is_stop())
     }
 
+    /// Of a request for a savepoint in a directory of its own: below which directory.
+    pub fn savepoint_target(&self, id: u64) -> Option<PathBuf> {
+        self.open.get(&id)?.what.savepoint_target().map(Path::to_owned)
+    }
+
     /// Tells whoever made a request.
-    pub fn answer(&mut self, id: u64, result: Result<Epoch>) {
+    pub fn answer(&mut self, id: u64, result: Result<TakenCheckpoint>) {
         if let Some(command) = self.open.remove(&id) {
             // Whoever does not wait needs no answer.
             let _ = command.answer.send(result);
         }
     }
 
-    /// Tells everybody.
-    pub fn answer_all(&mut self, result: &Result<Epoch>) {
+    /// Tells everybody that it has failed.
+    pub fn fail_all(&mut self, error: &Error) {
         for command in std::mem::take(&mut self.open).into_values() {
-            let _ = command.answer.send(result.clone());
+            let _ = command.answer.send(Err(error.clone()));
+        }
+    }
+
+    /// Tells everybody that the job stands where it stood: at this checkpoint, of which nobody makes a copy.
+    pub fn answer_all(&mut self, epoch: Epoch) {
+        for command in std::mem::take(&mut self.open).into_values() {
+            let answer = match command.what.savepoint_target() {
+                None => Ok(epoch.into()),
+                Some(_) => Err(Error::world("the job was stopped before it had read back its state")
+                    .with_help(format!("its checkpoint {epoch} stands: begin from the job's own directory"))),
+            };
+            let _ = command.answer.send(answer);
         }
     }
 
@@ -149,9 +181,9 @@ mod tests {
         assert_eq!(requests.next().await, first);
         let stop = requests.next().await;
         assert!(stop.what.is_stop() && requests.has_stop());
-        requests.answer(first.id, Ok(Epoch(7)));
-        requests.answer(stop.id, Ok(Epoch(8)));
-        assert_eq!(asking.await.unwrap().unwrap().unwrap(), Epoch(7));
+        requests.answer(first.id, Ok(Epoch(7).into()));
+        requests.answer(stop.id, Ok(Epoch(8).into()));
+        assert_eq!(asking.await.unwrap().unwrap().unwrap().epoch, Epoch(7));
         assert!(!requests.has_stop());
         drop(requests);
         assert!(control.ask(Wanted::Checkpoint).await.is_none(), "the job is over");

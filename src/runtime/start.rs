@@ -17,13 +17,14 @@ use super::notice::Notice;
 use super::requests::Requests;
 use super::restoring::Restoring;
 use crate::checkpoint::{
-    NewOperator, Recovery, base_manifest, check_script, current_lineage, current_script, former_lineages, identify,
-    recover,
+    self, NewOperator, Recovery, base_manifest, check_script, current_lineage, current_script, former_lineages,
+    identify, recover,
 };
 use crate::connectors::{Committable, JobIdentity, SourceContext};
 use crate::error::{Blame, Error, Result};
 use crate::plan::NodeKind;
-use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest};
+use crate::state::{Claim, DamagedLog, FORMAT_VERSION, JobLog, Manifest, SavedCheckpoint};
+use crate::storage::Store;
 use crate::stream::Generation;
 
 /// Events that may wait for the driver.
@@ -31,6 +32,7 @@ const EVENTS: usize = 1024;
 
 /// What needs a file system, in errors about a directory that is none.
 const CHECKPOINTS: &str = "checkpoints";
+const SAVEPOINT: &str = "the savepoint that is begun from";
 
 impl Attempt<'_> {
     /// Runs to the end.
@@ -54,7 +56,7 @@ impl Attempt<'_> {
             }
         };
         let directory = match &start.log {
-            Some(log) => Some(log.with(|log| Ok(log.job_directory()))?),
+            Some(log) => Some(log.with(|log| Ok((log.job_directory(), log.holds())))?),
             None => None,
         };
         let identity = JobIdentity {
@@ -74,7 +76,7 @@ impl Attempt<'_> {
             plan: self.plan,
             config: self.config,
             identity: &identity,
-            directory: directory.clone(),
+            directory: directory.as_ref().map(|(directory, _)| directory.clone()),
             world: self.world,
             memory: self.config.memory.clone(),
             events: Events::new(sender),
@@ -90,7 +92,7 @@ impl Attempt<'_> {
             built = build(&environment) => built?,
             () = requests.stop_wanted(), if start.resumed => {
                 self.figures.stopping();
-                requests.answer_all(&Ok(start.base.epoch));
+                requests.answer_all(start.base.epoch);
                 let ending = Ending::Stopped { epoch: start.base.epoch, resumable: self.plan.can_resume() };
                 return Ok(JobSummary { ending, counters: BTreeMap::new() });
             }
@@ -98,7 +100,15 @@ impl Attempt<'_> {
         };
         drop((environment, restoring));
         if start.resumed {
-            self.note(format!("resumed job {} from checkpoint {}", self.config.job, start.base.epoch));
+            let (job, epoch) = (&self.config.job, start.base.epoch);
+            self.note(match &self.config.begin_from {
+                Some(from) if start.begins => format!("job {job} begins from checkpoint {epoch} of {}", from.display()),
+                Some(_) => format!(
+                    "resumed job {job} from its own checkpoint {epoch}; 'execution.state-recovery.path' counts only where \
+                     it has none, as with --fresh"
+                ),
+                None => format!("resumed job {job} from checkpoint {epoch}"),
+            });
         }
         let driver = Driver::new(self, start, directory, built, events, committers);
         driver.run(requests).await
@@ -130,6 +140,8 @@ impl Attempt<'_> {
         let (slot, claimed_before) = (Arc::clone(self.log), Arc::clone(self.lineage));
         let ephemeral = self.config.ephemeral_lineages.clone();
         let (script, is_name_chosen) = (self.config.script.clone(), self.config.is_name_chosen);
+        let (begin_from, stores) = (self.config.begin_from.clone(), self.world.stores.clone());
+        let ignore_unclaimed = self.config.ignore_unclaimed_state;
         let claim = move || -> Result<(Option<JobLog>, TakenOver)> {
             let (mut log, damaged) = match fresh {
                 true => JobLog::open_anew(store, &path, &job),
@@ -140,6 +152,7 @@ impl Attempt<'_> {
                 log.check_lineage(lineage)?;
             }
             let (mut resumed, mut finished, mut changed, mut new) = (None, None, Vec::new(), Vec::new());
+            let mut beginning = None;
             let mut ids = identify(&plan, &BTreeMap::new());
             let claimed = log.claim(|entries, generation| {
                 if let Some(script) = script.as_ref().filter(|_| !is_name_chosen) {
@@ -161,6 +174,13 @@ impl Attempt<'_> {
                     // A start that never completed a checkpoint goes on with its lineage: it has published nothing.
                     Recovery::Fresh => {
                         resumed = None;
+                        if let Some(path) = &begin_from {
+                            let (store, path) = stores.local_at(path, SAVEPOINT)?;
+                            let saved = SavedCheckpoint::find(&(store as Arc<dyn Store>), &path)?;
+                            let begun = checkpoint::begin_from(&saved.manifest, &plan, ignore_unclaimed)?;
+                            (ids, new) = (begun.ids, begun.new);
+                            beginning = Some(SavedCheckpoint { manifest: begun.manifest, ..saved });
+                        }
                         let current = current_lineage(entries).filter(|_| !fresh);
                         current.map_or_else(|| new_lineage.clone(), str::to_owned)
                     }
@@ -178,11 +198,18 @@ impl Attempt<'_> {
             let former = former_lineages(&log.entries(), &claim.lineage).into_iter().map(|claim| claim.lineage);
             let lost = damaged.iter().flat_map(|damaged| damaged.lineages.iter().cloned());
             let former = former.chain(lost).chain(fresh.then_some(ephemeral)).collect();
+            let begins = beginning.is_some();
+            if let Some(saved) = beginning {
+                let adopted = saved.adopt(&log.job_directory(), claim.generation)?;
+                let (job, lineage) = (claim.job.clone(), claim.lineage.clone());
+                let (parent, digest) = (String::new(), String::new());
+                resumed = Some(Manifest { job, lineage, parent, digest, ..adopted });
+            }
             let is_resumed = resumed.is_some();
             let pending = resumed.as_ref().map_or_else(Vec::new, |manifest| manifest.pending.clone());
             let base = base_manifest(&claim, plan.max_parallelism, resumed);
             let ids = PlanIds::new(&stream, ids);
-            let start = Start { base, ids, pending, log: Some(slot), resumed: is_resumed };
+            let start = Start { base, ids, pending, log: Some(slot), resumed: is_resumed, begins };
             Ok((Some(log), TakenOver::Start(Box::new(Claimed { start, former, damaged, changed, new }))))
         };
         let slot = Arc::clone(self.log);
@@ -209,7 +236,7 @@ impl Attempt<'_> {
         }
         // From here on the job is this start's, and whatever fails goes on from what it has left.
         self.fresh.store(false, Ordering::Relaxed);
-        if !start.resumed {
+        if !start.resumed || start.begins {
             self.mention_foreign_files(&start.base).await?;
         }
         Ok(Some(start))
@@ -294,7 +321,7 @@ impl Attempt<'_> {
         let base = base_manifest(&claim, self.config.max_parallelism, None);
         let plan = describe(self.plan, self.config.max_parallelism);
         let ids = PlanIds::new(self.plan, identify(&plan, &BTreeMap::new()));
-        Start { base, ids, pending: Vec::new(), log: None, resumed: false }
+        Start { base, ids, pending: Vec::new(), log: None, resumed: false, begins: false }
     }
 
     /// Opens the committers; each finishes what the restored checkpoint lists as pending, once all of them have seen

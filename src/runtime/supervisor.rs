@@ -1,5 +1,6 @@
 //! Starts a job, and starts it again when the outside world failed it and the restart strategy allows.
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::attempt::{Attempt, JobSummary};
 use super::config::JobConfig;
 use super::log_slot::LogSlot;
 use super::notice::{Notice, Notices};
-use super::requests::{Control, Requests, is_over};
+use super::requests::{Control, Requests, TakenCheckpoint, is_over};
 use super::restarts::{Restart, Restarts};
 use super::status::{Figures, JobFigures, RestartFigures};
 use crate::checkpoint::Wanted;
@@ -18,6 +19,9 @@ use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
 use crate::stream::Epoch;
+
+/// How many attempts, one right after the other, a stop is worth: it is not to last as long as what fails the job.
+const STOP_ATTEMPTS: u32 = 10;
 
 /// A job that runs. Dropping the handle aborts it, as a kill would; its log is free then for another start.
 #[derive(Debug)]
@@ -48,12 +52,16 @@ impl JobHandle {
 
     /// Takes a checkpoint that begins after this call, while the job goes on, and waits until it is complete.
     pub async fn checkpoint(&self) -> Result<Epoch> {
-        self.control.ask(Wanted::Checkpoint).await.unwrap_or_else(|| Err(is_over(&self.name)))
+        self.ask(Wanted::Checkpoint).await.map(|taken| taken.epoch)
     }
 
-    /// The same; and it is kept, however many are complete since.
-    pub async fn savepoint(&self) -> Result<Epoch> {
-        self.control.ask(Wanted::Savepoint { target: None }).await.unwrap_or_else(|| Err(is_over(&self.name)))
+    /// The same; and it is kept, however many are complete since. With a target it is a copy in a directory below that.
+    pub async fn savepoint(&self, target: Option<PathBuf>) -> Result<TakenCheckpoint> {
+        self.ask(Wanted::Savepoint { target }).await
+    }
+
+    async fn ask(&self, what: Wanted) -> Result<TakenCheckpoint> {
+        self.control.ask(what).await.unwrap_or_else(|| Err(is_over(&self.name)))
     }
 
     /// Asks the job to stop with a checkpoint; [`wait`](Self::wait) then returns.
@@ -108,8 +116,8 @@ async fn supervise(
     log: Arc<LogSlot>,
     mut requests: Requests,
 ) -> Result<JobSummary> {
-    // Whether the present attempt was begun for nothing but a stop: one, since a stop is not to last as long as a failure.
-    let mut is_for_stop = false;
+    // Attempts that were begun for nothing but a stop.
+    let mut stop_attempts = 0;
     let mut restarts = Restarts::new(config.restart, jitter_seed(&config.new_lineage));
     let fresh = AtomicBool::new(config.fresh);
     let lineage = Arc::<OnceLock<String>>::default();
@@ -131,9 +139,9 @@ async fn supervise(
             Err(error) => error,
         };
         // Without a directory nothing was kept: rows already shown would be shown again.
-        let may_restart = error.is_retryable() && config.directory.is_some() && !is_for_stop;
+        let may_restart = error.is_retryable() && config.directory.is_some() && stop_attempts < STOP_ATTEMPTS;
         let Some(restart) = may_restart.then(|| restarts.after_failure(world.clock.elapsed())).flatten() else {
-            requests.answer_all(&Err(error.clone()));
+            requests.fail_all(&error);
             return Err(error);
         };
         notices(Notice::Warning(told(&config.job, restart, &error)));
@@ -143,7 +151,7 @@ async fn supervise(
             biased;
             () = requests.stop_wanted() => {
                 figures.stopping();
-                is_for_stop = true;
+                stop_attempts += 1;
             }
             () = tokio::time::sleep(restart.delay) => {}
         }

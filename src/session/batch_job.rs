@@ -1,5 +1,6 @@
 //! Batch queries and INSERTs as jobs of the façade: figures, a way to stop, an end. They have no checkpoints.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::batch::{self, BatchInsert, BatchOptions, Tally};
 use crate::connectors::{JobIdentity, World};
 use crate::error::{Error, Result};
 use crate::plan::{Arrangement, LogicalQuery};
-use crate::runtime::RestartFigures;
+use crate::runtime::{RestartFigures, TakenCheckpoint};
 use crate::stream::{Clock, Epoch, MemoryPool};
 
 /// A batch that runs.
@@ -140,7 +141,11 @@ impl RunningJob for BatchJob {
         Ok(())
     }
 
-    async fn stop_with_savepoint(&self) -> Result<Epoch> {
+    async fn savepoint(&self, _: Option<PathBuf>) -> Result<TakenCheckpoint> {
+        Err(Error::query("a batch has no savepoints"))
+    }
+
+    async fn stop_with_savepoint(&self, _: Option<PathBuf>) -> Result<TakenCheckpoint> {
         Err(Error::query("a batch has no savepoints").with_help("end it without a savepoint: STOP JOB"))
     }
 

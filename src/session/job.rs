@@ -1,5 +1,6 @@
 //! Jobs and rows as the façade shows them, on top of the runtime's.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::checkpoint::Wanted;
 use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
-use crate::runtime::{self, Control, Figures, JobConfig, JobFigures, Notices, SplitStatus};
+use crate::runtime::{self, Control, Figures, JobConfig, JobFigures, Notices, SplitStatus, TakenCheckpoint};
 use crate::stream::{Changes, Clock, Counter, Epoch, EventTime};
 
 /// A streaming job.
@@ -56,6 +57,11 @@ impl StreamingJob {
             clock,
             started,
         })
+    }
+
+    async fn saved(&self, what: Wanted) -> Result<TakenCheckpoint> {
+        let ended = || Err(Error::world(format!("job {} ended before the savepoint", self.name)));
+        self.control.ask(what).await.unwrap_or_else(ended)
     }
 
     fn status_of(&self, figures: Figures, state: JobState) -> JobStatus {
@@ -114,16 +120,17 @@ impl RunningJob for StreamingJob {
         Ok(())
     }
 
-    async fn stop_with_savepoint(&self) -> Result<Epoch> {
-        match self.control.ask(Wanted::STOP_WITH_SAVEPOINT).await {
-            Some(answer) => answer,
-            None => Err(Error::world(format!("job {} ended before the savepoint", self.name))),
-        }
+    async fn savepoint(&self, target: Option<PathBuf>) -> Result<TakenCheckpoint> {
+        self.saved(Wanted::Savepoint { target }).await
+    }
+
+    async fn stop_with_savepoint(&self, target: Option<PathBuf>) -> Result<TakenCheckpoint> {
+        self.saved(Wanted::Stop { savepoint: true, target, drain: false }).await
     }
 
     async fn checkpoint(&self) -> Result<Epoch> {
         if let Some(answer) = self.control.ask(Wanted::Checkpoint).await {
-            return answer;
+            return answer.map(|taken| taken.epoch);
         }
         // It has ended meanwhile. With all its input read, the last checkpoint holds everything.
         let ending = self.end.clone().await?.ending;

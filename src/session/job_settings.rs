@@ -36,6 +36,12 @@ pub struct CheckpointSettings {
     pub every_rows: Option<u64>,
     /// Where they are kept, if the script says so.
     pub directory: Option<PathBuf>,
+    /// Below which directory savepoints are made; `None`: they are kept among the job's checkpoints.
+    pub savepoint_directory: Option<PathBuf>,
+    /// The savepoint or checkpoint that a job begins from which has none of its own.
+    pub begin_from: Option<PathBuf>,
+    /// Whether state in there that nobody takes is left behind.
+    pub ignore_unclaimed_state: bool,
     pub min_pause: Duration,
     pub timeout: Duration,
     /// What a restart may repeat.

@@ -1,5 +1,6 @@
 //! What a statement comes to: nothing, a table, rows that flow, or a job with a handle.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 
 use super::row_stream::RowStream;
 use crate::error::Result;
-use crate::runtime::{RestartFigures, SplitStatus};
+use crate::runtime::{RestartFigures, SplitStatus, TakenCheckpoint};
 use crate::stream::{Epoch, EventTime};
 
 /// What a statement comes to.
@@ -48,8 +49,12 @@ pub trait RunningJob: Send + Sync {
     }
     /// Stops it with a checkpoint, where it has any; `wait` then comes to its end.
     async fn stop(&self) -> Result<()>;
-    /// Stops it with a last checkpoint that is kept whatever else is removed, and returns its number.
-    async fn stop_with_savepoint(&self) -> Result<Epoch>;
+    /// Takes a checkpoint as [`checkpoint`](Self::checkpoint) does, and keeps it whatever else is removed; with a target as a
+    /// copy in a directory below that.
+    async fn savepoint(&self, target: Option<PathBuf>) -> Result<TakenCheckpoint>;
+    /// Stops it with a last checkpoint that is kept whatever else is removed; with a target as a copy in a directory below
+    /// that.
+    async fn stop_with_savepoint(&self, target: Option<PathBuf>) -> Result<TakenCheckpoint>;
     /// Takes a checkpoint that begins after this call and waits until it is complete: every row that was read before is
     /// in it, and every row whose push had returned. A job that ends meanwhile answers with its last one.
     async fn checkpoint(&self) -> Result<Epoch>;

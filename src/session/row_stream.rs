@@ -1,5 +1,6 @@
 //! The rows of a running SELECT: its answer, or the changes that lead to it, and the job that makes them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +13,7 @@ use super::answer::Answer;
 use super::outcome::{Ending, JobHandle, JobStatus, JobSummary, RunningJob};
 use crate::error::{Blame, Result};
 use crate::plan::Arrangement;
+use crate::runtime::TakenCheckpoint;
 use crate::stream::{Changes, Epoch, MemoryHolder, MemoryPool};
 
 /// The result of a running SELECT.
@@ -182,8 +184,12 @@ impl RunningJob for SelectJob {
         self.job.stop().await
     }
 
-    async fn stop_with_savepoint(&self) -> Result<Epoch> {
-        self.job.stop_with_savepoint().await
+    async fn savepoint(&self, target: Option<PathBuf>) -> Result<TakenCheckpoint> {
+        self.job.savepoint(target).await
+    }
+
+    async fn stop_with_savepoint(&self, target: Option<PathBuf>) -> Result<TakenCheckpoint> {
+        self.job.stop_with_savepoint(target).await
     }
 
     async fn checkpoint(&self) -> Result<Epoch> {

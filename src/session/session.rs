@@ -300,6 +300,11 @@ impl Session {
         let planned = on_large_stack(|| plan_inserts(inserts, &self.catalog, &plan_settings(&settings)))?;
         self.warn_all(&planned);
         let (name, is_named) = self.free_name(inserts, &settings, script);
+        if settings.checkpoints.begin_from.is_some() && !settings.checkpoints.is_on() {
+            return Err(Error::query(format!("job {name} keeps no checkpoints, so that it cannot begin from one"))
+                .with_help("SET 'execution.checkpointing.interval' = '10 s'")
+                .with_help("or begin anew: RESET 'execution.state-recovery.path'"));
+        }
         let config = self.job_config(&settings, name.clone(), script, settings.checkpoints.is_on());
         if !is_named && config.directory.is_some() {
             self.note(format!("job {name} has no 'pipeline.name': no later run goes on from its checkpoints"));
@@ -331,9 +336,18 @@ impl Session {
             running.wait().await?;
             return Ok(Outcome::Done);
         }
-        let epoch = running.stop_with_savepoint().await?;
+        let target = self.settings.job()?.checkpoints.savepoint_directory;
+        if let Some(directory) = &target {
+            self.world.stores.local_at(directory, "savepoints").map_err(|error| error.with_span(job.span))?;
+        }
+        let taken = running.stop_with_savepoint(target).await?;
         running.wait().await?;
-        text_table(&[("job name", vec![running.name().to_owned()]), ("savepoint", vec![epoch.to_string()])])
+        let place = taken.directory.map_or_else(String::new, |directory| directory.display().to_string());
+        text_table(&[
+            ("job name", vec![running.name().to_owned()]),
+            ("savepoint", vec![taken.epoch.to_string()]),
+            ("savepoint path", vec![place]),
+        ])
     }
 
     async fn select(
@@ -522,6 +536,8 @@ impl Session {
             new_lineage: if is_durable { random } else { ephemeral_lineage(&ephemeral_lineages, &random) },
             ephemeral_lineages,
             directory,
+            begin_from: settings.checkpoints.begin_from.clone().filter(|_| is_durable),
+            ignore_unclaimed_state: settings.checkpoints.ignore_unclaimed_state,
             fresh: self.fresh,
             parallelism: parallelism(settings),
             max_parallelism: settings.max_parallelism,

@@ -62,6 +62,30 @@ pub static CHECKPOINT_DIRECTORY: OptionSpec = OptionSpec::honoured(
 )
 .aliases(&["state.checkpoints.dir", "state.backend.fs.checkpointdir"]);
 
+pub static SAVEPOINT_DIRECTORY: OptionSpec = OptionSpec::honoured(
+    "execution.checkpointing.savepoint-dir",
+    Path,
+    None,
+    "STOP JOB … WITH SAVEPOINT makes a directory below this one. Not set: savepoints are kept among the checkpoints of their job.",
+)
+.aliases(&["state.savepoints.dir", "savepoints.state.backend.fs.dir"]);
+
+pub static RECOVERY_PATH: OptionSpec = OptionSpec::honoured(
+    "execution.state-recovery.path",
+    Path,
+    None,
+    "A savepoint, or a job's checkpoints, that a job begins from which has no checkpoint of its own.",
+)
+.aliases(&["execution.savepoint.path"]);
+
+pub static IGNORE_UNCLAIMED_STATE: OptionSpec = OptionSpec::honoured(
+    "execution.state-recovery.ignore-unclaimed-state",
+    Boolean,
+    Some("false"),
+    "Whether a job may begin from a savepoint that holds state of operators which it does not have.",
+)
+.aliases(&["execution.savepoint.ignore-unclaimed-state"]);
+
 pub static CHECKPOINT_MIN_PAUSE: OptionSpec = OptionSpec::honoured(
     "execution.checkpointing.min-pause",
     Duration,
@@ -370,6 +394,9 @@ static HONOURED: &[&OptionSpec] = &[
     &RESULT_MODE,
     &CHECKPOINT_INTERVAL,
     &CHECKPOINT_DIRECTORY,
+    &SAVEPOINT_DIRECTORY,
+    &RECOVERY_PATH,
+    &IGNORE_UNCLAIMED_STATE,
     &CHECKPOINT_MIN_PAUSE,
     &CHECKPOINT_TIMEOUT,
     &CHECKPOINT_MODE,
@@ -436,7 +463,6 @@ static KNOWN: &[OptionSpec] = &[
     refused("execution.checkpointing.checkpoints-after-tasks-finish", Boolean, Some("true"), ON, "Whether checkpoints go on after a source has ended.").aliases(&["execution.checkpointing.checkpoints-after-tasks-finish.enabled"]),
     refused("execution.checkpointing.interval-during-backlog", Duration, None, &[], "Another interval while a source catches up."),
     accepted("execution.checkpointing.incremental", Boolean, Some("false"), "Checkpoints always write only what changed.").aliases(&["state.backend.incremental"]),
-    accepted("execution.checkpointing.savepoint-dir", Path, None, "Where savepoints go, once there are any.").aliases(&["state.savepoints.dir", "savepoints.state.backend.fs.dir"]),
     accepted("execution.checkpointing.aligned-checkpoint-timeout", Duration, Some("0 ms"), "For unaligned checkpoints only."),
     accepted("execution.checkpointing.create-subdir", Boolean, Some("true"), "Layout of Flink's checkpoint directory."),
     accepted("execution.checkpointing.data-inline-threshold", Size, None, "Layout of Flink's checkpoint files."),
@@ -445,8 +471,6 @@ static KNOWN: &[OptionSpec] = &[
     accepted("execution.checkpointing.file-merging.#", Text, None, "Layout of Flink's checkpoint files."),
     accepted("execution.checkpointing.local-backup.#", Text, None, "Copies on task managers."),
     accepted("execution.checkpointing.cleaner.#", Text, None, "Threads that remove old checkpoints."),
-    refused("execution.state-recovery.path", Path, None, &[], "A savepoint or checkpoint to start from.").aliases(&["execution.savepoint.path"]),
-    refused("execution.state-recovery.ignore-unclaimed-state", Boolean, Some("false"), OFF, "Whether state that no operator takes is dropped.").aliases(&["execution.savepoint.ignore-unclaimed-state"]),
     refused("execution.state-recovery.claim-mode", Enum(&["NO_CLAIM", "CLAIM", "LEGACY"]), Some("NO_CLAIM"), &["NO_CLAIM"], "Who owns the savepoint that a job starts from.").aliases(&["execution.savepoint-restore-mode"]),
     refused("execution.state-recovery.approximate-local-recovery", Boolean, Some("false"), OFF, "Restarts that may lose rows."),
     refused("execution.state-recovery.without-channel-state.#", Text, None, OFF, "Restarts that drop rows in flight."),

@@ -174,6 +174,9 @@ impl Settings {
             interval: merged.duration(&list::CHECKPOINT_INTERVAL)?.and_then(none_if_zero),
             every_rows: merged.integer(&list::CHECKPOINT_EVERY_ROWS)?.map(number).transpose()?,
             directory: merged.text(&list::CHECKPOINT_DIRECTORY).map(location).transpose()?,
+            savepoint_directory: merged.text(&list::SAVEPOINT_DIRECTORY).map(location).transpose()?,
+            begin_from: merged.text(&list::RECOVERY_PATH).map(location).transpose()?,
+            ignore_unclaimed_state: merged.boolean(&list::IGNORE_UNCLAIMED_STATE)?,
             min_pause: merged.duration(&list::CHECKPOINT_MIN_PAUSE)?.unwrap_or_default(),
             timeout: merged.duration(&list::CHECKPOINT_TIMEOUT)?.unwrap_or_default(),
             mode: match merged.choice(&list::CHECKPOINT_MODE)? {
@@ -329,7 +332,10 @@ fn check_range(spec: &OptionSpec, value: &str) -> Result<()> {
     if spec.key == list::PIPELINE_NAME.key && value.trim().is_empty() {
         return refuse("a name");
     }
-    if spec.key == list::CHECKPOINT_DIRECTORY.key {
+    if [&list::CHECKPOINT_DIRECTORY, &list::SAVEPOINT_DIRECTORY, &list::RECOVERY_PATH]
+        .iter()
+        .any(|path| path.key == spec.key)
+    {
         return location(value).map(drop);
     }
     let double = value.trim().parse::<f64>().unwrap_or_default();

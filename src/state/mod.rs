@@ -13,8 +13,9 @@ pub use files::{
 };
 pub use key_group::{HASH_ID, MAX_PARALLELISM_LIMIT, group_of, key_groups, key_hashes, key_range, task_of};
 pub use log::{
-    Claim, Collected, DamagedLog, FORMAT_VERSION, Garbage, JobDirectory, JobLog, LogEntry, Manifest, OperatorId,
-    OperatorState, RangeWatermark, Retired, ScriptId, SinkState, SplitState, TableState,
+    Claim, Collected, DamagedLog, FORMAT_VERSION, Garbage, Holds, JobDirectory, JobLog, LogEntry, Manifest, OperatorId,
+    OperatorState, RangeWatermark, Retired, SavedCheckpoint, ScriptId, SinkState, SplitState, TableState, file_paths,
+    savepoint_directory,
 };
 pub use tables::{
     BagScan, BagTable, DueTable, KEEP_UNTIL_COLUMN, KeyIndex, KeyedTable, OrderedTable, PaneTable, RowRange,

@@ -167,6 +167,8 @@ fn config(seed: u64) -> JobConfig {
         script: None,
         is_name_chosen: true,
         directory: Some(PathBuf::from("/checkpoints")),
+        begin_from: None,
+        ignore_unclaimed_state: false,
         fresh: false,
         new_lineage: format!("{seed:032x}"),
         ephemeral_lineages: "e".repeat(16),

@@ -28,6 +28,7 @@ mod queries;
 mod random;
 mod removed;
 mod restoring;
+mod savepoints;
 mod simulated;
 mod simulation;
 mod support;

@@ -18,6 +18,7 @@ use super::*;
 use crate::error::Span;
 use crate::session::{
     Arrangement, JobSettings, JobState, JobStatus, RestartFigures, RowShape, RunningJob, Settings, Statement,
+    TakenCheckpoint,
 };
 use crate::stream::{ChangeKind, Epoch, ManualClock, MemoryPool, Zone};
 
@@ -82,8 +83,12 @@ impl RunningJob for FakeJob {
         Ok(())
     }
 
-    async fn stop_with_savepoint(&self) -> Result<Epoch> {
-        self.stop().await.map(|()| Epoch(1))
+    async fn savepoint(&self, _: Option<PathBuf>) -> Result<TakenCheckpoint> {
+        Ok(Epoch(1).into())
+    }
+
+    async fn stop_with_savepoint(&self, _: Option<PathBuf>) -> Result<TakenCheckpoint> {
+        self.stop().await.map(|()| Epoch(1).into())
     }
 
     async fn checkpoint(&self) -> Result<Epoch> {

@@ -8,7 +8,7 @@ pub fn digest(bytes: &[u8]) -> String {
 }
 
 /// Bytes in hexadecimal digits.
-pub(super) fn text(bytes: &[u8]) -> String {
+pub(in crate::state) fn text(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a string cannot fail.

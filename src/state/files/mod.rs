@@ -18,6 +18,7 @@ mod write;
 
 pub use compact::{compact_table, is_overgrown, run_to_compact};
 pub use digest::digest;
+pub(super) use digest::text as digest_text;
 pub use name::{FileName, Writer, path_name};
 pub(super) use name::{epoch_directory, is_file_name};
 pub use read::{TableRows, read_table};

@@ -26,6 +26,8 @@ pub enum Writer {
     Task { task: usize, attempt: u32 },
     /// A compaction, by number within its start.
     Compaction { number: u64, part: usize },
+    /// A start that begins from a savepoint, by number of the copied file.
+    Savepoint { number: u64 },
 }
 
 impl FileName<'_> {
@@ -36,6 +38,7 @@ impl FileName<'_> {
         let writer = match writer {
             Writer::Task { task, attempt } => format!("{task}.{attempt}"),
             Writer::Compaction { number, part } => format!("c{number}.{part}"),
+            Writer::Savepoint { number } => format!("s{number}.0"),
         };
         format!("data/{epoch}-{generation}/{operator}.{table}.{writer}.parquet")
     }
@@ -56,7 +59,7 @@ pub(in crate::state) fn is_file_name(name: &str) -> bool {
         [operator, table, writer, last] => {
             is_name(operator)
                 && is_name(table)
-                && is_number(writer.strip_prefix('c').unwrap_or(writer))
+                && is_number(writer.strip_prefix(['c', 's']).unwrap_or(writer))
                 && is_number(last)
         }
         _ => false,

@@ -100,22 +100,9 @@ impl JobLog {
         Ok(garbage)
     }
 
-    /// Keeps the files whose paths, below the job's directory, begin with `prefix` from being collected: they are
-    /// being read, or about to be named.
-    pub fn hold(&mut self, prefix: &str) {
-        self.held.push(prefix.to_owned());
-    }
-
-    /// Takes back one [`hold`](Self::hold).
-    pub fn let_go(&mut self, prefix: &str) {
-        if let Some(index) = self.held.iter().position(|held| held == prefix) {
-            self.held.swap_remove(index);
-        }
-    }
-
     fn is_held(&self, path: &Path) -> bool {
         let relative = path.strip_prefix(&self.directory).ok().and_then(Path::to_str).unwrap_or_default();
-        self.held.iter().any(|prefix| relative.starts_with(prefix))
+        self.holds.holds(relative)
     }
 
     /// Writes down which entry is the newest, and with what content, so that its loss does not look like an earlier

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Claim, FORMAT_VERSION, LogEntry, Manifest};
+use super::{Claim, FORMAT_VERSION, Holds, LogEntry, Manifest};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::state::files::epoch_directory;
@@ -38,8 +38,7 @@ pub struct JobLog {
     pub(super) floor: (u64, Generation),
     /// Set once this process has claimed the job.
     pub(super) owner: Option<Owner>,
-    /// How the paths begin of files that must not be collected.
-    pub(super) held: Vec<String>,
+    pub(super) holds: Holds,
     _lock: Box<dyn Lock>,
 }
 
@@ -100,7 +99,16 @@ impl JobLog {
             }
         };
         let (job, floor) = (job.to_owned(), (0, Generation(0)));
-        Ok(Self { store, directory, job, entries: BTreeMap::new(), floor, owner: None, held: Vec::new(), _lock: lock })
+        Ok(Self {
+            store,
+            directory,
+            job,
+            entries: BTreeMap::new(),
+            floor,
+            owner: None,
+            holds: Holds::default(),
+            _lock: lock,
+        })
     }
 
     /// The job's directory, to which the paths of state files are relative.
@@ -111,6 +119,11 @@ impl JobLog {
     /// Where the log and the files of state are.
     pub fn job_directory(&self) -> JobDirectory {
         JobDirectory { store: Arc::clone(&self.store), path: self.directory.clone() }
+    }
+
+    /// What collection leaves alone.
+    pub fn holds(&self) -> Holds {
+        self.holds.clone()
     }
 
     /// All entries in their order.
@@ -438,7 +451,7 @@ const DIGEST_END: &str = "\"\n}\n";
 
 /// The text of an entry and its digest: SHA-256 of the text with the digest left empty. The digest is the last field,
 /// also of entries whose type has none, so that anyone can check a file without knowing what it means.
-fn write_entry(entry: &LogEntry) -> Result<(String, String)> {
+pub(super) fn write_entry(entry: &LogEntry) -> Result<(String, String)> {
     let entry = with_digest(entry.clone(), "");
     let mut text = serde_json::to_string_pretty(&entry).map_err(|error| Error::bug(format!("log entry: {error}")))?;
     text.push('\n');

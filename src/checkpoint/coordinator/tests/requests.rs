@@ -3,6 +3,8 @@
 use super::several::several;
 use super::*;
 
+const STOP_WITH_SAVEPOINT: Wanted = Wanted::Stop { savepoint: true, target: None, drain: false };
+
 #[test]
 fn requests_are_served_at_once_and_together() {
     let mut script = Script::new(CoordinatorConfig { interval: None, ..config() });
@@ -53,8 +55,8 @@ fn rows_behind_the_barrier_of_a_stop_are_in_no_checkpoint() {
 #[test]
 fn a_stop_with_a_savepoint_is_kept_and_answered_at_the_end() {
     let mut script = Script::new(config());
-    script.step(asked(1, Wanted::STOP_WITH_SAVEPOINT), &["inject 1 Stop"]);
-    script.step(asked(2, Wanted::STOP_WITH_SAVEPOINT), &["answer 2: job job is stopping already"]);
+    script.step(asked(1, STOP_WITH_SAVEPOINT), &["inject 1 Stop"]);
+    script.step(asked(2, STOP_WITH_SAVEPOINT), &["answer 2: job job is stopping already"]);
     let mut actions = Vec::new();
     for task in script.coordinator.config.tasks.clone() {
         actions.extend(script.coordinator.step(script.now, ack(1, task, None)));
@@ -63,19 +65,30 @@ fn a_stop_with_a_savepoint_is_kept_and_answered_at_the_end() {
     script.step(written(1), &["completed 1", "confirm 1"]);
     script.step(Event::EndWritten, &["answer 1 with 1", "done"]);
     let mut script = Script::new(CoordinatorConfig { durable: false, ..config() });
-    script.step(asked(1, Wanted::STOP_WITH_SAVEPOINT), &["answer 1: job job keeps no checkpoints"]);
+    script.step(asked(1, STOP_WITH_SAVEPOINT), &["answer 1: job job keeps no checkpoints"]);
     assert!(!script.coordinator.is_stopping());
+}
+
+/// Its files are copied, so that the job need not keep them.
+#[test]
+fn a_savepoint_in_a_directory_of_its_own_is_not_kept_among_the_checkpoints() {
+    let target = || Some("here".into());
+    for what in
+        [Wanted::Savepoint { target: target() }, Wanted::Stop { savepoint: true, target: target(), drain: false }]
+    {
+        let mut script = Script::new(config());
+        script.coordinator.step(script.now, asked(1, what.clone()));
+        let mut actions = Vec::new();
+        for task in script.coordinator.config.tasks.clone() {
+            actions.extend(script.coordinator.step(script.now, ack(1, task, None)));
+        }
+        assert!(matches!(&actions[..], [Action::WriteManifest(manifest)] if !manifest.pinned), "{what:?}: {actions:?}");
+    }
 }
 
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     let mut script = Script::new(config());
-    let target = Some("here".into());
-    script.step(asked(1, Wanted::Savepoint { target: target.clone() }), &["answer 1: a savepoint in a directory"]);
-    script.step(
-        asked(2, Wanted::Stop { savepoint: true, target, drain: false }),
-        &["answer 2: a savepoint in a directory"],
-    );
     script.step(
         asked(3, Wanted::Stop { savepoint: false, target: None, drain: true }),
         &["answer 3: a stop that fires all windows"],

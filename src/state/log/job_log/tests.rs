@@ -491,9 +491,9 @@ fn what_is_not_ours_or_is_held_stays() {
         store.create(path, Access::Owner).unwrap().finish().unwrap();
     }
     full_checkpoint(&store, &mut log, 2, &[]).unwrap();
-    log.hold("data/1-1/x.t.c3.");
+    log.holds().hold("data/1-1/x.t.c3.");
     assert_eq!(collect(&mut log, 1).unwrap(), Collected { checkpoints: 0, files: 1 });
-    log.let_go("data/1-1/x.t.c3.");
+    log.holds().let_go("data/1-1/x.t.c3.");
     assert_eq!(collect(&mut log, 1).unwrap(), Collected { checkpoints: 0, files: 1 });
     let files = store.files();
     assert!(foreign.iter().all(|path| files.contains_key(path)), "{files:?}");
