@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use super::attempt::{Attempt, Ending, JobSummary, Start, may_be_gone_on_from, or_lost};
 use super::build::{BuiltJob, tasks_of};
 use super::channel::RECEIVER_GONE;
+use super::checkpoint_history::CheckpointHistory;
 use super::commits::{Committers, commit};
 use super::log_slot::LogSlot;
 use super::notice::Notice;
@@ -192,6 +193,7 @@ impl<'a> Driver<'a> {
                 self.tasks.abort_all();
                 while error.id() != Some(STOP_TIMEOUT) && self.background.next().await.is_some() {}
                 let error = or_lost(error, self.log.as_ref(), self.attempt.world).await;
+                self.history().interrupted(error.message());
                 Err(self.with_next_step(error))
             }
         }
@@ -235,7 +237,8 @@ impl<'a> Driver<'a> {
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => Some(Event::Tick),
             };
             let Some(event) = event else { continue };
-            if let Event::Acknowledged { task, part, .. } = &event {
+            if let Event::Acknowledged { epoch, task, part } = &event {
+                self.history().acknowledged(*epoch, task, self.attempt.world.clock.elapsed());
                 let counters = part.operators.iter().map(|operator| (operator.id.clone(), operator.counters.clone()));
                 self.counters.insert(task.clone(), counters.collect());
             }
@@ -335,6 +338,8 @@ impl<'a> Driver<'a> {
     fn act(&mut self, action: Action) -> Result<()> {
         match action {
             Action::Inject(barrier) => {
+                let clock = &self.attempt.world.clock;
+                self.history().began(barrier, clock.now(), clock.elapsed());
                 self.last_barrier = barrier.kind.is_last().then_some(barrier.epoch);
                 self.tell_sources(SourceControl::Inject(barrier));
             }
@@ -343,11 +348,13 @@ impl<'a> Driver<'a> {
             Action::Completed { epoch } => {
                 self.last_completed = epoch;
                 self.attempt.figures.checkpoint_completed(epoch);
+                self.history().completed(epoch, self.attempt.world.clock.elapsed());
                 self.tell_sources(SourceControl::Completed(epoch));
                 self.let_go(epoch);
                 self.collect_garbage();
             }
             Action::Aborted { epoch, error } => {
+                self.history().failed(epoch, error.message());
                 (self.attempt.notices)(Notice::Warning(format!("checkpoint {epoch} was given up: {error}")));
             }
             Action::WriteConfirm { epoch } => self.write_end(LogEntry::Confirm { epoch }),
@@ -362,6 +369,10 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
+    fn history(&self) -> &CheckpointHistory {
+        &self.attempt.figures.checkpoint_history
+    }
+
     fn tell_sources(&self, control: SourceControl) {
         self.sources.iter().for_each(|source| source.send(control));
     }
@@ -370,6 +381,7 @@ impl<'a> Driver<'a> {
         let epoch = manifest.epoch;
         let Some(log) = self.log.clone() else { return };
         self.newest = Some(Arc::new(manifest.clone()));
+        self.history().sized(&manifest, self.last_completed);
         if !self.held.is_empty() {
             let tables = manifest.operators.values().flat_map(|operator| &operator.tables);
             let paths: Vec<&str> = tables.flat_map(|table| &table.files).map(|file| file.path.as_str()).collect();

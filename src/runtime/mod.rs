@@ -3,6 +3,7 @@
 mod attempt;
 mod build;
 mod channel;
+mod checkpoint_history;
 mod commits;
 mod config;
 mod description;
@@ -30,6 +31,7 @@ mod watermark_group;
 
 pub use attempt::{Ending, JobSummary};
 pub use channel::Yields;
+pub use checkpoint_history::{CheckpointOutcome, CheckpointRecord, CheckpointSize};
 pub use config::JobConfig;
 pub use notice::{Notice, Notices};
 pub use requests::{Control, TakenCheckpoint};

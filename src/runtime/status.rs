@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::checkpoint_history::{CheckpointHistory, CheckpointRecord};
 use super::source_time::{SourceTime, SplitStatus, SplitTime};
 use crate::stream::{Counter, Counters, Epoch, EventTime, ProcTime, Total};
 
@@ -41,6 +42,7 @@ pub struct JobFigures {
     next_windows: Mutex<Vec<Arc<AtomicI64>>>,
     is_stopping: AtomicBool,
     restarts: Mutex<RestartFigures>,
+    pub(super) checkpoint_history: CheckpointHistory,
     /// The last complete checkpoint.
     completed: AtomicU64,
 }
@@ -63,6 +65,7 @@ impl Default for JobFigures {
             next_windows: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             restarts: Mutex::default(),
+            checkpoint_history: CheckpointHistory::default(),
             completed: AtomicU64::new(0),
         }
     }
@@ -187,6 +190,11 @@ impl JobFigures {
     /// The wait for that start is over.
     pub fn restarted(&self) {
         self.restarts.lock().unwrap_or_else(PoisonError::into_inner).next_start = None;
+    }
+
+    /// The last checkpoints of this process.
+    pub fn checkpoint_records(&self) -> Vec<CheckpointRecord> {
+        self.checkpoint_history.records()
     }
 
     /// How often the job was started again, and why.

@@ -16,7 +16,9 @@ use crate::checkpoint::Wanted;
 use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
-use crate::runtime::{self, Control, Figures, JobConfig, JobFigures, Notices, SplitStatus, TakenCheckpoint};
+use crate::runtime::{
+    self, CheckpointRecord, Control, Figures, JobConfig, JobFigures, Notices, SplitStatus, TakenCheckpoint,
+};
 use crate::stream::{Changes, Clock, Counter, Epoch, EventTime};
 
 /// A streaming job.
@@ -102,6 +104,10 @@ impl RunningJob for StreamingJob {
 
     fn splits(&self) -> Vec<SplitStatus> {
         self.figures.splits()
+    }
+
+    fn checkpoint_records(&self) -> Vec<CheckpointRecord> {
+        self.figures.checkpoint_records()
     }
 
     fn status(&self) -> JobStatus {

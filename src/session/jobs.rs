@@ -1,5 +1,7 @@
-//! The jobs that a session has started: SHOW JOBS, DESCRIBE JOB, EXPLAIN WATERMARK, STOP JOB. Those that have ended stay
+//! The jobs that a session has started: SHOW JOBS, SHOW CHECKPOINTS, DESCRIBE JOB, EXPLAIN WATERMARK, STOP JOB. Those that have ended stay
 //! listed for a while, with how they ended.
+
+use std::time::Duration;
 
 use futures::FutureExt;
 
@@ -7,9 +9,9 @@ use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Outcome
 use super::tables::text_table;
 use crate::error::{Error, Result};
 use crate::options::nearest;
-use crate::runtime::{SplitActivity, SplitStatus};
+use crate::runtime::{CheckpointOutcome, CheckpointRecord, CheckpointSize, SplitActivity, SplitStatus};
 use crate::sql::{JobReference, NamePattern};
-use crate::stream::{EventTime, ProcTime};
+use crate::stream::{BarrierKind, EventTime, ProcTime};
 
 /// How many jobs that have ended are remembered.
 const ENDED_JOBS: usize = 100;
@@ -106,6 +108,42 @@ impl Jobs {
         ])
     }
 
+    /// The last checkpoints of each job: a line each, the oldest first. Columns: job name, checkpoint, kind, status, began,
+    /// took, bytes written, bytes in all, files, what it waited for last.
+    pub fn checkpoints(&self, chosen: Option<&NamePattern>) -> Result<Outcome> {
+        let wanted = self.jobs.iter().filter(|job| chosen.is_none_or(|chosen| chosen.takes(job.handle.name())));
+        let of_job = |job: &Job| {
+            let name = job.handle.name().to_owned();
+            job.handle.checkpoint_records().into_iter().map(move |record| (name.clone(), record))
+        };
+        let lines: Vec<(String, CheckpointRecord)> = wanted.flat_map(of_job).collect();
+        let column = |text: &dyn Fn(&CheckpointRecord) -> String| lines.iter().map(|(_, line)| text(line)).collect();
+        let of_complete = |text: &dyn Fn(&CheckpointSize, Duration) -> String| {
+            column(&|record| match &record.outcome {
+                CheckpointOutcome::Completed(size, took) => text(size, *took),
+                _ => String::new(),
+            })
+        };
+        text_table(&[
+            ("job name", lines.iter().map(|(job, _)| job.clone()).collect()),
+            ("checkpoint", column(&|record| record.epoch.to_string())),
+            ("kind", column(&|record| kind_of(record.kind).to_owned())),
+            ("status", column(&|record| status_of(&record.outcome))),
+            ("began", column(&|record| EventTime(record.began.0).to_string())),
+            ("took", of_complete(&|_, took| milliseconds(took))),
+            ("bytes written", of_complete(&|size, _| size.written_bytes.to_string())),
+            ("bytes in all", of_complete(&|size, _| size.bytes.to_string())),
+            ("files", of_complete(&|size, _| size.files.to_string())),
+            (
+                "waited longest for",
+                column(&|record| match &record.slowest {
+                    Some((after, task)) => format!("{} task {}, {}", task.node, task.task, milliseconds(*after)),
+                    None => String::new(),
+                }),
+            ),
+        ])
+    }
+
     /// Where time stands: a line a split of the sources of one job, or of all that run. Columns: job name, table, split,
     /// watermark, status, and the end of the window of the job that closes next.
     pub fn watermarks(&self, reference: Option<&JobReference>) -> Result<Outcome> {
@@ -161,6 +199,29 @@ impl Jobs {
             }
         })
     }
+}
+
+/// Flink's words for why a checkpoint was taken.
+fn kind_of(kind: BarrierKind) -> &'static str {
+    match kind {
+        BarrierKind::Checkpoint => "CHECKPOINT",
+        BarrierKind::Savepoint => "SAVEPOINT",
+        BarrierKind::Stop => "STOP",
+        BarrierKind::Drain => "END OF INPUT",
+    }
+}
+
+fn status_of(outcome: &CheckpointOutcome) -> String {
+    match outcome {
+        CheckpointOutcome::InProgress => "IN PROGRESS".to_owned(),
+        CheckpointOutcome::Completed(..) => "COMPLETED".to_owned(),
+        CheckpointOutcome::Superseded(by) => format!("SUPERSEDED by {by}"),
+        CheckpointOutcome::Failed(why) => format!("FAILED: {why}"),
+    }
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{} ms", time.as_millis())
 }
 
 impl Job {

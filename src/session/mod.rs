@@ -44,4 +44,7 @@ pub use crate::connectors::memory::Pusher;
 pub use crate::connectors::print::PrintOutputs;
 pub use crate::connectors::stdin::{Input, Pipe, StopSignal};
 pub use crate::plan::{Arrangement, OrderKey};
-pub use crate::runtime::{Backoff, Notice, Notices, RestartFigures, RestartStrategy, TakenCheckpoint};
+pub use crate::runtime::{
+    Backoff, CheckpointOutcome, CheckpointRecord, CheckpointSize, Notice, Notices, RestartFigures, RestartStrategy,
+    TakenCheckpoint,
+};

@@ -13,7 +13,7 @@ use super::answer::Answer;
 use super::outcome::{Ending, JobHandle, JobStatus, JobSummary, RunningJob};
 use crate::error::{Blame, Result};
 use crate::plan::Arrangement;
-use crate::runtime::TakenCheckpoint;
+use crate::runtime::{CheckpointRecord, TakenCheckpoint};
 use crate::stream::{Changes, Epoch, MemoryHolder, MemoryPool};
 
 /// The result of a running SELECT.
@@ -178,6 +178,10 @@ impl RunningJob for SelectJob {
 
     fn status(&self) -> JobStatus {
         self.job.status()
+    }
+
+    fn checkpoint_records(&self) -> Vec<CheckpointRecord> {
+        self.job.checkpoint_records()
     }
 
     async fn stop(&self) -> Result<()> {

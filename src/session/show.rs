@@ -83,6 +83,7 @@ impl Session {
             ListKind::Tables => plain("table name", entries(false)),
             ListKind::Views => plain("view name", entries(true)),
             ListKind::Jobs => self.jobs.list(chosen),
+            ListKind::Checkpoints => self.jobs.checkpoints(chosen),
             ListKind::Modules => plain("module name", vec!["core"]),
             ListKind::FullModules => {
                 text_table(&[("module name", vec!["core".to_owned()]), ("used", vec!["true".to_owned()])])

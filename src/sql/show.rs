@@ -34,6 +34,8 @@ pub enum ListKind {
     Connectors,
     Formats,
     Jobs,
+    /// The last checkpoints of each job.
+    Checkpoints,
     Modules,
     /// As `Modules`, with whether each is in use.
     FullModules,
@@ -69,6 +71,7 @@ const LISTS: &[(&[&str], ListKind, bool, bool)] = &[
     (&["CONNECTORS"], ListKind::Connectors, false, true),
     (&["FORMATS"], ListKind::Formats, false, true),
     (&["JOBS"], ListKind::Jobs, false, true),
+    (&["CHECKPOINTS"], ListKind::Checkpoints, false, true),
 ];
 
 impl NamePattern {

@@ -1,12 +1,14 @@
-//! Savepoints in a directory of their own, and jobs that begin from them, or from another job's checkpoints.
+//! Savepoints in a directory of their own, jobs that begin from them or from another job's checkpoints, and what is shown
+//! of checkpoints.
 
 use std::path::{Path, PathBuf};
 
 use beadline::error::Result;
-use beadline::session::Ending;
+use beadline::session::{CheckpointOutcome, Ending, Outcome, Session};
 use beadline::storage::{FakeStore, Fault, Store};
+use beadline::stream::BarrierKind;
 
-use crate::simulated::{Published, Start, assert_same, damaged, disk, published, runtime, soon};
+use crate::simulated::{Published, Start, assert_same, damaged, disk, published, runtime, soon, world};
 
 const ROWS: std::ops::Range<usize> = 640..760;
 
@@ -200,7 +202,7 @@ fn what_is_no_savepoint_or_damaged_or_of_another_query_is_refused_by_name() {
 fn a_job_without_checkpoints_begins_from_none() {
     let store = disk(ROWS);
     let error = runtime().block_on(soon(async {
-        let mut session = beadline::session::Session::in_world(crate::simulated::world(&store, false));
+        let mut session = Session::in_world(world(&store, false));
         session.settings_mut().set("execution.state-recovery.path", "/savepoints").expect("a path");
         session
             .sql("CREATE TABLE t (n INT) WITH ('connector' = 'blackhole'); INSERT INTO t VALUES (1)")
@@ -209,4 +211,34 @@ fn a_job_without_checkpoints_begins_from_none() {
             .expect_err("it is refused")
     }));
     assert!(error.to_string().contains("execution.checkpointing.interval"), "{error}");
+}
+
+/// What a job says of its checkpoints: one for each, with what it wrote and whom it waited for.
+#[test]
+fn checkpoints_are_shown_with_their_ends() {
+    let store = disk(ROWS);
+    let (records, shown) = runtime().block_on(soon(async {
+        let mut session = Session::in_world(world(&store, false));
+        let script = "CREATE TABLE numbers (n BIGINT, m BIGINT)
+                 WITH ('connector' = 'datagen', 'rows-per-second' = '1000', 'fields.m.max' = '9', 'fields.m.min' = '0');
+             CREATE TABLE sums (m BIGINT, n BIGINT, PRIMARY KEY (m) NOT ENFORCED) WITH ('connector' = 'blackhole');
+             INSERT INTO sums SELECT m, COUNT(*) FROM numbers GROUP BY m";
+        session.settings_mut().set("execution.checkpointing.interval", "1 h").expect("an interval");
+        session.settings_mut().set("execution.checkpointing.dir", "/checkpoints").expect("a directory");
+        let Outcome::Job(job) = session.sql(script).await.expect("a job") else { panic!("an INSERT is a job") };
+        job.checkpoint().await.expect("there is room");
+        job.savepoint(None).await.expect("there is room");
+        store.plant(store.operations(), Fault::Fail);
+        let _ = job.checkpoint().await;
+        let _ = job.wait().await;
+        let Outcome::Table(_, shown) = session.sql("SHOW CHECKPOINTS").await.expect("a list") else { panic!("rows") };
+        (job.checkpoint_records(), shown)
+    }));
+    let [first, second, failed] = &records[..] else { panic!("{records:#?}") };
+    let CheckpointOutcome::Completed(size, _) = &first.outcome else { panic!("{first:?}") };
+    assert!(size.files > 0 && size.written_bytes == size.bytes && first.slowest.is_some(), "{first:?}");
+    let CheckpointOutcome::Completed(size, _) = &second.outcome else { panic!("{second:?}") };
+    assert!(second.kind == BarrierKind::Savepoint && size.written_bytes <= size.bytes, "{second:?}");
+    assert!(matches!(failed.outcome, CheckpointOutcome::Failed(_)), "{failed:?}");
+    assert_eq!(shown.iter().map(|batch| batch.num_rows()).sum::<usize>(), 3);
 }

@@ -20,6 +20,7 @@ const KEYWORDS: &[&str] = &[
     "CAST",
     "CATALOGS",
     "CHAR",
+    "CHECKPOINTS",
     "COLUMNS",
     "COMMENT",
     "CONNECTORS",
