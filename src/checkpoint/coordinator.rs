@@ -178,12 +178,10 @@ enum Phase {
 struct Requests {
     checkpoints: Vec<u64>,
     savepoints: Vec<u64>,
-    /// One of them wants its checkpoint to be kept.
-    keeps_savepoint: bool,
     /// Answered at the very end.
     stops: Vec<u64>,
-    /// One of them wants the last checkpoint to be kept.
-    keeps_stop: bool,
+    /// One of these wants its checkpoint to be kept: that of the next barrier.
+    keeps_next: bool,
     /// Sources wait for a barrier.
     is_due: bool,
 }
@@ -354,14 +352,14 @@ impl Coordinator {
         let is_kept = what.keeps_checkpoint();
         if is_stop_with_savepoint && self.last_barrier.is_none() {
             self.requests.stops.push(id);
-            self.requests.keeps_stop |= is_kept;
+            self.requests.keeps_next |= is_kept;
             return Ok(());
         }
         let is_savepoint = is_stop_with_savepoint || matches!(what, Wanted::Savepoint { .. });
         match self.last_barrier {
             None if is_savepoint => {
                 self.requests.savepoints.push(id);
-                self.requests.keeps_savepoint |= is_kept;
+                self.requests.keeps_next |= is_kept;
             }
             None => self.requests.checkpoints.push(id),
             // Rows may have come between that barrier and this request.
@@ -627,8 +625,7 @@ impl Coordinator {
             self.last_barrier = kind.is_last().then_some(barrier);
             // Any checkpoint from here on contains what an earlier request wanted to be in one.
             let mut requests = std::mem::take(&mut self.requests.checkpoints);
-            let is_pinned =
-                std::mem::take(&mut self.requests.keeps_savepoint) || (kind.is_last() && self.requests.keeps_stop);
+            let is_pinned = std::mem::take(&mut self.requests.keeps_next);
             requests.append(&mut self.requests.savepoints);
             self.requests.is_due = false;
             let in_flight = InFlight { barrier, since: now, parts: BTreeMap::new(), requests, is_pinned };

@@ -27,6 +27,7 @@ mod pushed;
 mod queries;
 mod random;
 mod removed;
+mod restarts;
 mod restoring;
 mod savepoints;
 mod simulated;

@@ -225,6 +225,7 @@ fn checkpoints_are_shown_with_their_ends() {
              INSERT INTO sums SELECT m, COUNT(*) FROM numbers GROUP BY m";
         session.settings_mut().set("execution.checkpointing.interval", "1 h").expect("an interval");
         session.settings_mut().set("execution.checkpointing.dir", "/checkpoints").expect("a directory");
+        session.settings_mut().set("restart-strategy.type", "none").expect("a strategy");
         let Outcome::Job(job) = session.sql(script).await.expect("a job") else { panic!("an INSERT is a job") };
         job.checkpoint().await.expect("there is room");
         job.savepoint(None).await.expect("there is room");
