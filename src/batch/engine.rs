@@ -22,6 +22,7 @@ use super::BatchOptions;
 use super::extensions::Extensions;
 use crate::error::Result;
 use crate::expressions::scalar_error;
+use crate::stream::Entropy;
 
 /// One query's session with DataFusion.
 pub(super) struct Engine {
@@ -47,8 +48,9 @@ impl Engine {
     }
 
     /// The plan that runs. Opens the tables.
-    pub(super) async fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Extensions)]);
+    pub(super) async fn physical(&self, plan: &LogicalPlan, entropy: &Entropy) -> Result<Arc<dyn ExecutionPlan>> {
+        let extensions = Arc::new(Extensions { entropy: entropy.clone() });
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![extensions]);
         planner.create_physical_plan(plan, &self.state).await.map_err(scalar_error)
     }
 

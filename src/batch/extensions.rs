@@ -12,6 +12,7 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 use super::exec::{BatchOperator, OperatorExec};
 use super::grouping_sets::SetCopies;
+use super::random::RandomRows;
 use super::replicate::RowCopies;
 use super::sessions::Sessions;
 use super::unnest::UnnestRows;
@@ -20,11 +21,15 @@ use crate::expressions::external;
 use crate::operators::ReplicateSpec;
 use crate::plan::expand::{ExpandNode, expand_spec};
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows};
+use crate::plan::random::RandomNode;
 use crate::plan::replicate::ReplicateNode;
 use crate::plan::unnest::UnnestNode;
+use crate::stream::Entropy;
 
 /// Plans them.
-pub(super) struct Extensions;
+pub(super) struct Extensions {
+    pub(super) entropy: Entropy,
+}
 
 #[async_trait]
 impl ExtensionPlanner for Extensions {
@@ -44,6 +49,9 @@ impl ExtensionPlanner for Extensions {
         if let Some(node) = node.as_any().downcast_ref::<UnnestNode>() {
             let spec = node.spec(&input.schema()).map_err(external)?;
             return Ok(Some(over(input, UnnestRows::new(spec))));
+        }
+        if let Some(node) = node.as_any().downcast_ref::<RandomNode>() {
+            return Ok(Some(over(input, RandomRows::new(node.spec(&input.schema()), self.entropy.clone()))));
         }
         if let Some(node) = node.as_any().downcast_ref::<ReplicateNode>() {
             let spec = ReplicateSpec { input: input.schema(), times: column(&node.input, &node.times)? };

@@ -6,6 +6,7 @@ mod engine;
 mod exec;
 mod extensions;
 mod grouping_sets;
+mod random;
 mod replicate;
 mod rewrite;
 mod sessions;
@@ -192,7 +193,7 @@ async fn rows(query: LogicalQuery, world: &World, options: BatchOptions, tally: 
     let options = BatchOptions { parallelism, ..options };
     let engine = Engine::new(options)?;
     let plan = rewrite::for_batch(&query.plan, world, options, tally)?;
-    let plan = engine.physical(&plan).await?;
+    let plan = engine.physical(&plan, &world.entropy).await?;
     let rows = execute_stream(plan, engine.task()).map_err(scalar_error)?;
     let rows = rows.map_err(scalar_error).map(move |batch| named(batch?, &query.schema));
     Ok(rows.try_filter(|rows| std::future::ready(!rows.is_empty())).boxed())

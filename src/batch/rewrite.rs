@@ -25,6 +25,7 @@ use crate::expressions::{
 };
 use crate::plan::expand::as_expand;
 use crate::plan::nodes::as_window;
+use crate::plan::random::as_random;
 use crate::plan::replicate::as_replicate;
 use crate::plan::state_ttl::as_state_ttl;
 use crate::plan::unnest::as_unnest;
@@ -103,6 +104,11 @@ impl Rewrite<'_> {
                 let input = self.plan(&expand.input)?;
                 let expand = expand.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
                 Ok(LogicalPlan::Extension(Extension { node: Arc::new(expand) }))
+            }
+            LogicalPlan::Extension(_) if let Some(random) = as_random(plan) => {
+                let input = self.plan(&random.input)?;
+                let random = random.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
+                Ok(LogicalPlan::Extension(Extension { node: Arc::new(random) }))
             }
             LogicalPlan::Extension(_) if let Some(unnest) = as_unnest(plan) => {
                 let input = self.plan(&unnest.input)?;

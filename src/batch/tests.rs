@@ -16,7 +16,7 @@ use crate::options::Options;
 use crate::plan::{SinkTarget, bind_insert, bind_select, sink_target, type_of};
 use crate::sql::{Statement, parse_script};
 use crate::storage::{FakeStore, LocalFiles, LocalStore, Store, Stores};
-use crate::stream::{Changes, Generation, ManualClock, ThreadBlocking, Zone};
+use crate::stream::{Changes, Entropy, Generation, ManualClock, ThreadBlocking, Zone};
 
 const EVENTS: &str = "CREATE TABLE Events (id INT, ts TIMESTAMP(3), twice AS id * 2,
     WATERMARK FOR ts AS ts - INTERVAL '10' SECOND)
@@ -38,6 +38,7 @@ impl Bench {
         let world = World {
             stores: Stores::new(store),
             clock,
+            entropy: Entropy::seeded(0),
             blocking: Arc::new(ThreadBlocking),
             input,
             outputs: Default::default(),

@@ -34,7 +34,7 @@ pub use crate::formats::{BadRow, Decoder};
 use crate::options::{OptionSpec, Options};
 use crate::storage::Stores;
 pub use crate::stream::Committable;
-use crate::stream::{Blocking, Changes, Clock, Epoch, Generation, MemoryHolder, MemoryPool, ProcTime};
+use crate::stream::{Blocking, Changes, Clock, Entropy, Epoch, Generation, MemoryHolder, MemoryPool, ProcTime};
 
 /// All connectors there are.
 pub fn all() -> &'static [&'static dyn Connector] {
@@ -53,6 +53,8 @@ pub struct World {
     pub stores: Stores,
     /// Processing time.
     pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Entropy,
     /// Threads for calls that block.
     pub blocking: Arc<dyn Blocking>,
     /// Standard input, if it is lent at all.

@@ -14,12 +14,13 @@ use super::*;
 use crate::formats::tests::assert_options_are_read;
 use crate::options::Effect;
 use crate::storage::{FakeStore, Stores};
-use crate::stream::{ChangeKind, InlineBlocking, ManualClock, ProcTime};
+use crate::stream::{ChangeKind, Entropy, InlineBlocking, ManualClock, ProcTime};
 
 fn world() -> World {
     World {
         stores: Stores::new(Arc::new(FakeStore::new())),
         clock: Arc::new(ManualClock::default()),
+        entropy: Entropy::seeded(0),
         blocking: Arc::new(InlineBlocking),
         input: Arc::default(),
         outputs: PrintOutputs::default(),

@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
+use super::function::Example;
 use super::types::{is_numeric, type_name};
 use crate::error::Error;
 
@@ -65,52 +66,112 @@ pub enum Constant {
     Percentages(Arc<[f64]>),
 }
 
-/// The aggregate functions by name in capitals, each with its doc, in the order of their names.
-pub const AGGREGATE_FUNCTIONS: &[(&str, AggregateFunction, &str)] = &[
+/// The aggregate functions by name in capitals, each with its doc and an example over rows of a number x and a text s, in
+/// the order of their names.
+pub const AGGREGATE_FUNCTIONS: &[(&str, AggregateFunction, &str, Example)] = &[
     (
         "APPROX_COUNT_DISTINCT",
         ApproxCountDistinct,
         "APPROX_COUNT_DISTINCT(value): how many different values there are, within about 1 %, in at most 17 KB a group; \
          up to 1,024 exactly",
+        Example { call: "APPROX_COUNT_DISTINCT(x)", result: "3" },
     ),
     (
         "APPROX_PERCENTILE",
         Percentile { several: false },
         "APPROX_PERCENTILE(number, part): as PERCENTILE, of numbers that are rounded by at most 0.8 %, so that a group \
          keeps few. Not of Flink",
+        Example { call: "APPROX_PERCENTILE(x * 1000, 0.5)", result: "2000.0" },
     ),
-    ("ARRAY_AGG", ArrayAgg, "ARRAY_AGG(value): the values as an array, in the order of their rows, NULLs among them"),
-    ("AVG", Avg, "AVG(number): the mean; of whole numbers a whole number"),
-    ("COLLECT", Collect, "COLLECT(value): each value with how often it is there"),
-    ("COUNT", Count, "COUNT(*), COUNT(value) or COUNT(DISTINCT value): rows, or values that are not NULL"),
-    ("FIRST_VALUE", FirstValue, "FIRST_VALUE(value): that of the first row that has one"),
-    ("LAST_VALUE", LastValue, "LAST_VALUE(value): that of the last row that has one"),
+    (
+        "ARRAY_AGG",
+        ArrayAgg,
+        "ARRAY_AGG(value): the values as an array, in the order of their rows, NULLs among them",
+        Example { call: "ARRAY_AGG(s)", result: "[a,b,b,NULL]" },
+    ),
+    ("AVG", Avg, "AVG(number): the mean; of whole numbers a whole number", Example { call: "AVG(x)", result: "2" }),
+    (
+        "COLLECT",
+        Collect,
+        "COLLECT(value): each value with how often it is there",
+        Example { call: "COLLECT(s)", result: "{a=1, b=2}" },
+    ),
+    (
+        "COUNT",
+        Count,
+        "COUNT(*), COUNT(value) or COUNT(DISTINCT value): rows, or values that are not NULL",
+        Example { call: "COUNT(s)", result: "3" },
+    ),
+    (
+        "FIRST_VALUE",
+        FirstValue,
+        "FIRST_VALUE(value): that of the first row that has one",
+        Example { call: "FIRST_VALUE(s)", result: "a" },
+    ),
+    (
+        "LAST_VALUE",
+        LastValue,
+        "LAST_VALUE(value): that of the last row that has one",
+        Example { call: "LAST_VALUE(s)", result: "b" },
+    ),
     (
         "LISTAGG",
         ListAgg,
         "LISTAGG(text [, separator]): the texts in the order of their rows, with a comma between them",
+        Example { call: "LISTAGG(s, '; ')", result: "a; b; b" },
     ),
-    ("MAX", Max, "MAX(value): the greatest"),
-    ("MIN", Min, "MIN(value): the least"),
+    ("MAX", Max, "MAX(value): the greatest", Example { call: "MAX(x)", result: "4" }),
+    ("MIN", Min, "MIN(value): the least", Example { call: "MIN(x)", result: "1" }),
     (
         "PERCENTILE",
         Percentile { several: false },
         "PERCENTILE(number, part [, frequency]): the value below which that part of all lies, from 0 to 1; an array of \
          them for ARRAY[part, …]. A value counts as often as its frequency says",
+        Example { call: "PERCENTILE(x, 0.5)", result: "2.0" },
     ),
-    ("STDDEV", Deviation { sample: true }, "STDDEV(number): the same as STDDEV_SAMP"),
-    ("STDDEV_POP", Deviation { sample: false }, "STDDEV_POP(number): the root of VAR_POP"),
-    ("STDDEV_SAMP", Deviation { sample: true }, "STDDEV_SAMP(number): the root of VAR_SAMP"),
-    ("SUM", Sum, "SUM(number): the total, in the number's own type"),
-    ("VARIANCE", Variance { sample: true }, "VARIANCE(number): the same as VAR_SAMP"),
-    ("VAR_POP", Variance { sample: false }, "VAR_POP(number): how far the values lie from their mean, squared"),
-    ("VAR_SAMP", Variance { sample: true }, "VAR_SAMP(number): the same of a sample; of a single value NULL"),
+    (
+        "STDDEV",
+        Deviation { sample: true },
+        "STDDEV(number): the same as STDDEV_SAMP",
+        Example { call: "STDDEV(x * 1.0)", result: "1.258306" },
+    ),
+    (
+        "STDDEV_POP",
+        Deviation { sample: false },
+        "STDDEV_POP(number): the root of VAR_POP",
+        Example { call: "STDDEV_POP(x * 1.0)", result: "1.089725" },
+    ),
+    (
+        "STDDEV_SAMP",
+        Deviation { sample: true },
+        "STDDEV_SAMP(number): the root of VAR_SAMP",
+        Example { call: "STDDEV_SAMP(CAST(x AS DOUBLE))", result: "1.2583057392117916" },
+    ),
+    ("SUM", Sum, "SUM(number): the total, in the number's own type", Example { call: "SUM(x)", result: "9" }),
+    (
+        "VARIANCE",
+        Variance { sample: true },
+        "VARIANCE(number): the same as VAR_SAMP",
+        Example { call: "VARIANCE(CAST(x AS DOUBLE))", result: "1.5833333333333333" },
+    ),
+    (
+        "VAR_POP",
+        Variance { sample: false },
+        "VAR_POP(number): how far the values lie from their mean, squared",
+        Example { call: "VAR_POP(CAST(x AS DOUBLE))", result: "1.1875" },
+    ),
+    (
+        "VAR_SAMP",
+        Variance { sample: true },
+        "VAR_SAMP(number): the same of a sample; of a single value NULL",
+        Example { call: "VAR_SAMP(CAST(x AS DOUBLE))", result: "1.5833333333333333" },
+    ),
 ];
 
 impl AggregateFunction {
     /// The function of that name in capitals.
     pub fn named(name: &str) -> Option<Self> {
-        AGGREGATE_FUNCTIONS.iter().find(|(known, ..)| *known == name).map(|(_, function, _)| *function)
+        AGGREGATE_FUNCTIONS.iter().find(|(known, ..)| *known == name).map(|(_, function, ..)| *function)
     }
 
     /// Flink's result type (T1 to T4) for an argument of that type, or why there is none. `COUNT(*)` has no argument.

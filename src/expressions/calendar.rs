@@ -24,12 +24,14 @@ pub const FUNCTIONS: &[Function] = &[
         from_seconds_typing,
         from_seconds,
     )
+    .example("FROM_UNIXTIME(86400)", "1970-01-02 00:00:00")
     .zoned(Zoned::Always),
     Function {
         name: "TO_DATE",
         doc: "TO_DATE(text [, pattern]): a DATE read from yyyy-MM-dd; NULL if it cannot be read",
         nulls: Nulls::Possible,
         ..Function::strict("", "", |arguments| text_typing(arguments, DataType::Date32), to_date)
+            .example("TO_DATE('29.02.2024', 'dd.MM.yyyy')", "2024-02-29")
     },
     Function::strict(
         "UNIX_TIMESTAMP",
@@ -37,6 +39,7 @@ pub const FUNCTIONS: &[Function] = &[
         |arguments| text_typing(arguments, DataType::Int64),
         to_seconds,
     )
+    .example("UNIX_TIMESTAMP('1970-01-02 00:00:00')", "86400")
     .zoned(Zoned::Always),
 ];
 

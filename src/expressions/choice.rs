@@ -17,10 +17,12 @@ use crate::error::Result;
 pub const FUNCTIONS: &[Function] = &[
     Function::strict("GREATEST", "GREATEST(value, …): the greatest; NULL if one is NULL", one_type, |_, a, _| {
         chosen(a, true)
-    }),
+    })
+    .example("GREATEST(1, 3, 2)", "3"),
     Function::strict("LEAST", "LEAST(value, …): the least; NULL if one is NULL", one_type, |_, a, _| {
         chosen(a, false)
-    }),
+    })
+    .example("LEAST(3, 1, 2)", "1"),
 ];
 
 fn one_type(arguments: &[Argument]) -> Result<Typing, String> {

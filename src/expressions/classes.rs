@@ -17,16 +17,20 @@ use crate::error::{Error, Result};
 
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
-    Function::possibly("ELT", "ELT(n, text, …): the nth text; NULL if there is none", elt_typing, elt),
+    Function::possibly("ELT", "ELT(n, text, …): the nth text; NULL if there is none", elt_typing, elt)
+        .example("ELT(2, 'a', 'b')", "b"),
     Function::possibly("IS_ALPHA", "IS_ALPHA(text): whether it is made of letters", one_value, |_, arguments, rows| {
         classified(&arguments[0], rows, |_| false, Class::Letters)
-    }),
+    })
+    .example("IS_ALPHA('abc')", "true"),
     Function::possibly("IS_DECIMAL", "IS_DECIMAL(text): whether it is a number", one_value, |_, arguments, rows| {
         classified(&arguments[0], rows, |number| is_integer(number) || is_approximate(number), Class::Numbers)
-    }),
+    })
+    .example("IS_DECIMAL('1.5')", "true"),
     Function::possibly("IS_DIGIT", "IS_DIGIT(text): whether it is made of digits", one_value, |_, arguments, rows| {
         classified(&arguments[0], rows, is_integer, Class::Digits)
-    }),
+    })
+    .example("IS_DIGIT('1.5')", "false"),
 ];
 
 fn one_value(arguments: &[Argument]) -> Result<Typing, String> {

@@ -21,10 +21,12 @@ use crate::error::{Error, Result};
 pub const FUNCTIONS: &[Function] = &[
     Function::strict("BIN", "BIN(number): its binary digits; of a negative one all 64", number_to_text, |_, a, _| {
         digits(&a[0], |number, out| write!(out, "{number:b}"))
-    }),
+    })
+    .example("BIN(10)", "1010"),
     Function {
         fallible: true,
         ..Function::strict("DECODE", "DECODE(bytes, charset): the text that they are", decode_typing, decode)
+            .example("DECODE(X'C3BC', 'UTF-8')", "ü")
     },
     Function {
         fallible: true,
@@ -34,6 +36,7 @@ pub const FUNCTIONS: &[Function] = &[
             encode_typing,
             encode,
         )
+        .example("ENCODE('ü', 'UTF-8')", "c3bc")
     },
     Function {
         fallible: true,
@@ -43,14 +46,17 @@ pub const FUNCTIONS: &[Function] = &[
             one_value,
             |_, a, _| from_base64(&a[0]),
         )
+        .example("FROM_BASE64('aGVsbG8=')", "hello")
     },
     Function::strict(
         "HEX",
         "HEX(number or text): the number, or the text's bytes, in hexadecimal digits",
         hex_typing,
         hex,
-    ),
-    Function::strict("TO_BASE64", "TO_BASE64(text): its bytes in base 64", one_value, |_, a, _| to_base64(&a[0])),
+    )
+    .example("HEX('abc')", "616263"),
+    Function::strict("TO_BASE64", "TO_BASE64(text): its bytes in base 64", one_value, |_, a, _| to_base64(&a[0]))
+        .example("TO_BASE64('hello')", "aGVsbG8="),
     Function {
         nulls: Nulls::Possible,
         ..Function::strict(
@@ -59,6 +65,7 @@ pub const FUNCTIONS: &[Function] = &[
             |arguments| shape(arguments, (1, 1), (0, 0), DataType::Binary),
             unhex,
         )
+        .example("UNHEX('616263')", "616263")
     },
 ];
 

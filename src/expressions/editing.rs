@@ -13,7 +13,8 @@ use crate::error::Result;
 
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
-    Function::strict("ASCII", "ASCII(text): its first byte in UTF-8 as a number; 0 if it is empty", text_to_int, ascii),
+    Function::strict("ASCII", "ASCII(text): its first byte in UTF-8 as a number; 0 if it is empty", text_to_int, ascii)
+        .example("ASCII('Abc')", "65"),
     Function::strict(
         "CHR",
         "CHR(number): the character of that number, modulo 256",
@@ -27,13 +28,15 @@ pub const FUNCTIONS: &[Function] = &[
                 true
             })
         },
-    ),
+    )
+    .example("CHR(65)", "A"),
     Function::strict(
         "ENDSWITH",
         "ENDSWITH(text, part): whether it ends with the part",
         two_texts_to_truth,
         |_, arguments, rows| compare(arguments, rows, |text, part| text.ends_with(part)),
-    ),
+    )
+    .example("ENDSWITH('flink', 'ink')", "true"),
     Function::strict(
         "INITCAP",
         "INITCAP(text): every word begins with a capital letter",
@@ -45,7 +48,8 @@ pub const FUNCTIONS: &[Function] = &[
                 true
             })
         },
-    ),
+    )
+    .example("INITCAP('hello world')", "Hello World"),
     Function::strict(
         "INSTR",
         "INSTR(text, part): where the part begins, from 1; 0 if nowhere",
@@ -62,49 +66,57 @@ pub const FUNCTIONS: &[Function] = &[
                 .collect();
             Ok(Arc::new(places))
         },
-    ),
+    )
+    .example("INSTR('banana', 'na')", "3"),
     Function::possibly(
         "LPAD",
         "LPAD(text, length, fill): filled at the start, or cut, to that length",
         padded,
         |_, a, rows| pad(a, rows, true),
-    ),
+    )
+    .example("LPAD('7', 3, '0')", "007"),
     Function::strict(
         "OVERLAY",
         "OVERLAY(text PLACING part FROM start [FOR length]): the part instead of what stands there",
         overlay_typing,
         overlay,
-    ),
+    )
+    .example("OVERLAY('abcdef' PLACING 'XY' FROM 3)", "abXYef"),
     Function::possibly(
         "RPAD",
         "RPAD(text, length, fill): filled at the end, or cut, to that length",
         padded,
         |_, a, rows| pad(a, rows, false),
-    ),
+    )
+    .example("RPAD('a', 3, '-')", "a--"),
     Function::possibly(
         "SPLIT_INDEX",
         "SPLIT_INDEX(text, separator, index): the part of that index, counted from 0; NULL if there is none",
         split_typing,
         split,
-    ),
+    )
+    .example("SPLIT_INDEX('a,b', ',', 1)", "b"),
     Function::strict(
         "STARTSWITH",
         "STARTSWITH(text, part): whether it begins with the part",
         two_texts_to_truth,
         |_, arguments, rows| compare(arguments, rows, |text, part| text.starts_with(part)),
-    ),
+    )
+    .example("STARTSWITH('flink', 'fl')", "true"),
     Function::strict(
         "TRANSLATE",
         "TRANSLATE(text, from, to): each character of from replaced by the one at its place in to, or left out",
         |arguments| shape(arguments, (3, 3), (0, 0), DataType::Utf8),
         translate,
-    ),
+    )
+    .example("TRANSLATE('abc', 'ab', 'x')", "xc"),
     Function::strict(
         "TRANSLATE3",
         "TRANSLATE3(text, from, to): as TRANSLATE",
         |arguments| shape(arguments, (3, 3), (0, 0), DataType::Utf8),
         translate,
-    ),
+    )
+    .example("TRANSLATE3('abc', 'ab', 'xy')", "xyc"),
 ];
 
 fn one_text(arguments: &[Argument]) -> Result<Typing, String> {

@@ -22,6 +22,8 @@ pub struct Function {
     pub name: &'static str,
     /// Arguments and meaning in a line.
     pub doc: &'static str,
+    /// A call with its result; of none that a query cannot call by its name.
+    pub example: Example,
     /// From the types of the arguments to those that the body wants, and to the result's.
     pub typing: fn(&[Argument]) -> Result<Typing, String>,
     /// Computes all rows.
@@ -49,6 +51,7 @@ impl Function {
         Self {
             name,
             doc,
+            example: Example::NONE,
             typing,
             body,
             nulls: Nulls::Strict,
@@ -57,6 +60,11 @@ impl Function {
             style: Style::Call,
             zoned: Zoned::Never,
         }
+    }
+
+    /// The same with a call and its result.
+    pub(super) const fn example(self, call: &'static str, result: &'static str) -> Self {
+        Self { example: Example { call, result }, ..self }
     }
 
     /// The same, but in another time zone its result is another.
@@ -78,6 +86,19 @@ impl Function {
     pub(super) const fn renamed(&self, name: &'static str, style: Style) -> Self {
         Self { name, style, ..*self }
     }
+}
+
+/// A call and its result, for the documentation, where a test runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Example {
+    /// The call, or a query with it.
+    pub call: &'static str,
+    /// The one row of the result, as Flink writes it.
+    pub result: &'static str,
+}
+
+impl Example {
+    pub(super) const NONE: Self = Self { call: "", result: "" };
 }
 
 /// When a result is NULL.
@@ -123,6 +144,8 @@ pub enum Style {
     Brackets,
     /// The argument alone.
     Transparent,
+    /// `NAME(b, c)`: the first argument is what was drawn for the row.
+    Drawn,
 }
 
 /// A function bound to the types of one place in a query: what DataFusion calls.
@@ -203,6 +226,7 @@ impl Call {
                 _ => format!("{}({})", self.function.name, arguments.join(", ")),
             },
             Style::Brackets => format!("{}[{}]", self.function.name, arguments.join(", ")),
+            Style::Drawn => format!("{}({})", self.function.name, arguments.get(1..).unwrap_or_default().join(", ")),
             Style::Transparent => arguments.join(", "),
             Style::To => format!("{}({} TO {})", self.function.name, arguments.join(", "), self.detail),
             Style::Suffix(symbol) => format!("({} {symbol} {})", arguments.join(", "), self.detail),

@@ -25,25 +25,25 @@ use crate::error::{Error, Result};
 pub const FUNCTIONS: &[Function] = &[
     Function::strict("HASH_CODE", "HASH_CODE(value): the hash of Java, an INT", hash_code_typing, |_, a, _| {
         hash_codes(&a[0])
-    }),
-    Function::strict("MD5", "MD5(text): the hash, 32 hexadecimal digits", one_value, |_, a, _| hashed::<Md5>(&a[0])),
-    Function::strict("SHA1", "SHA1(text): the hash, 40 hexadecimal digits", one_value, |_, a, _| hashed::<Sha1>(&a[0])),
+    }).example("HASH_CODE('abc')", "96354"),
+    Function::strict("MD5", "MD5(text): the hash, 32 hexadecimal digits", one_value, |_, a, _| hashed::<Md5>(&a[0])).example("MD5('abc')", "900150983cd24fb0d6963f7d28e17f72"),
+    Function::strict("SHA1", "SHA1(text): the hash, 40 hexadecimal digits", one_value, |_, a, _| hashed::<Sha1>(&a[0])).example("SHA1('abc')", "a9993e364706816aba3e25717850c26c9cd0d89d"),
     Function {
         fallible: true,
-        ..Function::strict("SHA2", "SHA2(text, bits): as SHA224, SHA256, SHA384 or SHA512", sha2_typing, sha2)
+        ..Function::strict("SHA2", "SHA2(text, bits): as SHA224, SHA256, SHA384 or SHA512", sha2_typing, sha2).example("SHA2('abc', 224)", "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7")
     },
     Function::strict("SHA224", "SHA224(text): the hash, 56 hexadecimal digits", one_value, |_, a, _| {
         hashed::<Sha224>(&a[0])
-    }),
+    }).example("SHA224('abc')", "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7"),
     Function::strict("SHA256", "SHA256(text): the hash, 64 hexadecimal digits", one_value, |_, a, _| {
         hashed::<Sha256>(&a[0])
-    }),
+    }).example("SHA256('abc')", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
     Function::strict("SHA384", "SHA384(text): the hash, 96 hexadecimal digits", one_value, |_, a, _| {
         hashed::<Sha384>(&a[0])
-    }),
+    }).example("SHA384('abc')", "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7"),
     Function::strict("SHA512", "SHA512(text): the hash, 128 hexadecimal digits", one_value, |_, a, _| {
         hashed::<Sha512>(&a[0])
-    }),
+    }).example("SHA512('abc')", "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"),
 ];
 
 fn one_value(arguments: &[Argument]) -> Result<Typing, String> {

@@ -21,7 +21,7 @@ pub const FUNCTIONS: &[Function] = &[
         "CONVERT_TZ(text, from, to): yyyy-MM-dd HH:mm:ss on a clock of one zone as on one of another; NULL if it cannot be read",
         convert_typing,
         convert,
-    ),
+    ).example("CONVERT_TZ('2024-07-01 12:00:00', 'UTC', 'America/New_York')", "2024-07-01 08:00:00"),
     Function {
         fallible: true,
         ..Function::possibly(
@@ -31,7 +31,7 @@ pub const FUNCTIONS: &[Function] = &[
              from the time in UTC, or in that zone",
             typing,
             to_instant,
-        )
+        ).example("TO_TIMESTAMP_LTZ(1704164645, 0)", "2024-01-02T03:04:05Z")
     },
 ];
 

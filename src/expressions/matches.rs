@@ -16,19 +16,22 @@ pub const FUNCTIONS: &[Function] = &[
         "REGEXP_COUNT(text, pattern): how often the pattern matches",
         |arguments| typing(arguments, 2, 2, DataType::Int32),
         counted,
-    ),
+    )
+    .example("REGEXP_COUNT('banana', 'an')", "2"),
     pattern_function(
         "REGEXP_INSTR",
         "REGEXP_INSTR(text, pattern): where the first match begins, from 1; 0 if there is none",
         |arguments| typing(arguments, 2, 2, DataType::Int32),
         placed,
-    ),
+    )
+    .example("REGEXP_INSTR('banana', 'n.')", "3"),
     pattern_function(
         "REGEXP_SUBSTR",
         "REGEXP_SUBSTR(text, pattern): the first match; NULL if there is none",
         |arguments| typing(arguments, 2, 2, DataType::Utf8),
         first,
-    ),
+    )
+    .example("REGEXP_SUBSTR('banana', 'n.')", "na"),
 ];
 
 fn counted(_: &Call, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {

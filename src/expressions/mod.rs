@@ -26,6 +26,7 @@ mod now;
 mod numbers;
 mod patterns;
 mod printf;
+mod random;
 mod scalar;
 mod show;
 mod strings;
@@ -46,8 +47,8 @@ pub use calendar::{CEIL_TO, FLOOR_TO, TIMESTAMPADD, Unit};
 pub use cast::{CAST, CastShape, TRY_CAST, cast_values, is_castable, parse_decimal};
 pub use compile::{compile, compile_condition, condition, evaluate_constant, is_fallible, split};
 pub use floats::{FLOAT_BITS, FLOAT_OF_BITS, ROUGHLY, comparison as float_comparison, not, one_nan};
-pub use function::{Call, Function, Nulls, Style, Zoned};
-pub use function_list::{SPECIAL_FORMS, function_list, functions, lookup};
+pub use function::{Call, Example, Function, Nulls, Style, Zoned};
+pub use function_list::{Form, function_list, functions, lookup, special_form};
 pub use instant::{civil_day, parse_date, parse_time, parse_timestamp};
 pub use intervals::{MINUS_INTERVAL, PLUS_INTERVAL};
 #[cfg(test)]
@@ -59,6 +60,10 @@ pub use nested::{
 pub use not_built::{FIRST_ROWS, NotBuilt, functions_not_built, not_built};
 pub use now::{NOW_COLUMN, at_moment, instant_type, moment, moments, now, now_from_column, reads_now, seconds_now};
 pub use patterns::SIMILAR;
+pub use random::{
+    Draw, Drawing, Drawn, RAND, RAND_INTEGER, RAND_INTEGER_OF_SEED, RAND_INTEGER_OF_SEQUENCE, RAND_OF_SEED, UUID, draw,
+    drawn_apart, is_random, not_drawn,
+};
 pub use scalar::Scalar;
 pub use text::text;
 pub use times::{CURRENT_WATERMARK, TIMESTAMPDIFF, WINDOW_BOUND, extracted, unit_length};

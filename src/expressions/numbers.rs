@@ -16,23 +16,28 @@ use crate::error::{Error, Result};
 
 /// The list.
 pub const FUNCTIONS: &[Function] = &[
-    Function::strict("ABS", "ABS(number): without its sign", same_number, absolute),
+    Function::strict("ABS", "ABS(number): without its sign", same_number, absolute).example("ABS(-1.50)", "1.50"),
     Function::strict(
         "CEIL",
         "CEIL(number) or CEIL(time TO unit): the least whole number, or begin of a unit, that is not below it",
         whole_number,
         round_up,
-    ),
-    Function::strict("CEILING", "CEILING(number): as CEIL", whole_number, round_up),
-    Function::strict("EXP", "EXP(number): e to that power", double, |_, a, _| floats(a, f64::exp)),
+    )
+    .example("CEIL(1.2)", "2"),
+    Function::strict("CEILING", "CEILING(number): as CEIL", whole_number, round_up).example("CEILING(-1.2)", "-1"),
+    Function::strict("EXP", "EXP(number): e to that power", double, |_, a, _| floats(a, f64::exp))
+        .example("EXP(0)", "1.0"),
     Function::strict(
         "FLOOR",
         "FLOOR(number) or FLOOR(time TO unit): the greatest whole number, or begin of a unit, that is not above it",
         whole_number,
         round_down,
-    ),
-    Function::strict("LN", "LN(number): the natural logarithm", double, |_, a, _| floats(a, f64::ln)),
-    Function::strict("LOG10", "LOG10(number): the logarithm to base 10", double, |_, a, _| floats(a, f64::log10)),
+    )
+    .example("FLOOR(TIMESTAMP '2024-01-02 03:04:05' TO HOUR)", "2024-01-02T03:00"),
+    Function::strict("LN", "LN(number): the natural logarithm", double, |_, a, _| floats(a, f64::ln))
+        .example("LN(1)", "0.0"),
+    Function::strict("LOG10", "LOG10(number): the logarithm to base 10", double, |_, a, _| floats(a, f64::log10))
+        .example("LOG10(100)", "2.0"),
     Function {
         fallible: true,
         ..Function::strict(
@@ -45,16 +50,21 @@ pub const FUNCTIONS: &[Function] = &[
                 (function.body)(&call, arguments, rows)
             },
         )
+        .example("MOD(-7, 3)", "-1")
     },
-    Function::strict("POWER", "POWER(base, exponent): as DOUBLE", two_doubles, power),
+    Function::strict("POWER", "POWER(base, exponent): as DOUBLE", two_doubles, power).example("POWER(2, 10)", "1024.0"),
     // A DECIMAL that is rounded up may have a digit too many.
     Function {
         nulls: Nulls::Possible,
         ..Function::strict("ROUND", "ROUND(number [, digits]): rounded half up", round_typing, round)
+            .example("ROUND(2.345, 2)", "2.35")
     },
-    Function::strict("SIGN", "SIGN(number): -1, 0 or 1 in the number's own type", same_number, sign),
-    Function::strict("TRUNCATE", "TRUNCATE(number [, digits]): cut off behind so many digits", round_typing, truncate),
-    Function::strict("SQRT", "SQRT(number): the square root as DOUBLE", double, |_, a, _| floats(a, f64::sqrt)),
+    Function::strict("SIGN", "SIGN(number): -1, 0 or 1 in the number's own type", same_number, sign)
+        .example("SIGN(-2.5)", "-1.0"),
+    Function::strict("TRUNCATE", "TRUNCATE(number [, digits]): cut off behind so many digits", round_typing, truncate)
+        .example("TRUNCATE(2.349, 2)", "2.34"),
+    Function::strict("SQRT", "SQRT(number): the square root as DOUBLE", double, |_, a, _| floats(a, f64::sqrt))
+        .example("SQRT(16)", "4.0"),
 ];
 
 fn same_number(arguments: &[Argument]) -> Result<Typing, String> {

@@ -24,19 +24,22 @@ pub const FUNCTIONS: &[Function] = &[
         "REGEXP(text, pattern): whether a part of the text matches",
         |arguments| typing(arguments, 2, 2, DataType::Boolean),
         |_, arguments, rows| matches(arguments, rows, false),
-    ),
+    )
+    .example("REGEXP('banana', 'n.n')", "true"),
     pattern_function(
         "REGEXP_EXTRACT",
         "REGEXP_EXTRACT(text, pattern [, group]): the first match, or a group of it; NULL if there is none",
         extract_typing,
         extract,
-    ),
+    )
+    .example("REGEXP_EXTRACT('k=v', '(.)=(.)', 2)", "v"),
     pattern_function(
         "REGEXP_REPLACE",
         "REGEXP_REPLACE(text, pattern, other): every match replaced by the other text as it stands",
         |arguments| typing(arguments, 3, 3, DataType::Utf8),
         replace,
-    ),
+    )
+    .example("REGEXP_REPLACE('banana', 'an', '-')", "b--a"),
 ];
 
 /// `text SIMILAR TO pattern [ESCAPE character]`, in which % and _ are those of LIKE and all else is a regular expression.

@@ -23,6 +23,7 @@ pub const FUNCTIONS: &[Function] = &[Function {
         typing,
         printf,
     )
+    .example("PRINTF('%05d %s', 42, 'a')", "00042 a")
 }];
 
 fn typing(arguments: &[Argument]) -> Result<Typing, String> {

@@ -18,14 +18,18 @@ pub const FUNCTIONS: &[Function] = &[
         "BTRIM(text [, characters]): without blanks (or these characters) at both ends",
         texts_1_2,
         |_, a, n| trimmed(a, n, |text, set| text.trim_matches(set)),
-    ),
+    )
+    .example("BTRIM('xxaxx', 'x')", "a"),
     Function::strict("CHARACTER_LENGTH", "CHARACTER_LENGTH(text): as CHAR_LENGTH", text_to_int, |_, a, n| {
         lengths(a, n)
-    }),
+    })
+    .example("CHARACTER_LENGTH('größe')", "5"),
     Function::strict("CHAR_LENGTH", "CHAR_LENGTH(text): how many characters it has", text_to_int, |_, a, n| {
         lengths(a, n)
-    }),
-    Function::strict("CONCAT", "CONCAT(text, …): put together; NULL if any is NULL", many_texts, concat),
+    })
+    .example("CHAR_LENGTH('größe')", "5"),
+    Function::strict("CONCAT", "CONCAT(text, …): put together; NULL if any is NULL", many_texts, concat)
+        .example("CONCAT('a', 'b', 'c')", "abc"),
     Function {
         nulls: Nulls::Possible,
         ..Function::strict(
@@ -34,54 +38,66 @@ pub const FUNCTIONS: &[Function] = &[
             many_texts,
             concat_ws,
         )
+        .example("CONCAT_WS('-', 'a', CAST(NULL AS STRING), 'b')", "a-b")
     },
     Function::strict("LEFT", "LEFT(text, n): the first n characters", text_and_int, |_, a, n| {
         each(a, n, |text, k| Cow::Owned(text.chars().take(usize::try_from(k[0]).unwrap_or(0)).collect()))
-    }),
+    })
+    .example("LEFT('flink', 2)", "fl"),
     Function::strict(
         "LOCATE",
         "LOCATE(part, text [, start]): where the part begins, from 1; 0 if nowhere",
         locate_typing,
         positions,
-    ),
+    )
+    .example("LOCATE('na', 'banana', 4)", "5"),
     Function::strict("LOWER", "LOWER(text): in lower case", one_text, |_, a, n| {
         each(a, n, |text, _| text.to_lowercase().into())
-    }),
+    })
+    .example("LOWER('ABC')", "abc"),
     Function::strict(
         "LTRIM",
         "LTRIM(text [, characters]): without blanks (or these characters) at the start",
         texts_1_2,
         |_, a, n| trimmed(a, n, |text, set| text.trim_start_matches(set)),
-    ),
+    )
+    .example("LTRIM('  a')", "a"),
     Function::strict(
         "POSITION",
         "POSITION(part IN text): where the part begins, from 1; 0 if nowhere",
         two_texts_to_int,
         positions,
-    ),
+    )
+    .example("POSITION('na' IN 'banana')", "3"),
     Function::strict("REPEAT", "REPEAT(text, n): n times", text_and_int, |_, a, n| {
         each(a, n, |text, k| text.repeat(usize::try_from(k[0]).unwrap_or(0)).into())
-    }),
-    Function::strict("REPLACE", "REPLACE(text, part, other): every part replaced", three_texts, replace),
+    })
+    .example("REPEAT('ab', 3)", "ababab"),
+    Function::strict("REPLACE", "REPLACE(text, part, other): every part replaced", three_texts, replace)
+        .example("REPLACE('banana', 'na', 'x')", "baxx"),
     Function::strict("REVERSE", "REVERSE(text): backwards", one_text, |_, a, n| {
         each(a, n, |text, _| text.chars().rev().collect::<String>().into())
-    }),
+    })
+    .example("REVERSE('abc')", "cba"),
     Function::strict("RIGHT", "RIGHT(text, n): the last n characters", text_and_int, |_, a, n| {
         each(a, n, |text, k| {
             let keep = usize::try_from(k[0]).unwrap_or(0);
             let skip = text.chars().count().saturating_sub(keep);
             text.chars().skip(skip).collect::<String>().into()
         })
-    }),
+    })
+    .example("RIGHT('flink', 3)", "ink"),
     Function::strict(
         "RTRIM",
         "RTRIM(text [, characters]): without blanks (or these characters) at the end",
         texts_1_2,
         |_, a, n| trimmed(a, n, |text, set| text.trim_end_matches(set)),
-    ),
+    )
+    .example("RTRIM('axx', 'x')", "a"),
     Function {
         nulls: Nulls::Possible,
         ..Function::strict("SUBSTR", "SUBSTR(text, start [, length]): as SUBSTRING", text_and_ints, substrings)
+            .example("SUBSTR('flink', 2, 3)", "lin")
     },
     Function {
         nulls: Nulls::Possible,
@@ -91,16 +107,19 @@ pub const FUNCTIONS: &[Function] = &[
             text_and_ints,
             substrings,
         )
+        .example("SUBSTRING('flink' FROM -3)", "ink")
     },
     Function::strict(
         "TRIM",
         "TRIM([BOTH | LEADING | TRAILING] [characters FROM] text): without blanks or these characters",
         texts_1_2,
         |_, a, n| trimmed(a, n, |text, set| text.trim_matches(set)),
-    ),
+    )
+    .example("TRIM(LEADING 'x' FROM 'xxax')", "ax"),
     Function::strict("UPPER", "UPPER(text): in upper case", one_text, |_, a, n| {
         each(a, n, |text, _| text.to_uppercase().into())
-    }),
+    })
+    .example("UPPER('abc')", "ABC"),
 ];
 
 fn is_text(argument: &Argument) -> Result<(), String> {

@@ -23,23 +23,32 @@ pub const FUNCTIONS: &[Function] = &[
         format_typing,
         format,
     )
+    .example("DATE_FORMAT(TIMESTAMP '2024-01-02 03:04:05', 'dd.MM.yyyy HH:mm')", "02.01.2024 03:04")
     .zoned(Zoned::OfInstants),
     of_time("DAYOFMONTH", "DAYOFMONTH(date): the day of the month, 1 to 31", field_typing, |call, a, _| {
         extract(call, a, Field::Day)
-    }),
+    })
+    .example("DAYOFMONTH(DATE '2024-02-29')", "29"),
     of_time("DAYOFWEEK", "DAYOFWEEK(date): the day of the week, Sunday = 1", field_typing, |call, a, _| {
         extract(call, a, Field::WeekDay)
-    }),
+    })
+    .example("DAYOFWEEK(DATE '2024-02-29')", "5"),
     of_time("DAYOFYEAR", "DAYOFYEAR(date): the day of the year, 1 to 366", field_typing, |call, a, _| {
         extract(call, a, Field::YearDay)
-    }),
-    of_time("HOUR", "HOUR(time): the hour, 0 to 23", clock_typing, |call, a, _| extract(call, a, Field::Hour)),
-    of_time("MINUTE", "MINUTE(time): the minute, 0 to 59", clock_typing, |call, a, _| extract(call, a, Field::Minute)),
-    of_time("MONTH", "MONTH(date): the month, 1 to 12", field_typing, |call, a, _| extract(call, a, Field::Month)),
+    })
+    .example("DAYOFYEAR(DATE '2024-02-29')", "60"),
+    of_time("HOUR", "HOUR(time): the hour, 0 to 23", clock_typing, |call, a, _| extract(call, a, Field::Hour))
+        .example("HOUR(TIMESTAMP '2024-01-02 03:04:05')", "3"),
+    of_time("MINUTE", "MINUTE(time): the minute, 0 to 59", clock_typing, |call, a, _| extract(call, a, Field::Minute))
+        .example("MINUTE(TIMESTAMP '2024-01-02 03:04:05')", "4"),
+    of_time("MONTH", "MONTH(date): the month, 1 to 12", field_typing, |call, a, _| extract(call, a, Field::Month))
+        .example("MONTH(DATE '2024-02-29')", "2"),
     of_time("QUARTER", "QUARTER(date): the quarter of the year, 1 to 4", field_typing, |call, a, _| {
         extract(call, a, Field::Quarter)
-    }),
-    of_time("SECOND", "SECOND(time): the second, 0 to 59", clock_typing, |call, a, _| extract(call, a, Field::Second)),
+    })
+    .example("QUARTER(DATE '2024-02-29')", "1"),
+    of_time("SECOND", "SECOND(time): the second, 0 to 59", clock_typing, |call, a, _| extract(call, a, Field::Second))
+        .example("SECOND(TIMESTAMP '2024-01-02 03:04:05')", "5"),
     Function {
         nulls: Nulls::Possible,
         ..Function::strict(
@@ -48,11 +57,14 @@ pub const FUNCTIONS: &[Function] = &[
             to_timestamp_typing,
             to_timestamp,
         )
+        .example("TO_TIMESTAMP('2024-01-02 03:04:05')", "2024-01-02T03:04:05")
     },
     of_time("WEEK", "WEEK(date): the week of the year by ISO 8601", field_typing, |call, a, _| {
         extract(call, a, Field::Week)
-    }),
-    of_time("YEAR", "YEAR(date): the year", field_typing, |call, a, _| extract(call, a, Field::Year)),
+    })
+    .example("WEEK(DATE '2024-12-30')", "1"),
+    of_time("YEAR", "YEAR(date): the year", field_typing, |call, a, _| extract(call, a, Field::Year))
+        .example("YEAR(DATE '2024-02-29')", "2024"),
 ];
 
 /// `CURRENT_WATERMARK(rowtime)`: its argument is the hidden column of the watermark that the row met.
@@ -64,6 +76,7 @@ pub static CURRENT_WATERMARK: Function = Function {
             met.iter().map(|time| time.filter(|time| *time != i64::MIN)).collect();
         Ok(Arc::new(times.with_data_type(call.output.clone())))
     })
+    .example("SELECT CURRENT_WATERMARK(ts) FROM e WHERE id = 3", "2024-01-01T00:00:20")
 };
 
 /// The start of the window that is the n-th before the last one to hold a time: parameters are slide, offset, n, and

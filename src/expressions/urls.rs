@@ -25,7 +25,7 @@ pub const FUNCTIONS: &[Function] = &[
             let texts = arguments[0].as_string::<i32>();
             Ok(Arc::new(texts.iter().map(|text| text.and_then(address)).collect::<Int64Array>()))
         },
-    ),
+    ).example("INET_ATON('127.0.0.1')", "2130706433"),
     Function::possibly(
         "INET_NTOA",
         "INET_NTOA(number): the address of that number, such as '127.0.0.1'; NULL if there is none",
@@ -37,20 +37,20 @@ pub const FUNCTIONS: &[Function] = &[
                 Err(_) => false,
             })
         },
-    ),
+    ).example("INET_NTOA(2130706433)", "127.0.0.1"),
     Function::possibly(
         "PARSE_URL",
         "PARSE_URL(url, part [, key]): its HOST, PATH, QUERY (or the key's value in it), REF, PROTOCOL, FILE, AUTHORITY or \
          USERINFO; NULL if there is none",
         |arguments| shape(arguments, (2, 3), (0, 0), DataType::Utf8),
         parts,
-    ),
+    ).example("PARSE_URL('http://example.org/p?k=v', 'QUERY', 'k')", "v"),
     Function::possibly(
         "URL_DECODE",
         "URL_DECODE(text): what URL_ENCODE wrote; NULL if it cannot be read",
         one_text,
         decoded,
-    ),
+    ).example("URL_DECODE('a+b%2F')", "a b/"),
     Function::strict(
         "URL_ENCODE",
         "URL_ENCODE(text): as a form's value in a URL: 'a b' is a+b",
@@ -62,7 +62,7 @@ pub const FUNCTIONS: &[Function] = &[
                 true
             })
         },
-    ),
+    ).example("URL_ENCODE('a b/')", "a+b%2F"),
 ];
 
 fn one_text(arguments: &[Argument]) -> Result<Typing, String> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use arrow::record_batch::RecordBatch;
 
-use crate::stream::{Changes, Counter, Counters, MemoryHolder, MemoryPool, ProcTime};
+use crate::stream::{Changes, Counter, Counters, Entropy, MemoryHolder, MemoryPool, ProcTime};
 
 /// What a running operator is told when it is built.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct BuildContext {
     /// The part of the job's memory that its operators account for.
     pub memory: MemoryHolder,
     pub backend: StateBackend,
+    /// Where random values come from.
+    pub entropy: Entropy,
 }
 
 impl BuildContext {
@@ -36,6 +38,7 @@ impl BuildContext {
             output: OutputBudget::default(),
             memory: MemoryPool::new(None).holder("operators"),
             backend: StateBackend::Memory,
+            entropy: Entropy::seeded(0),
         }
     }
 }

@@ -12,6 +12,7 @@ mod kept_group;
 mod lower;
 pub mod nodes;
 mod prepare;
+pub mod random;
 pub mod replicate;
 pub mod state_ttl;
 mod stream_plan;

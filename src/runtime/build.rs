@@ -265,6 +265,7 @@ async fn chain_task(
             output: OutputBudget::of_batches(config.batch_rows),
             memory: environment.memory.holder(format!("operators of {}", node.name)),
             backend: StateBackend::Memory,
+            entropy: environment.world.entropy.clone(),
         },
     )?;
     let mut watermark = EventTime::NONE;

@@ -29,7 +29,7 @@ use crate::sql::{
 };
 use crate::state::ScriptId;
 use crate::storage::{LocalFiles, Stores, absolute};
-use crate::stream::{MemoryPool, SystemClock, ThreadBlocking};
+use crate::stream::{Entropy, MemoryPool, SystemClock, ThreadBlocking};
 
 /// Where checkpoints go when nobody says where.
 const CHECKPOINT_DIRECTORY: &str = ".beadline/checkpoints";
@@ -66,6 +66,7 @@ impl Session {
         let world = World {
             stores: Stores::new(Arc::new(LocalFiles)),
             clock: Arc::new(SystemClock::default()),
+            entropy: Entropy::default(),
             blocking: Arc::new(ThreadBlocking),
             input: Arc::default(),
             outputs: PrintOutputs::default(),
@@ -113,9 +114,10 @@ impl Session {
         self
     }
 
-    /// Makes the order in which tasks run, and the names of lineages, follow from a seed: for simulations.
+    /// Makes the order in which tasks run, random values and the names of lineages follow from a seed: for simulations.
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.yields = Yields::seeded(seed);
+        self.world.entropy = Entropy::seeded(seed);
         self.new_lineage = Arc::new(move || format!("{seed:032x}"));
         self
     }
@@ -643,12 +645,9 @@ fn plan_settings(settings: &JobSettings) -> PlanSettings {
     }
 }
 
-/// 128 bits that no other start has: the standard library's hasher is seeded by the operating system.
-#[expect(clippy::disallowed_methods, reason = "the one place that draws: everything random in a job follows from it")]
+/// 128 bits that no other start has.
 fn random_lineage() -> String {
-    use std::hash::{BuildHasher, RandomState};
-    let bits = || RandomState::new().hash_one(0_u8);
-    format!("{:016x}{:016x}", bits(), bits())
+    format!("{:032x}", Entropy::default().draw())
 }
 
 /// How the lineages of a job's runs without checkpoints begin. A job is known by its name and the place where its

@@ -89,7 +89,9 @@ impl Session {
                 text_table(&[("module name", vec!["core".to_owned()]), ("used", vec!["true".to_owned()])])
             }
             ListKind::Nothing(column) => plain(column, Vec::new()),
-            ListKind::Functions => explained("function name", function_list().into_iter().collect()),
+            ListKind::Functions => {
+                explained("function name", function_list().into_iter().map(|form| (form.name, form.doc)).collect())
+            }
             ListKind::Connectors => {
                 explained("connector name", connectors::all().iter().map(|one| (one.name(), one.doc())).collect())
             }

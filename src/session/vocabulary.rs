@@ -38,7 +38,7 @@ impl Session {
         Vocabulary {
             views: views.map(|(name, _)| name.to_owned()).collect(),
             tables: entries().map(|(name, entry)| (name.to_owned(), columns(entry))).collect(),
-            functions: function_list().into_iter().map(|(name, _)| name.to_owned()).collect(),
+            functions: function_list().into_iter().map(|form| form.name.to_owned()).collect(),
             jobs: self.jobs().names().map(str::to_owned).collect(),
         }
     }

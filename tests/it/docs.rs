@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use beadline::connectors::{self, Connector};
-use beadline::expressions::{function_list, functions_not_built, not_built};
+use beadline::expressions::{Form, function_list, functions_not_built, not_built};
 use beadline::formats::{self, Format};
 use beadline::options::{Effect, OptionKind, OptionSpec};
 
@@ -23,18 +23,19 @@ fn option_tables_are_those_of_the_registry() {
 
 #[test]
 fn function_tables_are_those_of_the_registry() {
-    let mut table = String::from("| Function | Meaning |\n|---|---|\n");
-    for (name, doc) in function_list() {
+    let mut table = String::from("| Function | Meaning | Example | Result |\n|---|---|---|---|\n");
+    for Form { name, doc, example, .. } in function_list() {
         let (form, meaning) = doc.split_once(": ").unwrap_or((name, doc));
-        let _ = writeln!(table, "| `{}` | {} |", escaped(form), escaped(meaning));
+        let [form, call, result] = [form, example.call, example.result].map(escaped);
+        let _ = writeln!(table, "| `{form}` | {} | `{call}` | `{result}` |", escaped(meaning));
     }
-    check("docs/sql.md", "functions", &table);
+    check("docs/functions.md", "functions", &table);
     let mut table = String::from("| Function of Flink | In its place |\n|---|---|\n");
     for name in functions_not_built() {
         let instead = not_built(name).and_then(|(_, instead)| instead).unwrap_or("–");
         let _ = writeln!(table, "| `{name}` | {} |", escaped(instead));
     }
-    check("docs/sql.md", "functions not built", &table);
+    check("docs/functions.md", "functions not built", &table);
 }
 
 fn options(specs: &[OptionSpec]) -> String {

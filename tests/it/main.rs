@@ -5,6 +5,7 @@ mod checking;
 mod contracts;
 mod damage;
 mod docs;
+mod examples;
 mod finished;
 mod fire;
 mod flinks;

@@ -12,7 +12,7 @@ use beadline::connectors::World;
 use beadline::error::{Error, Result};
 use beadline::session::{Ending, JobHandle, JobSummary, Outcome, Session};
 use beadline::storage::{FakeStore, Store, Stores};
-use beadline::stream::{Blocking, Clock, InlineBlocking, ProcTime};
+use beadline::stream::{Blocking, Clock, Entropy, InlineBlocking, ProcTime};
 use futures::future::BoxFuture;
 
 use crate::support::checkout;
@@ -91,6 +91,7 @@ pub fn world(store: &FakeStore, is_slow: bool) -> World {
 #[expect(clippy::disallowed_methods, reason = "paused time: the test decides what it is")]
 fn seeded_world(store: &FakeStore, is_slow: bool, seed: u64) -> World {
     World {
+        entropy: Entropy::seeded(seed),
         stores: Stores::new(Arc::new(store.clone())),
         clock: Arc::new(PausedClock { start: tokio::time::Instant::now() }),
         blocking: match is_slow {

@@ -76,7 +76,7 @@ fn check(name: &str) {
 }
 
 /// A session as the database of a file.
-struct Database {
+pub(crate) struct Database {
     session: Session,
     out: tempfile::TempDir,
     warnings: Arc<Mutex<Vec<String>>>,
@@ -85,10 +85,10 @@ struct Database {
 /// An error or a warning of a statement, as a user reads it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Said(String);
+pub(crate) struct Said(String);
 
 impl Database {
-    fn new(parallelism: usize, batch_rows: usize) -> Result<Self, Said> {
+    pub(crate) fn new(parallelism: usize, batch_rows: usize) -> Result<Self, Said> {
         let warnings = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&warnings);
         let mut session = Session::new().with_notices(Arc::new(move |notice| {
@@ -102,7 +102,7 @@ impl Database {
         Ok(Self { session, out: tempfile::tempdir().map_err(|error| Said(error.to_string()))?, warnings })
     }
 
-    async fn execute(&mut self, sql: &str) -> beadline::error::Result<Option<Vec<String>>> {
+    pub(crate) async fn execute(&mut self, sql: &str) -> beadline::error::Result<Option<Vec<String>>> {
         match self.session.sql(sql).await? {
             Outcome::Done => Ok(None),
             Outcome::Text(text) => Ok(Some(text.lines().map(str::to_owned).collect())),

@@ -16,12 +16,13 @@ use crate::connectors::{
 };
 use crate::options::Options;
 use crate::storage::{Access, FakeStore, Fault, LocalFiles, Store, Stores};
-use crate::stream::{Changes, Epoch, Generation, InlineBlocking, ManualClock, ProcTime};
+use crate::stream::{Changes, Entropy, Epoch, Generation, InlineBlocking, ManualClock, ProcTime};
 
 fn world(store: &FakeStore) -> World {
     World {
         stores: Stores::new(Arc::new(store.clone())),
         clock: Arc::new(ManualClock::default()),
+        entropy: Entropy::seeded(0),
         blocking: Arc::new(InlineBlocking),
         input: Arc::default(),
         outputs: Default::default(),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::*;
 use crate::options::Options;
 use crate::storage::{FakeStore, Stores};
-use crate::stream::{Blocking, InlineBlocking, ManualClock, ProcTime, ThreadBlocking};
+use crate::stream::{Blocking, Entropy, InlineBlocking, ManualClock, ProcTime, ThreadBlocking};
 
 /// Pieces that are all there.
 #[derive(Debug)]
@@ -67,7 +67,8 @@ fn live() -> (SyncSender<Result<Bytes>>, Pipe) {
 
 fn world(pipe: Pipe, blocking: impl Blocking + 'static) -> World {
     let (stores, clock) = (Stores::new(Arc::new(FakeStore::new())), Arc::new(ManualClock::default()));
-    World { stores, clock, blocking: Arc::new(blocking), input: Arc::new(pipe), outputs: Default::default() }
+    let entropy = Entropy::seeded(0);
+    World { stores, clock, entropy, blocking: Arc::new(blocking), input: Arc::new(pipe), outputs: Default::default() }
 }
 
 fn table(settings: &[(&str, &str)]) -> TableContext {

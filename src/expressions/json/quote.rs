@@ -22,8 +22,10 @@ pub const FUNCTIONS: &[Function] = &[
             quote(texts.value(row), out);
             true
         })
-    }),
-    Function::strict("JSON_STRING", "JSON_STRING(value): the value in JSON", one_value, json_string),
+    })
+    .example(r#"JSON_QUOTE('say "hi"')"#, r#""say \"hi\"""#),
+    Function::strict("JSON_STRING", "JSON_STRING(value): the value in JSON", one_value, json_string)
+        .example("JSON_STRING(ARRAY[1, 2])", "[1,2]"),
     Function::strict(
         "JSON_UNQUOTE",
         "JSON_UNQUOTE(text): what a text in quotes stands for; any other text as it is",
@@ -35,7 +37,8 @@ pub const FUNCTIONS: &[Function] = &[
                 true
             })
         },
-    ),
+    )
+    .example(r#"JSON_UNQUOTE('"abc"')"#, "abc"),
 ];
 
 fn one_text(arguments: &[Argument]) -> Result<Typing, String> {

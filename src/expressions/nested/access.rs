@@ -21,7 +21,8 @@ pub const FUNCTIONS: &[Function] = &[
         "CARDINALITY(array): how many elements an array has, or entries a map",
         cardinality_typing,
         |_, a, _| cardinality(&a[0]),
-    ),
+    )
+    .example("CARDINALITY(ARRAY[1, 2, 3])", "3"),
     Function {
         fallible: true,
         ..Function::possibly(
@@ -30,6 +31,7 @@ pub const FUNCTIONS: &[Function] = &[
             element_typing,
             |_, a, _| only_element(&a[0]),
         )
+        .example("ELEMENT(ARRAY[7])", "7")
     },
 ];
 

@@ -24,37 +24,37 @@ pub const FUNCTIONS: &[Function] = &[
         "ARRAY_DISTINCT(array): each different element once, where it stands first",
         one_array,
         |_, a, _| chosen(&a[0], None, |_| true),
-    ),
+    ).example("ARRAY_DISTINCT(ARRAY[1, 2, 1])", "[1,2]"),
     Function::strict(
         "ARRAY_EXCEPT",
         "ARRAY_EXCEPT(array, other): the different elements that are not in the other",
         two_arrays,
         |_, a, _| chosen(&a[0], Some(&a[1]), |is_there| !is_there),
-    ),
+    ).example("ARRAY_EXCEPT(ARRAY[1, 2, 3], ARRAY[2])", "[1,3]"),
     Function::strict(
         "ARRAY_INTERSECT",
         "ARRAY_INTERSECT(array, other): the different elements that are in the other, too",
         two_arrays,
         |_, a, _| chosen(&a[0], Some(&a[1]), |is_there| is_there),
-    ),
+    ).example("ARRAY_INTERSECT(ARRAY[1, 2, 3], ARRAY[2, 3, 4])", "[2,3]"),
     Function::possibly(
         "ARRAY_MAX",
         "ARRAY_MAX(array): the greatest element; NULLs do not count",
         one_element,
         |_, a, _| extreme(a[0].as_list(), true),
-    ),
+    ).example("ARRAY_MAX(ARRAY[1, 3, 2])", "3"),
     Function::possibly(
         "ARRAY_MIN",
         "ARRAY_MIN(array): the least element; NULLs do not count",
         one_element,
         |_, a, _| extreme(a[0].as_list(), false),
-    ),
+    ).example("ARRAY_MIN(ARRAY[1, 3, 2])", "1"),
     Function::strict(
         "ARRAY_SORT",
         "ARRAY_SORT(array [, ascending [, nulls first]]): its elements in order; NULLs stand where they sort low, if not said otherwise",
         sort_typing,
         sorted,
-    ),
+    ).example("ARRAY_SORT(ARRAY[3, 1, 2], FALSE)", "[3,2,1]"),
     Function::strict(
         "ARRAY_UNION",
         "ARRAY_UNION(array, other): the different elements of both",
@@ -63,7 +63,7 @@ pub const FUNCTIONS: &[Function] = &[
             let all = super::arrays::concatenated(call, a, rows)?;
             chosen(&all, None, |_| true)
         },
-    ),
+    ).example("ARRAY_UNION(ARRAY[1, 2], ARRAY[2, 3])", "[1,2,3]"),
 ];
 
 fn two_arrays(arguments: &[Argument]) -> Result<Typing, String> {

@@ -22,53 +22,53 @@ pub const FUNCTIONS: &[Function] = &[
         "ARRAY_APPEND(array, element): with the element behind the others",
         |arguments| with_element(arguments, |list, _| list),
         |_, a, _| joined(a[0].as_list(), &a[1], false),
-    ),
+    ).example("ARRAY_APPEND(ARRAY[1, 2], 3)", "[1,2,3]"),
     Function::strict(
         "ARRAY_CONCAT",
         "ARRAY_CONCAT(array, …): the elements of all, one array behind the other",
         same_arrays,
         concatenated,
-    ),
+    ).example("ARRAY_CONCAT(ARRAY[1, 2], ARRAY[2, 3])", "[1,2,2,3]"),
     Function::possibly(
         "ARRAY_CONTAINS",
         "ARRAY_CONTAINS(array, element): whether it is in the array, which may be asked for NULL, too",
         |arguments| with_element(arguments, |_, _| DataType::Boolean),
         |_, a, _| contains(&a[0], &a[1]),
-    ),
+    ).example("ARRAY_CONTAINS(ARRAY[1, 2], 2)", "true"),
     Function::strict(
         "ARRAY_JOIN",
         "ARRAY_JOIN(array, separator [, null]): its texts as one; NULLs are left out, or are the third text",
         join_typing,
         joined_texts,
-    ),
+    ).example("ARRAY_JOIN(ARRAY['a', 'b'], '-')", "a-b"),
     Function::strict(
         "ARRAY_POSITION",
         "ARRAY_POSITION(array, element): where it stands first, from 1; 0 if nowhere",
         |arguments| with_element(arguments, |_, _| DataType::Int32),
         |_, a, _| position(&a[0], &a[1]),
-    ),
+    ).example("ARRAY_POSITION(ARRAY['a', 'b'], 'b')", "2"),
     Function::possibly(
         "ARRAY_PREPEND",
         "ARRAY_PREPEND(array, element): with the element before the others",
         |arguments| with_element(arguments, |list, _| list),
         |_, a, _| joined(a[0].as_list(), &a[1], true),
-    ),
+    ).example("ARRAY_PREPEND(ARRAY[2, 3], 1)", "[1,2,3]"),
     Function::possibly(
         "ARRAY_REMOVE",
         "ARRAY_REMOVE(array, element): without all elements that equal it",
         |arguments| with_element(arguments, |list, _| list),
         |_, a, _| removed(&a[0], &a[1]),
-    ),
+    ).example("ARRAY_REMOVE(ARRAY[1, 2, 1], 1)", "[2]"),
     Function::strict("ARRAY_REVERSE", "ARRAY_REVERSE(array): its elements backwards", one_array, |_, a, _| {
         let list = a[0].as_list::<i32>();
         picked(list, |_, start, end, to| to.extend((start..end).rev()))
-    }),
+    }).example("ARRAY_REVERSE(ARRAY[1, 2, 3])", "[3,2,1]"),
     Function::strict(
         "ARRAY_SLICE",
         "ARRAY_SLICE(array, start [, end]): the elements from the start to the end, counted from 1 or, negative, from the end",
         slice_typing,
         slices,
-    ),
+    ).example("ARRAY_SLICE(ARRAY[1, 2, 3, 4], 2, -2)", "[2,3]"),
 ];
 
 /// The elements' type, if the argument is an array.

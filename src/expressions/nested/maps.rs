@@ -20,7 +20,8 @@ pub const FUNCTIONS: &[Function] = &[
         "MAP_ENTRIES(map): its entries as an array of ROW<key, value>",
         |arguments| of_map(arguments, |key, value| list_of(row_of([("key", key), ("value", value)]))),
         |call, a, _| entries(call, a[0].as_map()),
-    ),
+    )
+    .example("MAP_ENTRIES(MAP['a', 1])", "[(a,1)]"),
     Function {
         fallible: true,
         ..Function::strict(
@@ -29,25 +30,29 @@ pub const FUNCTIONS: &[Function] = &[
             from_arrays_typing,
             from_arrays,
         )
+        .example("MAP_FROM_ARRAYS(ARRAY['a', 'b'], ARRAY[1, 2])", "{a=1, b=2}")
     },
     Function::strict(
         "MAP_KEYS",
         "MAP_KEYS(map): its keys as an array",
         |arguments| of_map(arguments, |key, _| list_of(key)),
         |_, a, _| part(a[0].as_map(), |map| map.keys()),
-    ),
+    )
+    .example("MAP_KEYS(MAP['a', 1])", "[a]"),
     Function::strict(
         "MAP_UNION",
         "MAP_UNION(map, …): the entries of all; of a key that several have the value of the last",
         union_typing,
         union,
-    ),
+    )
+    .example("MAP_UNION(MAP['a', 1], MAP['a', 2, 'b', 3])", "{a=2, b=3}"),
     Function::strict(
         "MAP_VALUES",
         "MAP_VALUES(map): its values as an array",
         |arguments| of_map(arguments, |_, value| list_of(value)),
         |_, a, _| part(a[0].as_map(), |map| map.values()),
-    ),
+    )
+    .example("MAP_VALUES(MAP['a', 1])", "[1]"),
 ];
 
 fn of_map(arguments: &[Argument], output: fn(DataType, DataType) -> DataType) -> Result<Typing, String> {

@@ -24,19 +24,20 @@ pub const FUNCTIONS: &[Function] = &[
             Ok(Typing { output: list_of(DataType::Utf8), ..typing })
         },
         extracted,
-    ),
+    ).example("REGEXP_EXTRACT_ALL('a1b2', '([0-9])')", "[1,2]"),
     Function::strict(
         "SPLIT",
         "SPLIT(text, separator): its parts as an array; without a separator its characters",
         |arguments| shape(arguments, (2, 2), (0, 0), list_of(DataType::Utf8)),
         split,
-    ),
+    )
+    .example("SPLIT('a,b', ',')", "[a,b]"),
     pattern_function(
         "STR_TO_MAP",
         "STR_TO_MAP(text [, between entries, behind keys]): a map of its entries, 'a=1,b=2' or by patterns of one's own",
         to_map_typing,
         to_map,
-    ),
+    ).example("STR_TO_MAP('a=1,b=2')", "{a=1, b=2}"),
 ];
 
 /// The parts of a column between semicolons, for tests.

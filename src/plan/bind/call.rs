@@ -16,8 +16,8 @@ use super::{literal, not_built};
 use crate::catalog::DATABASE;
 use crate::error::{Error, Result};
 use crate::expressions::{
-    AGGREGATE_FUNCTIONS, AggregateFunction, CEIL_TO, CURRENT_WATERMARK, Call, FLOOR_TO, SIMILAR, SPECIAL_FORMS,
-    TIMESTAMPADD, TIMESTAMPDIFF, Unit, common_type, function_list, instant_type, is_integer, lookup, now, seconds_now,
+    AGGREGATE_FUNCTIONS, AggregateFunction, CEIL_TO, CURRENT_WATERMARK, Call, FLOOR_TO, SIMILAR, TIMESTAMPADD,
+    TIMESTAMPDIFF, Unit, common_type, function_list, instant_type, is_integer, lookup, now, seconds_now, special_form,
     type_name, unit_length,
 };
 use crate::options::nearest;
@@ -133,7 +133,7 @@ impl Binder<'_> {
             return self.window_part(&name, part, &call);
         }
         // A name that is not known is told before what stands in its parentheses.
-        if lookup(&name).is_none() && name != "NVL" && !SPECIAL_FORMS.iter().any(|(known, _)| *known == name) {
+        if lookup(&name).is_none() && name != "NVL" && special_form(&name).is_none() {
             return Err(unknown_function(&name));
         }
         let arguments = match &function.args {
@@ -171,6 +171,15 @@ impl Binder<'_> {
                 let case = Case::new(None, vec![(Box::new(condition.expression), then)], Some(otherwise));
                 Ok(Typed::new(Expr::Case(case), data_type, nullable))
             }
+            ("TYPEOF", [value]) => {
+                let value = self.bind(value)?;
+                Ok(literal::of(ScalarValue::Utf8(Some(value.type_text()))))
+            }
+            ("TYPEOF", [value, ast::Expr::Value(force)]) if matches!(force.value, ast::Value::Boolean(_)) => {
+                let value = self.bind(value)?;
+                Ok(literal::of(ScalarValue::Utf8(Some(value.type_text()))))
+            }
+            ("RAND" | "RAND_INTEGER" | "UUID", arguments) => self.random(&name, function, arguments),
             ("TIMESTAMPADD", [unit, amount, time]) => self.timestamp_add(unit, amount, time),
             ("TIMESTAMPDIFF", [unit, from, to]) => {
                 let unit = unit.to_string();
@@ -297,7 +306,7 @@ impl Binder<'_> {
 
     pub(super) fn aggregate(&mut self, name: &str, function: &ast::Function) -> Result<Typed> {
         let Some(aggregation) = &mut self.aggregation else { return Err(no_aggregation(name)) };
-        let Some((name, kind, doc)) = AGGREGATE_FUNCTIONS.iter().find(|(known, ..)| *known == name) else {
+        let Some((name, kind, doc, _)) = AGGREGATE_FUNCTIONS.iter().find(|(known, ..)| *known == name) else {
             return Err(unknown_function(name));
         };
         let ast::FunctionArguments::List(list) = &function.args else {
@@ -379,15 +388,15 @@ fn no_unit(unit: &str) -> Error {
 }
 
 fn unknown_function(name: &str) -> Error {
-    if let Some((_, doc)) = SPECIAL_FORMS.iter().find(|(known, _)| *known == name) {
-        return Error::query(format!("{name} does not take these arguments")).with_help(*doc);
+    if let Some(form) = special_form(name) {
+        return Error::query(format!("{name} does not take these arguments")).with_help(form.doc);
     }
     if let Some(error) = not_built::function(name) {
         return error;
     }
     let list = function_list();
     let error = Error::query(format!("No match found for function {name}"));
-    match nearest(name, list.iter().map(|(known, _)| *known)) {
+    match nearest(name, list.iter().map(|form| form.name)) {
         Some(meant) => error.with_help(format!("did you mean {meant}?")),
         None => error.with_help("SHOW FUNCTIONS lists those that there are"),
     }

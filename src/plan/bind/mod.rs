@@ -14,6 +14,7 @@ mod not_built;
 mod overlaps;
 mod percentile;
 mod query;
+mod random;
 mod relation;
 mod scope;
 mod select;

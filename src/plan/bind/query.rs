@@ -15,7 +15,7 @@ use super::typed::Typed;
 use super::{at, bug, not_built};
 use crate::catalog::{Catalog, ColumnSource, Entry, Table};
 use crate::error::{Error, Result, Span};
-use crate::expressions::{reads_now, type_name};
+use crate::expressions::{is_random, reads_now, type_name};
 use crate::operators::WindowKind;
 use crate::options::nearest;
 use crate::plan::nodes::{TableReference, Windows, arrival_node, watermark_node, window_column_type, window_node};
@@ -377,7 +377,7 @@ fn scan(table: &Arc<Table>, wants_proctime: bool) -> Result<BoundQuery> {
             column.name == watermark.rowtime || watermark.expression.to_string().contains(&column.name)
         };
         if computed.iter().filter(by_clock).any(|column| reads(&column)) {
-            return Err(Error::query("a watermark cannot go by the time of day")
+            return Err(Error::query("a watermark cannot go by the time of day or by chance")
                 .with_help("leave WATERMARK out, declare `pt AS PROCTIME()`, and put the windows on pt"));
         }
         let expression = Binder::new(&bound.scope).bind(&watermark.expression)?;
@@ -440,9 +440,10 @@ fn reads_proctime(expression: &Expr) -> bool {
     expression.column_refs().iter().any(|column| column.name == PROCTIME_COLUMN)
 }
 
-/// Whether a value depends on when its row is read or worked on.
+/// Whether a value depends on when its row is read or worked on, or on chance.
 fn reads_clock(typed: &Typed) -> bool {
-    reads_proctime(&typed.expression) || reads_now(&typed.expression)
+    let expression = &typed.expression;
+    reads_proctime(expression) || reads_now(expression) || is_random(expression)
 }
 
 /// A function in FROM that is no window function.

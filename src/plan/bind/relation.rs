@@ -18,8 +18,9 @@ use super::scope::{Scope, ScopeColumn, WindowColumn};
 use super::typed::Typed;
 use super::{at, bug, literal, not_built};
 use crate::error::{Error, Result};
-use crate::expressions::{CANONICAL, Call, common_type_of_rows, has_map, type_name};
+use crate::expressions::{CANONICAL, Call, common_type_of_rows, has_map, is_random, not_drawn, type_name};
 use crate::plan::expand::{GROUPING_COLUMN, expand_node, key_column};
+use crate::plan::random::drawn;
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 /// A plan and the scope of its columns, field by field.
@@ -87,13 +88,20 @@ pub fn project(input: BoundQuery, columns: Vec<(Typed, ScopeColumn)>) -> Result<
         expressions.push(Expr::Column(Column::new_unqualified(WATERMARK_COLUMN)));
         scope.columns.push(ScopeColumn::new(WATERMARK_COLUMN, DataType::Int64, true));
     }
-    let plan = LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input.plan)).map_err(bug)?);
-    Ok(BoundQuery { plan, scope })
+    Ok(BoundQuery { plan: projected(expressions, input.plan)?, scope })
+}
+
+/// Columns over those of a plan; what is random in them is drawn below them.
+fn projected(expressions: Vec<Expr>, input: LogicalPlan) -> Result<LogicalPlan> {
+    let (expressions, input) = drawn(expressions, input)?;
+    Ok(LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input)).map_err(bug)?))
 }
 
 /// The rows for which a condition holds.
 pub fn filter(input: BoundQuery, condition: Typed) -> Result<BoundQuery> {
-    let filter = Filter::try_new(condition.expression, Arc::new(input.plan)).map_err(bug)?;
+    let (mut conditions, plan) = drawn(vec![condition.expression], input.plan)?;
+    let condition = conditions.pop().ok_or_else(|| Error::bug("a condition that went"))?;
+    let filter = Filter::try_new(condition, Arc::new(plan)).map_err(bug)?;
     Ok(BoundQuery { plan: LogicalPlan::Filter(filter), scope: input.scope })
 }
 
@@ -120,7 +128,7 @@ pub fn aggregate(input: BoundQuery, aggregation: &Aggregation) -> Result<BoundQu
         // COUNT(*) alone reads no column, but rows there must be.
         expressions.push(lit(true).alias("$row"));
     }
-    let computed = LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input.plan)).map_err(bug)?);
+    let computed = projected(expressions, input.plan)?;
     let (computed, keys) = grouping_keys(computed, aggregation)?;
     let calls = aggregation.calls().iter().map(|call| call.expression.clone().alias(&call.column.name)).collect();
     let aggregate = Aggregate::try_new(Arc::new(computed), keys, calls).map_err(bug)?;
@@ -287,7 +295,15 @@ pub fn values(rows: &ast::Values) -> Result<BoundQuery> {
     let nothing = Scope::default();
     let mut bound: Vec<Vec<Typed>> = Vec::new();
     for row in &rows.rows {
-        let row = row.iter().map(|value| Binder::new(&nothing).bind(value)).collect::<Result<Vec<_>>>()?;
+        let mut values = Vec::new();
+        for value in row.iter() {
+            let typed = Binder::new(&nothing).bind(value)?;
+            if is_random(&typed.expression) {
+                return Err(at(not_drawn(), value));
+            }
+            values.push(typed);
+        }
+        let row = values;
         if bound.first().is_some_and(|first| first.len() != row.len()) {
             return Err(Error::query("the rows of VALUES have different numbers of columns"));
         }

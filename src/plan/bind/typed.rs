@@ -3,6 +3,9 @@
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::Expr;
 
+use super::conversion::sql_type;
+use crate::sql::SqlType;
+
 /// A bound expression and what is known of it.
 #[derive(Debug, Clone)]
 pub struct Typed {
@@ -18,6 +21,17 @@ pub struct Typed {
 }
 
 impl Typed {
+    /// Its type as TYPEOF writes it.
+    pub fn type_text(&self) -> String {
+        let data_type = match (sql_type(&self.data_type), self.precision) {
+            _ if self.data_type == DataType::Null => return "NULL".to_owned(),
+            (SqlType::Timestamp(_), Some(precision)) => SqlType::Timestamp(precision),
+            (SqlType::Time(_), Some(precision)) => SqlType::Time(precision),
+            (data_type, _) => data_type,
+        };
+        if self.nullable { data_type.to_string() } else { format!("{data_type} NOT NULL") }
+    }
+
     /// An expression that is not a literal.
     pub fn new(expression: Expr, data_type: DataType, nullable: bool) -> Self {
         Self { expression, data_type, nullable, precision: None, number: None, text: None }

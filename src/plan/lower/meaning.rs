@@ -9,10 +9,11 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use crate::expressions::{Call, split, text};
+use crate::expressions::{Call, Draw, split, text};
 use crate::operators::sets_text;
 use crate::plan::expand::as_expand;
 use crate::plan::nodes::{WINDOW_COLUMNS, Windows, as_arrival, as_watermark, as_window};
+use crate::plan::random::as_random;
 use crate::plan::state_ttl::as_state_ttl;
 use crate::plan::unnest::{UNNEST_COLUMN, as_unnest};
 use crate::stream::WATERMARK_COLUMN;
@@ -70,6 +71,13 @@ impl Meaning {
             input.columns.extend(keys.iter().map(|key| format!("{key} OR NULL")));
             input.columns.push("GROUPING".to_owned());
             return Self { from: format!("{} BY {}", input.from, sets_text(&keys, &expand.sets)), ..input };
+        }
+        if let Some(random) = as_random(plan) {
+            let mut input = Self::of(&random.input);
+            let before = random.spec(random.input.schema().inner()).before;
+            let drawn: Vec<String> = random.draws.iter().map(Draw::text).collect();
+            input.columns.splice(before..before, drawn);
+            return input;
         }
         if let Some(unnest) = as_unnest(plan) {
             let input = Self::of(&unnest.input);

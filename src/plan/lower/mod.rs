@@ -31,6 +31,7 @@ use super::emit::EmitSettings;
 use super::expand::{ExpandNode, as_expand, expand_spec};
 use super::kept_group;
 use super::nodes::{Windows, as_arrival, as_watermark, as_window};
+use super::random::{RandomNode, as_random};
 use super::replicate::{ReplicateNode, as_replicate};
 use super::state_ttl::as_state_ttl;
 use super::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
@@ -253,6 +254,7 @@ impl<'a> Lowering<'a> {
                 self.lower(&hint.input, watermark)
             }
             LogicalPlan::Extension(_) if let Some(replicate) = as_replicate(plan) => self.replicate(replicate),
+            LogicalPlan::Extension(_) if let Some(random) = as_random(plan) => self.random(random, watermark),
             LogicalPlan::Extension(_) => match (as_window(plan), as_expand(plan), as_unnest(plan)) {
                 (Some(window), ..) => self.bare_window(window, watermark, None, &[]),
                 (None, Some(expand), _) => self.expand(expand),
@@ -291,6 +293,23 @@ impl<'a> Lowering<'a> {
         let mut flow = self.lower(&unnest.input, watermark)?;
         flow.settle();
         let spec = unnest.spec(&flow.schema)?;
+        flow.push(Arc::new(spec), Vec::new());
+        Ok(flow)
+    }
+
+    /// Rows with what is drawn for them.
+    fn random(&mut self, random: &RandomNode, watermark: bool) -> Result<Flow> {
+        let mut flow = self.lower(&random.input, watermark)?;
+        if !flow.mode.is_append() {
+            let error = Error::query("a random value of a row that is taken back would not be the same again")
+                .with_help("draw it for rows that only come, before they are grouped: SELECT UUID() AS id, x FROM t");
+            return Err(match random.draws.first() {
+                Some(draw) => error.with_span(draw.span()),
+                None => error,
+            });
+        }
+        flow.settle();
+        let spec = random.spec(&flow.schema);
         flow.push(Arc::new(spec), Vec::new());
         Ok(flow)
     }

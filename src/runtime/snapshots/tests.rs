@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::state::TableKind;
 use crate::storage::{FakeStore, Fault, Stores};
-use crate::stream::{BarrierKind, Blocking, ProcTime};
+use crate::stream::{BarrierKind, Blocking, Entropy, ProcTime};
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -65,6 +65,7 @@ impl Task {
         let world = World {
             stores: Stores::new(Arc::new(store.clone())),
             clock: Arc::new(NoTime),
+            entropy: Entropy::seeded(0),
             blocking: Arc::clone(&blocking) as Arc<dyn Blocking>,
             input: Arc::default(),
             outputs: Default::default(),
