@@ -15,6 +15,7 @@ use hashbrown::HashSet;
 
 use super::slot_values::{as_lists, flat, flat_slots, item, lists};
 use super::state::{AggregateState, Rows, StateField, numbers};
+use super::value_queue::{Entry, ValueQueue};
 use crate::error::{Error, Result};
 use crate::state::KeyIndex;
 
@@ -37,7 +38,7 @@ pub(super) struct Arrivals {
     /// Whether rows can be taken back.
     retract: bool,
     /// By slot: its values, the oldest first.
-    slots: Vec<Vec<Entry>>,
+    slots: Vec<ValueQueue>,
     /// Of sessions, where no row is taken back.
     numbers: Option<Numbers>,
     /// Value to number.
@@ -45,14 +46,8 @@ pub(super) struct Arrivals {
     /// By number: how many entries hold the value.
     holders: Vec<u32>,
     entries: usize,
-}
-
-/// A value of a slot.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Entry {
-    value: u32,
-    /// Whether it is there, or was taken back before it came.
-    came: bool,
+    /// Bytes of the queues beside their entries.
+    place_bytes: usize,
 }
 
 /// By which values came.
@@ -70,7 +65,7 @@ impl Arrivals {
     pub(super) fn new(wanted: Wanted, data_type: DataType, retract: bool) -> Result<Self> {
         let values = KeyIndex::new(std::slice::from_ref(&data_type))?;
         let (slots, holders) = (Vec::new(), Vec::new());
-        Ok(Self { wanted, data_type, retract, slots, numbers: None, values, holders, entries: 0 })
+        Ok(Self { wanted, data_type, retract, slots, numbers: None, values, holders, entries: 0, place_bytes: 0 })
     }
 
     /// The same for sessions, of all values or of each once.
@@ -88,9 +83,9 @@ impl Arrivals {
             (Wanted::First | Wanted::Last, Some(before)) if !numbers.distinct => {
                 if comes_first(*before) {
                     *before = number;
-                    let replaced = std::mem::replace(&mut self.slots[slot][0], entry);
+                    let replaced = self.slots[slot].replace_first(entry);
                     self.holders[value as usize] += 1;
-                    release(&mut self.holders, replaced.value, gone);
+                    replaced.into_iter().for_each(|replaced| release(&mut self.holders, replaced.value, gone));
                 }
                 return;
             }
@@ -105,41 +100,41 @@ impl Arrivals {
     fn sort(&mut self, slots: &[u32]) {
         let Some(numbers) = &mut self.numbers else { return };
         for slot in slots {
-            let (numbers, entries) = (&mut numbers.slots[*slot as usize], &mut self.slots[*slot as usize]);
+            let (numbers, queue) = (&mut numbers.slots[*slot as usize], &mut self.slots[*slot as usize]);
             if !numbers.is_sorted() {
-                let mut pairs: Vec<(i64, Entry)> = numbers.drain(..).zip(entries.drain(..)).collect();
-                pairs.sort_by_key(|(number, _)| *number);
-                (*numbers, *entries) = pairs.into_iter().unzip();
+                queue.reorder(|entries| {
+                    let mut pairs: Vec<(i64, Entry)> = numbers.drain(..).zip(entries.drain(..)).collect();
+                    pairs.sort_by_key(|(number, _)| *number);
+                    (*numbers, *entries) = pairs.into_iter().unzip();
+                });
             }
         }
     }
 
     /// Lets a value come to a slot or go from it.
     fn apply(&mut self, slot: usize, value: u32, came: bool, gone: &mut Vec<u32>) {
-        let entries = &mut self.slots[slot];
-        let opposite = Entry { value, came: !came };
-        if self.retract {
-            match entries.iter().position(|entry| *entry == opposite) {
-                Some(at) => {
-                    entries.remove(at);
-                    self.entries -= 1;
-                    release(&mut self.holders, value, gone);
-                    return;
-                }
-                None => entries.push(Entry { value, came }),
+        let queue = &mut self.slots[slot];
+        let (entry, placed) = (Entry { value, came }, queue.place_bytes());
+        match &self.wanted {
+            _ if self.retract && queue.take_oldest(Entry { value, came: !came }) => {
+                self.place_bytes = self.place_bytes + queue.place_bytes() - placed;
+                self.entries -= 1;
+                release(&mut self.holders, value, gone);
+                return;
             }
-        } else {
-            match (&self.wanted, entries.first_mut()) {
-                (Wanted::First, Some(_)) => return,
-                (Wanted::Last, Some(entry)) => {
-                    let before = std::mem::replace(entry, Entry { value, came });
+            _ if self.retract => {}
+            Wanted::First if queue.len() > 0 => return,
+            Wanted::Last => {
+                if let Some(before) = queue.replace_first(entry) {
                     self.holders[value as usize] += 1;
                     release(&mut self.holders, before.value, gone);
                     return;
                 }
-                _ => entries.push(Entry { value, came }),
             }
+            _ => {}
         }
+        queue.push(entry);
+        self.place_bytes = self.place_bytes + queue.place_bytes() - placed;
         self.entries += 1;
         self.holders[value as usize] += 1;
     }
@@ -173,9 +168,9 @@ impl Arrivals {
     fn each_present(&self, slots: Option<&[u32]>, mut visit: impl FnMut(&[u32])) {
         let is_distinct = self.numbers.as_ref().is_some_and(|numbers| numbers.distinct);
         let (mut present, mut seen) = (Vec::new(), HashSet::new());
-        let mut of_slot = |entries: &[Entry]| {
+        let mut of_slot = |queue: &ValueQueue| {
             present.clear();
-            present.extend(entries.iter().filter(|entry| entry.came).map(|entry| entry.value));
+            present.extend(queue.iter().filter(|entry| entry.came).map(|entry| entry.value));
             if is_distinct {
                 seen.clear();
                 present.retain(|value| seen.insert(*value));
@@ -184,7 +179,7 @@ impl Arrivals {
         };
         match slots {
             Some(slots) => slots.iter().for_each(|slot| of_slot(&self.slots[*slot as usize])),
-            None => self.slots.iter().for_each(|entries| of_slot(entries)),
+            None => self.slots.iter().for_each(of_slot),
         }
     }
 
@@ -205,7 +200,21 @@ impl Arrivals {
     /// One of each slot's values, NULL where it has none.
     fn one_of_each(&self, slots: Option<&[u32]>, last: bool) -> Result<ArrayRef> {
         let mut numbers: Vec<Option<u32>> = Vec::new();
-        self.each_present(slots, |present| numbers.push(if last { present.last() } else { present.first() }.copied()));
+        if self.numbers.as_ref().is_some_and(|numbers| numbers.distinct) {
+            self.each_present(slots, |present| {
+                numbers.push(if last { present.last() } else { present.first() }.copied());
+            });
+        } else {
+            // At the ends, however long the queues are.
+            let end = |queue: &ValueQueue| {
+                let mut present = queue.iter().filter(|entry| entry.came);
+                if last { present.next_back() } else { present.next() }.map(|entry| entry.value)
+            };
+            match slots {
+                Some(slots) => numbers.extend(slots.iter().map(|slot| end(&self.slots[*slot as usize]))),
+                None => numbers.extend(self.slots.iter().map(end)),
+            }
+        }
         let found: Vec<u32> = numbers.iter().copied().flatten().collect();
         let values = self.gather_values(&found)?;
         let mut next = 0..;
@@ -249,9 +258,10 @@ impl Arrivals {
         Ok(Arc::new(ListArray::try_new(item(&self.data_type), offsets, values, nulls)?))
     }
 
-    fn forget(&mut self, entries: Vec<Entry>, gone: &mut Vec<u32>) {
-        self.entries -= entries.len();
-        entries.iter().for_each(|entry| release(&mut self.holders, entry.value, gone));
+    fn forget(&mut self, queue: &ValueQueue, gone: &mut Vec<u32>) {
+        self.entries -= queue.len();
+        self.place_bytes -= queue.place_bytes();
+        queue.iter().for_each(|entry| release(&mut self.holders, entry.value, gone));
     }
 }
 
@@ -265,7 +275,7 @@ impl AggregateState for Arrivals {
     }
 
     fn resize(&mut self, slots: usize) {
-        self.slots.resize_with(slots, Vec::new);
+        self.slots.resize_with(slots, ValueQueue::default);
         if let Some(numbers) = &mut self.numbers {
             numbers.slots.resize_with(slots, Vec::new);
         }
@@ -308,8 +318,8 @@ impl AggregateState for Arrivals {
 
     fn gather(&self, slots: &[u32]) -> Result<Vec<ArrayRef>> {
         let of_slots = || slots.iter().map(|slot| &self.slots[*slot as usize]);
-        let entries = || of_slots().flatten();
-        let lengths: Vec<usize> = of_slots().map(Vec::len).collect();
+        let entries = || of_slots().flat_map(ValueQueue::iter);
+        let lengths: Vec<usize> = of_slots().map(ValueQueue::len).collect();
         let values: Vec<u32> = entries().map(|entry| entry.value).collect();
         let mut columns = vec![lists(self.gather_values(&values)?, &lengths)?];
         if self.retract {
@@ -344,7 +354,7 @@ impl AggregateState for Arrivals {
         let mut gone = Vec::new();
         for slot in slots {
             let entries = std::mem::take(&mut self.slots[*slot as usize]);
-            self.forget(entries, &mut gone);
+            self.forget(&entries, &mut gone);
             if let Some(numbers) = &mut self.numbers {
                 numbers.slots[*slot as usize].clear();
             }
@@ -354,8 +364,8 @@ impl AggregateState for Arrivals {
 
     fn bytes(&self) -> usize {
         let a_value = size_of::<Entry>() + if self.numbers.is_some() { size_of::<i64>() } else { 0 };
-        let slots = self.slots.capacity() * size_of::<Vec<Entry>>() + self.entries * a_value;
-        slots + self.values.bytes() + self.holders.capacity() * size_of::<u32>()
+        let slots = self.slots.capacity() * size_of::<ValueQueue>() + self.entries * a_value;
+        slots + self.place_bytes + self.values.bytes() + self.holders.capacity() * size_of::<u32>()
     }
 
     fn invertible(&self) -> bool {

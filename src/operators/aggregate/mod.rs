@@ -15,6 +15,7 @@ mod integer;
 mod multiset;
 mod slot_values;
 mod state;
+mod value_queue;
 mod variance;
 
 use std::sync::Arc;
