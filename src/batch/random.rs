@@ -6,11 +6,12 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_expr::Distribution;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::exec::BatchOperator;
-use crate::expressions::external;
+use crate::expressions::{Drawn, external};
 use crate::operators::{OperatorSpec, RandomSpec};
 use crate::stream::Entropy;
 
@@ -35,6 +36,14 @@ impl BatchOperator for RandomRows {
 
     fn text(&self) -> String {
         self.spec.to_string()
+    }
+
+    /// A sequence of a seed is one, and not one a task.
+    fn distribution(&self, _: &SchemaRef) -> Distribution {
+        match self.spec.draws.iter().any(|draw| draw.drawn != Drawn::Bits) {
+            true => Distribution::SinglePartition,
+            false => Distribution::UnspecifiedDistribution,
+        }
     }
 
     fn run(self: Arc<Self>, input: SendableRecordBatchStream, _: usize) -> BoxStream<'static, Result<RecordBatch>> {
