@@ -449,7 +449,6 @@ fn the_small_statements() {
     check("SET;", "ShowSettings");
     check("RESET", "Reset { key: None }");
     check("SHOW JOBS", "list Jobs");
-    check("SHOW CHECKPOINTS", "list Checkpoints");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use beadline::session::{CheckpointOutcome, Ending, Outcome, Session};
 use beadline::storage::{FakeStore, Fault, Store};
 use beadline::stream::BarrierKind;
 
-use crate::simulated::{Published, Start, assert_same, damaged, disk, published, runtime, soon, world};
+use crate::simulated::{Published, Start, assert_same, damaged, disk, let_time_pass, published, runtime, soon, world};
 
 const ROWS: std::ops::Range<usize> = 640..760;
 
@@ -227,6 +227,9 @@ fn checkpoints_are_shown_with_their_ends() {
         session.settings_mut().set("execution.checkpointing.dir", "/checkpoints").expect("a directory");
         session.settings_mut().set("restart-strategy.type", "none").expect("a strategy");
         let Outcome::Job(job) = session.sql(script).await.expect("a job") else { panic!("an INSERT is a job") };
+        while job.status().rows_in < 100 {
+            let_time_pass().await;
+        }
         job.checkpoint().await.expect("there is room");
         job.savepoint(None).await.expect("there is room");
         store.plant(store.operations(), Fault::Fail);
