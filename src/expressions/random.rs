@@ -143,7 +143,8 @@ pub fn drawn_apart(expressions: Vec<Expr>) -> Result<(Vec<Expr>, Vec<Draw>)> {
             // A call that is read several times draws once.
             let known = draws.iter().find(|draw| (draw.drawn, draw.place) == (drawn, place));
             let column = known.map(|draw| draw.column.clone()).unwrap_or_else(|| {
-                let column = format!("$random{}", place.0);
+                // Calls of which nobody knows the place are told apart by their number.
+                let column = format!("$random{}_{}", place.0, draws.len());
                 draws.push(Draw { column: column.clone(), drawn, place });
                 column
             });
