@@ -11,7 +11,6 @@ use datafusion::datasource::provider_as_source;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{
     Aggregate, Expr, ExprSchemable, Extension, Filter, LogicalPlan, LogicalPlanBuilder, Projection,
-    UserDefinedLogicalNodeCore,
 };
 use datafusion::prelude::lit;
 
@@ -23,12 +22,8 @@ use crate::error::{Error, Result};
 use crate::expressions::{
     Call, FLOAT_BITS, FLOAT_OF_BITS, at_moment, condition, external, moment, reads_now, scalar_error,
 };
-use crate::plan::expand::as_expand;
-use crate::plan::nodes::as_window;
-use crate::plan::random::as_random;
-use crate::plan::replicate::as_replicate;
-use crate::plan::state_ttl::as_state_ttl;
-use crate::plan::unnest::as_unnest;
+use crate::plan::nodes::WindowNode;
+use crate::plan::state_ttl::StateTtlNode;
 use crate::plan::{conditions_below_sessions, constant_rows, only_once, optimize, source_node};
 use crate::stream::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN};
 
@@ -54,7 +49,7 @@ pub(super) fn for_batch(
 
 /// Refuses plans that would never end: over a table that does not, or over windows that the clock closes.
 pub(super) fn check_end(plan: &LogicalPlan) -> Result<()> {
-    if let Some(window) = as_window(plan).filter(|window| window.by_clock) {
+    if let Some(window) = WindowNode::of(plan).filter(|window| window.by_clock) {
         return Err(Error::query("windows over processing time need a stream: a batch has one moment")
             .with_span(window.span)
             .with_help("SET 'execution.runtime-mode' = 'streaming'"));
@@ -100,32 +95,11 @@ impl Rewrite<'_> {
                 let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).map_err(scalar_error)?;
                 scan("VALUES", Arc::new(table), plan.schema(), 0)
             }
-            LogicalPlan::Extension(_) if let Some(expand) = as_expand(plan) => {
-                let input = self.plan(&expand.input)?;
-                let expand = expand.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
-                Ok(LogicalPlan::Extension(Extension { node: Arc::new(expand) }))
-            }
-            LogicalPlan::Extension(_) if let Some(random) = as_random(plan) => {
-                let input = self.plan(&random.input)?;
-                let random = random.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
-                Ok(LogicalPlan::Extension(Extension { node: Arc::new(random) }))
-            }
-            LogicalPlan::Extension(_) if let Some(unnest) = as_unnest(plan) => {
-                let input = self.plan(&unnest.input)?;
-                let unnest = unnest.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
-                Ok(LogicalPlan::Extension(Extension { node: Arc::new(unnest) }))
-            }
-            LogicalPlan::Extension(_) if let Some(hint) = as_state_ttl(plan) => self.plan(&hint.input),
-            LogicalPlan::Extension(_) if let Some(replicate) = as_replicate(plan) => {
-                let input = self.plan(&replicate.input)?;
-                let node = replicate.with_exprs_and_inputs(Vec::new(), vec![input]).map_err(scalar_error)?;
-                Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
-            }
-            LogicalPlan::Extension(_) => {
-                let window = as_window(plan).ok_or_else(|| Error::bug("an extension that batch mode does not know"))?;
-                let input = self.plan(&window.input)?;
-                let window = window.with_exprs_and_inputs(window.expressions(), vec![input]).map_err(scalar_error)?;
-                Ok(LogicalPlan::Extension(Extension { node: Arc::new(window) }))
+            LogicalPlan::Extension(_) if let Some(hint) = StateTtlNode::of(plan) => self.plan(&hint.input),
+            LogicalPlan::Extension(Extension { node }) => {
+                let inputs = node.inputs().into_iter().map(|input| self.plan(input)).collect::<Result<_>>()?;
+                let node = node.with_exprs_and_inputs(node.expressions(), inputs).map_err(scalar_error)?;
+                Ok(LogicalPlan::Extension(Extension { node }))
             }
             LogicalPlan::Filter(filter) => {
                 let predicate = condition(std::slice::from_ref(&filter.predicate))?;

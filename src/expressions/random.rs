@@ -133,8 +133,9 @@ pub fn is_random(expression: &Expr) -> bool {
     expression.exists(|inner| Ok(of(inner).is_some())).unwrap_or(true)
 }
 
-/// The expressions with columns in the place of what is drawn, and the draws of those columns.
-pub fn drawn_apart(expressions: Vec<Expr>) -> Result<(Vec<Expr>, Vec<Draw>)> {
+/// The expressions with columns in the place of what is drawn, and the draws of those columns. `is_taken` says which names
+/// the rows have already: those that were drawn for an expression below are there too.
+pub fn drawn_apart(expressions: Vec<Expr>, is_taken: impl Fn(&str) -> bool) -> Result<(Vec<Expr>, Vec<Draw>)> {
     let mut draws: Vec<Draw> = Vec::new();
     let mut apart = Vec::with_capacity(expressions.len());
     for expression in expressions {
@@ -143,8 +144,9 @@ pub fn drawn_apart(expressions: Vec<Expr>) -> Result<(Vec<Expr>, Vec<Draw>)> {
             // A call that is read several times draws once.
             let known = draws.iter().find(|draw| (draw.drawn, draw.place) == (drawn, place));
             let column = known.map(|draw| draw.column.clone()).unwrap_or_else(|| {
-                // Calls of which nobody knows the place are told apart by their number.
-                let column = format!("$random{}_{}", place.0, draws.len());
+                let is_free = |name: &String| !is_taken(name) && draws.iter().all(|draw| draw.column != *name);
+                let mut names = (0_usize..).map(|number| format!("$random{number}"));
+                let column = names.find(is_free).unwrap_or_default();
                 draws.push(Draw { column: column.clone(), drawn, place });
                 column
             });

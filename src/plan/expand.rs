@@ -8,16 +8,15 @@
 //!
 //! The keys are columns of their own, so that an aggregate of a key still reads the key.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{DFSchema, DFSchemaRef};
-use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::LogicalPlan;
 
-use super::nodes::sorted;
+use super::bind::bug;
+use super::unary::{Unary, UnaryNode, of_same_place};
 use crate::error::Result;
 use crate::operators::{ExpandSpec, sets_text};
 
@@ -26,14 +25,15 @@ pub const GROUPING_COLUMN: &str = "$grouping";
 
 /// The input's columns, a column for each key that some set leaves out, then [`GROUPING_COLUMN`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ExpandNode {
-    pub input: Arc<LogicalPlan>,
+pub struct GroupingSets {
     /// The input's columns that are keys of some sets only.
     pub keys: Vec<String>,
     /// For each set: which of these keys it has.
     pub sets: Vec<Vec<bool>>,
-    schema: DFSchemaRef,
 }
+
+/// Each row once for each set.
+pub type ExpandNode = UnaryNode<GroupingSets>;
 
 /// The name of the column of key `index`.
 pub fn key_column(index: usize) -> String {
@@ -42,15 +42,7 @@ pub fn key_column(index: usize) -> String {
 
 /// Each row once for each set.
 pub fn expand_node(input: LogicalPlan, keys: Vec<String>, sets: Vec<Vec<bool>>) -> Result<LogicalPlan> {
-    let schema = expand_schema(&input, &keys).map_err(super::bind::bug)?;
-    let node = ExpandNode { input: Arc::new(input), keys, sets, schema };
-    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
-}
-
-/// The node of ours in an extension.
-pub fn as_expand(plan: &LogicalPlan) -> Option<&ExpandNode> {
-    let LogicalPlan::Extension(extension) = plan else { return None };
-    extension.node.as_any().downcast_ref()
+    ExpandNode::over(input, GroupingSets { keys, sets })
 }
 
 /// The operator that does it with rows of `input`, in which `keys` are the columns of the node's keys.
@@ -59,56 +51,28 @@ pub fn expand_spec(input: SchemaRef, keys: Vec<usize>, sets: &[Vec<bool>]) -> Ex
     ExpandSpec { input, keys, sets: sets.to_vec(), number: GROUPING_COLUMN.to_owned() }
 }
 
-fn expand_schema(input: &LogicalPlan, keys: &[String]) -> DataFusionResult<DFSchemaRef> {
-    let mut fields: Vec<Field> = input.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
-    for (index, key) in keys.iter().enumerate() {
-        let field = input.schema().field_with_unqualified_name(key)?;
-        fields.push(Field::new(key_column(index), field.data_type().clone(), true));
-    }
-    fields.push(Field::new(GROUPING_COLUMN, DataType::Int64, false));
-    Ok(Arc::new(DFSchema::try_from(Schema::new(fields))?))
-}
-
-impl PartialOrd for ExpandNode {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        self.keys.partial_cmp(&other.keys).filter(|order| *order != Ordering::Equal || self == other)
-    }
-}
-
-impl UserDefinedLogicalNodeCore for ExpandNode {
-    fn name(&self) -> &str {
-        "Expand"
-    }
-
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn fmt_for_explain(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl fmt::Display for GroupingSets {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Expand: {}", sets_text(&self.keys, &self.sets))
     }
+}
 
-    fn with_exprs_and_inputs(&self, _: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
-        let Some(input) = inputs.into_iter().next() else {
-            return datafusion::common::internal_err!("grouping sets have one input");
-        };
-        let schema = expand_schema(&input, &self.keys)?;
-        Ok(Self { input: Arc::new(input), schema, ..self.clone() })
+impl Unary for GroupingSets {
+    const NAME: &'static str = "Expand";
+
+    fn schema(&self, input: &DFSchemaRef) -> Result<DFSchemaRef> {
+        let mut fields: Vec<Field> = input.fields().iter().map(|field| field.as_ref().clone()).collect();
+        for (index, key) in self.keys.iter().enumerate() {
+            let field = input.field_with_unqualified_name(key).map_err(bug)?;
+            fields.push(Field::new(key_column(index), field.data_type().clone(), true));
+        }
+        fields.push(Field::new(GROUPING_COLUMN, DataType::Int64, false));
+        Ok(Arc::new(DFSchema::try_from(Schema::new(fields)).map_err(bug)?))
     }
 
-    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        let input = self.input.schema();
-        let count = input.fields().len();
-        let mut needed: Vec<usize> = output_columns.iter().copied().filter(|index| *index < count).collect();
+    fn needed(&self, input: &DFSchema, _: &DFSchema, wanted: &[usize]) -> Vec<usize> {
+        let mut needed = of_same_place(input, wanted);
         needed.extend(self.keys.iter().filter_map(|key| input.index_of_column_by_name(None, key)));
-        Some(vec![sorted(needed)])
+        needed
     }
 }

@@ -17,6 +17,7 @@ pub mod replicate;
 pub mod state_ttl;
 mod stream_plan;
 pub mod unnest;
+pub mod unary;
 mod windowed_text;
 pub mod windows;
 mod zones;

@@ -2,28 +2,25 @@
 //!
 //! The hidden columns of the input stand last, so that one that nobody reads may be missing in a stream.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{DFSchema, DFSchemaRef};
-use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::Expr;
 
-use super::nodes::sorted;
+use super::unary::{Unary, UnaryNode, of_same_name};
 use crate::error::{Error, Result};
-use crate::expressions::{Unnest, compile, external, text, unnested};
-use crate::operators::UnnestSpec;
-use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
+use crate::expressions::{Unnest, compile, text, unnested};
+use crate::operators::{OperatorSpec, UnnestSpec};
+use crate::stream::is_hidden_column;
 
 /// The hidden column of the value that is unnested.
 pub const UNNEST_COLUMN: &str = "$unnest";
 
-/// Each row once for each element of its [`UNNEST_COLUMN`].
+/// What is unnested, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct UnnestNode {
-    pub input: Arc<LogicalPlan>,
+pub struct Unnested {
     /// What is unnested, as it is written.
     pub text: String,
     /// Names of the columns that come of it, with the number of the element if there is one.
@@ -32,43 +29,19 @@ pub struct UnnestNode {
     pub with_ordinality: bool,
     /// Which elements come, over the columns under their own names; all without one.
     pub condition: Option<Expr>,
-    schema: DFSchemaRef,
 }
 
-/// What is unnested, and how.
-#[derive(Debug, Clone)]
-pub struct Unnested {
-    pub text: String,
-    pub names: Vec<String>,
-    pub is_outer: bool,
-    pub with_ordinality: bool,
-    pub condition: Option<Expr>,
-}
+/// Each row of a plan that has [`UNNEST_COLUMN`] once for each element of that.
+pub type UnnestNode = UnaryNode<Unnested>;
 
-/// UNNEST on top of a plan that has [`UNNEST_COLUMN`].
-pub fn unnest_node(input: LogicalPlan, unnested: Unnested) -> Result<LogicalPlan> {
-    let Unnested { text, names, is_outer, with_ordinality, condition } = unnested;
-    let schema = Arc::new(DFSchema::empty());
-    let node = UnnestNode { input: Arc::new(input), text, names, is_outer, with_ordinality, condition, schema };
-    let schema = node.schema_over(&node.input)?;
-    Ok(LogicalPlan::Extension(Extension { node: Arc::new(UnnestNode { schema, ..node }) }))
-}
-
-/// The node of ours in an extension.
-pub fn as_unnest(plan: &LogicalPlan) -> Option<&UnnestNode> {
-    let LogicalPlan::Extension(extension) = plan else { return None };
-    extension.node.as_any().downcast_ref()
-}
-
-impl UnnestNode {
+impl Unnested {
     /// The operator over rows with these columns, which are those of the input but for hidden ones that nobody reads.
     pub fn spec(&self, input: &SchemaRef) -> Result<UnnestSpec> {
         let collection = input.index_of(UNNEST_COLUMN).map_err(|_| Error::bug("what is unnested was pruned"))?;
         let data_type = input.field(collection).data_type();
         let unnest = self.unnest(data_type)?;
         let columns = self.columns(&unnest, data_type)?;
-        let is_hidden =
-            |column: &usize| [PROCTIME_COLUMN, WATERMARK_COLUMN].contains(&input.field(*column).name().as_str());
+        let is_hidden = |column: &usize| is_hidden_column(input.field(*column).name());
         let kept = (0..input.fields().len()).filter(|column| *column != collection);
         let (behind, before) = kept.partition(is_hidden);
         Ok(UnnestSpec {
@@ -96,39 +69,10 @@ impl UnnestNode {
         let columns = unnest.columns(collection).ok_or_else(|| Error::bug("a plain value is unnested"))?;
         Ok(columns.into_iter().zip(&self.names).map(|(field, name)| field.with_name(name)).collect())
     }
-
-    fn schema_over(&self, input: &LogicalPlan) -> Result<DFSchemaRef> {
-        let spec = self.spec(input.schema().inner())?;
-        let schema = crate::operators::OperatorSpec::output(&spec);
-        Ok(Arc::new(DFSchema::try_from(schema.as_ref().clone()).map_err(super::bind::bug)?))
-    }
 }
 
-impl PartialOrd for UnnestNode {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        self.names.partial_cmp(&other.names).filter(|order| *order != Ordering::Equal || self == other)
-    }
-}
-
-impl UserDefinedLogicalNodeCore for UnnestNode {
-    fn name(&self) -> &str {
-        "Unnest"
-    }
-
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    /// The condition is over the elements, and no business of what reads the input's columns.
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn fmt_for_explain(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl fmt::Display for Unnested {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.is_outer { "LEFT" } else { "INNER" };
         write!(out, "Unnest: {} AS ({}), {kind}", self.text, self.names.join(", "))?;
         match &self.condition {
@@ -136,20 +80,20 @@ impl UserDefinedLogicalNodeCore for UnnestNode {
             None => Ok(()),
         }
     }
+}
 
-    fn with_exprs_and_inputs(&self, _: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
-        let Some(input) = inputs.into_iter().next() else {
-            return datafusion::common::internal_err!("UNNEST has one input");
-        };
-        let schema = self.schema_over(&input).map_err(external)?;
-        Ok(Self { input: Arc::new(input), schema, ..self.clone() })
+/// The condition is over the elements, and no business of what reads the input's columns.
+impl Unary for Unnested {
+    const NAME: &'static str = "Unnest";
+
+    fn schema(&self, input: &DFSchemaRef) -> Result<DFSchemaRef> {
+        let schema = self.spec(input.inner())?.output();
+        Ok(Arc::new(DFSchema::try_from(schema.as_ref().clone()).map_err(super::bind::bug)?))
     }
 
-    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        let index = |name: &str| self.input.schema().index_of_column_by_name(None, name);
-        let named = output_columns.iter().filter_map(|column| self.schema.fields().get(*column));
-        let mut needed: Vec<usize> = named.filter_map(|field| index(field.name())).collect();
-        needed.extend(index(UNNEST_COLUMN));
-        Some(vec![sorted(needed)])
+    fn needed(&self, input: &DFSchema, output: &DFSchema, wanted: &[usize]) -> Vec<usize> {
+        let mut needed = of_same_name(input, output, wanted);
+        needed.extend(input.index_of_column_by_name(None, UNNEST_COLUMN));
+        needed
     }
 }

@@ -5,7 +5,7 @@ use datafusion::common::Column;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window, window_column_type};
+use super::nodes::{WINDOW_COLUMNS, WindowNode, Windows, window_column_type};
 use crate::error::{Error, Result};
 use crate::expressions::{CAST, Call, CastShape, WINDOW_BOUND};
 use crate::operators::WindowKind;
@@ -110,7 +110,7 @@ pub fn copies(window: WindowKind) -> i64 {
 pub fn check_windows_per_row(plan: &LogicalPlan, most: usize) -> Result<()> {
     let mut found = None;
     plan.apply(|plan| {
-        if let Some(node) = as_window(plan)
+        if let Some(node) = WindowNode::of(plan)
             && let Windows::Fixed(window) = node.window
             && usize::try_from(copies(window)).unwrap_or(usize::MAX) > most
         {

@@ -5,7 +5,7 @@ use datafusion::common::{DFSchema, Result as DataFusionResult};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan};
 
-use super::nodes::as_window;
+use super::nodes::WindowNode;
 use crate::error::Result;
 use crate::expressions::{Call, evaluate_constant, external, scalar_error};
 use crate::stream::Zone;
@@ -14,7 +14,7 @@ use crate::stream::Zone;
 /// which could not be done without.
 pub fn in_zone(plan: LogicalPlan, zone: Zone) -> Result<LogicalPlan> {
     let told = plan.transform_up(|plan| {
-        if let Some(window) = as_window(&plan) {
+        if let Some(window) = WindowNode::of(&plan) {
             let window = window.in_zone(zone).map_err(external)?;
             return Ok(Transformed::yes(LogicalPlan::Extension(Extension { node: std::sync::Arc::new(window) })));
         }

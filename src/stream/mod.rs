@@ -24,6 +24,6 @@ pub use epoch::{Barrier, BarrierKind, Epoch, Generation};
 pub use memory::{Grant, MemoryHolder, MemoryPool};
 pub use message::Message;
 pub use spawn::{Blocking, InlineBlocking, ThreadBlocking};
-pub use time::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN};
+pub use time::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN, is_hidden_column};
 pub use total::Total;
 pub use zone::{Offsets, Twice, Zone};

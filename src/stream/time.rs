@@ -11,6 +11,11 @@ pub const WATERMARK_COLUMN: &str = "$watermark";
 /// `TIMESTAMP_LTZ(3)`, never null, never less than that of a row before it.
 pub const PROCTIME_COLUMN: &str = "$proctime";
 
+/// Whether a column is one that no query names.
+pub fn is_hidden_column(name: &str) -> bool {
+    [WATERMARK_COLUMN, PROCTIME_COLUMN].contains(&name)
+}
+
 /// A point in event time, in milliseconds since 1970-01-01 00:00:00 UTC; also the value of a watermark:
 /// "no row at or before this time is expected".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

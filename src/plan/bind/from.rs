@@ -12,8 +12,8 @@ use super::typed::Typed;
 use super::{at, not_built};
 use crate::error::{Error, Result};
 use crate::expressions::{Unnest, type_name, unnested};
-use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window, window_node};
-use crate::plan::unnest::{UNNEST_COLUMN, Unnested, unnest_node};
+use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windowing, Windows};
+use crate::plan::unnest::{UNNEST_COLUMN, UnnestNode, Unnested};
 
 /// How an UNNEST is joined.
 enum Kind<'a> {
@@ -194,7 +194,7 @@ fn replaced(expression: Expr, of: impl Fn(&Column) -> Option<Expr>) -> Result<Ex
 /// The window function that the rows come from, if they may be unnested before they are put into its windows: what is
 /// unnested does not depend on the window, and whether a row has elements changes no window.
 fn window_below<'i>(input: &'i BoundQuery, collection: &Typed) -> Option<&'i WindowNode> {
-    let window = as_window(&input.plan)?;
+    let window = WindowNode::of(&input.plan)?;
     let reads_window = collection.expression.column_refs().iter().any(|it| WINDOW_COLUMNS.contains(&it.name.as_str()));
     (matches!(window.window, Windows::Fixed(_)) && !reads_window).then_some(window)
 }
@@ -216,9 +216,7 @@ fn beside_window(
     let mut own = own;
     free_names(&mut own, &bounds);
     let mut bound = beside(input, collection, own, value, unnest, condition)?;
-    let late = window.late_columns.clone();
-    let (windows, time) = (window.window.clone(), &window.time);
-    bound.plan = window_node(bound.plan, time, windows, window.by_clock, window.is_key, late, window.span)?;
+    bound.plan = WindowNode::over(bound.plan, Windowing::clone(window))?;
     bound.scope.columns.extend(bounds.iter().cloned());
     // The bounds stand where they stood: behind the columns of the table.
     let mut columns: Vec<ScopeColumn> = bound.scope.visible().cloned().collect();
@@ -276,6 +274,6 @@ fn beside(
         with_ordinality: unnest.with_ordinality,
         condition,
     };
-    let plan = unnest_node(bound.plan, unnested)?;
+    let plan = UnnestNode::over(bound.plan, unnested)?;
     Ok(BoundQuery { plan, scope: Scope { columns: [kept, own, hidden].concat() } })
 }

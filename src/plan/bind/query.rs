@@ -18,10 +18,12 @@ use crate::error::{Error, Result, Span};
 use crate::expressions::{is_random, reads_now, type_name};
 use crate::operators::WindowKind;
 use crate::options::nearest;
-use crate::plan::nodes::{TableReference, Windows, arrival_node, watermark_node, window_column_type, window_node};
+use crate::plan::nodes::{
+    Arrival, ArrivalNode, TableReference, Watermark, WatermarkNode, WindowNode, Windowing, Windows, window_column_type,
+};
 use crate::plan::windows::check_lengths;
 use crate::sql::{ObjectName, WindowCall, WindowFunction, WindowInput, table_name, table_options, window_call};
-use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
+use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN, Zone};
 
 /// Binds the queries of one statement.
 pub struct QueryBinder<'a> {
@@ -276,7 +278,16 @@ impl<'a> QueryBinder<'a> {
                 ..ScopeColumn::new(bound.name(), window_column_type(bound.name(), &time_type), false)
             });
         }
-        let plan = window_node(input.plan, &time.name, windows, time.by_clock, time.is_key, late, span)?;
+        let own = Windowing {
+            time: time.name.clone(),
+            window: windows,
+            by_clock: time.by_clock,
+            zone: Zone::UTC,
+            is_key: time.is_key,
+            late_columns: late,
+            span,
+        };
+        let plan = WindowNode::over(input.plan, own)?;
         scope.set_table(None);
         Ok(BoundQuery { plan, scope })
     }
@@ -369,7 +380,7 @@ fn scan(table: &Arc<Table>, wants_proctime: bool) -> Result<BoundQuery> {
         bound = project(bound, columns)?;
     }
     if wants_proctime {
-        bound.plan = arrival_node(bound.plan)?;
+        bound.plan = ArrivalNode::over(bound.plan, Arrival)?;
         bound.scope.columns.push(ScopeColumn::proctime());
     }
     if let Some(watermark) = &table.watermark {
@@ -381,7 +392,8 @@ fn scan(table: &Arc<Table>, wants_proctime: bool) -> Result<BoundQuery> {
                 .with_help("leave WATERMARK out, declare `pt AS PROCTIME()`, and put the windows on pt"));
         }
         let expression = Binder::new(&bound.scope).bind(&watermark.expression)?;
-        let plan = watermark_node(bound.plan, &watermark.rowtime, expression.expression)?;
+        let own = Watermark { rowtime: watermark.rowtime.clone(), expression: expression.expression };
+        let plan = WatermarkNode::over(bound.plan, own)?;
         let mut scope = bound.scope;
         for column in scope.columns.iter_mut().filter(|column| column.name == watermark.rowtime) {
             (column.is_rowtime, column.nullable) = (true, false);

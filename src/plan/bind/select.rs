@@ -57,8 +57,8 @@ impl QueryBinder<'_> {
         let mut input = self.from(&select.from)?;
         let ttl_ms = hinted_ttl(select, &input.scope)?;
         let kept = |bound: BoundQuery| match ttl_ms {
-            Some(ttl_ms) => BoundQuery { plan: state_ttl_node(bound.plan, ttl_ms), ..bound },
-            None => bound,
+            Some(ttl_ms) => Ok(BoundQuery { plan: state_ttl_node(bound.plan, ttl_ms)?, ..bound }),
+            None => Ok(bound),
         };
         if let Some(condition) = &select.selection {
             let condition = Binder::new(&input.scope).bind_condition(condition)?;
@@ -75,11 +75,11 @@ impl QueryBinder<'_> {
             let scope = input.scope.clone();
             project_items(input, &scope, &items, &mut Binder::new(&scope))?
         } else {
-            kept(self.aggregated(input, window, &items, group_by, select.having.as_ref())?)
+            kept(self.aggregated(input, window, &items, group_by, select.having.as_ref())?)?
         };
         match &select.distinct {
             None | Some(ast::Distinct::All) => Ok(bound),
-            Some(ast::Distinct::Distinct) => distinct(bound).map(kept),
+            Some(ast::Distinct::Distinct) => distinct(bound).and_then(kept),
             Some(ast::Distinct::On(_)) => Err(not_built("DISTINCT ON")),
         }
     }

@@ -18,7 +18,7 @@ use crate::operators::{
     WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowLocalSpec,
 };
 use crate::plan::changelog_mode::ChangelogMode;
-use crate::plan::expand::{ExpandNode, GROUPING_COLUMN, as_expand, expand_spec, key_column};
+use crate::plan::expand::{ExpandNode, GROUPING_COLUMN, expand_spec, key_column};
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, window_column_type};
 use crate::plan::stream_plan::{Exchange, Parallelism};
 use crate::sql::FOR_FLINK;
@@ -534,6 +534,6 @@ fn below_pruning(plan: &LogicalPlan) -> Option<&ExpandNode> {
         LogicalPlan::Projection(projection) if projection.expr.iter().all(|it| matches!(it, Expr::Column(_))) => {
             below_pruning(&projection.input)
         }
-        other => as_expand(other),
+        other => ExpandNode::of(other),
     }
 }

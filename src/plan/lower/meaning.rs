@@ -11,11 +11,11 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::expressions::{Call, Draw, split, text};
 use crate::operators::sets_text;
-use crate::plan::expand::as_expand;
-use crate::plan::nodes::{WINDOW_COLUMNS, Windows, as_arrival, as_watermark, as_window};
-use crate::plan::random::as_random;
-use crate::plan::state_ttl::as_state_ttl;
-use crate::plan::unnest::{UNNEST_COLUMN, as_unnest};
+use crate::plan::expand::ExpandNode;
+use crate::plan::nodes::{ArrivalNode, WINDOW_COLUMNS, WatermarkNode, WindowNode, Windows};
+use crate::plan::random::RandomNode;
+use crate::plan::state_ttl::StateTtlNode;
+use crate::plan::unnest::{UNNEST_COLUMN, UnnestNode};
 use crate::stream::WATERMARK_COLUMN;
 
 /// The rows of a logical plan.
@@ -30,17 +30,17 @@ pub struct Meaning {
 impl Meaning {
     /// What the rows of a plan mean.
     pub fn of(plan: &LogicalPlan) -> Self {
-        if let Some(watermark) = as_watermark(plan) {
+        if let Some(watermark) = WatermarkNode::of(plan) {
             let mut input = Self::of(&watermark.input);
             input.columns.push(WATERMARK_COLUMN.to_owned());
             return input;
         }
-        if let Some(arrival) = as_arrival(plan) {
+        if let Some(arrival) = ArrivalNode::of(plan) {
             let mut input = Self::of(&arrival.input);
             input.columns.push("PROCTIME()".to_owned());
             return input;
         }
-        if let Some(window) = as_window(plan) {
+        if let Some(window) = WindowNode::of(plan) {
             let input = Self::of(&window.input);
             let known = window.input.schema().as_ref();
             let column = |name: &str| match WINDOW_COLUMNS.contains(&name) {
@@ -60,10 +60,10 @@ impl Meaning {
             return Self { from, columns, ..input };
         }
         // How long something is kept is no part of what it is.
-        if let Some(hint) = as_state_ttl(plan) {
+        if let Some(hint) = StateTtlNode::of(plan) {
             return Self::of(&hint.input);
         }
-        if let Some(expand) = as_expand(plan) {
+        if let Some(expand) = ExpandNode::of(plan) {
             let mut input = Self::of(&expand.input);
             let known = expand.input.schema();
             let keys = expand.keys.iter().map(|key| input.resolve(&Expr::Column(Column::new_unqualified(key)), known));
@@ -72,14 +72,14 @@ impl Meaning {
             input.columns.push("GROUPING".to_owned());
             return Self { from: format!("{} BY {}", input.from, sets_text(&keys, &expand.sets)), ..input };
         }
-        if let Some(random) = as_random(plan) {
+        if let Some(random) = RandomNode::of(plan) {
             let mut input = Self::of(&random.input);
             let before = random.spec(random.input.schema().inner()).before;
             let drawn: Vec<String> = random.draws.iter().map(Draw::text).collect();
             input.columns.splice(before..before, drawn);
             return input;
         }
-        if let Some(unnest) = as_unnest(plan) {
+        if let Some(unnest) = UnnestNode::of(plan) {
             let input = Self::of(&unnest.input);
             let known = unnest.input.schema().as_ref();
             let column = |name: &str| input.resolve(&Expr::Column(Column::new_unqualified(name)), known);

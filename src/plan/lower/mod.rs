@@ -28,14 +28,14 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use super::bind::bug;
 use super::changelog_mode::ChangelogMode;
 use super::emit::EmitSettings;
-use super::expand::{ExpandNode, as_expand, expand_spec};
+use super::expand::{ExpandNode, expand_spec};
 use super::kept_group;
-use super::nodes::{Windows, as_arrival, as_watermark, as_window};
-use super::random::{RandomNode, as_random};
-use super::replicate::{ReplicateNode, as_replicate};
-use super::state_ttl::as_state_ttl;
+use super::nodes::{ArrivalNode, WatermarkNode, WindowNode, Windows};
+use super::random::RandomNode;
+use super::replicate::ReplicateNode;
+use super::state_ttl::StateTtlNode;
 use super::stream_plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, StreamPlan};
-use super::unnest::{UnnestNode, as_unnest};
+use super::unnest::UnnestNode;
 use crate::error::{Error, Result};
 use crate::expressions::{
     NOW_COLUMN, Scalar, compile, compile_condition, instant_type, now_from_column, reads_now, text,
@@ -249,13 +249,13 @@ impl<'a> Lowering<'a> {
                 self.merge(flows)
             }
             LogicalPlan::Values(values) => self.values(values),
-            LogicalPlan::Extension(_) if let Some(hint) = as_state_ttl(plan) => {
+            LogicalPlan::Extension(_) if let Some(hint) = StateTtlNode::of(plan) => {
                 self.ttl_hint = Some(hint.ttl_ms);
                 self.lower(&hint.input, watermark)
             }
-            LogicalPlan::Extension(_) if let Some(replicate) = as_replicate(plan) => self.replicate(replicate),
-            LogicalPlan::Extension(_) if let Some(random) = as_random(plan) => self.random(random, watermark),
-            LogicalPlan::Extension(_) => match (as_window(plan), as_expand(plan), as_unnest(plan)) {
+            LogicalPlan::Extension(_) if let Some(replicate) = ReplicateNode::of(plan) => self.replicate(replicate),
+            LogicalPlan::Extension(_) if let Some(random) = RandomNode::of(plan) => self.random(random, watermark),
+            LogicalPlan::Extension(_) => match (WindowNode::of(plan), ExpandNode::of(plan), UnnestNode::of(plan)) {
                 (Some(window), ..) => self.bare_window(window, watermark, None, &[]),
                 (None, Some(expand), _) => self.expand(expand),
                 (None, None, Some(unnest)) => self.unnest(unnest, watermark),
@@ -330,7 +330,7 @@ impl<'a> Lowering<'a> {
         let stack = Stack::of(plan)?;
         let reads = stack.conditions.iter().chain(stack.columns.iter().flatten().map(|(_, column)| column));
         let watermark = (watermark && stack.columns.is_none()) || reads.clone().any(reads_watermark);
-        if let Some(window) = as_window(stack.below) {
+        if let Some(window) = WindowNode::of(stack.below) {
             return self.bare_window(window, watermark, stack.columns, &stack.conditions);
         }
         let mut flow = self.lower(stack.below, watermark)?;
@@ -679,7 +679,7 @@ fn replace_columns(expression: &Expr, of: impl Fn(&Column) -> Option<Expr>) -> R
 
 /// Whether a plan is a table's watermark or scan, perhaps below projections.
 fn is_source(plan: &LogicalPlan) -> bool {
-    is_scan(plan) || as_watermark(plan).is_some() || as_arrival(plan).is_some()
+    is_scan(plan) || WatermarkNode::of(plan).is_some() || ArrivalNode::of(plan).is_some()
 }
 
 fn is_scan(plan: &LogicalPlan) -> bool {

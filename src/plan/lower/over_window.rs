@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::operators::WindowKind;
 use crate::plan::bind::bug;
 use crate::plan::expand::ExpandNode;
-use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows, as_window};
+use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows};
 use crate::plan::windows::projections;
 
 /// What lies between an aggregation and the window function below it.
@@ -126,7 +126,7 @@ pub(super) fn over_window(plan: &LogicalPlan) -> Result<Option<OverWindow<'_>>> 
                 below = &filter.input;
             }
             other => {
-                let window = as_window(other);
+                let window = WindowNode::of(other);
                 return Ok(window.map(|window| OverWindow { window, columns, conditions }));
             }
         }

@@ -16,7 +16,7 @@ use crate::connectors::{SourceFactory, values};
 use crate::error::{Error, Result};
 use crate::expressions::{Scalar, compile, instant_type};
 use crate::plan::changelog_mode::ChangelogMode;
-use crate::plan::nodes::{WindowNode, Windows, as_arrival, as_watermark, as_window, table_of};
+use crate::plan::nodes::{ArrivalNode, WatermarkNode, WindowNode, Windows, table_of};
 use crate::plan::stream_plan::{
     Exchange, FutureGuard, Node, NodeKind, OnError, Parallelism, SourceNode, WatermarkAlignment, WatermarkSpec,
     WindowEnds,
@@ -208,9 +208,9 @@ impl Scan {
         if !is_source(plan) {
             return Ok(None);
         }
-        let watermark = as_watermark(plan);
+        let watermark = WatermarkNode::of(plan);
         let rows = watermark.map_or(plan, |node| node.input.as_ref());
-        let arrival = as_arrival(rows);
+        let arrival = ArrivalNode::of(rows);
         let rows = arrival.map_or(rows, |node| node.input.as_ref());
         let (columns, scan) = through_projections(rows)?;
         let LogicalPlan::TableScan(scan) = scan else {
@@ -385,7 +385,7 @@ fn visit_sources(plan: &LogicalPlan, time: &TimeNeed, visit: &mut impl FnMut(Sca
     match Scan::of(plan, time)? {
         Some(scan) => visit(scan),
         None => {
-            let window = as_window(plan).map(|window| TimeNeed::of(window, time)).transpose()?;
+            let window = WindowNode::of(plan).map(|window| TimeNeed::of(window, time)).transpose()?;
             for input in plan.inputs() {
                 visit_sources(input, window.as_ref().unwrap_or(time), visit)?;
             }
@@ -402,7 +402,7 @@ pub fn source_node(plan: &LogicalPlan) -> Result<Option<(SourceNode, SchemaRef)>
 
 /// The WATERMARK clause over stored columns, whatever computed columns are called.
 fn watermark_text(plan: &LogicalPlan) -> String {
-    let Some(node) = as_watermark(plan) else { return String::new() };
+    let Some(node) = WatermarkNode::of(plan) else { return String::new() };
     let input = Meaning::of(&node.input);
     let resolve = |expression: &Expr| input.resolve(expression, node.input.schema());
     let rowtime = resolve(&Expr::Column(Column::new_unqualified(&node.rowtime)));
