@@ -315,7 +315,7 @@ fn bytes_to_restore(environment: &Environment<'_>, node: &Node, task: usize, par
     let config = environment.config;
     let groups = key_range(task, tasks_of(node, config), config.max_parallelism);
     let operators = parts.iter().filter_map(|part| environment.state_of(&part.id));
-    let files = operators.flat_map(|operator| &operator.tables).flat_map(|table| &table.files);
+    let files = operators.flat_map(OperatorState::files);
     files.filter(|file| file.overlaps(&groups)).map(|file| file.length).sum()
 }
 

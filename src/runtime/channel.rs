@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::error::{Error, Result};
-use crate::stream::{Grant, MemoryHolder, Message};
+use crate::stream::{Grant, MemoryHolder, Message, SPLIT_MIX_STEP, split_mix};
 
 /// Messages that may wait in a channel, whatever their size.
 const MESSAGES: usize = 256;
@@ -106,16 +106,14 @@ pub struct Yields {
 impl Yields {
     /// Yields in an order that follows from `seed`.
     pub fn seeded(seed: u64) -> Self {
-        Self { state: Some(Arc::new(AtomicU64::new(seed))) }
+        Self { state: Some(Arc::new(AtomicU64::new(seed.wrapping_sub(SPLIT_MIX_STEP)))) }
     }
 
     /// Lets other tasks run, zero to three times.
     pub async fn now_and_then(&self) {
         let Some(state) = &self.state else { return };
-        // SplitMix64: one addition a step, so clones may share the state without a lock.
-        let mut bits = state.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        // One addition a step, so clones may share the state without a lock.
+        let bits = split_mix(state.fetch_add(SPLIT_MIX_STEP, Ordering::Relaxed));
         for _ in 0..(bits >> 62) {
             tokio::task::yield_now().await;
         }

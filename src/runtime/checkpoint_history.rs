@@ -49,7 +49,7 @@ impl CheckpointSize {
     /// Of a manifest that follows the checkpoint of epoch `before`.
     fn of(manifest: &Manifest, before: Epoch) -> Self {
         let mut size = Self::default();
-        for file in manifest.operators.values().flat_map(|operator| &operator.tables).flat_map(|table| &table.files) {
+        for file in manifest.state_files() {
             size.files += 1;
             size.bytes += file.length;
             size.written_bytes += if file.epoch > before { file.length } else { 0 };

@@ -32,7 +32,7 @@ use crate::error::{Error, Result};
 use crate::plan::NodeKind;
 use crate::state::{
     FileName, Holds, JobDirectory, LogEntry, Manifest, OperatorId, SavedCheckpoint, TableState, Writer, compact_table,
-    file_paths, is_overgrown, run_to_compact, savepoint_directory,
+    is_overgrown, run_to_compact, savepoint_directory,
 };
 use crate::stream::{Committable, Counters, Epoch, FileState, Generation};
 
@@ -383,8 +383,7 @@ impl<'a> Driver<'a> {
         self.newest = Some(Arc::new(manifest.clone()));
         self.history().sized(&manifest, self.last_completed);
         if !self.held.is_empty() {
-            let tables = manifest.operators.values().flat_map(|operator| &operator.tables);
-            let paths: Vec<&str> = tables.flat_map(|table| &table.files).map(|file| file.path.as_str()).collect();
+            let paths: Vec<&str> = manifest.state_files().map(|file| file.path.as_str()).collect();
             let is_named = |prefix: &String| paths.iter().any(|path| path.starts_with(prefix.as_str()));
             let (named, held) = std::mem::take(&mut self.held).into_iter().partition(is_named);
             self.held = held;
@@ -432,7 +431,7 @@ impl<'a> Driver<'a> {
         let (Some(manifest), Some(directory)) = (newest, self.directory.clone()) else {
             return Err(Error::bug(format!("checkpoint {epoch} is a savepoint and not the newest")));
         };
-        let held: Vec<String> = file_paths(&manifest).map(str::to_owned).collect();
+        let held: Vec<String> = manifest.state_files().map(|file| file.path.clone()).collect();
         held.iter().for_each(|path| self.holds.hold(path));
         let world = self.attempt.world.clone();
         self.background.push(Box::pin(async move {

@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::stream::{SPLIT_MIX_STEP, split_mix};
+
 /// What follows a failure of the outside world. Failures of the query or the data always end the job.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RestartStrategy {
@@ -130,14 +132,10 @@ impl Restarts {
         Some(Restart { delay, attempt: self.attempts, of })
     }
 
-    /// The next number of splitmix64 (Steele, Lea and Flood, 2014).
     fn between_minus_one_and_one(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        (mixed >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+        let drawn = split_mix(self.random);
+        self.random = self.random.wrapping_add(SPLIT_MIX_STEP);
+        (drawn >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
     }
 }
 

@@ -17,7 +17,8 @@ use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
 use crate::runtime::{
-    self, CheckpointRecord, Control, Figures, JobConfig, JobFigures, Notices, SplitStatus, TakenCheckpoint,
+    self, CheckpointRecord, Control, Figures, JobConfig, JobFigures, Notices, RestartFigures, SplitStatus,
+    TakenCheckpoint,
 };
 use crate::stream::{Changes, Clock, Counter, Epoch, EventTime};
 
@@ -66,7 +67,7 @@ impl StreamingJob {
         self.control.ask(what).await.unwrap_or_else(ended)
     }
 
-    fn status_of(&self, figures: Figures, state: JobState) -> JobStatus {
+    fn status_of(&self, figures: Figures, restarts: RestartFigures, state: JobState) -> JobStatus {
         JobStatus {
             state,
             rows_in: figures.rows_in,
@@ -82,7 +83,7 @@ impl StreamingJob {
             state_bytes: figures.state_bytes,
             checkpoints: figures.checkpoints,
             pause_max: figures.pause_max,
-            restarts: self.figures.restarts(),
+            restarts,
             elapsed: self.clock.elapsed().saturating_sub(self.started),
         }
     }
@@ -111,14 +112,14 @@ impl RunningJob for StreamingJob {
     }
 
     fn status(&self) -> JobStatus {
-        let figures = self.figures.read();
+        let (figures, restarts) = (self.figures.read(), self.figures.restarts());
         let state = match self.end.peek() {
             Some(_) => JobState::Ended,
-            None if self.figures.restarts().next_start.is_some() => JobState::Restarting,
+            None if restarts.next_start.is_some() => JobState::Restarting,
             None if figures.is_stopping => JobState::Stopping,
             None => JobState::Running,
         };
-        self.status_of(figures, state)
+        self.status_of(figures, restarts, state)
     }
 
     async fn stop(&self) -> Result<()> {
@@ -155,7 +156,7 @@ impl RunningJob for StreamingJob {
                 Ending::Stopped { at: (resumable && self.is_named).then_some(epoch) }
             }
         };
-        let status = self.status_of(self.figures.read(), JobState::Ended);
+        let status = self.status_of(self.figures.read(), self.figures.restarts(), JobState::Ended);
         let counts_in_windows = summary.counters.values().any(|count| count.get(Counter::WindowPairsCounted) > 0);
         Ok(JobSummary { ending, status, counts_in_windows })
     }

@@ -14,7 +14,7 @@ pub use files::{
 pub use key_group::{HASH_ID, MAX_PARALLELISM_LIMIT, group_of, key_groups, key_hashes, key_range, task_of};
 pub use log::{
     Claim, Collected, DamagedLog, FORMAT_VERSION, Garbage, Holds, JobDirectory, JobLog, LogEntry, Manifest, OperatorId,
-    OperatorState, RangeWatermark, Retired, SavedCheckpoint, ScriptId, SinkState, SplitState, TableState, file_paths,
+    OperatorState, RangeWatermark, Retired, SavedCheckpoint, ScriptId, SinkState, SplitState, TableState,
     savepoint_directory,
 };
 pub use tables::{

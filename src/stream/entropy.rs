@@ -25,6 +25,19 @@ impl Entropy {
     }
 }
 
+/// What SplitMix64 (Steele, Lea and Flood, 2014) gives in the state `value`: every bit of it depends on every bit of that. The
+/// next state is [`SPLIT_MIX_STEP`] more.
+#[inline]
+pub fn split_mix(value: u64) -> u64 {
+    let value = value.wrapping_add(SPLIT_MIX_STEP);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ (value >> 31)
+}
+
+/// From one state of SplitMix64 to the next.
+pub const SPLIT_MIX_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
 /// The standard library's hasher is seeded by the operating system.
 #[expect(clippy::disallowed_methods, reason = "the one place that draws")]
 fn system_bits() -> u64 {

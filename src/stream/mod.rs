@@ -19,7 +19,7 @@ pub use changes::{ChangeKind, Changes, ChangesBuilder, batch_bytes};
 pub use clock::{Clock, ManualClock, ProcTime, SystemClock};
 pub use committable::{Committable, FileState};
 pub use counters::{Counter, Counters};
-pub use entropy::Entropy;
+pub use entropy::{Entropy, SPLIT_MIX_STEP, split_mix};
 pub use epoch::{Barrier, BarrierKind, Epoch, Generation};
 pub use memory::{Grant, MemoryHolder, MemoryPool};
 pub use message::Message;

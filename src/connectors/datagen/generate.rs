@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::formats::{Decoded, Decoder};
+use crate::stream::{SPLIT_MIX_STEP, split_mix};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -194,22 +195,13 @@ struct Dice {
 
 impl Dice {
     fn new(seed: u64, column: u64) -> Self {
-        Self { key: mix(mix(seed) ^ column.wrapping_mul(0x9E37_79B9_7F4A_7C15)) }
+        Self { key: split_mix(split_mix(seed) ^ column.wrapping_mul(SPLIT_MIX_STEP)) }
     }
 
     #[inline]
     fn throw(&self, row: u64, draw: u64) -> u64 {
-        mix(mix(self.key.wrapping_add(row)) ^ draw.wrapping_mul(0xD1B5_4A32_D192_ED03))
+        split_mix(split_mix(self.key.wrapping_add(row)) ^ draw.wrapping_mul(0xD1B5_4A32_D192_ED03))
     }
-}
-
-/// The finishing step of SplitMix64: every bit of the answer depends on every bit of `value`.
-#[inline]
-fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    value ^ (value >> 31)
 }
 
 /// A number from 0 to just below 1.

@@ -10,7 +10,7 @@ use super::group_window::GroupedBy;
 use super::scope::{Scope, ScopeColumn};
 use super::typed::Typed;
 use crate::error::{Error, Result};
-use crate::expressions::{AggregateFunction, NotBuilt, aggregate, not_built, text};
+use crate::expressions::{AggregateFunction, NotBuilt, aggregate, is_random, not_built, text};
 
 /// The keys and calls of one aggregation, collected while its outputs are bound.
 #[derive(Debug, Default)]
@@ -185,10 +185,28 @@ impl Aggregation {
     /// The column that holds an argument, computed once for all calls that read it.
     fn argument(&mut self, typed: Typed) -> Expr {
         debug_assert!(typed.data_type != DataType::Null || typed.nullable);
-        let name = text(&typed.expression);
+        let name = match text(&typed.expression) {
+            written if is_random(&typed.expression) => self.name_of_draw(&written, &typed.expression),
+            written => written,
+        };
         if !self.arguments.iter().any(|(known, _)| *known == name) {
             self.arguments.push((name.clone(), typed.expression));
         }
         Expr::Column(Column::new_unqualified(name))
+    }
+
+    /// Calls that draw are as different as their places, which are not in their text.
+    fn name_of_draw(&self, written: &str, expression: &Expr) -> String {
+        let is_other = |name: &String| {
+            let arguments = self.arguments.iter().any(|(known, other)| known == name && other != expression);
+            arguments || self.keys.iter().any(|key| key.column.name == *name && key.expression != *expression)
+        };
+        let mut name = written.to_owned();
+        let mut number = 1;
+        while is_other(&name) {
+            number += 1;
+            name = format!("{written} {number}");
+        }
+        name
     }
 }

@@ -152,18 +152,8 @@ impl Lowering<'_> {
     ) -> Result<Flow> {
         let Rows { time, watermark, late_columns, keys, calls } = rows;
         spread(&mut flow, &calls);
-        let assign = WindowAssignSpec {
-            input: Arc::clone(&flow.schema),
-            time,
-            watermark,
-            window: kind,
-            operator: "WindowAggregate".to_owned(),
-            late_columns,
-            by_clock: window.by_clock,
-            zone: window.zone,
-            lateness_ms: 0,
-        };
-        let (pane, open_from, keys) = assigned(&mut flow, assign, expand, keys);
+        let (pane, open_from) = assign_windows(&mut flow, window, kind, (time, watermark), late_columns, 0);
+        let keys = expanded_keys(&mut flow, expand, keys);
         let local = WindowLocalSpec {
             input: Arc::clone(&flow.schema),
             keys: keys.clone(),
@@ -338,18 +328,32 @@ impl Lowering<'_> {
     }
 }
 
-/// Puts rows into their windows, and behind the judgement of their time, so that they are late once, into their grouping
-/// sets. Returns where pane, first open window and keys stand.
-pub(super) fn assigned(
+/// Tells each row its windows and refuses those that are late for all of theirs; `time`, `watermark` and `late_columns` are
+/// columns of the flow. Returns where the hidden columns of the pane and of the first open window stand: behind all others.
+/// What copies rows comes behind it, so that a row is late once.
+pub(super) fn assign_windows(
     flow: &mut Flow,
-    assign: WindowAssignSpec,
-    expand: Option<(Vec<usize>, &[Vec<bool>])>,
-    keys: Vec<KeyColumn>,
-) -> (usize, usize, Vec<usize>) {
+    window: &WindowNode,
+    kind: WindowKind,
+    (time, watermark): (usize, usize),
+    late_columns: Vec<usize>,
+    lateness_ms: i64,
+) -> (usize, usize) {
+    let assign = WindowAssignSpec {
+        input: Arc::clone(&flow.schema),
+        time,
+        watermark,
+        window: kind,
+        operator: "WindowAggregate".to_owned(),
+        late_columns,
+        by_clock: window.by_clock,
+        zone: window.zone,
+        lateness_ms,
+    };
     let unchanged = std::mem::take(&mut flow.keys);
     flow.push(Arc::new(assign), unchanged);
     let columns = flow.schema.fields().len();
-    (columns - 2, columns - 1, expanded_keys(flow, expand, keys))
+    (columns - 2, columns - 1)
 }
 
 /// Puts rows into their grouping sets, if there are any. Returns where the keys stand.

@@ -11,13 +11,15 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Aggregate, Expr};
 use datafusion::prelude::lit;
 
-use super::aggregate::{Columns, Reads, expanded_keys, outputs_of, placed_calls, placed_keys, rearrange, spread};
+use super::aggregate::{
+    Columns, Reads, assign_windows, expanded_keys, outputs_of, placed_calls, placed_keys, rearrange, spread,
+};
 use super::over_window::{OverWindow, reads_bounds};
 use super::updating_windows::{start_of, time_of};
 use super::{Flow, Lowering, Named, bug, calc, substitute_by};
 use crate::error::Result;
 use crate::expressions::split;
-use crate::operators::{WINDOW_END_COLUMN, WindowAssignSpec, WindowKind, WindowSpreadSpec};
+use crate::operators::{WINDOW_END_COLUMN, WindowKind, WindowSpreadSpec};
 use crate::plan::expand::ExpandNode;
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windows};
 use crate::stream::WATERMARK_COLUMN;
@@ -95,21 +97,8 @@ impl Lowering<'_> {
         let mut flow = self.lower_below(window, !window.by_clock)?;
         calc(&mut flow, window.input.schema(), &on_rows, Some(before.columns))?;
         flow.settle();
-        let assign = WindowAssignSpec {
-            input: Arc::clone(&flow.schema),
-            time,
-            watermark,
-            window: kind,
-            operator: "WindowAggregate".to_owned(),
-            late_columns,
-            by_clock: window.by_clock,
-            zone: window.zone,
-            lateness_ms: 0,
-        };
-        flow.push(Arc::new(assign), Vec::new());
-        let hidden = flow.schema.fields().len() - 2;
-        let input = Arc::clone(&flow.schema);
-        let spread = WindowSpreadSpec { input, pane: hidden, open_from: hidden + 1, window: kind };
+        let (pane, open_from) = assign_windows(&mut flow, window, kind, (time, watermark), late_columns, 0);
+        let spread = WindowSpreadSpec { input: Arc::clone(&flow.schema), pane, open_from, window: kind };
         flow.push(Arc::new(spread), Vec::new());
 
         // A column of the late table may be called as a bound is: nobody else reads it.

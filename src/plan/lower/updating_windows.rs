@@ -8,14 +8,15 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Aggregate, Expr};
 
 use super::aggregate::{
-    Rows, assigned, keys_of_sessions, keys_of_windows, meaning, mode_of_groups, spread, window_output,
+    Rows, assign_windows, expanded_keys, keys_of_sessions, keys_of_windows, meaning, mode_of_groups, spread,
+    window_output,
 };
 use super::{Flow, Lowering, bug};
 use crate::error::Result;
 use crate::expressions::{Call, Scalar, WINDOW_BOUND, compile};
 use crate::operators::{
-    AggregateCall, CalcSpec, Emission, Forgetting, GroupAggregateSpec, GroupLocalSpec, Holding, WindowAssignSpec,
-    WindowEmitSpec, WindowKind, WindowResults, WindowSpreadSpec,
+    AggregateCall, CalcSpec, Emission, Forgetting, GroupAggregateSpec, GroupLocalSpec, Holding, WindowEmitSpec,
+    WindowKind, WindowResults, WindowSpreadSpec,
 };
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::emit::{refuse_functions, refuse_sessions};
@@ -48,18 +49,8 @@ impl Lowering<'_> {
         let Rows { time, watermark, late_columns, keys, calls } = rows;
         let lateness_ms = emission.map_or(0, |emission| emission.lateness_ms);
         spread(&mut flow, &calls);
-        let assign = WindowAssignSpec {
-            input: Arc::clone(&flow.schema),
-            time,
-            watermark,
-            window: kind,
-            operator: "WindowAggregate".to_owned(),
-            late_columns,
-            by_clock: window.by_clock,
-            zone: window.zone,
-            lateness_ms,
-        };
-        let (pane, open_from, mut keys) = assigned(&mut flow, assign, expand, keys);
+        let (pane, open_from) = assign_windows(&mut flow, window, kind, (time, watermark), late_columns, lateness_ms);
+        let mut keys = expanded_keys(&mut flow, expand, keys);
         let spread = WindowSpreadSpec { input: Arc::clone(&flow.schema), pane, open_from, window: kind };
         flow.push(Arc::new(spread), Vec::new());
         keys.push(flow.schema.fields().len() - 1);

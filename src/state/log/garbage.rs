@@ -144,9 +144,7 @@ impl JobLog {
                 continue;
             }
             left -= usize::from(!manifest.pinned && left > 0);
-            let of_tables =
-                manifest.operators.values().flat_map(|operator| &operator.tables).flat_map(|table| &table.files);
-            let files = of_tables.chain(manifest.pending.iter().flat_map(|prepared| &prepared.files));
+            let files = manifest.state_files().chain(manifest.pending.iter().flat_map(|prepared| &prepared.files));
             in_use.extend(files.map(|file| self.directory.join(&file.path)));
         }
         doomed.reverse();

@@ -83,6 +83,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// The state files that it names.
+    pub fn state_files(&self) -> impl Iterator<Item = &FileState> {
+        self.operators.values().flat_map(OperatorState::files)
+    }
+
     /// Takes note that these, which were pending, are public.
     pub fn confirm(&mut self, committed: &[Committable]) {
         for committed in committed {
@@ -167,6 +172,11 @@ pub struct RangeWatermark {
 }
 
 impl OperatorState {
+    /// The files of its tables.
+    pub fn files(&self) -> impl Iterator<Item = &FileState> {
+        self.tables.iter().flat_map(|table| &table.files)
+    }
+
     /// The watermark that tasks with these key groups (first and last) go on from: the least of those that they had.
     pub fn watermark_of(&self, groups: (u16, u16)) -> Option<i64> {
         let overlapping =

@@ -19,5 +19,5 @@ pub use manifest::{
 };
 pub use operator_id::OperatorId;
 pub use salvage::DamagedLog;
-pub use savepoint::{SavedCheckpoint, file_paths, savepoint_directory};
+pub use savepoint::{SavedCheckpoint, savepoint_directory};
 pub use script_id::ScriptId;

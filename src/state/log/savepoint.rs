@@ -45,7 +45,7 @@ pub fn savepoint_directory(target: &Path, manifest: &Manifest) -> PathBuf {
 impl SavedCheckpoint {
     /// Copies it into the directory `to`, and makes it complete there. The checkpoint must be held meanwhile.
     pub fn write(&self, store: &dyn Store, to: &Path) -> Result<()> {
-        for file in files(&self.manifest) {
+        for file in self.manifest.state_files() {
             copy(&self.directory, file, store, &to.join(&file.path))?;
             failpoint::hit("savepoint.copied");
         }
@@ -121,15 +121,6 @@ impl SavedCheckpoint {
         }
         Ok(manifest)
     }
-}
-
-/// The paths of a checkpoint's files of state.
-pub fn file_paths(manifest: &Manifest) -> impl Iterator<Item = &str> {
-    files(manifest).map(|file| file.path.as_str())
-}
-
-fn files(manifest: &Manifest) -> impl Iterator<Item = &FileState> {
-    manifest.operators.values().flat_map(|operator| &operator.tables).flat_map(|table| &table.files)
 }
 
 /// Copies one file, and checks that it is the one that is meant.
