@@ -6,6 +6,7 @@
 --
 -- verify: restore parallelism batch ordered
 -- golden: berlin_days 24 rows, stdout 3 rows
+-- closes: berlin_days = CAST(berlin_day AS TIMESTAMP(3)) + INTERVAL '1' DAY
 
 SET 'execution.checkpointing.interval' = '1 s';
 SET 'table.local-time-zone' = 'Europe/Berlin';

@@ -6,6 +6,7 @@
 --
 -- verify: restore parallelism batch ordered
 -- golden: busy_hours 380 rows, stdout 5 rows
+-- closes: busy_hours = hour_end
 
 SET 'execution.checkpointing.interval' = '1 s';
 

@@ -6,6 +6,7 @@
 --
 -- verify: restore parallelism batch ordered
 -- golden: day_so_far 116 rows, stdout 5 rows
+-- closes: day_so_far = seen_at
 
 SET 'execution.checkpointing.interval' = '1 s';
 

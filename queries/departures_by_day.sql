@@ -7,6 +7,7 @@
 --
 -- verify: restore parallelism batch ordered
 -- golden: days 32 rows, stdout 9 rows
+-- closes: days = CAST(departed AS TIMESTAMP(3)) + INTERVAL '1' DAY
 
 SET 'execution.checkpointing.interval' = '1 s';
 

@@ -5,6 +5,8 @@
 --
 -- verify: restore parallelism batch ordered
 -- golden: hours_15m 133 rows, hours_3h 133 rows, late_15m 561 rows, late_3h 23 rows, stdout 2 rows
+-- closes: hours_15m = hour_start + INTERVAL '1' HOUR
+-- closes: hours_3h = hour_start + INTERVAL '1' HOUR
 -- batch: hours_15m = SELECT hour_start, SUM(flights) FROM (
 --   SELECT hour_start, flights FROM hours_15m UNION ALL SELECT window_start, 1 FROM late_15m
 --   ) GROUP BY hour_start

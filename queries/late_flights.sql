@@ -7,6 +7,7 @@
 --
 -- verify: restore parallelism batch ordered
 -- golden: departures 373 rows, late_flights 194 rows, stdout 8 rows
+-- closes: departures = hour_start + INTERVAL '1' HOUR
 -- batch: departures = SELECT hour_start, origin, SUM(flights) FROM (
 --   SELECT hour_start, origin, flights FROM departures
 --   UNION ALL SELECT window_end - INTERVAL '1' HOUR, origin, 1 FROM late_flights

@@ -5,6 +5,7 @@
 --
 -- verify: parallelism restore batch
 -- golden: routes 21 rows
+-- closes: routes = `day` + INTERVAL '1' DAY
 
 CREATE TABLE flights (
   sched   TIMESTAMP(3),

@@ -5,6 +5,7 @@
 --
 -- verify: parallelism restore batch
 -- golden: subtotals 245 rows
+-- closes: subtotals = `day` + INTERVAL '1' DAY
 
 CREATE TABLE flights (
   sched   TIMESTAMP(3),

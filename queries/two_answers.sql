@@ -7,6 +7,7 @@
 --
 -- verify: restore parallelism batch
 -- golden: six_hours 85 rows, long_delays 85 rows
+-- closes: six_hours = from_time + INTERVAL '6' HOUR
 
 SET 'execution.checkpointing.interval' = '1 s';
 

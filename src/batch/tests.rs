@@ -13,7 +13,7 @@ use crate::connectors::memory::{MemorySink, MemorySource};
 use crate::connectors::{JobIdentity, SinkMode, World};
 use crate::error::{Blame, Result};
 use crate::options::Options;
-use crate::plan::{SinkTarget, bind_insert, bind_select, sink_target, type_of};
+use crate::plan::{SinkTarget, TypeLengths, bind_insert, bind_select, sink_target, type_of};
 use crate::sql::{Statement, parse_script};
 use crate::storage::{FakeStore, LocalFiles, LocalStore, Store, Stores};
 use crate::stream::{Changes, Entropy, Generation, ManualClock, ThreadBlocking, Zone};
@@ -97,7 +97,7 @@ impl Bench {
     async fn insert(&self, sql: &str, target: Option<SinkTarget>, drop_nulls: bool) -> Result<u64> {
         let script = parse_script(sql)?;
         let Statement::Insert(statement) = &script.statements[0].statement else { panic!("no insert: {sql}") };
-        let query = bind_insert(statement, &self.catalog, None, Zone::UTC)?;
+        let query = bind_insert(statement, &self.catalog, None, Zone::UTC, TypeLengths::Ignore)?;
         let target = target.map_or_else(|| sink_target(self.catalog.table(&statement.target)?), Ok)?;
         let identity = JobIdentity { job: "batch".into(), lineage: "0f".repeat(16), generation: Generation(1) };
         let options = BatchOptions { parallelism: 2, batch_rows: 4, drop_nulls };

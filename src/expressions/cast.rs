@@ -40,6 +40,13 @@ pub static TRY_CAST: Function = Function {
         .zoned(Zoned::OfInstants)
 };
 
+/// `WRITE(value AS type)`: the value, which has to have the length of the type. The parameters are those of [`CastShape`].
+pub static WRITE: Function = Function {
+    fallible: true,
+    style: Style::Cast,
+    ..Function::strict("WRITE", "", never, |call, arguments, _| of_length(call, &arguments[0]))
+};
+
 /// What Arrow's types do not say about the two types of a cast.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CastShape {
@@ -64,6 +71,26 @@ impl CastShape {
             pad: shape[1] == 1,
             precision: u8::try_from(shape[2]).ok(),
         })
+    }
+}
+
+/// Fails where a text or bytes are longer than the type, or shorter than a CHAR or BINARY.
+fn of_length(call: &Call, values: &ArrayRef) -> Result<ArrayRef> {
+    let shape = CastShape::of(call).next().unwrap_or_default();
+    let most = shape.length.map_or(usize::MAX, |length| length as usize);
+    let is_wrong = |length: &usize| *length > most || shape.pad && *length < most;
+    let wrong = match values.data_type() {
+        DataType::Utf8 => values.as_string::<i32>().iter().flatten().map(|text| text.chars().count()).find(is_wrong),
+        DataType::Binary => values.as_binary::<i32>().iter().flatten().map(<[u8]>::len).find(is_wrong),
+        other => return Err(Error::bug(format!("the length of {}", type_name(other)))),
+    };
+    match wrong {
+        None => Ok(Arc::clone(values)),
+        Some(length) => Err(Error::data(format!(
+            "a column of a sink is {}, however, a string of length {length} is being written into it",
+            call.detail
+        ))
+        .with_help("to cut or fill up such values: SET 'table.exec.sink.type-length-enforcer' = 'TRIM_PAD'")),
     }
 }
 
@@ -141,7 +168,7 @@ fn converted(values: &ArrayRef, to: &DataType, shape: CastShape, lenient: bool) 
         (_, DataType::Utf8) => to_text(values, shape),
         (DataType::Utf8, to) => from_text(values.as_string::<i32>(), to, lenient),
         (DataType::Time32(_) | DataType::Time64(_), DataType::Timestamp(unit, _)) => on_first_day(values, *unit, to),
-        (_, DataType::Timestamp(unit, _)) => arrow_cast(&scaled(values, *unit)?, to),
+        (_, DataType::Timestamp(unit, _)) => to_timestamp(&scaled(values, *unit)?, to, lenient),
         (DataType::Boolean, to) => arrow_cast(&arrow_cast(values, &DataType::Int8)?, to),
         (_, DataType::Boolean) => Ok(Arc::new(not_zero(values)?)),
         (DataType::Timestamp(..), DataType::Date32) => {
@@ -160,6 +187,15 @@ fn converted(values: &ArrayRef, to: &DataType, shape: CastShape, lenient: bool) 
 fn arrow_cast(values: &dyn Array, to: &DataType) -> Result<ArrayRef> {
     let options = arrow::compute::CastOptions { safe: false, ..Default::default() };
     Ok(arrow::compute::cast_with_options(values, to, &options)?)
+}
+
+/// A time as one of another unit, of which a fine one does not reach so far.
+fn to_timestamp(values: &ArrayRef, to: &DataType, lenient: bool) -> Result<ArrayRef> {
+    let options = arrow::compute::CastOptions { safe: lenient, ..Default::default() };
+    arrow::compute::cast_with_options(values, to, &options).map_err(|_| {
+        Error::data(format!("a time before 1677-09-22 or behind 2262-04-11 cannot be cast to {}", type_name(to)))
+            .with_help("TIMESTAMP(6) reaches further; TRY_CAST gives NULL for such a value")
+    })
 }
 
 /// A time cut to a coarser unit towards the past, where Arrow would cut towards 1970.
@@ -422,16 +458,14 @@ fn parse_boolean(text: &str) -> Option<bool> {
 
 /// A whole number; digits behind a point are read and cut off, as in Flink.
 fn parse_integer(text: &str) -> Option<i64> {
-    let whole = match text.split_once('.') {
-        None => text,
-        Some((whole, fraction)) => {
-            if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-                return None;
-            }
-            whole
-        }
+    let Some((whole, fraction)) = text.split_once('.') else {
+        return text.parse().ok();
     };
-    whole.parse().ok()
+    match whole {
+        _ if !fraction.bytes().all(|byte| byte.is_ascii_digit()) => None,
+        "" | "+" | "-" => Some(0),
+        whole => whole.parse().ok(),
+    }
 }
 
 /// A decimal number, with an exponent perhaps, rounded half up to the scale.

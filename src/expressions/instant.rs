@@ -122,7 +122,8 @@ pub fn parse_time(text: &str) -> Option<i64> {
     let mut parts = clock.split(':');
     let mut number = |limit: i64| {
         let part = parts.next()?;
-        let value = (!part.is_empty() && part.len() <= 2).then(|| part.parse::<i64>().ok()).flatten()?;
+        let is_number = (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        let value = is_number.then(|| part.parse::<i64>().ok()).flatten()?;
         (0..limit).contains(&value).then_some(value)
     };
     let (hour, minute) = (number(24)?, number(60)?);

@@ -44,7 +44,7 @@ mod zones;
 pub use aggregates::{AGGREGATE_FUNCTIONS, AggregateFunction, Constant, aggregate, planned_aggregate};
 pub use arithmetic::{function as arithmetic_function, is_native, operand};
 pub use calendar::{CEIL_TO, FLOOR_TO, TIMESTAMPADD, Unit};
-pub use cast::{CAST, CastShape, TRY_CAST, cast_values, is_castable, parse_decimal};
+pub use cast::{CAST, CastShape, TRY_CAST, WRITE, cast_values, is_castable, parse_decimal};
 pub use compile::{compile, compile_condition, condition, evaluate_constant, is_fallible, split};
 pub use floats::{FLOAT_BITS, FLOAT_OF_BITS, ROUGHLY, comparison as float_comparison, not, one_nan};
 pub use function::{Call, Example, Function, Nulls, Style, Zoned};

@@ -81,7 +81,7 @@ impl Forgetting {
                 let mut known = (i64::MIN, i64::MIN);
                 let closes = |end: &i64| {
                     if *end != known.0 {
-                        known = (*end, local_time.due(end - 1).saturating_add(lateness_ms));
+                        known = (*end, local_time.due((end - 1).saturating_add(lateness_ms)));
                     }
                     known.1
                 };

@@ -49,7 +49,7 @@ pub(super) struct Refused {
     /// The last window that would have held it, in local time.
     pub(super) start: i64,
     pub(super) end: i64,
-    /// For so many milliseconds behind its end the window took rows.
+    /// For so many milliseconds behind its end, in local time, the window took rows.
     pub(super) lateness_ms: i64,
 }
 
@@ -113,10 +113,10 @@ pub(super) fn late_batch(
     columns.push(times(refused.iter().map(|late| late.end).collect()));
     let lateness = refused.iter().zip(&due).map(|(late, due)| late.met.saturating_sub(*due));
     columns.push(Arc::new(Int64Array::from_iter_values(lateness)));
-    let reason = |(late, due): (&Refused, &i64)| match late.met_of_split >= due.saturating_add(late.lateness_ms) {
-        true => WINDOW_FIRED,
-        false => SPLIT_IDLE,
+    let reason = |late: &Refused| {
+        let closed = local_time.due((late.end - 1).saturating_add(late.lateness_ms));
+        if late.met_of_split >= closed { WINDOW_FIRED } else { SPLIT_IDLE }
     };
-    columns.push(Arc::new(StringArray::from_iter_values(refused.iter().zip(&due).map(reason))));
+    columns.push(Arc::new(StringArray::from_iter_values(refused.iter().map(reason))));
     batch_of(schema, columns, refused.len())
 }

@@ -125,16 +125,7 @@ impl Operator for WindowAssign {
 
         let (mut panes, mut open_from) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         let times = self.local_time.shown(times);
-        let lateness_ms = self.spec.lateness_ms;
-        let closed: Vec<i64>;
-        let closing = match lateness_ms {
-            0 => met,
-            lateness_ms => {
-                closed = met.iter().map(|met| met.saturating_sub(lateness_ms)).collect();
-                &closed
-            }
-        };
-        let reached = self.local_time.reached_by(closing);
+        let reached = self.local_time.reached_by(met);
         let pairs = self.assign(&times, met, &reached, &mut panes, &mut open_from);
 
         cx.count(Counter::WindowPairsAssigned, pairs.assigned);
@@ -193,7 +184,8 @@ impl WindowAssign {
     }
 
     /// Fills in pane and first open window of each row, notes the late rows, and counts pairs. Times, and what was
-    /// `reached`, but for the lateness, when rows met the watermark `met`, are local.
+    /// `reached` when rows met the watermark `met`, are local, and so is the time for which a window takes rows behind its
+    /// end, as in Flink.
     fn assign(
         &mut self,
         times: &[i64],
@@ -203,7 +195,7 @@ impl WindowAssign {
         open_from: &mut Vec<i64>,
     ) -> Pairs {
         let window = self.spec.window;
-        let reached_here = self.local_time.reached(EventTime(self.met.0.saturating_sub(self.spec.lateness_ms)));
+        let (reached_here, lateness_ms) = (self.local_time.reached(self.met), self.spec.lateness_ms);
         let slide = window.slide_ms();
         self.refused.clear();
         let mut pairs = Pairs::default();
@@ -220,12 +212,12 @@ impl WindowAssign {
                 windows = window.windows_of(pane) as usize;
             }
             pairs.assigned += windows;
-            let reached = reached_here.max(*reached);
+            let reached = reached_here.max(*reached).saturating_sub(lateness_ms);
             let mut open = first_end;
             // A row between windows is late for none.
             if reached >= open - 1 && windows > 0 {
                 if reached >= last_end - 1 {
-                    let (start, end, lateness_ms) = (window.start(last_end), last_end, self.spec.lateness_ms);
+                    let (start, end) = (window.start(last_end), last_end);
                     let (met, met_of_split) = (self.met.0.max(met[row]), met[row]);
                     self.refused.push(Refused { row: row as u32, met, met_of_split, start, end, lateness_ms });
                     pairs.late += windows;

@@ -298,8 +298,8 @@ impl WindowEmit {
         let (fired, closed) = match waits_late {
             false => (Some(i64::MIN..=open - 1), None),
             true => {
-                let closing = EventTime(self.met.0.saturating_sub(self.emission.lateness_ms));
-                let closed = self.local_time.reached(closing).saturating_add(1);
+                let reached = self.local_time.reached(self.met);
+                let closed = reached.saturating_sub(self.emission.lateness_ms).saturating_add(1);
                 (Some(self.fired.saturating_add(2)..=open - 1), Some(i64::MIN..=closed))
             }
         };

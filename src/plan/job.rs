@@ -8,11 +8,13 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use sqlparser::ast;
 
 use super::arrangement::Arrangement;
-use super::bind::{Binder, BoundQuery, QueryBinder, Scope, ScopeColumn, Typed, at, cast_to_sql, not_built, sql_type};
+use super::bind::{
+    Binder, BoundQuery, QueryBinder, Scope, ScopeColumn, Typed, at, cast_to_sql, not_built, sql_type, with_length,
+};
 use super::inner_order;
 use super::lower::{
-    APPEND_ONLY, LateSink, Lowering, PlanSettings, SinkTarget, check_read_once, is_bounded, is_implicit, is_live,
-    optimize,
+    APPEND_ONLY, LateSink, Lowering, PlanSettings, SinkTarget, TypeLengths, check_read_once, is_bounded, is_implicit,
+    is_live, optimize,
 };
 use super::stream_plan::{NodeKind, StreamPlan};
 use super::windowed_text::windowed_help;
@@ -72,7 +74,7 @@ pub fn plan_inserts(inserts: &[Insert], catalog: &Catalog, settings: &PlanSettin
     for insert in inserts {
         let target = insert_target(insert, catalog)?;
         let late = late_sink(insert.late.as_ref(), catalog)?;
-        let query = bind_insert(insert, catalog, late.as_ref(), settings.zone)?
+        let query = bind_insert(insert, catalog, late.as_ref(), settings.zone, settings.type_lengths)?
             .with_windows_per_row(settings.windows_per_row)?;
         warnings.extend(query.warnings);
         bound.push((target, late, insert));
@@ -189,7 +191,13 @@ fn plain(bound: BoundQuery, columns: &[ScopeColumn]) -> Result<LogicalPlan> {
 }
 
 /// An INSERT's query as a logical plan with exactly the sink's columns.
-pub fn bind_insert(insert: &Insert, catalog: &Catalog, late: Option<&LateSink>, zone: Zone) -> Result<LogicalQuery> {
+pub fn bind_insert(
+    insert: &Insert,
+    catalog: &Catalog,
+    late: Option<&LateSink>,
+    zone: Zone,
+    lengths: TypeLengths,
+) -> Result<LogicalQuery> {
     let table = catalog.table(&insert.target)?;
     let mut binder = QueryBinder::new(catalog);
     binder.late_columns = late_columns(late);
@@ -234,16 +242,28 @@ pub fn bind_insert(insert: &Insert, catalog: &Catalog, late: Option<&LateSink>, 
                     .with_help(format!("write CAST({} AS {})", source.name, column.data_type)));
                 }
                 let expression = Expr::Column(PlanColumn::new_unqualified(&source.name));
-                Typed::new(expression, source.data_type.clone(), source.nullable)
+                let declared = source.declared.clone();
+                Typed { declared, ..Typed::new(expression, source.data_type.clone(), source.nullable) }
             }
             None => Typed::new(datafusion::prelude::lit(datafusion::scalar::ScalarValue::Null), DataType::Null, true),
         };
-        let typed = cast_to_sql(typed, &column.data_type, false)?;
+        let typed = written(typed, &column.data_type, lengths)?;
         expressions.push(typed.expression.alias(&column.name));
     }
     let schema = nullable(&stored_schema(table));
     let plan = projection(bound, expressions)?;
     Ok(LogicalQuery { plan: optimize(in_zone(plan, zone)?)?, schema, warnings: binder.warnings })
+}
+
+/// A value as a column of the sink. One that was declared with the column's type is not converted: whether it has the length
+/// of that type is another matter.
+fn written(typed: Typed, to: &SqlType, lengths: TypeLengths) -> Result<Typed> {
+    match lengths {
+        _ if typed.declared.as_ref() != Some(to) => cast_to_sql(typed, to, false),
+        TypeLengths::Ignore => Ok(typed),
+        TypeLengths::TrimPad => cast_to_sql(typed, to, false),
+        TypeLengths::Error => with_length(typed, to),
+    }
 }
 
 /// The table of late rows, if the statement names one.
@@ -260,11 +280,13 @@ fn late_columns(late: Option<&LateSink>) -> Vec<String> {
 
 /// The type of an expression over columns of a table: for computed columns and watermarks.
 pub fn type_of(expression: &ast::Expr, columns: &[Column]) -> Result<(SqlType, bool)> {
-    let columns =
-        columns.iter().map(|column| ScopeColumn::new(&column.name, column.data_type.arrow(), column.nullable));
+    let columns = columns.iter().map(|column| ScopeColumn {
+        declared: Some(column.data_type.clone()),
+        ..ScopeColumn::new(&column.name, column.data_type.arrow(), column.nullable)
+    });
     let scope = Scope { columns: columns.collect() };
     let typed = Binder::new(&scope).bind(expression)?;
-    Ok((sql_type(&typed.data_type), typed.nullable))
+    Ok((typed.declared.unwrap_or_else(|| sql_type(&typed.data_type)), typed.nullable))
 }
 
 /// Checks a view's query.
@@ -293,7 +315,8 @@ pub fn view_columns(view: &View, catalog: &Catalog) -> Result<Vec<(String, Strin
         };
         // A row whose event time is NULL is refused when it is read; the declared type takes NULL all the same.
         let nullable = column.nullable || column.is_rowtime;
-        (name, format!("{}{rowtime}", type_name(&column.data_type)), nullable)
+        let data_type = column.declared.as_ref().map_or_else(|| type_name(&column.data_type), SqlType::to_string);
+        (name, format!("{data_type}{rowtime}"), nullable)
     });
     Ok(columns.collect())
 }
@@ -307,7 +330,8 @@ pub fn query_columns(query: &ast::Query, catalog: &Catalog) -> Result<Vec<(Strin
                 .with_help(format!("give `{}` a type: CAST(NULL AS INT)", column.name)));
         }
         let name = column.duplicate_of.as_ref().unwrap_or(&column.name).clone();
-        Ok((name, sql_type(&column.data_type), column.nullable || column.is_rowtime))
+        let data_type = column.declared.clone().unwrap_or_else(|| sql_type(&column.data_type));
+        Ok((name, data_type, column.nullable || column.is_rowtime))
     });
     columns.collect()
 }

@@ -31,8 +31,8 @@ pub use job::{
     query_columns, sink_target, type_of, view_columns,
 };
 pub use lower::{
-    KeyedShuffle, LateSink, Materialize, PlanSettings, SinkTarget, conditions_below_sessions, constant_rows,
-    no_conflicts, only_once, optimize, source_node,
+    KeyedShuffle, LateSink, Materialize, PlanSettings, SinkTarget, TypeLengths, conditions_below_sessions,
+    constant_rows, no_conflicts, only_once, optimize, source_node,
 };
 pub use prepare::{Payload, Placed, Preparation, Prepared};
 pub use stream_plan::{

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::checkpoint::CheckpointMode;
 use crate::operators::Holding;
-use crate::plan::{EmitSettings, KeyedShuffle, Materialize};
+use crate::plan::{EmitSettings, KeyedShuffle, Materialize, TypeLengths};
 use crate::runtime::RestartStrategy;
 use crate::stream::Zone;
 
@@ -82,6 +82,7 @@ pub struct JobSettings {
     pub max_future_drift_ms: Option<i64>,
     /// A NULL for a NOT NULL column: drop the row and count it; else fail.
     pub drop_nulls: bool,
+    pub type_lengths: TypeLengths,
     /// Whether rows reach the tasks of a sink by its primary key.
     pub keyed_shuffle: KeyedShuffle,
     /// Whether rows with one primary key become one before a sink.

@@ -421,7 +421,7 @@ impl Session {
                 return Err(plan::no_conflicts(&target.table, span));
             }
             let query = on_large_stack(|| {
-                plan::bind_insert(insert, &self.catalog, None, settings.zone)?
+                plan::bind_insert(insert, &self.catalog, None, settings.zone, settings.type_lengths)?
                     .with_windows_per_row(settings.windows_per_row)
             })?;
             query.warnings.iter().for_each(|warning| self.warn(warning.clone()));
@@ -483,7 +483,7 @@ impl Session {
     /// In batch mode there is no streaming plan.
     fn explain_batch(&self, statement: &Statement, settings: &JobSettings) -> Result<Outcome> {
         let insert = |insert: &Insert| {
-            plan::bind_insert(insert, &self.catalog, None, settings.zone)?
+            plan::bind_insert(insert, &self.catalog, None, settings.zone, settings.type_lengths)?
                 .with_windows_per_row(settings.windows_per_row)
         };
         let queries: Vec<LogicalQuery> = on_large_stack(|| match statement {
@@ -632,6 +632,7 @@ fn plan_settings(settings: &JobSettings) -> PlanSettings {
         idle_timeout_ms: idle,
         max_future_drift_ms: settings.max_future_drift_ms,
         drop_nulls: settings.drop_nulls,
+        type_lengths: settings.type_lengths,
         keyed_shuffle: settings.keyed_shuffle,
         materialize: settings.materialize,
         requires_on_conflict: settings.requires_on_conflict,

@@ -249,6 +249,15 @@ pub static NOT_NULL_ENFORCER: OptionSpec = OptionSpec::honoured(
     "A NULL for a NOT NULL column of a sink: ERROR stops the job, DROP leaves the row out and counts it.",
 );
 
+pub static TYPE_LENGTH_ENFORCER: OptionSpec = OptionSpec::honoured(
+    "table.exec.sink.type-length-enforcer",
+    Enum(&["IGNORE", "TRIM_PAD", "ERROR"]),
+    Some("IGNORE"),
+    "A value that does not have the length of its column in a sink, CHAR(n), VARCHAR(n), BINARY(n) or VARBINARY(n), though \
+     it comes from a column of that type: IGNORE writes it, TRIM_PAD cuts it or fills it up, ERROR stops the job. Values of \
+     other types are cut and filled up in any case.",
+);
+
 pub static KEYED_SHUFFLE: OptionSpec = OptionSpec::honoured(
     "table.exec.sink.keyed-shuffle",
     Enum(&["AUTO", "NONE", "FORCE"]),
@@ -431,6 +440,7 @@ static HONOURED: &[&OptionSpec] = &[
     &MINI_BATCH_LATENCY,
     &MINI_BATCH_SIZE,
     &NOT_NULL_ENFORCER,
+    &TYPE_LENGTH_ENFORCER,
     &KEYED_SHUFFLE,
     &UPSERT_MATERIALIZE,
     &REQUIRE_ON_CONFLICT,
@@ -495,7 +505,6 @@ static KNOWN: &[OptionSpec] = &[
     accepted("pipeline.classpaths", Text, None, "Java code; none is loaded here."),
     // Tables.
     accepted("table.exec.sink.upsert-materialize-strategy.#", Text, None, "How the above is done."),
-    refused("table.exec.sink.type-length-enforcer", Enum(&["IGNORE", "TRIM_PAD", "ERROR"]), Some("IGNORE"), &["IGNORE"], "Values longer than CHAR(n) or VARCHAR(n)."),
     refused("table.exec.sink.nested-constraint-enforcer", Enum(&["IGNORE", "ROWS", "ROWS_AND_COLLECTIONS"]), Some("IGNORE"), &["IGNORE"], "NOT NULL inside rows and arrays."),
     refused("table.exec.sink.rowtime-inserter", Enum(&["ENABLED", "DISABLED"]), Some("ENABLED"), &["ENABLED"], "Whether event time is written with the row."),
     refused("table.exec.source.cdc-events-duplicate", Boolean, Some("false"), OFF, "Whether a change log may repeat changes."),

@@ -11,7 +11,7 @@ use crate::checkpoint::CheckpointMode;
 use crate::error::{Error, Result};
 use crate::operators::Holding;
 use crate::options::{Effect, OptionSpec, Options, looks_secret, nearest};
-use crate::plan::{EmitSettings, KeyedShuffle, Materialize};
+use crate::plan::{EmitSettings, KeyedShuffle, Materialize, TypeLengths};
 use crate::storage::plain_location;
 use crate::stream::Zone;
 
@@ -215,6 +215,11 @@ impl Settings {
             idle_timeout: merged.duration(&list::SOURCE_IDLE_TIMEOUT)?.and_then(none_if_zero),
             max_future_drift_ms: milliseconds(merged.duration(&list::MAX_FUTURE_DRIFT)?),
             drop_nulls: merged.choice(&list::NOT_NULL_ENFORCER)? == Some("DROP"),
+            type_lengths: match merged.choice(&list::TYPE_LENGTH_ENFORCER)? {
+                Some("TRIM_PAD") => TypeLengths::TrimPad,
+                Some("ERROR") => TypeLengths::Error,
+                _ => TypeLengths::Ignore,
+            },
             keyed_shuffle: match merged.choice(&list::KEYED_SHUFFLE)? {
                 Some("NONE") => KeyedShuffle::None,
                 Some("FORCE") => KeyedShuffle::Force,

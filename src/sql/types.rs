@@ -41,6 +41,14 @@ impl SqlType {
     /// `STRING`.
     pub const STRING: Self = Self::VarChar(u32::MAX);
 
+    /// The digits of the fraction of a second of a time.
+    pub fn precision(&self) -> Option<u8> {
+        match self {
+            Self::Time(precision) | Self::Timestamp(precision) | Self::TimestampLtz(precision) => Some(*precision),
+            _ => None,
+        }
+    }
+
     /// The Arrow type of a column of this type.
     pub fn arrow(&self) -> DataType {
         match self {

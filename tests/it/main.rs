@@ -1,5 +1,6 @@
 //! The one integration-test binary: a module a subject.
 
+mod barriers;
 mod changed;
 mod checking;
 mod contracts;

@@ -64,7 +64,7 @@ fn change(line: &str) -> (bool, String) {
 }
 
 /// Fails with the rows that only one side has.
-fn assert_rows(left: &[String], right: &[String], about: &str) {
+pub fn assert_rows(left: &[String], right: &[String], about: &str) {
     let only = |these: &[String], those: &[String]| {
         let missing = these.iter().filter(|row| !those.contains(row)).take(5).cloned().collect::<Vec<_>>();
         format!("{} rows, such as {missing:#?}", these.len())

@@ -182,9 +182,9 @@ fn value(column: &dyn Array, row: usize) -> String {
     let options = FormatOptions::default().with_timestamp_format(Some("%Y-%m-%dT%H:%M:%S%.f"));
     let shown = || ArrayFormatter::try_new(column, &options).expect("a type that can be shown").value(row).to_string();
     match column.data_type() {
-        DataType::Float32 => float(&format!("{:?}", column.as_primitive::<Float32Type>().value(row))),
-        DataType::Float64 => float(&format!("{:?}", column.as_primitive::<Float64Type>().value(row))),
-        DataType::Timestamp(_, None) => local_date_time(&shown()),
+        DataType::Float32 => float(&format!("{:e}", column.as_primitive::<Float32Type>().value(row))),
+        DataType::Float64 => float(&format!("{:e}", column.as_primitive::<Float64Type>().value(row))),
+        DataType::Timestamp(_, None) | DataType::Time32(_) | DataType::Time64(_) => without_seconds(&shown()),
         // An instant, in UTC whatever the session's zone.
         DataType::Timestamp(unit, _) => {
             let utc = arrow::compute::cast(&column.slice(row, 1), &DataType::Timestamp(*unit, Some("+00:00".into())));
@@ -214,20 +214,21 @@ fn value(column: &dyn Array, row: usize) -> String {
     }
 }
 
-/// Without the seconds where they are 0, as Java's LocalDateTime is written.
-fn local_date_time(text: &str) -> String {
+/// Without the seconds where they are 0, as Java's LocalDateTime and LocalTime are written.
+fn without_seconds(text: &str) -> String {
     match text.strip_suffix(":00") {
-        Some(short) if short.len() == "2024-01-01T00:00".len() => short.to_owned(),
+        Some(short) if ["2024-01-01T00:00".len(), "00:00".len()].contains(&short.len()) => short.to_owned(),
         _ => text.to_owned(),
     }
 }
 
-/// Rust's `1e20` is Java's `1.0E20`, its `inf` Java's `Infinity`.
+/// Rust's `1e7` is Java's `1.0E7`, its `1.5e0` Java's `1.5`, its `inf` Java's `Infinity`.
 fn float(text: &str) -> String {
-    match text.split_once('e') {
-        None => text.replace("inf", "Infinity"),
-        Some((mantissa, exponent)) => {
-            format!("{mantissa}{}E{exponent}", if mantissa.contains('.') { "" } else { ".0" })
-        }
+    let Some((mantissa, exponent)) = text.split_once('e') else {
+        return text.replace("inf", "Infinity");
+    };
+    match exponent.parse::<i32>().expect("an exponent") {
+        -3..=6 => format!("{:?}", text.parse::<f64>().expect("a number")),
+        _ => format!("{mantissa}{}E{exponent}", if mantissa.contains('.') { "" } else { ".0" }),
     }
 }

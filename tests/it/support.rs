@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use beadline::operators::Holding;
-use beadline::plan::{EmitSettings, KeyedShuffle, Materialize, PlanSettings};
+use beadline::plan::{EmitSettings, KeyedShuffle, Materialize, PlanSettings, TypeLengths};
 use beadline::stream::Zone;
 
 /// Whether the full product of a test family is asked for (CI), instead of its pairwise selection.
@@ -20,6 +20,7 @@ pub fn plan_settings(idle_timeout_ms: u64) -> PlanSettings {
         idle_timeout_ms,
         max_future_drift_ms: None,
         drop_nulls: false,
+        type_lengths: TypeLengths::Ignore,
         keyed_shuffle: KeyedShuffle::Auto,
         materialize: Materialize::Auto,
         requires_on_conflict: true,
@@ -176,6 +177,8 @@ pub struct QueryFile {
     pub golden: Vec<(String, usize)>,
     /// For a table whose query has late rows: how they are added back, `-- batch: departures = SELECT …`.
     pub with_late: BTreeMap<String, String>,
+    /// For a table of results of windows: where the window of a row ends, `-- closes: departures = hour_start + …`.
+    pub closes: BTreeMap<String, String>,
 }
 
 /// What `-- verify:` may say.
@@ -191,8 +194,14 @@ pub fn queries() -> Vec<QueryFile> {
 impl QueryFile {
     fn read(path: PathBuf) -> Self {
         let text = std::fs::read_to_string(&path).expect("a query file");
-        let mut query =
-            Self { path, text: text.clone(), verify: Vec::new(), golden: Vec::new(), with_late: BTreeMap::new() };
+        let mut query = Self {
+            path,
+            text: text.clone(),
+            verify: Vec::new(),
+            golden: Vec::new(),
+            with_late: BTreeMap::new(),
+            closes: BTreeMap::new(),
+        };
         for (key, value) in header(&text) {
             match key.as_str() {
                 "verify" => query.verify = value.split_whitespace().map(str::to_owned).collect(),
@@ -200,6 +209,10 @@ impl QueryFile {
                 "batch" => {
                     let (table, sql) = value.split_once(" = ").expect("`-- batch: table = SELECT …`");
                     query.with_late.insert(table.trim().to_owned(), sql.to_owned());
+                }
+                "closes" => {
+                    let (table, end) = value.split_once(" = ").expect("`-- closes: table = end`");
+                    query.closes.insert(table.trim().to_owned(), end.to_owned());
                 }
                 _ => {}
             }
@@ -236,11 +249,27 @@ impl QueryFile {
         names.map(|name| name.trim_end_matches(';').to_owned()).collect()
     }
 
-    /// Its CREATE statements.
-    fn declarations(&self) -> String {
+    /// Its statements without comments, up to and with the first that is a job.
+    pub fn statements(&self) -> Vec<String> {
         let code: Vec<&str> = self.text.lines().filter(|line| !line.starts_with("--")).collect();
         let code = code.join("\n");
-        let statements = code.split(";\n").filter(|statement| statement.trim_start().starts_with("CREATE"));
+        let mut statements = Vec::<String>::new();
+        for statement in code.split(";\n").map(str::trim) {
+            match statements.last_mut().filter(|last| last.starts_with("EXECUTE") && !last.ends_with("END")) {
+                Some(set) => *set += &format!(";\n{statement}"),
+                None => statements.push(statement.to_owned()),
+            }
+        }
+        let is_job = |statement: &String| statement.starts_with("INSERT") || statement.starts_with("EXECUTE");
+        let jobs = statements.iter().position(is_job).map_or(0, |job| job + 1);
+        statements.truncate(jobs);
+        statements
+    }
+
+    /// Its CREATE statements.
+    fn declarations(&self) -> String {
+        let statements = self.statements();
+        let statements = statements.iter().filter(|statement| statement.starts_with("CREATE"));
         statements.map(|statement| format!("{statement};\n")).collect()
     }
 }

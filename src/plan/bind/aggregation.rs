@@ -82,7 +82,10 @@ impl Aggregation {
                 let is_rowtime = known.is_rowtime && known.window.is_some();
                 ScopeColumn { is_rowtime, is_proctime: false, ..known.clone() }
             }
-            None => ScopeColumn::new(text(&typed.expression), typed.data_type.clone(), typed.nullable),
+            None => ScopeColumn {
+                declared: typed.declared.clone(),
+                ..ScopeColumn::new(text(&typed.expression), typed.data_type.clone(), typed.nullable)
+            },
         };
         self.keys.push(Key { expression: typed.expression, column });
     }
@@ -122,7 +125,8 @@ impl Aggregation {
     pub fn key(&self, expression: &Expr) -> Option<Typed> {
         let key = self.keys.iter().find(|key| key.expression == *expression)?;
         let column = Expr::Column(Column::new_unqualified(&key.column.name));
-        Some(Typed::new(column, key.column.data_type.clone(), key.column.nullable))
+        let declared = key.column.declared.clone();
+        Some(Typed { declared, ..Typed::new(column, key.column.data_type.clone(), key.column.nullable) })
     }
 
     /// Adds a call of an aggregate function over these arguments, over different values or all, and
@@ -157,6 +161,9 @@ impl Aggregation {
                     _ => error,
                 }
             })?;
+        let is_one_of_them =
+            function.is_extreme() || matches!(function, AggregateFunction::FirstValue | AggregateFunction::LastValue);
+        let declared = argument.as_ref().filter(|_| is_one_of_them).and_then(|argument| argument.declared.clone());
         let argument = argument.map(|argument| self.argument(argument));
         let weight = weight.map(|weight| self.argument(weight));
         let arguments: Vec<Expr> = argument.into_iter().chain(constant).chain(weight).collect();
@@ -164,11 +171,13 @@ impl Aggregation {
         let expression =
             Expr::AggregateFunction(AggregateExpr::new_udf(udf, arguments, distinct, filter, Vec::new(), None));
         let nullable = function.is_nullable();
-        let column = ScopeColumn::new(text(&expression), output.clone(), nullable);
+        let column =
+            ScopeColumn { declared: declared.clone(), ..ScopeColumn::new(text(&expression), output.clone(), nullable) };
         if !self.calls.iter().any(|call| call.column.name == column.name) {
             self.calls.push(Aggregated { expression, column: column.clone() });
         }
-        let result = Typed::new(Expr::Column(Column::new_unqualified(&column.name)), output, nullable);
+        let value = Expr::Column(Column::new_unqualified(&column.name));
+        let result = Typed { declared, ..Typed::new(value, output, nullable) };
         if is_truth { cast(result, &DataType::Boolean) } else { Ok(result) }
     }
 

@@ -8,7 +8,7 @@ use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::aggregation::{Aggregation, Arguments};
-use super::conversion::{call, cast, cast_to_sql, same_type, to_common_type};
+use super::conversion::{call, cast, cast_to_sql, common_declared, same_type, to_common_type};
 use super::expression::Binder;
 use super::percentile::percentile;
 use super::typed::Typed;
@@ -51,8 +51,8 @@ impl Binder<'_> {
         let function = if name == "FLOOR" { &FLOOR_TO } else { &CEIL_TO };
         let call =
             Call::new(function, time.data_type.clone(), time.nullable, vec![known.parameter()]).with_detail(unit);
-        let precision = time.precision;
-        Ok(Typed { precision, ..Typed::new(call.on(vec![time.expression]), time.data_type, time.nullable) })
+        let declared = time.declared;
+        Ok(Typed { declared, ..Typed::new(call.on(vec![time.expression]), time.data_type, time.nullable) })
     }
 
     /// `TIMESTAMPADD(unit, amount, time)`
@@ -79,9 +79,9 @@ impl Binder<'_> {
         let amount = cast(amount, &DataType::Int64)?;
         let nullable = amount.nullable || time.nullable;
         let call = Call::new(&TIMESTAMPADD, time.data_type.clone(), nullable, vec![length]).with_detail(unit);
-        let precision = time.precision;
+        let declared = time.declared;
         Ok(Typed {
-            precision,
+            declared,
             ..Typed::new(call.on(vec![amount.expression, time.expression]), time.data_type, nullable)
         })
     }
@@ -157,11 +157,12 @@ impl Binder<'_> {
                 let null = cast(literal::of(ScalarValue::Null), &value.data_type)?;
                 let branch = (Box::new(same.expression), Box::new(null.expression));
                 let case = Case::new(None, vec![branch], Some(Box::new(value.expression)));
-                Ok(Typed::new(Expr::Case(case), value.data_type, true))
+                Ok(Typed { declared: value.declared, ..Typed::new(Expr::Case(case), value.data_type, true) })
             }
             ("IF", [condition, then, otherwise]) => {
                 let condition = self.bind_condition(condition)?;
                 let branches = vec![self.bind(then)?, self.bind(otherwise)?];
+                let declared = common_declared(&branches);
                 let (branches, data_type) = to_common_type(branches, "the branches of IF", common_type)?;
                 let nullable = branches.iter().any(|branch| branch.nullable);
                 let mut branches = branches.into_iter().map(|branch| Box::new(branch.expression));
@@ -169,7 +170,7 @@ impl Binder<'_> {
                     return Err(Error::bug("IF has two branches"));
                 };
                 let case = Case::new(None, vec![(Box::new(condition.expression), then)], Some(otherwise));
-                Ok(Typed::new(Expr::Case(case), data_type, nullable))
+                Ok(Typed { declared, ..Typed::new(Expr::Case(case), data_type, nullable) })
             }
             ("TYPEOF", [value]) => {
                 let value = self.bind(value)?;
@@ -290,6 +291,7 @@ impl Binder<'_> {
 
     fn coalesce(&mut self, arguments: &[&ast::Expr]) -> Result<Typed> {
         let values = arguments.iter().map(|argument| self.bind(argument)).collect::<Result<Vec<_>>>()?;
+        let declared = common_declared(&values);
         let (mut values, data_type) = to_common_type(values, "the arguments of COALESCE", common_type)?;
         let nullable = values.iter().all(|value| value.nullable);
         let last = values.pop().map(|value| Box::new(value.expression));
@@ -299,9 +301,9 @@ impl Binder<'_> {
             .collect();
         if branches.is_empty() {
             let only = last.ok_or_else(|| Error::bug("COALESCE has an argument"))?;
-            return Ok(Typed::new(*only, data_type, nullable));
+            return Ok(Typed { declared, ..Typed::new(*only, data_type, nullable) });
         }
-        Ok(Typed::new(Expr::Case(Case::new(None, branches, last)), data_type, nullable))
+        Ok(Typed { declared, ..Typed::new(Expr::Case(Case::new(None, branches, last)), data_type, nullable) })
     }
 
     pub(super) fn aggregate(&mut self, name: &str, function: &ast::Function) -> Result<Typed> {

@@ -6,8 +6,8 @@ use datafusion::logical_expr::{Expr, Operator};
 use super::typed::Typed;
 use crate::error::{Error, Result};
 use crate::expressions::{
-    Argument, CAST, Call, CastShape, Function, Nulls, TRY_CAST, as_decimal, common_type, digits, evaluate_constant,
-    has_instant, is_castable, is_multiset, is_nested, key_and_value, type_name,
+    Argument, CAST, Call, CastShape, Function, Nulls, TRY_CAST, WRITE, as_decimal, common_type, digits,
+    evaluate_constant, has_instant, is_castable, is_multiset, is_nested, key_and_value, type_name,
 };
 use crate::sql::SqlType;
 
@@ -21,11 +21,21 @@ pub fn cast_to_sql(typed: Typed, to: &SqlType, lenient: bool) -> Result<Typed> {
     let mut shapes = Vec::new();
     add_shapes(to, &mut shapes);
     let out = cast_with(typed, &to.arrow(), shapes, &to.to_string(), lenient)?;
-    let precision = match to {
-        SqlType::Timestamp(precision) | SqlType::TimestampLtz(precision) | SqlType::Time(precision) => Some(*precision),
-        _ => None,
-    };
-    Ok(Typed { precision, ..out })
+    Ok(Typed { declared: Some(to.clone()), ..out })
+}
+
+/// A value of a type with a length, which is checked.
+pub fn with_length(typed: Typed, to: &SqlType) -> Result<Typed> {
+    let mut shapes = Vec::new();
+    add_shapes(to, &mut shapes);
+    match shapes[..] {
+        [shape @ CastShape { length: Some(_), .. }] => {
+            let call = Call::new(&WRITE, typed.data_type.clone(), typed.nullable, shape.parameters());
+            let expression = call.with_detail(to.to_string()).on(vec![typed.expression]);
+            Ok(Typed { expression, ..typed })
+        }
+        _ => Ok(typed),
+    }
 }
 
 /// The shapes of the parts of a type that are not nested, in their order.
@@ -70,7 +80,7 @@ fn cast_with(typed: Typed, to: &DataType, mut shapes: Vec<CastShape>, name: &str
         }
     })?;
     if let (DataType::Utf8, [shape]) = (to, shapes.as_mut_slice()) {
-        shape.precision = shape.precision.or(typed.precision);
+        shape.precision = shape.precision.or(typed.precision());
     }
     // A number with too many digits for a DECIMAL becomes NULL.
     let holds_all = as_decimal(&typed.data_type)
@@ -155,6 +165,18 @@ pub fn to_one_type(one: &DataType, two: &DataType) -> String {
         _ => "STRING".to_owned(),
     };
     format!("write CAST(… AS {to})")
+}
+
+/// What is declared of values that stand for each other: the finest of times, else what is declared of all alike.
+pub fn common_declared(values: &[Typed]) -> Option<SqlType> {
+    let mut values = values.iter().filter(|value| value.data_type != DataType::Null).map(|value| &value.declared);
+    let first = values.next()?.clone()?;
+    values.try_fold(first, |common, declared| match (common, declared.as_ref()?) {
+        (SqlType::Time(one), SqlType::Time(two)) => Some(SqlType::Time(one.max(*two))),
+        (SqlType::Timestamp(one), SqlType::Timestamp(two)) => Some(SqlType::Timestamp(one.max(*two))),
+        (SqlType::TimestampLtz(one), SqlType::TimestampLtz(two)) => Some(SqlType::TimestampLtz(one.max(*two))),
+        (one, two) => (one == *two).then_some(one),
+    })
 }
 
 /// Values that stand for each other, in one type by the rule `of_two`; `what` they are goes into the message.

@@ -8,7 +8,7 @@ use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::aggregation::Aggregation;
-use super::conversion::{call, cast, cast_to_sql, comparable, same_type, to_common_type};
+use super::conversion::{call, cast, cast_to_sql, common_declared, comparable, same_type, to_common_type};
 use super::nested::{all_equal, field, fields_of};
 use super::scope::Scope;
 use super::typed::Typed;
@@ -147,7 +147,8 @@ impl<'a> Binder<'a> {
             return Err(aggregation.not_grouped(&column.name));
         }
         let expression = Expr::Column(Column::new_unqualified(&column.name));
-        let typed = Typed::new(expression, column.data_type.clone(), column.nullable);
+        let declared = column.declared.clone();
+        let typed = Typed { declared, ..Typed::new(expression, column.data_type.clone(), column.nullable) };
         fields.iter().try_fold(typed, field)
     }
 
@@ -402,12 +403,13 @@ impl<'a> Binder<'a> {
             Some(otherwise) => self.bind(otherwise)?,
             None => literal::of(datafusion::scalar::ScalarValue::Null),
         });
+        let declared = common_declared(&branches);
         let (mut branches, data_type) = to_common_type(branches, "the branches of a CASE", common_type_of_rows)?;
         let nullable = branches.iter().any(|branch| branch.nullable);
         let otherwise = branches.pop().map(|branch| Box::new(branch.expression));
         let branches =
             whens.into_iter().zip(branches).map(|(when, then)| (Box::new(when), Box::new(then.expression))).collect();
-        Ok(Typed::new(Expr::Case(Case::new(None, branches, otherwise)), data_type, nullable))
+        Ok(Typed { declared, ..Typed::new(Expr::Case(Case::new(None, branches, otherwise)), data_type, nullable) })
     }
 
     fn test(&mut self, inner: &ast::Expr) -> Result<Test> {
@@ -504,8 +506,8 @@ fn shift(time: Typed, operator: ArithmeticOperator, length: IntervalLength, inte
     };
     let call = Call::new(function, time.data_type.clone(), time.nullable, vec![months, millis])
         .with_detail(interval.to_string());
-    let precision = time.precision;
-    Ok(Typed { precision, ..Typed::new(call.on(vec![time.expression]), time.data_type, time.nullable) })
+    let declared = time.declared;
+    Ok(Typed { declared, ..Typed::new(call.on(vec![time.expression]), time.data_type, time.nullable) })
 }
 
 pub(super) fn infix(left: Expr, operator: Operator, right: Expr) -> Expr {

@@ -8,6 +8,7 @@ use sqlparser::ast;
 use super::typed::Typed;
 use crate::error::{Error, Result};
 use crate::expressions::{civil_day, parse_date, parse_decimal, parse_time, parse_timestamp};
+use crate::sql::SqlType;
 
 /// A literal without a type word before it.
 pub fn literal(value: &ast::Value) -> Result<Typed> {
@@ -87,7 +88,7 @@ pub fn typed_string(data_type: &ast::DataType, text: &str) -> Result<Typed> {
                 4..=6 => ScalarValue::Time64Microsecond(Some(nanos / 1_000)),
                 _ => ScalarValue::Time64Nanosecond(Some(nanos)),
             };
-            Ok(Typed { precision: Some(fraction), ..of(scalar) })
+            Ok(Typed { declared: Some(SqlType::Time(fraction)), ..of(scalar) })
         }
         ast::DataType::Timestamp(..) => {
             let refuse = || unreadable("TIMESTAMP", "2024-01-31 10:11:12");
@@ -100,7 +101,7 @@ pub fn typed_string(data_type: &ast::DataType, text: &str) -> Result<Typed> {
                 4..=6 => ScalarValue::TimestampMicrosecond(Some(ticks(1_000)?), None),
                 _ => ScalarValue::TimestampNanosecond(Some(ticks(1)?), None),
             };
-            Ok(Typed { precision: Some(fraction), ..of(scalar) })
+            Ok(Typed { declared: Some(SqlType::Timestamp(fraction)), ..of(scalar) })
         }
         other => Err(Error::query(format!("literals of type {other} are not built yet"))
             .with_help(format!("write CAST('{text}' AS {other})"))),
@@ -121,5 +122,5 @@ pub fn of(scalar: ScalarValue) -> Typed {
         _ => None,
     };
     debug_assert!(nullable || data_type != DataType::Null);
-    Typed { expression: Expr::Literal(scalar, None), data_type, nullable, precision: None, number, text }
+    Typed { expression: Expr::Literal(scalar, None), data_type, nullable, declared: None, number, text }
 }

@@ -21,7 +21,7 @@ mod select;
 mod set_operation;
 mod typed;
 
-pub use conversion::{cast_to_sql, sql_type};
+pub use conversion::{cast_to_sql, sql_type, with_length};
 pub use expression::Binder;
 pub use not_built::not_built;
 pub use query::QueryBinder;

@@ -7,6 +7,7 @@ use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection};
 use sqlparser::ast;
 
+use super::conversion::cast_to_sql;
 use super::expression::Binder;
 use super::relation::{BoundQuery, aliased, fetched, limited, order_column, project, rename, sort, values};
 use super::scope::{Scope, ScopeColumn, WindowColumn};
@@ -22,7 +23,9 @@ use crate::plan::nodes::{
     Arrival, ArrivalNode, TableReference, Watermark, WatermarkNode, WindowNode, Windowing, Windows, window_column_type,
 };
 use crate::plan::windows::check_lengths;
-use crate::sql::{ObjectName, WindowCall, WindowFunction, WindowInput, table_name, table_options, window_call};
+use crate::sql::{
+    ObjectName, SqlType, WindowCall, WindowFunction, WindowInput, table_name, table_options, window_call,
+};
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN, Zone};
 
 /// Binds the queries of one statement.
@@ -359,17 +362,25 @@ fn scan(table: &Arc<Table>, wants_proctime: bool) -> Result<BoundQuery> {
     // As text the name would be parsed, and lose its case.
     let name = datafusion::common::TableReference::bare(table.name.as_str());
     let plan = LogicalPlanBuilder::scan(name.clone(), source, None).and_then(LogicalPlanBuilder::build).map_err(bug)?;
-    let physical = Scope {
-        columns: schema
-            .fields()
-            .iter()
-            .map(|field| ScopeColumn::new(field.name(), field.data_type().clone(), field.is_nullable()))
-            .collect(),
-    };
+    let columns = schema.fields().iter().map(|field| {
+        let declared = table.columns.iter().find(|column| column.name == *field.name());
+        let declared = declared.map(|column| column.data_type.clone());
+        ScopeColumn { declared, ..ScopeColumn::new(field.name(), field.data_type().clone(), field.is_nullable()) }
+    });
+    let physical = Scope { columns: columns.collect() };
     // The scan's fields are qualified by the table's name, everything above is not.
     let qualified = |column: &str| Expr::Column(Column::new(Some(name.clone()), column));
-    let unqualified: Vec<Expr> =
-        physical.columns.iter().map(|column| qualified(&column.name).alias(&column.name)).collect();
+    let unqualified = physical.columns.iter().map(|column| {
+        let read = Typed::new(qualified(&column.name), column.data_type.clone(), column.nullable);
+        // Formats read all digits of a second's fraction that Arrow's type holds; Flink cuts those of a TIME, and leaves those
+        // of a TIMESTAMP, which are only not shown as text.
+        let read = match &column.declared {
+            Some(time @ SqlType::Time(_)) => cast_to_sql(read, time, false)?,
+            _ => read,
+        };
+        Ok(read.expression.alias(&column.name))
+    });
+    let unqualified: Vec<Expr> = unqualified.collect::<Result<_>>()?;
     let plan = LogicalPlan::Projection(Projection::try_new(unqualified, Arc::new(plan)).map_err(bug)?);
     let mut bound = BoundQuery { plan, scope: physical };
     let computed = bind_computed(table, &bound.scope)?;
@@ -417,7 +428,9 @@ fn bind_computed(table: &Table, physical: &Scope) -> Result<Vec<(Typed, ScopeCol
         if let ColumnSource::Computed { expression, .. } = &column.source {
             let typed = Binder::new(&scope).bind(expression)?;
             let is_proctime = matches!(&typed.expression, Expr::Column(column) if column.name == PROCTIME_COLUMN);
-            let column = ScopeColumn::new(&column.name, typed.data_type.clone(), typed.nullable);
+            let declared = typed.declared.clone();
+            let column =
+                ScopeColumn { declared, ..ScopeColumn::new(&column.name, typed.data_type.clone(), typed.nullable) };
             computed.push((typed, ScopeColumn { is_proctime, ..column }));
         }
     }

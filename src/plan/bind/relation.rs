@@ -259,6 +259,7 @@ pub fn union(operator: &str, left: BoundQuery, right: BoundQuery) -> Result<Boun
             name: first.name.clone(),
             data_type,
             nullable: first.nullable || second.nullable,
+            declared: first.declared.clone().filter(|_| first.declared == second.declared),
             is_rowtime: first.is_rowtime && second.is_rowtime && keep_watermark && is_one_type,
             is_proctime: first.is_proctime && second.is_proctime && is_one_type,
             window: None,

@@ -6,6 +6,7 @@ use sqlparser::ast;
 use crate::error::{Error, Result};
 use crate::expressions::instant_type;
 use crate::options::nearest;
+use crate::sql::SqlType;
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 /// The columns in reach, in order.
@@ -21,6 +22,8 @@ pub struct ScopeColumn {
     pub name: String,
     pub data_type: DataType,
     pub nullable: bool,
+    /// The type that was declared for it, where one was.
+    pub declared: Option<SqlType>,
     /// Whether it is an event-time attribute: windows may be put on it.
     pub is_rowtime: bool,
     /// Whether it is a processing-time attribute: windows may be put on it, too.
@@ -61,6 +64,7 @@ impl ScopeColumn {
             name: name.into(),
             data_type,
             nullable,
+            declared: None,
             is_rowtime: false,
             is_proctime: false,
             window: None,

@@ -356,7 +356,11 @@ fn named_outputs(outputs: Vec<(Typed, Option<String>)>, scope: &Scope) -> Vec<(T
             let duplicate_of = (name != wanted).then_some(wanted);
             let column = match source {
                 Some(source) => ScopeColumn { name, duplicate_of, ..source.clone() },
-                None => ScopeColumn { duplicate_of, ..ScopeColumn::new(name, typed.data_type.clone(), typed.nullable) },
+                None => ScopeColumn {
+                    duplicate_of,
+                    declared: typed.declared.clone(),
+                    ..ScopeColumn::new(name, typed.data_type.clone(), typed.nullable)
+                },
             };
             (typed, column)
         })

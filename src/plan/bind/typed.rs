@@ -12,8 +12,9 @@ pub struct Typed {
     pub expression: Expr,
     pub data_type: DataType,
     pub nullable: bool,
-    /// Digits of the fraction of a second of a literal, where Arrow's unit says more than was written.
-    pub precision: Option<u8>,
+    /// The type that was declared for it, where one was: Arrow's says nothing of the length of a text, and of the digits of
+    /// a second's fraction not all.
+    pub declared: Option<SqlType>,
     /// The value of a whole number written in the query.
     pub number: Option<i64>,
     /// The value of a text written in the query.
@@ -23,7 +24,7 @@ pub struct Typed {
 impl Typed {
     /// Its type as TYPEOF writes it.
     pub fn type_text(&self) -> String {
-        let data_type = match (sql_type(&self.data_type), self.precision) {
+        let data_type = match (sql_type(&self.data_type), self.precision()) {
             _ if self.data_type == DataType::Null => return "NULL".to_owned(),
             (SqlType::Timestamp(_), Some(precision)) => SqlType::Timestamp(precision),
             (SqlType::Time(_), Some(precision)) => SqlType::Time(precision),
@@ -34,6 +35,11 @@ impl Typed {
 
     /// An expression that is not a literal.
     pub fn new(expression: Expr, data_type: DataType, nullable: bool) -> Self {
-        Self { expression, data_type, nullable, precision: None, number: None, text: None }
+        Self { expression, data_type, nullable, declared: None, number: None, text: None }
+    }
+
+    /// Digits of the fraction of a second, where more are held than were declared.
+    pub fn precision(&self) -> Option<u8> {
+        self.declared.as_ref().and_then(SqlType::precision)
     }
 }

@@ -16,7 +16,7 @@ mod updating_windows;
 
 pub use conflicts::{Materialize, no_conflicts};
 pub use over_window::conditions_below_sessions;
-pub use sink::{APPEND_ONLY, KeyedShuffle, LateSink, SinkTarget, is_implicit};
+pub use sink::{APPEND_ONLY, KeyedShuffle, LateSink, SinkTarget, TypeLengths, is_implicit};
 pub use source::{check_read_once, constant_rows, is_bounded, is_live, only_once, source_node};
 
 use std::sync::Arc;
@@ -52,6 +52,8 @@ pub struct PlanSettings {
     pub max_future_drift_ms: Option<i64>,
     /// `table.exec.sink.not-null-enforcer` = DROP.
     pub drop_nulls: bool,
+    /// `table.exec.sink.type-length-enforcer`.
+    pub type_lengths: TypeLengths,
     /// `table.exec.sink.keyed-shuffle`.
     pub keyed_shuffle: KeyedShuffle,
     /// `table.exec.sink.upsert-materialize`.

@@ -31,6 +31,17 @@ pub enum KeyedShuffle {
     Force,
 }
 
+/// What becomes of values that are longer than a column of a sink, or shorter than one of a fixed length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TypeLengths {
+    /// They are written as they are.
+    Ignore,
+    /// They are cut, or filled up.
+    TrimPad,
+    /// They are refused.
+    Error,
+}
+
 /// Where rows go.
 #[derive(Debug, Clone)]
 pub struct SinkTarget {

@@ -1,5 +1,6 @@
 //! Random queries: what they are made of, and their text.
 
+use chrono::DateTime;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 
@@ -95,7 +96,8 @@ pub enum Sets {
     Cube,
 }
 
-/// `SELECT keys, bounds, calls FROM … WHERE … GROUP BY … HAVING COUNT(*) > 1`.
+/// `SELECT keys, bounds, calls FROM … WHERE … GROUP BY … HAVING COUNT(*) > 1`, or `SELECT DISTINCT keys FROM … WHERE …`
+/// where there is no call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Level {
     /// Columns of the input.
@@ -125,6 +127,31 @@ impl Change {
     }
 }
 
+/// `table.exec.emit.*`, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Emit {
+    /// For how long a result in front of the window's end waits.
+    pub early: Option<i64>,
+    /// For how long a correction waits, and for how long rows are taken behind the end.
+    pub late: Option<(i64, i64)>,
+}
+
+/// How the results of two queries come together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Together {
+    Union,
+    Intersect,
+    Except,
+}
+
+/// A second query, which is the inner level over other rows of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    pub together: Together,
+    pub all: bool,
+    pub condition: Option<Condition>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     /// Where the times are instants.
@@ -134,11 +161,15 @@ pub struct Query {
     pub legacy: bool,
     /// Whether WHERE asks for some of the ends of windows.
     pub of_bounds: bool,
+    /// Of windows that are keys.
+    pub emit: Option<Emit>,
     /// How far the watermark stays behind, in seconds.
     pub delay: i64,
     pub inner: Level,
-    /// An aggregation of the inner results, over columns of theirs.
-    pub outer: Option<Level>,
+    /// Beside the inner level, where there is no window.
+    pub other: Option<Other>,
+    /// Aggregations of results, each over columns of those before it.
+    pub outer: Vec<Level>,
 }
 
 impl Call {
@@ -229,15 +260,16 @@ impl Level {
             self.keys.iter().enumerate().map(|(at, key)| format!("{} AS g{at}", of(key))).collect();
         select.extend(bounds.iter().enumerate().map(|(at, bound)| format!("{bound} AS w{at}")));
         select.extend(self.calls.iter().enumerate().map(|(at, call)| format!("{} AS c{at}", call.text(columns))));
+        let distinct = if self.calls.is_empty() { "DISTINCT " } else { "" };
         let keys = self.keys.iter().map(of).collect::<Vec<_>>().join(", ");
         let mut groups = window.to_vec();
         match self.sets {
-            _ if keys.is_empty() => {}
+            _ if keys.is_empty() || self.calls.is_empty() => {}
             Sets::All => groups.push(keys),
             Sets::Rollup => groups.push(format!("ROLLUP ({keys})")),
             Sets::Cube => groups.push(format!("CUBE ({keys})")),
         }
-        let mut text = format!("SELECT {} FROM {from}", select.join(", "));
+        let mut text = format!("SELECT {distinct}{} FROM {from}", select.join(", "));
         let conditions = self.condition.map(|condition| condition.text(columns)).into_iter();
         let conditions: Vec<String> = conditions.chain(of_bounds.map(str::to_owned)).collect();
         if !conditions.is_empty() {
@@ -268,13 +300,22 @@ impl Query {
         keys.chain(bounds).chain(calls).collect()
     }
 
+    /// The columns of the results of the inner level and of each behind it.
+    pub fn columns_by_level(&self) -> Vec<Vec<(String, Type)>> {
+        let mut levels = vec![self.inner_columns()];
+        for level in &self.outer {
+            let input = levels.last().expect("the inner level");
+            let keys = level.keys.iter().enumerate().map(|(at, key)| (format!("g{at}"), input[*key].1.clone()));
+            let calls = level.calls.iter().enumerate().map(|(at, call)| (format!("c{at}"), call.output(input)));
+            let columns = keys.chain(calls).collect();
+            levels.push(columns);
+        }
+        levels
+    }
+
     /// The columns of the results.
     pub fn columns(&self) -> Vec<(String, Type)> {
-        let inner = self.inner_columns();
-        let Some(outer) = &self.outer else { return inner };
-        let keys = outer.keys.iter().enumerate().map(|(at, key)| (format!("g{at}"), inner[*key].1.clone()));
-        let calls = outer.calls.iter().enumerate().map(|(at, call)| (format!("c{at}"), call.output(&inner)));
-        keys.chain(calls).collect()
+        self.columns_by_level().pop().expect("the inner level")
     }
 
     /// How many bounds of the window are results.
@@ -283,6 +324,11 @@ impl Query {
     }
 
     pub fn text(&self) -> String {
+        self.text_until(None)
+    }
+
+    /// The text; of windows only those that end by then, where a time is given (in milliseconds, as a clock shows it).
+    pub fn text_until(&self, end: Option<i64>) -> String {
         let seconds = |ms: i64| format!("INTERVAL '{}' SECOND(4)", ms / 1000);
         let (name, lengths) = match self.window {
             Window::None => ("", String::new()),
@@ -312,10 +358,27 @@ impl Query {
                 self.inner.text(&table, &from, &bounds, &bounds, self.of_bounds.then_some(OF_BOUNDS))
             }
         };
-        match &self.outer {
+        let mut text = match &self.other {
             None => inner,
-            Some(outer) => outer.text(&self.inner_columns(), &format!("({inner})"), &[], &[], None),
+            Some(other) => {
+                let level = Level { condition: other.condition, ..self.inner.clone() };
+                let together = match other.together {
+                    Together::Union => "UNION",
+                    Together::Intersect => "INTERSECT",
+                    Together::Except => "EXCEPT",
+                };
+                let all = if other.all { " ALL" } else { "" };
+                format!("{inner} {together}{all} {}", level.text(&table, "t", &[], &[], None))
+            }
+        };
+        if let Some(end) = end {
+            let end = DateTime::from_timestamp_millis(end).expect("a time").format("%F %T%.3f");
+            text = format!("SELECT * FROM ({text}) WHERE w1 <= TIMESTAMP '{end}'");
         }
+        for (level, columns) in self.outer.iter().zip(self.columns_by_level()) {
+            text = level.text(&columns, &format!("({text})"), &[], &[], None);
+        }
+        text
     }
 
     /// Whether the order of rows matters to the result.
@@ -442,58 +505,117 @@ fn made(
     Call { function, column, distinct: distinct && is_simple && takes_distinct, filter: filtered.then_some(filter) }
 }
 
-/// Over the results of the inner level, which are taken back where no window closes them.
+/// Over the results of the levels before it, which are taken back where no window closes them.
 fn outer(query: &Query) -> impl Strategy<Value = Level> + use<> {
-    let columns = query.inner_columns();
-    let keys = query.inner.keys.len();
-    let firsts = keys + query.bounds();
-    // A DOUBLE that was NaN or infinite for a while, or a rounded one, leaves its trace in a sum.
-    let is_exact = |call: &Call| {
-        let rounds = matches!(call.function, Function::Avg | Function::Variance { .. } | Function::Percentile { .. });
-        call.output(&table_columns()) != Type::Double || !(rounds || call.column == WILD)
-    };
-    let offered: Vec<usize> =
-        (0..query.inner.calls.len()).filter(|at| is_exact(&query.inner.calls[*at])).map(|at| firsts + at).collect();
-    let call_keys = (0..query.inner.calls.len())
-        .filter(|at| !matches!(columns[firsts + at].1, Type::Array(_) | Type::Multiset(_)))
-        .map(|at| firsts + at);
-    let key_columns: Vec<usize> = (0..keys).chain(call_keys).collect();
-    let most = key_columns.len().min(2);
-    (subsequence(key_columns, 0..=most), prop::collection::vec(call(false, false), 1..4), prop::bool::weighted(0.2))
-        .prop_map(move |(keys, calls, having)| {
+    let columns = query.columns();
+    let is_simple = |column: &usize| !matches!(columns[*column].1, Type::Array(_) | Type::Multiset(_));
+    // A window's bounds as keys would make a window of this level too.
+    let is_bound = |column: &usize| columns[*column].0.starts_with('w');
+    let key_columns: Vec<usize> = (0..columns.len()).filter(is_simple).filter(|column| !is_bound(column)).collect();
+    let offered: Vec<usize> = exact(query);
+    let (least, most) = (usize::from(offered.is_empty()).min(key_columns.len()), key_columns.len().min(2));
+    (
+        subsequence(key_columns, least..=most),
+        prop::collection::vec(call(false, false), 0..4),
+        any::<bool>(),
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(move |(keys, calls, conditional, having)| {
             let count = offered.iter().copied().find(|column| columns[*column].1 == Type::BigInt);
             let made = calls.into_iter().map(|call| match count {
                 Some(count) => made(call, Condition::Above(count, 1), &columns, &offered),
                 None => made((call.0, call.1, call.2, false), Condition::Missing(0), &columns, &offered),
             });
-            Level { keys, sets: Sets::All, calls: made.collect(), condition: None, having }
+            let mut calls: Vec<Call> = made.collect();
+            if keys.is_empty() && calls.is_empty() {
+                calls.push(Call { function: Function::CountRows, column: 0, distinct: false, filter: None });
+            }
+            let condition = count.filter(|_| conditional).map(|count| Condition::Above(count, 1));
+            let having = having && !calls.is_empty();
+            Level { keys, sets: Sets::All, calls, condition, having }
         })
+}
+
+/// The calls of the last level that a further one may be over: a DOUBLE that was NaN or infinite for a while, or a rounded
+/// one, leaves its trace in a sum.
+fn exact(query: &Query) -> Vec<usize> {
+    let mut input = table_columns();
+    let mut exact: Vec<bool> = (0..input.len()).map(|column| column != WILD).collect();
+    let levels = std::iter::once(&query.inner).chain(&query.outer);
+    for (level, columns) in levels.zip(query.columns_by_level()) {
+        let is_exact = |call: &Call| {
+            let rounds =
+                matches!(call.function, Function::Avg | Function::Variance { .. } | Function::Percentile { .. });
+            call.output(&input) != Type::Double || !rounds && exact[call.column]
+        };
+        let firsts = columns.len() - level.calls.len();
+        exact = (0..columns.len()).map(|at| at >= firsts && is_exact(&level.calls[at - firsts])).collect();
+        input = columns;
+    }
+    (0..input.len()).filter(|column| exact[*column]).collect()
+}
+
+fn emit(scale: i64) -> impl Strategy<Value = Emit> {
+    let delay = move || select(vec![0, 0, 3000 * scale]);
+    let late = (delay(), 1_i64..20).prop_map(move |(delay, more)| (delay, delay + more * 1000 * scale));
+    (prop::option::of(delay()), prop::option::of(late)).prop_map(|(early, late)| Emit { early, late })
+}
+
+fn other() -> impl Strategy<Value = Other> {
+    let together = select(vec![Together::Union, Together::Intersect, Together::Except]);
+    let condition = prop::option::weighted(0.8, condition(&[3, 4, 8, 2]));
+    (together, any::<bool>(), condition).prop_map(|(together, all, condition)| Other { together, all, condition })
+}
+
+/// The query with up to so many levels behind it.
+fn nested(query: Query, levels: usize) -> BoxedStrategy<Query> {
+    if levels == 0 {
+        return Just(query).boxed();
+    }
+    outer(&query)
+        .prop_flat_map(move |level| {
+            let mut query = query.clone();
+            query.outer.push(level);
+            nested(query, levels - 1)
+        })
+        .boxed()
 }
 
 pub fn query() -> impl Strategy<Value = Query> {
     let delays = select(vec![0_i64, 5, 20]);
+    let levels = prop_oneof![5 => Just(0_usize), 3 => Just(1), 2 => Just(2)];
     let forms = (any::<bool>(), prop::bool::weighted(0.3), any::<bool>());
-    let shape = (prop::option::weighted(0.3, change()), forms, delays, prop::bool::weighted(0.3));
+    let shape = (prop::option::weighted(0.3, change()), forms, delays, levels);
     shape
-        .prop_flat_map(|(change, forms, delay, nested)| {
+        .prop_flat_map(|(change, forms, delay, levels)| {
             let scale = if change.is_some() { Change::SCALE } else { 1 };
-            window(scale).prop_map(move |window| (change, window, forms, delay * scale, nested))
+            let window = window(scale);
+            let emit = prop::option::weighted(0.6, emit(scale));
+            let other = prop::option::weighted(0.4, other());
+            (window, emit, other).prop_map(move |parts| (change, parts, forms, delay * scale, levels))
         })
-        .prop_flat_map(|(change, window, (legacy, of_bounds, is_even), delay, nested)| {
+        .prop_flat_map(|(change, (window, emit, other), (legacy, of_bounds, is_even), delay, levels)| {
             let legacy = legacy && !matches!(window, Window::None | Window::Cumulate { .. });
+            let emit = emit.filter(|_| legacy && !matches!(window, Window::Session { .. }));
             let window = match window {
                 // Only as a key it may have a size that the slide does not divide.
                 Window::Hop { slide, size } if legacy && !is_even => Window::Hop { slide, size: size - slide / 2 },
                 even => even,
             };
             let of_bounds = of_bounds && !legacy && window != Window::None;
-            let query = move |inner| Query { change, window, legacy, of_bounds, delay, inner, outer: None };
-            inner(window, change.is_some(), of_bounds).prop_map(move |inner| (query(inner), nested))
+            let query = move |inner: Level| {
+                let is_simple =
+                    |call: &Call| !matches!(call.output(&table_columns()), Type::Array(_) | Type::Multiset(_));
+                // The model compares no values that are made of others.
+                let has_other = window == Window::None && inner.calls.iter().all(is_simple);
+                let other = other.clone().filter(|_| has_other);
+                Query { change, window, legacy, of_bounds, emit, delay, inner, other, outer: Vec::new() }
+            };
+            inner(window, change.is_some(), of_bounds).prop_map(move |inner| (query(inner), levels))
         })
-        .prop_flat_map(|(query, nested)| {
+        .prop_flat_map(|(query, levels)| {
             // The order of results is open.
-            let nested = nested && !query.is_ordered();
-            let outer = if nested { outer(&query).prop_map(Some).boxed() } else { Just(None).boxed() };
-            outer.prop_map(move |outer| Query { outer, ..query.clone() })
+            let levels = if query.is_ordered() { 0 } else { levels };
+            nested(query, levels)
         })
 }

@@ -1,8 +1,10 @@
 //! Random queries over random rows, as a stream and in batch mode, against a model that works a row at a time: whatever
-//! the query is made of, the tasks, the batches and where it is killed and goes on.
+//! the query is made of, the tasks, the batches and where it is killed and goes on. And at every barrier what is left of
+//! the changes so far is the answer over the rows in front of it, that of batch mode too.
 //!
 //! Seeds that failed stand in `tests/data/random_queries.txt` and are always run.
 
+mod barrier;
 mod grammar;
 mod model;
 mod value;
@@ -19,13 +21,14 @@ use beadline::connectors::memory::{MemorySink, MemorySource};
 use beadline::error::{Error, Result};
 use beadline::session::{Handle, Outcome, Session};
 use beadline::storage::{FakeStore, Fault};
+use beadline::stream::Epoch;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{FileFailurePersistence, RngSeed};
 
 use crate::simulated::{runtime, soon, world};
 use crate::support::full;
-use grammar::{COLUMNS, Change, Query, TIME, Window, query};
+use grammar::{COLUMNS, Change, Emit, Query, TIME, Window, query};
 use model::{Results, Row, answer};
 use value::{Type, Value};
 
@@ -42,17 +45,22 @@ struct Run {
     every_rows: usize,
     /// The operation on files at which the process is killed, if it comes to it.
     kill_at: Option<u64>,
+    /// Whether GROUP BY waits for more rows before it updates a result.
+    mini_batch: bool,
 }
 
 fn run() -> impl Strategy<Value = Run> {
     let tasks = (1_usize..4, 1_usize..4);
-    (any::<u64>(), tasks, select(vec![1, 2, 7, 1000]), 1_usize..20, prop::option::of(0_u64..60)).prop_map(
-        |(seed, parallelism, batch_rows, every_rows, kill_at)| Run {
+    let kill_at = prop::option::of(0_u64..60);
+    let mini_batch = prop::bool::weighted(0.3);
+    (any::<u64>(), tasks, select(vec![1, 2, 7, 8192]), 1_usize..20, kill_at, mini_batch).prop_map(
+        |(seed, parallelism, batch_rows, every_rows, kill_at, mini_batch)| Run {
             seed,
             parallelism,
             batch_rows,
             every_rows,
             kill_at,
+            mini_batch,
         },
     )
 }
@@ -136,18 +144,36 @@ impl Place {
         Self { store: FakeStore::new(), results: sink(), late: sink() }
     }
 
-    /// Runs the query once, to its end or to where the process is killed.
-    fn start(&self, query: &Query, splits: &[Vec<Row>], run: &Run, parallelism: usize, is_batch: bool) -> Result<()> {
+    /// Runs the query once, to its end or to where the process is killed; of windows only those that end by then, where a
+    /// time is given.
+    fn start(
+        &self,
+        query: &Query,
+        splits: &[Vec<Row>],
+        run: &Run,
+        parallelism: usize,
+        is_batch: bool,
+        until: Option<i64>,
+    ) -> Result<()> {
         let mut session = Session::in_world(world(&self.store, false)).with_seed(run.seed);
         for (key, value) in [
             ("pipeline.name", "random"),
             ("execution.checkpointing.dir", "/checkpoints"),
+            ("execution.checkpointing.num-retained", "1000"),
             ("execution.runtime-mode", if is_batch { "batch" } else { "streaming" }),
             ("parallelism.default", &parallelism.to_string()),
             ("beadline.limit.batch-rows", &run.batch_rows.to_string()),
             ("beadline.checkpoint.every-rows", &run.every_rows.to_string()),
         ] {
             session.settings_mut().set(key, value)?;
+        }
+        if run.mini_batch {
+            for (key, value) in [("enabled", "true"), ("allow-latency", "5 s"), ("size", "3")] {
+                session.settings_mut().set(&format!("table.exec.mini-batch.{key}"), value)?;
+            }
+        }
+        for (key, value) in query.emit.iter().flat_map(emit_settings) {
+            session.settings_mut().set(&format!("table.exec.emit.{key}"), &value)?;
         }
         if let Some(change) = query.change {
             session.settings_mut().set("table.local-time-zone", change.zone)?;
@@ -170,7 +196,7 @@ impl Place {
         add(&results, None, Some(Arc::new(self.results.clone())))?;
         add("CREATE TABLE late (id BIGINT)", None, Some(Arc::new(self.late.clone())))?;
         let late = if query.window == Window::None { "" } else { " LATE RECORDS INTO late" };
-        let insert = format!("INSERT INTO results {}{late}", query.text());
+        let insert = format!("INSERT INTO results {}{late}", query.text_until(until));
         runtime().block_on(soon(async {
             let Outcome::Job(job) = session.sql(&insert).await? else { panic!("an INSERT is a job") };
             job.wait().await.map(drop)
@@ -179,39 +205,59 @@ impl Place {
 
     /// The rows that are left of all changes, and the ids of the late rows.
     fn found(&self) -> (BTreeMap<String, i64>, Vec<i128>) {
+        self.found_by(Epoch(u64::MAX))
+    }
+
+    /// The same as of a barrier.
+    fn found_by(&self, epoch: Epoch) -> (BTreeMap<String, i64>, Vec<i128>) {
+        let by = |sink: &MemorySink| sink.epochs().into_iter().filter(move |(of, _)| *of <= epoch).flat_map(|of| of.1);
         let mut left = BTreeMap::<String, i64>::new();
-        for changes in self.results.rows() {
+        for changes in by(&self.results) {
             for row in 0..changes.len() {
                 let values: Row = changes.batch().columns().iter().map(|column| Value::read(column, row)).collect();
                 *left.entry(shown(&values)).or_default() += changes.kind(row).sign();
             }
         }
         left.retain(|_, count| *count != 0);
-        let late = self.late.rows();
-        let ids = late.iter().flat_map(|rows| (0..rows.len()).map(|row| Value::read(rows.column(0), row).int()));
+        let ids = by(&self.late)
+            .flat_map(|rows| (0..rows.len()).map(|row| Value::read(rows.column(0), row).int()).collect::<Vec<_>>());
         let mut ids: Vec<i128> = ids.collect();
         ids.sort_unstable();
         (left, ids)
     }
 }
 
+/// Keys of `table.exec.emit` and their values.
+fn emit_settings(emit: &Emit) -> Vec<(&'static str, String)> {
+    let ms = |ms: i64| format!("{ms} ms");
+    let mut settings = Vec::new();
+    if let Some(delay) = emit.early {
+        settings.extend([("early-fire.enabled", "true".to_owned()), ("early-fire.delay", ms(delay))]);
+    }
+    if let Some((delay, lateness)) = emit.late {
+        settings.extend([("late-fire.enabled", "true".to_owned()), ("late-fire.delay", ms(delay))]);
+        settings.push(("allow-lateness", ms(lateness)));
+    }
+    settings
+}
+
 fn as_stream(query: &Query, splits: &[Vec<Row>], run: &Run) -> Result<Place> {
     let place = Place::new();
     if let Some(operations) = run.kill_at {
         place.store.plant(place.store.operations() + operations, Fault::Crash);
-        let ended = place.start(query, splits, run, run.parallelism.0, false);
+        let ended = place.start(query, splits, run, run.parallelism.0, false, None);
         if !place.store.is_crashed() {
             return ended.map(|()| place);
         }
         place.store.restart();
     }
-    place.start(query, splits, run, run.parallelism.1, false)?;
+    place.start(query, splits, run, run.parallelism.1, false, None)?;
     Ok(place)
 }
 
-fn in_batch(query: &Query, splits: &[Vec<Row>], run: &Run) -> Result<Place> {
+fn in_batch(query: &Query, splits: &[Vec<Row>], run: &Run, until: Option<i64>) -> Result<Place> {
     let place = Place::new();
-    place.start(query, splits, run, run.parallelism.0, true)?;
+    place.start(query, splits, run, run.parallelism.0, true, until)?;
     Ok(place)
 }
 
@@ -247,16 +293,16 @@ fn config() -> ProptestConfig {
 /// Fails where the stream or the batch has other rows than the model.
 fn check(query: &Query, splits: &[Vec<Row>], run: &Run) -> std::result::Result<(), TestCaseError> {
     let rows: Vec<Vec<String>> = splits.iter().map(|rows| rows.iter().map(shown).collect()).collect();
-    let about = |how: &str| format!("{how}: {}\nover {rows:#?}", query.text());
+    let about = |how: &str| format!("{how}: {}\n{:?}\nover {rows:#?}", query.text(), query.emit);
     let failed = |how: &str, error: Error| TestCaseError::fail(format!("{}\n{error}", about(how)));
-    let expected = answer(query, splits, false);
+    let expected = answer(query, splits, model::Run::Stream { watermark: i64::MAX });
     let place = as_stream(query, splits, run).map_err(|error| failed("as a stream", error))?;
     let (left, late) = place.found();
     prop_assert_eq!(left, wanted(&expected), "{}", about("as a stream"));
     prop_assert_eq!(late, expected.late, "{}", about("late rows"));
-    let place = in_batch(query, splits, run).map_err(|error| failed("in batch mode", error))?;
-    prop_assert_eq!(place.found().0, wanted(&answer(query, splits, true)), "{}", about("in batch mode"));
-    Ok(())
+    let batch = in_batch(query, splits, run, None).map_err(|error| failed("in batch mode", error))?;
+    prop_assert_eq!(batch.found().0, wanted(&answer(query, splits, model::Run::Batch)), "{}", about("in batch mode"));
+    barrier::check(query, splits, run, &place, &about)
 }
 
 proptest! {

@@ -6,7 +6,8 @@ use chrono::{DateTime, MappedLocalTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
 use super::grammar::{
-    Call, Condition, FREQUENCY, Function, ID, Level, PARTS, Query, Sets, TIME, Window, is_asked_for, table_columns,
+    Call, Condition, FREQUENCY, Function, ID, Level, Other, PARTS, Query, Sets, TIME, Together, Window, is_asked_for,
+    table_columns,
 };
 use super::value::{Scalar, Type, Value};
 
@@ -27,9 +28,19 @@ struct Group<'a> {
     rows: Vec<&'a Row>,
 }
 
-/// The answer over rows by split. In a batch no row is late.
-pub fn answer(query: &Query, splits: &[Vec<Row>], is_batch: bool) -> Results {
+/// How a query is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    /// No row is late.
+    Batch,
+    /// Up to where the watermark is that.
+    Stream { watermark: i64 },
+}
+
+/// The answer over rows by split.
+pub fn answer(query: &Query, splits: &[Vec<Row>], run: Run) -> Results {
     let mut late = Vec::new();
+    let is_batch = run == Run::Batch;
     let delay = if is_batch { None } else { Some(query.delay * 1000) };
     // With conditions on its bounds, those on rows are asked of whole sessions as well.
     let of_sessions = query.of_bounds && matches!(query.window, Window::Session { .. });
@@ -47,16 +58,45 @@ pub fn answer(query: &Query, splits: &[Vec<Row>], is_batch: bool) -> Results {
     if of_sessions {
         windowed.iter_mut().for_each(|session| session.rows.retain(|row| holds(query.inner.condition, row)));
     }
-    let mut results = level(&query.inner, &windowed, &table_columns(), is_batch && query.window == Window::None);
-    if let Some(outer) = &query.outer {
-        let whole = [Group { keys: Vec::new(), bounds: Vec::new(), rows: results.iter().collect() }];
-        results = level(outer, &whole, &query.inner_columns(), is_batch);
+    if let Run::Stream { watermark } = run {
+        windowed.retain(|group| group.bounds.last().is_none_or(|end| has_result(query, *end, watermark)));
+    }
+    let has_result = is_batch && query.window == Window::None;
+    let mut results = level(&query.inner, &windowed, &table_columns(), has_result);
+    if let Some(other) = &query.other {
+        let fulfils = |row: &&Row| holds(other.condition, row);
+        let rows = splits.iter().flatten().filter(fulfils).collect();
+        let rows = [Group { keys: Vec::new(), bounds: Vec::new(), rows }];
+        results = together(other, results, level(&query.inner, &rows, &table_columns(), has_result));
+    }
+    for (outer, columns) in query.outer.iter().zip(query.columns_by_level()) {
+        let rows = results.iter().filter(|row| holds(outer.condition, row)).collect();
+        results = level(outer, &[Group { keys: Vec::new(), bounds: Vec::new(), rows }], &columns, is_batch);
     }
     if query.window == Window::None {
         late.clear();
     }
     late.sort_unstable();
     Results { rows: results, late }
+}
+
+/// UNION, INTERSECT and EXCEPT.
+fn together(other: &Other, left: Vec<Row>, right: Vec<Row>) -> Vec<Row> {
+    let mut counts = BTreeMap::<Vec<Scalar>, (&Row, [usize; 2])>::new();
+    for (side, rows) in [&left, &right].into_iter().enumerate() {
+        for row in rows {
+            counts.entry(row.iter().map(Value::scalar).collect()).or_insert((row, [0; 2])).1[side] += 1;
+        }
+    }
+    let times = |[left, right]: [usize; 2]| match (other.together, other.all) {
+        (Together::Union, true) => left + right,
+        (Together::Union, false) => 1,
+        (Together::Intersect, true) => left.min(right),
+        (Together::Intersect, false) => left.min(right).min(1),
+        (Together::Except, true) => left.saturating_sub(right),
+        (Together::Except, false) => usize::from(left > 0 && right == 0),
+    };
+    counts.into_values().flat_map(|(row, counts)| vec![row.clone(); times(counts)]).collect()
 }
 
 /// The watermark that each row met which fulfils the condition; all rows move it.
@@ -86,8 +126,19 @@ fn shown(query: &Query, time: i64) -> i64 {
     time + i64::from(zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()) * 1000
 }
 
+/// Whether a window has given a result when the watermark is that.
+fn has_result(query: &Query, end: i64, watermark: i64) -> bool {
+    query.emit.is_some_and(|emit| emit.early.is_some()) || is_over(query, end, watermark)
+}
+
+/// Whether a window takes no more rows.
+fn is_closed(query: &Query, end: i64, watermark: i64) -> bool {
+    let lateness = query.emit.and_then(|emit| emit.late).map_or(0, |(_, lateness)| lateness);
+    is_over(query, end + lateness, watermark)
+}
+
 /// Whether a clock has shown the end of a window for the last time when the watermark is that.
-fn is_over(query: &Query, end: i64, watermark: i64) -> bool {
+pub fn is_over(query: &Query, end: i64, watermark: i64) -> bool {
     let last = end - 1;
     let Some(change) = query.change else { return last <= watermark };
     let zone: Tz = change.zone.parse().expect("a zone");
@@ -120,6 +171,11 @@ fn windows_of(window: Window, time: i64) -> Vec<(i64, i64)> {
     }
 }
 
+/// The ends of the windows that hold a row.
+pub fn ends(query: &Query, row: &Row) -> impl Iterator<Item = i64> {
+    windows_of(query.window, shown(query, time(row))).into_iter().map(|(_, end)| end)
+}
+
 fn fixed<'a>(query: &Query, splits: &[Vec<&'a Row>], met: &[Vec<i64>], late: &mut Vec<i128>) -> Vec<Group<'a>> {
     let window = query.window;
     let mut windows = BTreeMap::<(i64, i64), Vec<&Row>>::new();
@@ -135,7 +191,7 @@ fn fixed<'a>(query: &Query, splits: &[Vec<&'a Row>], met: &[Vec<i64>], late: &mu
             }
             let of_row = of_row.into_iter();
             let open: Vec<_> =
-                of_row.filter(|(_, end)| window == Window::None || !is_over(query, *end, *met)).collect();
+                of_row.filter(|(_, end)| window == Window::None || !is_closed(query, *end, *met)).collect();
             if open.is_empty() {
                 late.push(row[ID].int());
             }
