@@ -74,13 +74,23 @@ impl OperatorSpec for WindowEmitSpec {
         let end = self.keys.checked_sub(1).ok_or_else(|| Error::bug("windows without their end"))?;
         let named = |key: &FieldRef| Arc::new(key.as_ref().clone().with_name(key.name().trim_start_matches('$')));
         let mut columns: Vec<FieldRef> = keys.iter().map(named).collect();
+        // Partials of one value, merged, would lose their order among those of others.
+        let is_ordered = unique > self.keys && self.calls.iter().any(|call| call.function.is_ordered());
+        if is_ordered {
+            columns.insert(self.keys, Arc::new(Field::new("arrival", DataType::Int64, false)));
+        }
+        let unique = columns.len();
         columns.extend(readable(states, &self.calls, &columns));
         columns.push(Arc::new(Field::new(KEEP_UNTIL_COLUMN, DataType::Int64, false)));
         let schema = Arc::new(Schema::new(columns));
         let states = TimedColumns::new(Aggregates::new(&split.partial_calls())?, true);
-        let table = DueTable::new("held", Arc::clone(&schema), unique, end, states)?;
+        let mut table = DueTable::new("held", Arc::clone(&schema), unique, end, states)?;
+        if is_ordered {
+            table = table.in_order_of(self.keys);
+        }
+        let next_arrival = is_ordered.then_some(0);
         Ok(Box::new(WindowEmit {
-            held: Held { table, schema, end, restored: None },
+            held: Held { table, schema, keys: self.keys, next_arrival, restored: None },
             schema: Arc::clone(&self.input),
             end,
             emission: self.emission,
@@ -121,12 +131,15 @@ struct WindowEmit {
     late: Wait,
 }
 
-/// The state table: partials with the time of the clock until which they wait.
+/// The state table: partials with the time of the clock until which they wait. Where order counts among different values,
+/// each is numbered behind its keys, and none is merged with another.
 struct Held {
     table: DueTable<TimedColumns<Aggregates>>,
     schema: SchemaRef,
-    /// The column of the window's end.
-    end: usize,
+    /// Leading columns that are keys; the last is the window's end.
+    keys: usize,
+    /// The number of the partial that comes next, where they are numbered.
+    next_arrival: Option<i64>,
     /// Of what was loaded and has not been told its watermark since: until when each window waits.
     restored: Option<BTreeMap<i64, i64>>,
 }
@@ -135,8 +148,24 @@ impl Held {
     /// Adds partials that wait until the time in their place.
     fn add(&mut self, rows: &RecordBatch, until: Vec<i64>) -> Result<()> {
         let mut columns = rows.columns().to_vec();
+        if let Some(next) = &mut self.next_arrival {
+            let from = *next;
+            *next += rows.num_rows() as i64;
+            columns.insert(self.keys, Arc::new(Int64Array::from_iter_values(from..*next)));
+        }
         columns.push(Arc::new(Int64Array::from(until)));
         self.table.add(&batch_of(&self.schema, columns, rows.num_rows())?)
+    }
+
+    /// Takes out some of the partials of windows that end within these times, about `rows`, as they came in.
+    fn take(&mut self, ends: RangeInclusive<i64>, rows: usize, schema: &SchemaRef) -> Result<Option<RecordBatch>> {
+        let Some(taken) = self.table.take(ends, rows)? else { return Ok(None) };
+        let mut columns = taken.columns().to_vec();
+        if self.next_arrival.is_some() {
+            columns.remove(self.keys);
+        }
+        columns.truncate(schema.fields().len());
+        batch_of(schema, columns, taken.num_rows()).map(Some)
     }
 }
 
@@ -151,9 +180,14 @@ impl StateTable for Held {
 
     fn load(&mut self, rows: &mut dyn Iterator<Item = Result<RecordBatch>>) -> Result<()> {
         let mut restored = BTreeMap::new();
-        let end = self.end;
+        let end = self.keys - 1;
+        let (keys, next_arrival) = (self.keys, &mut self.next_arrival);
         let mut noted = rows.map(|batch| {
             let batch = batch?;
+            if let Some(next) = next_arrival {
+                let numbers = integers(batch.column(keys))?.iter();
+                *next = numbers.fold(*next, |next, number| next.max(number + 1));
+            }
             let ends = timestamps(batch.column(end), batch.schema_ref().field(end))?;
             for (end, until) in ends.iter().zip(integers(batch.column(batch.num_columns() - 1))?) {
                 let known = restored.entry(*end).or_insert(*until);
@@ -245,9 +279,8 @@ impl Operator for WindowEmit {
 
     fn resume(&mut self, cx: &mut Context) -> Result<Progress> {
         for due in self.due().into_iter().flatten() {
-            while let Some(rows) = self.held.table.take(due.clone(), self.batch_rows)? {
-                let columns = rows.columns()[..self.schema.fields().len()].to_vec();
-                cx.emit(Changes::inserts(batch_of(&self.schema, columns, rows.num_rows())?));
+            while let Some(rows) = self.held.take(due.clone(), self.batch_rows, &self.schema)? {
+                cx.emit(Changes::inserts(rows));
                 if cx.is_full() {
                     return Ok(Progress::More);
                 }

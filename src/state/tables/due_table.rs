@@ -15,7 +15,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 
-use super::{KeyedTable, SlotColumns, batch_of};
+use super::{KeyedTable, SlotColumns, batch_of, integers};
 use crate::error::{Error, Result};
 use crate::state::{SnapshotWriter, StateTable, TableSpec};
 
@@ -27,6 +27,8 @@ pub struct DueTable<C> {
     /// The column of the time, right behind the key.
     time: usize,
     table: KeyedTable<C>,
+    /// The column of numbers that rows of one time leave in the order of.
+    order: Option<usize>,
     /// The slots that are due at each time, in the order in which they came.
     due: BTreeMap<i64, Vec<u32>>,
     slots: Vec<u32>,
@@ -37,7 +39,14 @@ impl<C: SlotColumns> DueTable<C> {
     /// NULL), further columns up to `unique` in all, then the fields of `columns`.
     pub fn new(name: &str, schema: SchemaRef, unique: usize, key: usize, columns: C) -> Result<Self> {
         let table = KeyedTable::new(name, Arc::clone(&schema), unique, key, columns)?;
-        Ok(Self { schema, unique, time: key, table, due: BTreeMap::new(), slots: Vec::new() })
+        Ok(Self { schema, unique, time: key, table, order: None, due: BTreeMap::new(), slots: Vec::new() })
+    }
+
+    /// The same where rows of one time leave in the order of a column of rising numbers (`Int64`, one of the further ones),
+    /// behind a restart too.
+    pub fn in_order_of(mut self, column: usize) -> Self {
+        self.order = Some(column);
+        self
     }
 
     /// Adds rows with the columns of the table.
@@ -100,8 +109,13 @@ impl<C: SlotColumns> StateTable for DueTable<C> {
         self.table.load(rows)?;
         let slots = self.table.alive_slots();
         let keys = self.table.table().index.gather(&slots)?;
-        for (slot, time) in slots.iter().zip(times(&keys[self.time])?) {
-            self.due.entry(*time).or_default().push(*slot);
+        let mut due: Vec<(i64, usize)> = times(&keys[self.time])?.iter().copied().zip(0..).collect();
+        if let Some(column) = self.order {
+            let numbers = integers(&keys[column])?;
+            due.sort_by_key(|(_, row)| numbers[*row]);
+        }
+        for (time, row) in due {
+            self.due.entry(time).or_default().push(slots[row]);
         }
         Ok(())
     }
@@ -171,5 +185,19 @@ mod tests {
         job.barrier(true);
         job.restart(2);
         assert!(job.tables.iter_mut().all(|table| table.take(i64::MIN..=i64::MAX, 9).unwrap().is_none()));
+    }
+
+    #[test]
+    fn what_is_numbered_leaves_in_the_order_of_its_numbers_behind_restarts_too() {
+        let mut job = Restarts::new(|| fresh().in_order_of(2));
+        let came: Vec<(&str, i64, Option<i64>, i64)> =
+            (0..40).map(|number| (["a", "b", "c"][number as usize * 7 % 3], 10, Some(number), number)).collect();
+        for some in came.chunks(8) {
+            job.route(&rows(some), |table, rows| table.add(rows).unwrap());
+            job.barrier(true);
+            job.restart(1);
+        }
+        let numbers = taken(&mut job.tables[0], i64::MIN..=10, 99).into_iter().map(|(_, _, number)| number);
+        assert_eq!(numbers.collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
     }
 }
