@@ -87,10 +87,10 @@ impl Chain {
         Ok(Self { links: links.collect::<Result<_>>()?, budget: cx.output, flushed: 0 })
     }
 
-    /// Lets `load` put saved rows back into each table, which it is shown with the place of its operator.
-    pub fn load(&mut self, mut load: impl FnMut(usize, &mut dyn StateTable) -> Result<()>) -> Result<()> {
+    /// Shows each table with the place of its operator: to put saved rows back into it, or to ask what it is.
+    pub fn each_table(&mut self, mut visit: impl FnMut(usize, &mut dyn StateTable) -> Result<()>) -> Result<()> {
         for (index, link) in self.links.iter_mut().enumerate() {
-            link.operator.state().into_iter().try_for_each(|table| load(index, table))?;
+            link.operator.state().into_iter().try_for_each(|table| visit(index, table))?;
         }
         Ok(())
     }

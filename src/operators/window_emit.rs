@@ -84,7 +84,7 @@ impl OperatorSpec for WindowEmitSpec {
         columns.push(Arc::new(Field::new(KEEP_UNTIL_COLUMN, DataType::Int64, false)));
         let schema = Arc::new(Schema::new(columns));
         let states = TimedColumns::new(Aggregates::new(&split.partial_calls())?, true);
-        let mut table = DueTable::new("held", Arc::clone(&schema), unique, end, states)?;
+        let mut table = DueTable::new("held", Arc::clone(&schema), unique, self.keys, states)?;
         if is_ordered {
             table = table.in_order_of(self.keys);
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 
@@ -25,7 +26,9 @@ use crate::connectors::{JobIdentity, SinkContext, SourceContext, World};
 use crate::error::{Error, Result};
 use crate::operators::{BuildContext, Chain, OutputBudget, StateBackend};
 use crate::plan::{Edge, Exchange, Node, NodeKind, Output, Parallelism, Preparation, StreamPlan};
-use crate::state::{JobDirectory, Manifest, OperatorId, OperatorState, RestoreProgress, key_range, read_table};
+use crate::state::{
+    JobDirectory, Manifest, OperatorId, OperatorState, RestoreProgress, TableSpec, key_range, read_table,
+};
 use crate::stream::{Counter, Counters, EventTime, MemoryPool};
 
 /// A running job's parts before they run.
@@ -268,6 +271,11 @@ async fn chain_task(
             entropy: environment.world.entropy.clone(),
         },
     )?;
+    for edge in node.inputs.iter().filter(|_| is_keyed) {
+        if let Exchange::Hash(columns) = &edge.exchange {
+            check_keys(&mut chain, columns.len())?;
+        }
+    }
     let mut watermark = EventTime::NONE;
     if let Some(base) = environment.base {
         chain = restore(environment, node, id.task, &ids, chain).await?;
@@ -310,6 +318,22 @@ async fn chain_task(
     })
 }
 
+/// Checks that what is kept by key has its key group from as many columns as rows are shuffled by. With another group a
+/// restart with other tasks would bring it to a task that its key's rows do not come to.
+fn check_keys(chain: &mut Chain, shuffled_by: usize) -> Result<()> {
+    chain.each_table(|_, table| {
+        let TableSpec { name, schema, key, .. } = table.spec();
+        let is_group = matches!(key[..], [column] if *schema.field(column).data_type() == DataType::UInt16);
+        if key.is_empty() || is_group || key.len() == shuffled_by {
+            return Ok(());
+        }
+        let kept_by = key.len();
+        Err(Error::bug(format!(
+            "table {name} is kept by {kept_by} columns, and its rows are shuffled by {shuffled_by}"
+        )))
+    })
+}
+
 /// Bytes of the files that one task reads back.
 fn bytes_to_restore(environment: &Environment<'_>, node: &Node, task: usize, parts: &[OperatorPart]) -> u64 {
     let config = environment.config;
@@ -334,7 +358,7 @@ async fn restore(
     let stored: Vec<(OperatorId, Option<OperatorState>)> =
         ids.iter().map(|id| (id.clone(), environment.state_of(id).cloned())).collect();
     let load = move || {
-        chain.load(|operator, table| {
+        chain.each_table(|operator, table| {
             let spec = table.spec();
             let Some((id, Some(saved))) = stored.get(operator) else { return Ok(()) };
             let Some(saved) = saved.tables.iter().find(|saved| saved.name == spec.name) else { return Ok(()) };

@@ -316,7 +316,7 @@ impl<'a> Runner<'a> {
         let load = |operator: usize, table: &mut dyn StateTable| {
             table.load(&mut stored[operator].read(&table.spec()).into_iter().map(Ok))
         };
-        self.chain.load(load).unwrap();
+        self.chain.each_table(load).unwrap();
         self.chain.watermark(self.watermark);
     }
 

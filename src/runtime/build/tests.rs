@@ -145,7 +145,7 @@ impl<'a> Job<'a> {
                     let store = &self.store;
                     table.load(&mut read_table(store, Self::directory(), saved, &key_groups, &spec, &progress)?)
                 };
-                chain.load(load).unwrap();
+                chain.each_table(load).unwrap();
                 chain.go_on_from(&[EventTime(self.watermark); 3]);
             }
             chain
@@ -261,7 +261,7 @@ impl<'a> Job<'a> {
             }
             Ok(())
         };
-        chain.load(read).unwrap();
+        chain.each_table(read).unwrap();
         groups
     }
 

@@ -24,7 +24,7 @@ use crate::state::{SnapshotWriter, StateTable, TableSpec};
 pub struct DueTable<C> {
     schema: SchemaRef,
     unique: usize,
-    /// The column of the time, right behind the key.
+    /// The column of the time, the last of the key.
     time: usize,
     table: KeyedTable<C>,
     /// The column of numbers that rows of one time leave in the order of.
@@ -35,11 +35,12 @@ pub struct DueTable<C> {
 }
 
 impl<C: SlotColumns> DueTable<C> {
-    /// An empty table. `schema` is `key` columns that the key group is computed from, the time (`Timestamp(ms)`, not
-    /// NULL), further columns up to `unique` in all, then the fields of `columns`.
+    /// An empty table. `schema` is `key` columns that the key group is computed from, the last of them the time
+    /// (`Timestamp(ms)`, not NULL), further columns up to `unique` in all, then the fields of `columns`.
     pub fn new(name: &str, schema: SchemaRef, unique: usize, key: usize, columns: C) -> Result<Self> {
+        let time = key.checked_sub(1).ok_or_else(|| Error::bug("rows that are due without a time"))?;
         let table = KeyedTable::new(name, Arc::clone(&schema), unique, key, columns)?;
-        Ok(Self { schema, unique, time: key, table, order: None, due: BTreeMap::new(), slots: Vec::new() })
+        Ok(Self { schema, unique, time, table, order: None, due: BTreeMap::new(), slots: Vec::new() })
     }
 
     /// The same where rows of one time leave in the order of a column of rising numbers (`Int64`, one of the further ones),
@@ -141,7 +142,7 @@ mod tests {
             Field::new("v", DataType::Int64, true),
             Field::new("sum", DataType::Int64, false),
         ];
-        DueTable::new("held", Arc::new(Schema::new(fields)), 3, 1, Sums::default()).unwrap()
+        DueTable::new("held", Arc::new(Schema::new(fields)), 3, 2, Sums::default()).unwrap()
     }
 
     fn rows(rows: &[(&str, i64, Option<i64>, i64)]) -> RecordBatch {
