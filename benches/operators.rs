@@ -456,7 +456,7 @@ fn restore(criterion: &mut Criterion) {
     let load = || {
         let mut chain = keyed();
         let progress = RestoreProgress::default();
-        let loaded = chain.load(|operator, table| {
+        let loaded = chain.each_table(|operator, table| {
             let Some((spec, state)) = tables.get(&(operator, table.spec().name)) else { return Ok(()) };
             let groups = 0..GROUPS as u16;
             table.load(&mut read_table(&store, directory, state, &groups, spec, &progress)?)

@@ -96,7 +96,8 @@ impl OperatorSpec for UpsertMaterializeSpec {
                 keys,
                 next: 0,
             },
-            arrivals: BagTable::new("arrivals", Arc::new(arrivals), order.len(), &[SortOptions::default()])?,
+            arrivals: BagTable::new("arrivals", Arc::new(arrivals), order.len(), &[SortOptions::default()])?
+                .in_groups_of(keys),
             types,
             order,
             spec: self.clone(),

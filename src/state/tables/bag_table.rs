@@ -39,6 +39,8 @@ pub struct BagTable {
     schema: SchemaRef,
     /// Leading columns that are the key.
     key: usize,
+    /// Leading columns of the key that its key group is computed from.
+    of_group: usize,
     keys: KeyIndex,
     /// By slot.
     bags: Vec<Bag>,
@@ -92,6 +94,7 @@ impl BagTable {
         let nulls: Vec<ArrayRef> = behind_key().map(|(data_type, _)| new_null_array(&data_type, 1)).collect();
         let order = RowOrder::new(behind_key())?;
         Ok(Self {
+            of_group: key,
             nulls: RowBytes::new(order.encode(&nulls)?.row(0).data()),
             keys: KeyIndex::new(&types[..key])?,
             order,
@@ -104,6 +107,12 @@ impl BagTable {
             rows: 0,
             heap_bytes: 0,
         })
+    }
+
+    /// The same where rows come to a task by the first `columns` columns of the key alone.
+    pub fn in_groups_of(mut self, columns: usize) -> Self {
+        self.of_group = columns;
+        self
     }
 
     /// Writes the slot of each of `rows` keys to `slots`. They are valid until [`release`](Self::release), which has to
@@ -231,7 +240,7 @@ impl BagTable {
 impl StateTable for BagTable {
     fn spec(&self) -> TableSpec {
         let kind = TableKind::Keyed { unique: self.key + self.order.columns() };
-        TableSpec { name: self.name.clone(), schema: Arc::clone(&self.schema), key: (0..self.key).collect(), kind }
+        TableSpec { name: self.name.clone(), schema: Arc::clone(&self.schema), key: (0..self.of_group).collect(), kind }
     }
 
     fn save(&mut self, to: &mut SnapshotWriter) -> Result<()> {
