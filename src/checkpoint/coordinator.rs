@@ -25,66 +25,11 @@ use super::part::{TaskId, TaskPart};
 use super::request::{Request, Wanted};
 use crate::error::{Blame, Error, Result};
 use crate::state::{Manifest, OperatorId, OperatorState, Retired, SinkState, TableState};
-use crate::stream::{Barrier, BarrierKind, Committable, Epoch, FileState};
+use crate::stream::{Barrier, BarrierKind, Committable, Epoch};
 
-/// What the coordinator is told.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// Time has passed (see [`Coordinator::next_wakeup`]).
-    Tick,
-    /// The owner of the job wants something.
-    Requested(Request),
-    /// A source has read as many rows as one checkpoint is to cover, and waits for the next barrier.
-    CheckpointDue,
-    /// A task's part is durable. The acknowledgements of a sink's task come in the order of their epochs, those of
-    /// given-up checkpoints included, unless the task never met the barrier.
-    Acknowledged { epoch: Epoch, task: TaskId, part: Box<TaskPart> },
-    /// A task could not write its part: the checkpoint fails, the job goes on if that is tolerated. Not for a task
-    /// whose sink has already prepared: its rows would be lost, so that such a task has to fail the job.
-    Declined { epoch: Epoch, task: TaskId, error: Error },
-    /// A source has read all there is and has sent its final watermark and End.
-    SourceEnded(TaskId),
-    /// The manifest of this epoch is in the log (`digest` is its own).
-    ManifestWritten { epoch: Epoch, digest: String },
-    /// It could not be written.
-    ManifestFailed { epoch: Epoch, error: Error },
-    /// What the checkpoint of this epoch holds of this sink is public.
-    Committed { sink: String, epoch: Epoch },
-    /// The files of a table that were to be put together are: `by` hold the rows of `replaced`.
-    Compacted { table: TableId, replaced: Vec<FileState>, by: Vec<FileState> },
-    /// They could not be; the table stays as it is.
-    CompactionFailed { table: TableId },
-    /// The confirm or finished entry is in the log.
-    EndWritten,
-}
+pub use messages::{Action, Event};
 
-/// What the driver must do, in this order.
-#[derive(Debug, Clone)]
-pub enum Action {
-    /// Send this barrier into every source.
-    Inject(Barrier),
-    /// Put this manifest into the log.
-    WriteManifest(Box<Manifest>),
-    /// Commit these, in order, then answer `Committed`. One at a time per sink; never waited for by a barrier.
-    Commit { sink: String, epoch: Epoch, committables: Vec<Committable> },
-    /// This epoch is complete: tell the sources (acknowledge positions) and remove what no retained manifest reaches.
-    Completed { epoch: Epoch },
-    /// Put the files `run` of a table together, in the background, then answer `Compacted` or `CompactionFailed`. What
-    /// comes of it has to be kept until a complete checkpoint names it.
-    Compact { table: TableId, state: Box<TableState>, run: Range<usize> },
-    /// A checkpoint was given up; the job goes on.
-    Aborted { epoch: Epoch, error: Error },
-    /// Tell whoever made this request: the checkpoint that holds what it asked for, or why there is none.
-    Answer { id: u64, result: Result<Epoch> },
-    /// Stopped: write a confirm entry for this epoch, then answer `EndWritten`.
-    WriteConfirm { epoch: Epoch },
-    /// All input read and committed: write a finished entry, then answer `EndWritten`.
-    WriteFinished { epoch: Epoch },
-    /// The job has ended well.
-    Done,
-    /// The job has to stop with this error. Requests that were not answered are still open.
-    Fail(Error),
-}
+mod messages;
 
 /// The settings that the coordinator obeys.
 #[derive(Debug, Clone)]
@@ -184,6 +129,9 @@ struct Requests {
     keeps_next: bool,
     /// Sources wait for a barrier.
     is_due: bool,
+    /// One of the stops drains: no barrier goes out until every source has ended, as a checkpoint in between would hold
+    /// windows that have fired and sources that have not ended.
+    is_draining: bool,
 }
 
 /// A checkpoint that is being made.
@@ -292,7 +240,7 @@ impl Coordinator {
             Event::Tick => {}
             Event::Requested(request) => {
                 let id = request.id;
-                let refused = request.what.check().and_then(|()| self.request(request, actions));
+                let refused = self.request(request, actions);
                 actions.extend(refused.err().map(|error| Action::Answer { id, result: Err(error) }));
             }
             Event::CheckpointDue => self.requests.is_due = true,
@@ -341,6 +289,7 @@ impl Coordinator {
         let Request { id, what } = request;
         let is_stop_with_savepoint = matches!(what, Wanted::Stop { savepoint: true, .. });
         if what.is_stop() && !is_stop_with_savepoint {
+            self.drain(&what, actions);
             self.requests.stops.push(id);
             return Ok(());
         }
@@ -351,6 +300,7 @@ impl Coordinator {
         }
         let is_kept = what.keeps_checkpoint();
         if is_stop_with_savepoint && self.last_barrier.is_none() {
+            self.drain(&what, actions);
             self.requests.stops.push(id);
             self.requests.keeps_next |= is_kept;
             return Ok(());
@@ -379,6 +329,14 @@ impl Coordinator {
             },
         }
         Ok(())
+    }
+
+    /// Lets time end, if that is asked for and has not happened.
+    fn drain(&mut self, what: &Wanted, actions: &mut Vec<Action>) {
+        if what.drains() && self.last_barrier.is_none() && !self.requests.is_draining {
+            self.requests.is_draining = true;
+            actions.push(Action::EndSources);
+        }
     }
 
     fn acknowledge(&mut self, epoch: Epoch, task: TaskId, mut part: TaskPart) -> Result<AckAnswer> {
@@ -456,9 +414,15 @@ impl Coordinator {
             sinks: self.sinks.clone(),
             pending,
             pinned: covered.any(|(_, covered)| covered.is_pinned),
+            drained: self.is_drained(barrier),
             digest: String::new(),
             ..self.config.base.clone()
         })
+    }
+
+    /// Whether sources have ended before this barrier that could have gone on, or had in the checkpoint gone on from.
+    fn is_drained(&self, barrier: Barrier) -> bool {
+        barrier.kind == BarrierKind::Drain && self.requests.is_draining || self.config.base.drained
     }
 
     /// What becomes public with a checkpoint: what was carried over, what was prepared for older ones in flight, and
@@ -645,6 +609,9 @@ impl Coordinator {
         if self.config.sources.iter().all(|source| self.ended.contains(source)) {
             // Also where a stop was asked for: final watermarks are through, so that this is the end.
             return Some(BarrierKind::Drain);
+        }
+        if self.requests.is_draining {
+            return None;
         }
         if self.is_stopping() {
             return Some(BarrierKind::Stop);

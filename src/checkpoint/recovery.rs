@@ -130,6 +130,7 @@ pub fn base_manifest(claim: &Claim, max_parallelism: u32, resumed: Option<Manife
         sinks: BTreeMap::new(),
         pending: Vec::new(),
         pinned: false,
+        drained: false,
         digest: String::new(),
     };
     let base = resumed.unwrap_or_else(empty);

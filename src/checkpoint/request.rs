@@ -3,8 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
-
 /// Something that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -46,12 +44,8 @@ impl Wanted {
         matches!(self, Self::Savepoint { target: None } | Self::Stop { savepoint: true, target: None, .. })
     }
 
-    /// Refuses by name what is not built.
-    pub(super) fn check(&self) -> Result<()> {
-        match self {
-            Self::Stop { drain: true, .. } => Err(Error::query("a stop that fires all windows is not built yet")
-                .with_help("stop without draining: open windows are in the last checkpoint, and go on from there")),
-            _ => Ok(()),
-        }
+    /// Whether time is to end before the last checkpoint.
+    pub(super) fn drains(&self) -> bool {
+        matches!(self, Self::Stop { drain: true, .. })
     }
 }

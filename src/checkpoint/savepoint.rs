@@ -21,7 +21,11 @@ pub struct Beginning {
 /// Decides whether the plan can begin from a checkpoint. Sinks are always new: they write under the job's own lineage,
 /// wherever they are told to. With `ignore_unclaimed` state that no operator of the plan takes is left behind.
 pub fn begin_from(saved: &Manifest, plan: &PlanDescription, ignore_unclaimed: bool) -> Result<Beginning> {
-    let mut manifest = Manifest { pinned: false, pending: Vec::new(), ..saved.clone() };
+    let mut manifest = Manifest { pinned: false, drained: false, pending: Vec::new(), ..saved.clone() };
+    if saved.drained {
+        // Its windows have fired; what is read from here on meets a time of its own, and would else all be late.
+        manifest.operators.values_mut().for_each(|operator| operator.watermarks.clear());
+    }
     manifest.sinks.clear();
     let ids = identify(plan, &manifest.operators);
     manifest.operators.retain(|id, state| {

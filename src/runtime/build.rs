@@ -215,6 +215,7 @@ fn source_task(
         source: source.factory.open(&context)?,
         preparation: Arc::new(Preparation::new(source.clone(), &node.schema)),
         restored: state.map(|state| state.splits.clone()),
+        is_drained: environment.base.is_some_and(|base| base.drained),
         counters,
         is_bounded: source.factory.is_bounded(),
         is_live: source.factory.is_live(),

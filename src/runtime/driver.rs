@@ -343,6 +343,7 @@ impl<'a> Driver<'a> {
                 self.last_barrier = barrier.kind.is_last().then_some(barrier.epoch);
                 self.tell_sources(SourceControl::Inject(barrier));
             }
+            Action::EndSources => self.tell_sources(SourceControl::End),
             Action::WriteManifest(manifest) => self.write_manifest(*manifest),
             Action::Commit { sink, epoch, committables } => self.commit(sink, epoch, committables)?,
             Action::Completed { epoch } => {

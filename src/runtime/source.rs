@@ -49,6 +49,8 @@ pub struct SourceTask {
     pub preparation: Arc<Preparation>,
     /// Where a restored job goes on; `None` in a fresh one.
     pub restored: Option<BTreeMap<String, SplitState>>,
+    /// Whether what it goes on from was to be the end: it reads nothing.
+    pub is_drained: bool,
     pub counters: Counters,
     pub is_bounded: bool,
     /// Whether rows come as they happen: none is held back while the next one is waited for.
@@ -99,6 +101,8 @@ struct Running {
     limit: EventTime,
     /// The latest processing time that rows or a watermark of the clock have been given; none will be given less.
     read_at: ProcTime,
+    /// Whether it is to read no more.
+    is_over: bool,
 }
 
 /// What the loop has to deal with next.
@@ -115,7 +119,7 @@ enum Next {
 impl SourceTask {
     /// Runs until the last barrier.
     pub async fn run(mut self) -> Result<()> {
-        let now = self.clock.elapsed();
+        let (now, is_over) = (self.clock.elapsed(), self.is_drained);
         let mut splits: Vec<SplitRun> = Vec::new();
         match self.restored.take() {
             Some(states) if self.is_bounded => {
@@ -155,6 +159,7 @@ impl SourceTask {
             looked: now,
             limit: EventTime::END,
             read_at: ProcTime(i64::MIN),
+            is_over,
         };
         running.run().await
     }
@@ -175,7 +180,8 @@ impl Running {
             }
             self.look_at_group();
             let turn = self.next_turn();
-            if self.splits.iter().all(|split| split.ended) && self.task.discovery_interval.is_none() {
+            let is_read = self.splits.iter().all(|split| split.ended) && self.task.discovery_interval.is_none();
+            if is_read || self.is_over {
                 break;
             }
             self.look_for_splits();
@@ -451,7 +457,7 @@ impl Running {
             if self.control(control).await? {
                 return Ok(true);
             }
-            if is_barrier {
+            if is_barrier || self.is_over {
                 return Ok(false);
             }
         }
@@ -463,6 +469,13 @@ impl Running {
             SourceControl::Inject(barrier) => {
                 self.barrier(barrier).await?;
                 Ok(barrier.kind.is_last())
+            }
+            SourceControl::End => {
+                if !self.is_over {
+                    self.catch_up().await?;
+                    self.is_over = true;
+                }
+                Ok(false)
             }
             SourceControl::Completed(epoch) => {
                 let done = self.unacknowledged.remove(&epoch);
@@ -559,7 +572,7 @@ impl Running {
         self.task.clock.elapsed().saturating_sub(self.held_up)
     }
 
-    /// All splits have ended: every window closes, and barriers pass through until the last one.
+    /// All splits have ended, or nothing more is to be read: every window closes, and barriers pass through until the last one.
     async fn end(mut self) -> Result<()> {
         // Nobody listens to the watermark of an idle input.
         self.wake().await?;

@@ -17,6 +17,8 @@ pub enum SourceControl {
     Inject(Barrier),
     /// The checkpoint of this epoch is complete.
     Completed(Epoch),
+    /// Read no more, and end as if all had been read.
+    End,
 }
 
 /// Both ends, for at most `most` checkpoints in flight.
@@ -48,6 +50,8 @@ struct Shared {
 struct Slot {
     barriers: VecDeque<Barrier>,
     completed: Option<Epoch>,
+    /// Behind these barriers.
+    has_end: bool,
     is_closed: bool,
 }
 
@@ -70,6 +74,7 @@ impl ControlSender {
                 slot.barriers.push_back(barrier);
             }
             SourceControl::Completed(epoch) => slot.completed = Some(epoch),
+            SourceControl::End => slot.has_end = true,
         }
         drop(slot);
         self.shared.changed.notify_one();
@@ -88,7 +93,8 @@ impl ControlReceiver {
     pub fn try_recv(&mut self) -> Option<SourceControl> {
         let mut slot = self.shared.slot();
         let completed = slot.completed.take().map(SourceControl::Completed);
-        completed.or_else(|| slot.barriers.pop_front().map(SourceControl::Inject))
+        let next = completed.or_else(|| slot.barriers.pop_front().map(SourceControl::Inject));
+        next.or_else(|| std::mem::take(&mut slot.has_end).then_some(SourceControl::End))
     }
 
     /// What comes next; `None` when the driver is gone. Cancel-safe.
@@ -113,6 +119,19 @@ mod tests {
 
     fn barrier(epoch: u64, kind: BarrierKind) -> Barrier {
         Barrier { epoch: Epoch(epoch), kind, covered: Epoch::ZERO }
+    }
+
+    /// A checkpoint that began before the end is taken before it; no barrier is sent between the end and the last one.
+    #[tokio::test]
+    async fn an_end_comes_behind_the_barriers_that_were_sent_before_it() {
+        let (sender, mut receiver) = source_control(2);
+        let first = SourceControl::Inject(barrier(1, BarrierKind::Checkpoint));
+        let sent = [first, SourceControl::End];
+        sent.into_iter().for_each(|control| sender.send(control));
+        for control in sent {
+            assert_eq!(receiver.recv().await, Some(control));
+        }
+        assert_eq!(receiver.try_recv(), None);
     }
 
     #[tokio::test]

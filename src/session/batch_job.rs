@@ -149,6 +149,10 @@ impl RunningJob for BatchJob {
         Err(Error::query("a batch has no savepoints").with_help("end it without a savepoint: STOP JOB"))
     }
 
+    async fn drain_with_savepoint(&self, target: Option<PathBuf>) -> Result<TakenCheckpoint> {
+        self.stop_with_savepoint(target).await
+    }
+
     async fn checkpoint(&self) -> Result<Epoch> {
         Err(Error::query("a batch has no checkpoints"))
     }

@@ -135,6 +135,10 @@ impl RunningJob for StreamingJob {
         self.saved(Wanted::Stop { savepoint: true, target, drain: false }).await
     }
 
+    async fn drain_with_savepoint(&self, target: Option<PathBuf>) -> Result<TakenCheckpoint> {
+        self.saved(Wanted::Stop { savepoint: true, target, drain: true }).await
+    }
+
     async fn checkpoint(&self) -> Result<Epoch> {
         if let Some(answer) = self.control.ask(Wanted::Checkpoint).await {
             return answer.map(|taken| taken.epoch);

@@ -59,6 +59,8 @@ pub trait RunningJob: Send + Sync {
     /// Stops it with a last checkpoint that is kept whatever else is removed; with a target as a copy in a directory below
     /// that.
     async fn stop_with_savepoint(&self, target: Option<PathBuf>) -> Result<TakenCheckpoint>;
+    /// The same for good: time ends before the savepoint, so that every window gives its result, and the job has finished.
+    async fn drain_with_savepoint(&self, target: Option<PathBuf>) -> Result<TakenCheckpoint>;
     /// Takes a checkpoint that begins after this call and waits until it is complete: every row that was read before is
     /// in it, and every row whose push had returned. A job that ends meanwhile answers with its last one.
     async fn checkpoint(&self) -> Result<Epoch>;

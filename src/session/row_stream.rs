@@ -196,6 +196,10 @@ impl RunningJob for SelectJob {
         self.job.stop_with_savepoint(target).await
     }
 
+    async fn drain_with_savepoint(&self, target: Option<PathBuf>) -> Result<TakenCheckpoint> {
+        self.job.drain_with_savepoint(target).await
+    }
+
     async fn checkpoint(&self) -> Result<Epoch> {
         self.job.checkpoint().await
     }

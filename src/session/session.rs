@@ -327,11 +327,6 @@ impl Session {
 
     /// Stops a job that was started here and waits for its end.
     async fn stop_job(&self, job: &JobReference, with_savepoint: bool, with_drain: bool) -> Result<Outcome> {
-        if with_drain {
-            return Err(Error::query("STOP JOB … WITH DRAIN is not built yet")
-                .with_span(job.span)
-                .with_help("leave it out: open windows are in the last checkpoint, and go on from there"));
-        }
         let running = self.jobs.running_job(job)?;
         if !with_savepoint {
             running.stop().await?;
@@ -342,7 +337,10 @@ impl Session {
         if let Some(directory) = &target {
             self.world.stores.local_at(directory, "savepoints").map_err(|error| error.with_span(job.span))?;
         }
-        let taken = running.stop_with_savepoint(target).await?;
+        let taken = match with_drain {
+            true => running.drain_with_savepoint(target).await?,
+            false => running.stop_with_savepoint(target).await?,
+        };
         running.wait().await?;
         let place = taken.directory.map_or_else(String::new, |directory| directory.display().to_string());
         text_table(&[

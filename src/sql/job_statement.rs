@@ -4,7 +4,7 @@ use sqlparser::parser::Parser;
 
 use super::cursor::Cursor;
 use super::statement::{JobReference, Statement};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Reads the statement if it is one about a job.
 pub(super) fn job_statement(parser: &mut Parser) -> Result<Option<Statement>> {
@@ -21,13 +21,20 @@ pub(super) fn job_statement(parser: &mut Parser) -> Result<Option<Statement>> {
     }
     let job = job(parser)?;
     let (mut with_savepoint, mut with_drain) = (false, false);
-    while parser.takes(&["WITH"]) {
+    while parser.sees(&["WITH"]) {
+        let span = parser.here();
+        parser.expects(&["WITH"])?;
         let (word, flag) = match parser.sees(&["DRAIN"]) {
             true => ("DRAIN", &mut with_drain),
             false => ("SAVEPOINT", &mut with_savepoint),
         };
         parser.expects(&[word])?;
         *flag = true;
+        if with_drain && !with_savepoint {
+            return Err(Error::query("WITH DRAIN comes behind WITH SAVEPOINT")
+                .with_span(span)
+                .with_help("STOP JOB '…' WITH SAVEPOINT WITH DRAIN"));
+        }
     }
     Ok(Some(Statement::StopJob { job, with_savepoint, with_drain }))
 }
@@ -52,7 +59,6 @@ mod tests {
             ("STOP JOB '1'", (false, false)),
             ("stop job 'a' with savepoint;", (true, false)),
             ("STOP JOB 'a' WITH SAVEPOINT WITH DRAIN", (true, true)),
-            ("STOP JOB 'a' WITH DRAIN", (false, true)),
         ] {
             match read(text) {
                 Ok(Statement::StopJob { with_savepoint, with_drain, .. }) => {
@@ -62,6 +68,7 @@ mod tests {
             }
         }
         assert!(read("STOP JOB 'a' WITH").is_err());
+        assert!(read("STOP JOB 'a' WITH DRAIN").unwrap_err().contains("behind WITH SAVEPOINT"));
         assert!(read("STOP JOB").unwrap_err().contains("SHOW JOBS"));
     }
 

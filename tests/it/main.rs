@@ -6,6 +6,7 @@ mod checking;
 mod contracts;
 mod damage;
 mod docs;
+mod draining;
 mod examples;
 mod finished;
 mod fire;

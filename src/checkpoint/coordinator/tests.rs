@@ -33,6 +33,7 @@ fn base() -> Manifest {
         sinks: BTreeMap::new(),
         pending: Vec::new(),
         pinned: false,
+        drained: false,
         digest: String::new(),
     }
 }
@@ -61,6 +62,7 @@ fn short(actions: &[Action]) -> Vec<String> {
     actions
         .iter()
         .map(|action| match action {
+            Action::EndSources => "end sources".to_owned(),
             Action::Inject(barrier) => format!("inject {} {:?}", barrier.epoch, barrier.kind),
             Action::WriteManifest(manifest) => {
                 format!("write {} pending {:?}", manifest.epoch, texts(&manifest.pending))
@@ -416,6 +418,7 @@ impl Driver {
     fn check(&mut self, action: Action) {
         assert_eq!(self.over, None, "{action:?} after the end");
         match action {
+            Action::EndSources => panic!("nobody drains here"),
             Action::Inject(barrier) => {
                 let last = self.barriers.last();
                 assert!(last.is_none_or(|last| last.epoch < barrier.epoch && !last.kind.is_last()));

@@ -91,6 +91,10 @@ impl RunningJob for FakeJob {
         self.stop().await.map(|()| Epoch(1).into())
     }
 
+    async fn drain_with_savepoint(&self, target: Option<PathBuf>) -> Result<TakenCheckpoint> {
+        self.stop_with_savepoint(target).await
+    }
+
     async fn checkpoint(&self) -> Result<Epoch> {
         Ok(Epoch(1))
     }

@@ -173,6 +173,7 @@ impl Bench {
             source: Arc::new(source.clone()),
             preparation: Arc::new(Preparation::new(node, &schema())),
             restored: None,
+            is_drained: false,
             counters: Counters::default(),
             is_bounded: false,
             is_live: true,

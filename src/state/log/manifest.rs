@@ -78,6 +78,10 @@ pub struct Manifest {
     /// Whether it is a savepoint, which is kept whatever else is removed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
+    /// Whether time had ended before its barrier although sources could have gone on: a stop that drained. Whoever goes on
+    /// from it reads nothing more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
     /// Digest of this text with this field empty.
     pub digest: String,
 }

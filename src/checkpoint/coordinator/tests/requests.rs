@@ -86,14 +86,26 @@ fn a_savepoint_in_a_directory_of_its_own_is_not_kept_among_the_checkpoints() {
     }
 }
 
+/// A checkpoint between the end of time and the last barrier would hold windows that have fired beside sources that go on.
 #[test]
-fn what_is_not_built_is_refused_by_name() {
+fn a_stop_that_drains_ends_the_sources_and_sends_no_barrier_before_all_have_ended() {
     let mut script = Script::new(config());
-    script.step(
-        asked(3, Wanted::Stop { savepoint: false, target: None, drain: true }),
-        &["answer 3: a stop that fires all windows"],
-    );
-    assert!(!script.coordinator.is_stopping());
+    let drain = Wanted::Stop { savepoint: true, target: None, drain: true };
+    script.step(asked(1, drain.clone()), &["end sources"]);
+    assert!(script.coordinator.is_stopping());
+    script.step(asked(2, Wanted::Checkpoint), &[]);
+    script.step(asked(3, drain), &[]);
+    script.step(Event::SourceEnded(task("source", 0)), &[]);
+    script.at(30, &[]);
+    script.step(Event::SourceEnded(task("source", 1)), &["inject 1 Drain"]);
+    let mut actions = Vec::new();
+    for task in script.coordinator.config.tasks.clone() {
+        actions.extend(script.coordinator.step(script.now, ack(1, task, None)));
+    }
+    let is_kept = |manifest: &Manifest| manifest.pinned && manifest.drained;
+    assert!(matches!(&actions[..], [Action::WriteManifest(manifest)] if is_kept(manifest)), "{actions:?}");
+    script.step(written(1), &["answer 2 with 1", "completed 1", "finished 1"]);
+    script.step(Event::EndWritten, &["answer 1 with 1", "answer 3 with 1", "done"]);
 }
 
 #[test]

@@ -74,6 +74,7 @@ fn manifest(epoch: u64, generation: Generation, files: Vec<FileState>) -> Manife
         sinks: BTreeMap::from([("hours".to_owned(), SinkState { confirmed: BTreeMap::from([(1, Epoch(0))]) })]),
         pending: vec![committable(epoch, Vec::new())],
         pinned: false,
+        drained: false,
         digest: String::new(),
     }
 }
