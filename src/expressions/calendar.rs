@@ -8,7 +8,7 @@ use chrono::{Datelike, NaiveDate};
 
 use super::function::{Call, Function, Nulls, Style, Zoned};
 use super::instant::{civil_day, date_of, read_date};
-use super::intervals::shift_days;
+use super::intervals::{in_calendar, shift_days};
 use super::time_pattern::Pattern;
 use super::types::{digits, is_integer, type_name};
 use super::typing::{Argument, Typing, count, never};
@@ -51,7 +51,7 @@ pub static CEIL_TO: Function = to_unit("CEIL", |call, arguments, _| move_locally
 
 /// `TIMESTAMPADD(unit, amount, time)` of amount and time: the parameter is the unit's length in milliseconds, or minus
 /// its months.
-pub static TIMESTAMPADD: Function = Function::strict("TIMESTAMPADD", "", never, add);
+pub static TIMESTAMPADD: Function = Function { fallible: true, ..Function::strict("TIMESTAMPADD", "", never, add) };
 
 const fn to_unit(name: &'static str, body: fn(&Call, &[ArrayRef], usize) -> Result<ArrayRef>) -> Function {
     Function { style: Style::To, ..Function::strict(name, "", never, body).zoned(Zoned::OfInstants) }
@@ -129,9 +129,9 @@ impl Unit {
     /// The first day of the next unit.
     fn next_day(self, first: i64) -> i64 {
         match self {
-            Self::Year => i64::from(shift_days(first, 12)),
-            Self::Quarter => i64::from(shift_days(first, 3)),
-            Self::Month => i64::from(shift_days(first, 1)),
+            Self::Year => shift_days(first, 12).map_or(first, i64::from),
+            Self::Quarter => shift_days(first, 3).map_or(first, i64::from),
+            Self::Month => shift_days(first, 1).map_or(first, i64::from),
             Self::Week => first + 7,
             _ => first + 1,
         }
@@ -195,13 +195,15 @@ fn add(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     let moved: PrimitiveArray<Int64Type> =
         arrow::compute::binary(wide.as_primitive::<Int64Type>(), amounts, |tick, amount| {
             if length < 0 {
-                let day = shift_days(tick.div_euclid(per_day), amount.wrapping_mul(-length));
-                i64::from(day).wrapping_mul(per_day).wrapping_add(tick.rem_euclid(per_day))
+                let day =
+                    shift_days(tick.div_euclid(per_day), amount.saturating_mul(-length)).map_or(i64::MAX, i64::from);
+                day.saturating_mul(per_day).saturating_add(tick.rem_euclid(per_day))
             } else {
                 let by = i128::from(length) * i128::from(amount) * i128::from(per_day) / 86_400_000;
-                tick.wrapping_add(by as i64)
+                tick.saturating_add(by.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
             }
         })?;
+    let moved = in_calendar(moved, per_day)?;
     if *times.data_type() == DataType::Date32 {
         let days: PrimitiveArray<Date32Type> = moved.unary(|day| day as i32);
         return Ok(Arc::new(days));

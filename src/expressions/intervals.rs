@@ -1,18 +1,22 @@
 //! Times plus intervals: whole months along the calendar, everything else as a number of ticks.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{DataType, Date32Type, Int32Type, Int64Type, TimeUnit};
-use chrono::{Datelike, Months};
+use chrono::{Datelike, Months, NaiveDate};
 
 use super::function::{Call, Function, Style};
 use super::typing::never;
 use crate::error::{Error, Result};
 
 /// A time plus an interval: parameters are months and milliseconds (both with their sign).
-pub static PLUS_INTERVAL: Function =
-    Function { style: Style::Suffix("+"), ..Function::strict("PLUS_INTERVAL", "", never, plus_interval) };
+pub static PLUS_INTERVAL: Function = Function {
+    style: Style::Suffix("+"),
+    fallible: true,
+    ..Function::strict("PLUS_INTERVAL", "", never, plus_interval)
+};
 
 /// The same, written with a minus; the parameters have their sign all the same.
 pub static MINUS_INTERVAL: Function = PLUS_INTERVAL.renamed("MINUS_INTERVAL", Style::Suffix("-"));
@@ -24,12 +28,11 @@ fn plus_interval(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayR
     let times = &arguments[0];
     match times.data_type() {
         DataType::Date32 => {
-            let days = i32::try_from(millis / 86_400_000).unwrap_or(i32::MAX);
-            let moved: PrimitiveArray<Date32Type> = times.as_primitive::<Date32Type>().unary(|day| {
-                let day = if months == 0 { day } else { shift_days(i64::from(day), months) };
-                day.wrapping_add(days)
-            });
-            Ok(Arc::new(moved))
+            let days = millis / 86_400_000;
+            let moved: PrimitiveArray<Int64Type> = times
+                .as_primitive::<Date32Type>()
+                .unary(|day| shifted(i64::from(day), months).map_or(i64::MAX, |day| day.saturating_add(days)));
+            Ok(Arc::new(in_calendar(moved, 1)?.unary::<_, Date32Type>(|day| day as i32)))
         }
         DataType::Timestamp(unit, zone) => {
             let per_milli = match unit {
@@ -38,17 +41,18 @@ fn plus_interval(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayR
                 TimeUnit::Microsecond => 1_000,
                 TimeUnit::Nanosecond => 1_000_000,
             };
-            let by = millis.wrapping_mul(per_milli);
+            let by = millis.saturating_mul(per_milli);
             let ticks = arrow::compute::cast(times, &DataType::Int64)?;
             let per_day = 86_400_000 * per_milli;
             let moved: PrimitiveArray<Int64Type> = if months == 0 {
-                ticks.as_primitive::<Int64Type>().unary(|tick| tick.wrapping_add(by))
+                ticks.as_primitive::<Int64Type>().unary(|tick| tick.saturating_add(by))
             } else {
                 ticks.as_primitive::<Int64Type>().unary(|tick| {
-                    let day = i64::from(shift_days(tick.div_euclid(per_day), months));
-                    (day * per_day + tick.rem_euclid(per_day)).wrapping_add(by)
+                    let day = shifted(tick.div_euclid(per_day), months).unwrap_or(i64::MAX);
+                    day.saturating_mul(per_day).saturating_add(tick.rem_euclid(per_day)).saturating_add(by)
                 })
             };
+            let moved = in_calendar(moved, per_day)?;
             Ok(arrow::compute::cast(&moved, &DataType::Timestamp(*unit, zone.clone()))?)
         }
         // A time of the day goes round.
@@ -70,17 +74,38 @@ fn plus_interval(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayR
     }
 }
 
-/// The day that many months later; the last day of a month stays within it.
-pub(super) fn shift_days(day: i64, months: i64) -> i32 {
-    let epoch = chrono::NaiveDate::default().num_days_from_ce();
-    let Some(date) =
-        i32::try_from(day).ok().and_then(|day| chrono::NaiveDate::from_num_days_from_ce_opt(day.saturating_add(epoch)))
-    else {
-        return i32::try_from(day).unwrap_or(i32::MAX);
-    };
-    let by = Months::new(u32::try_from(months.unsigned_abs()).unwrap_or(u32::MAX));
+/// The days of the calendar, counted from 1970.
+const DAYS: RangeInclusive<i64> = -96_465_292..=95_026_236;
+
+/// Times that were moved, of so many ticks a day; one that left the calendar is an error.
+pub(super) fn in_calendar(moved: PrimitiveArray<Int64Type>, per_day: i64) -> Result<PrimitiveArray<Int64Type>> {
+    // What does not fit into 64 bits has been moved to an end of them.
+    let least = DAYS.start().saturating_mul(per_day).max(i64::MIN + 1);
+    let greatest = DAYS.end().saturating_add(1).saturating_mul(per_day) - 1;
+    let is_in = |tick: &i64| (least..=greatest).contains(tick);
+    // Where a value is NULL anything may stand.
+    if moved.values().iter().fold(true, |all, tick| all & is_in(tick))
+        || moved.iter().flatten().all(|tick| is_in(&tick))
+    {
+        return Ok(moved);
+    }
+    Err(Error::data(
+        "the result lies beyond the calendar: a TIMESTAMP(9) reaches from 1677 to 2262, other times some 260,000 years",
+    ))
+}
+
+/// The day that many months later.
+fn shifted(day: i64, months: i64) -> Option<i64> {
+    if months == 0 { Some(day) } else { shift_days(day, months).map(i64::from) }
+}
+
+/// The day that many months later, if the calendar has it; the last day of a month stays within it.
+pub(super) fn shift_days(day: i64, months: i64) -> Option<i32> {
+    let epoch = NaiveDate::default().num_days_from_ce();
+    let date = NaiveDate::from_num_days_from_ce_opt(i32::try_from(day).ok()?.checked_add(epoch)?)?;
+    let by = Months::new(u32::try_from(months.unsigned_abs()).ok()?);
     let moved = if months < 0 { date.checked_sub_months(by) } else { date.checked_add_months(by) };
-    moved.unwrap_or(date).num_days_from_ce() - epoch
+    Some(moved?.num_days_from_ce() - epoch)
 }
 
 #[cfg(test)]
@@ -102,5 +127,25 @@ mod tests {
         let february = 1_709_164_800_000; // 2024-02-29 00:00:00
         assert_eq!(moved.as_primitive::<arrow::datatypes::TimestampMillisecondType>().value(0), february);
         assert!(moved.is_null(1));
+    }
+
+    #[test]
+    fn the_calendar_ends() {
+        let times: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![Some(0), None]));
+        let call = |months, millis| {
+            let output = DataType::Timestamp(TimeUnit::Millisecond, None);
+            plus_interval(&Call::new(&PLUS_INTERVAL, output, true, vec![months, millis]), &[Arc::clone(&times)], 2)
+        };
+        assert!(call(12 * 8_000, i64::from(i32::MAX)).is_ok());
+        let days = [NaiveDate::MIN, NaiveDate::MAX]
+            .map(|date| date.num_days_from_ce() - NaiveDate::default().num_days_from_ce());
+        assert_eq!(days.map(i64::from), [*DAYS.start(), *DAYS.end()]);
+        for (months, millis) in [(12 * 300_000, 0), (-12 * 300_000, 0), (0, i64::MAX), (0, i64::MIN), (i64::MAX, 0)] {
+            let error = call(months, millis).unwrap_err();
+            assert!(error.message().contains("beyond the calendar"), "{months} {millis}: {error}");
+        }
+        let nulls = TimestampMillisecondArray::new(vec![i64::MAX].into(), Some(vec![false].into()));
+        let call = Call::new(&PLUS_INTERVAL, DataType::Timestamp(TimeUnit::Millisecond, None), true, vec![0, 1]);
+        assert!(plus_interval(&call, &[Arc::new(nulls)], 1).unwrap().is_null(0));
     }
 }

@@ -267,7 +267,7 @@ fn months_between(from: i64, to: i64) -> i64 {
     let (first, last) = (date_of(early), date_of(late));
     let months = i64::from(last.year() - first.year()) * 12 + i64::from(last.month()) - i64::from(first.month());
     // A month from the 31st ends on the last day of a shorter month.
-    months - i64::from((late, late_time) < (i64::from(shift_days(early, months)), early_time))
+    months - i64::from((late, late_time) < (shift_days(early, months).map_or(early, i64::from), early_time))
 }
 
 fn format_typing(arguments: &[Argument]) -> Result<Typing, String> {

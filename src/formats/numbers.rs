@@ -293,9 +293,9 @@ pub(crate) fn append_decimal(unscaled: i128, scale: i8, to: &mut Vec<u8>) {
     }
 }
 
-/// Appends a DECIMAL as Flink's csv and json formats do: without trailing zeros, and unless `plain` with an exponent
-/// where Java's `BigDecimal` has one (`1E+5`).
-pub(super) fn append_stripped_decimal(unscaled: i128, scale: i8, plain: bool, to: &mut Vec<u8>) {
+/// Appends a DECIMAL as Flink's csv and json formats do: without trailing zeros, and with an exponent where
+/// Java's `BigDecimal` has one (`1E+5`).
+pub(super) fn append_stripped_decimal(unscaled: i128, scale: i8, to: &mut Vec<u8>) {
     if unscaled == 0 {
         return to.push(b'0');
     }
@@ -312,10 +312,7 @@ pub(super) fn append_stripped_decimal(unscaled: i128, scale: i8, plain: bool, to
     let text = buffer.format(digits.unsigned_abs()).as_bytes();
     let length = i32::try_from(text.len()).unwrap_or(i32::MAX);
     let adjusted = length - 1 - scale;
-    if plain && scale < 0 {
-        to.extend_from_slice(text);
-        to.extend(std::iter::repeat_n(b'0', usize::try_from(-scale).unwrap_or(0)));
-    } else if plain || (scale >= 0 && adjusted >= -6) {
+    if scale >= 0 && adjusted >= -6 {
         if digits < 0 {
             to.pop();
         }
@@ -408,14 +405,13 @@ mod tests {
         assert_eq!(text(|to| append_float(0.1, to)), "0.1");
         assert_eq!(text(|to| append_decimal(-5, 3, to)), "-0.005");
         assert_eq!(text(|to| append_decimal(1500, 3, to)), "1.500");
-        let stripped = |value, scale, plain| text(|to| append_stripped_decimal(value, scale, plain, to));
-        assert_eq!(stripped(1500, 3, false), "1.5");
-        assert_eq!(stripped(100_000_000, 3, false), "1E+5");
-        assert_eq!(stripped(100_000_000, 3, true), "100000");
-        assert_eq!(stripped(-1, 3, false), "-0.001");
-        assert_eq!(stripped(-1, 8, false), "-1E-8");
-        assert_eq!(stripped(12_300, 0, false), "1.23E+4");
-        assert_eq!(stripped(0, 3, false), "0");
+        let stripped = |value, scale| text(|to| append_stripped_decimal(value, scale, to));
+        assert_eq!(stripped(1500, 3), "1.5");
+        assert_eq!(stripped(100_000_000, 3), "1E+5");
+        assert_eq!(stripped(-1, 3), "-0.001");
+        assert_eq!(stripped(-1, 8), "-1E-8");
+        assert_eq!(stripped(12_300, 0), "1.23E+4");
+        assert_eq!(stripped(0, 3), "0");
     }
 
     fn text(append: impl FnOnce(&mut Vec<u8>)) -> String {

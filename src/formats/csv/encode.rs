@@ -141,7 +141,7 @@ impl Spelling for CsvWriter {
     }
 
     fn decimal(&self, unscaled: i128, scale: i8, to: &mut Vec<u8>) {
-        append_stripped_decimal(unscaled, scale, false, to);
+        append_stripped_decimal(unscaled, scale, to);
     }
 
     fn timestamp(&self, units: i64, unit: TimeUnit, utc: bool, to: &mut Vec<u8>) {
@@ -197,7 +197,7 @@ impl Spelling for Element {
     }
 
     fn decimal(&self, unscaled: i128, scale: i8, to: &mut Vec<u8>) {
-        append_stripped_decimal(unscaled, scale, false, to);
+        append_stripped_decimal(unscaled, scale, to);
     }
 
     fn timestamp(&self, units: i64, unit: TimeUnit, utc: bool, to: &mut Vec<u8>) {

@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::super::RowWriter;
 use super::super::base64;
-use super::super::numbers::{append_double, append_float, append_stripped_decimal};
+use super::super::numbers::{append_decimal, append_double, append_float, append_stripped_decimal};
 use super::super::spelling::{self, Spelling, Texts};
 use super::super::times::{Standard, append_timestamp};
 use crate::error::Result;
@@ -107,7 +107,10 @@ impl Spelling for JsonWriter {
     }
 
     fn decimal(&self, unscaled: i128, scale: i8, to: &mut Vec<u8>) {
-        append_stripped_decimal(unscaled, scale, self.plain_decimals, to);
+        match self.plain_decimals {
+            true => append_decimal(unscaled, scale, to),
+            false => append_stripped_decimal(unscaled, scale, to),
+        }
     }
 
     fn timestamp(&self, units: i64, unit: TimeUnit, utc: bool, to: &mut Vec<u8>) {

@@ -63,7 +63,7 @@ const DECIMAL_AS_PLAIN_NUMBER: OptionSpec = OptionSpec::honoured(
     "encode.decimal-as-plain-number",
     OptionKind::Boolean,
     Some("false"),
-    "Whether a DECIMAL is always written without an exponent: `100000` and not `1E+5`.",
+    "Whether a DECIMAL is always written without an exponent, with all digits of its scale: `100000.00` and not `1E+5`.",
 );
 const IGNORE_NULL_FIELDS: OptionSpec = OptionSpec::honoured(
     "encode.ignore-null-fields",

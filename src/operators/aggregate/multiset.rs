@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use super::slot_values::{SlotValues, as_lists, flat, flat_slots, item, lists};
 use super::state::{AggregateState, Rows, StateField, primitive};
 use crate::error::{Error, Result};
+use crate::expressions::one_nan;
 
 /// What is made of the values.
 #[derive(Debug)]
@@ -205,7 +206,7 @@ fn percentile(values: &[f64], weights: &[i64], part: f64) -> f64 {
     if lower == upper || below == above {
         return below;
     }
-    (upper - place) * below + (place - lower) * above
+    one_nan((upper - place) * below + (place - lower) * above)
 }
 
 #[cfg(test)]
