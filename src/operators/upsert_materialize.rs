@@ -97,7 +97,7 @@ impl OperatorSpec for UpsertMaterializeSpec {
                 next: 0,
             },
             arrivals: BagTable::new("arrivals", Arc::new(arrivals), order.len(), &[SortOptions::default()])?
-                .in_groups_of(keys),
+                .with_group_columns(keys),
             types,
             order,
             spec: self.clone(),

@@ -6,8 +6,9 @@
 //!                         the delay, or not at all      left            delay, and when it closes
 //! ```
 //!
-//! What waits is a state table, merged by key; it is bounded by the groups of the windows that are open. A delay begins
-//! with the first row that waits, and what has come in it leaves together, behind a restart as well.
+//! What waits is a state table, merged by key; it is bounded by the groups of the windows that are open, and by their rows
+//! where order counts beside different values. A delay begins with the first row that waits, and what has come in it leaves
+//! together, behind a restart as well.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -40,7 +40,7 @@ pub struct BagTable {
     /// Leading columns that are the key.
     key: usize,
     /// Leading columns of the key that its key group is computed from.
-    of_group: usize,
+    group_columns: usize,
     keys: KeyIndex,
     /// By slot.
     bags: Vec<Bag>,
@@ -94,7 +94,7 @@ impl BagTable {
         let nulls: Vec<ArrayRef> = behind_key().map(|(data_type, _)| new_null_array(&data_type, 1)).collect();
         let order = RowOrder::new(behind_key())?;
         Ok(Self {
-            of_group: key,
+            group_columns: key,
             nulls: RowBytes::new(order.encode(&nulls)?.row(0).data()),
             keys: KeyIndex::new(&types[..key])?,
             order,
@@ -110,8 +110,8 @@ impl BagTable {
     }
 
     /// The same where rows come to a task by the first `columns` columns of the key alone.
-    pub fn in_groups_of(mut self, columns: usize) -> Self {
-        self.of_group = columns;
+    pub fn with_group_columns(mut self, columns: usize) -> Self {
+        self.group_columns = columns;
         self
     }
 
@@ -240,7 +240,12 @@ impl BagTable {
 impl StateTable for BagTable {
     fn spec(&self) -> TableSpec {
         let kind = TableKind::Keyed { unique: self.key + self.order.columns() };
-        TableSpec { name: self.name.clone(), schema: Arc::clone(&self.schema), key: (0..self.of_group).collect(), kind }
+        TableSpec {
+            name: self.name.clone(),
+            schema: Arc::clone(&self.schema),
+            key: (0..self.group_columns).collect(),
+            kind,
+        }
     }
 
     fn save(&mut self, to: &mut SnapshotWriter) -> Result<()> {
