@@ -7,6 +7,8 @@ import time
 import duckdb
 
 connection = duckdb.connect(config={"threads": 2})
+# A bar would stand on standard output between the answers.
+connection.execute("SET enable_progress_bar = false")
 print(json.dumps({"version": duckdb.__version__}), flush=True)
 for line in sys.stdin:
     request = json.loads(line)

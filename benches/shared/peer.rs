@@ -173,8 +173,11 @@ impl DuckDb {
 
     fn line(&mut self) -> Result<Value, String> {
         let mut line = String::new();
-        self.answers.read_line(&mut line).map_err(|error| error.to_string())?;
-        serde_json::from_str(&line).map_err(|_| "it has ended".to_owned())
+        match self.answers.read_line(&mut line).map_err(|error| error.to_string())? {
+            0 => Err("it has ended".to_owned()),
+            // Answers would be taken for those of other questions from here on.
+            _ => Ok(serde_json::from_str(&line).unwrap_or_else(|_| panic!("no answer of the peer: {line:?}"))),
+        }
     }
 }
 
