@@ -1,4 +1,4 @@
-//! MIN and MAX of rows that are never taken back.
+//! MIN, MAX, FIRST_VALUE and LAST_VALUE of rows that are never taken back: one value a slot.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -12,18 +12,52 @@ use arrow::datatypes::{BinaryType, ByteArrayType, DataType, Utf8Type};
 use super::state::{AggregateState, Rows, StateField, compute, primitive, validity};
 use crate::error::{Error, Result};
 
-/// The least or greatest of plain values.
+/// Which of a slot's values is kept. Rows and partials come in their order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Kept {
+    Least,
+    Greatest,
+    First,
+    Last,
+}
+
+impl Kept {
+    fn field(self, data_type: &DataType) -> StateField {
+        let name = match self {
+            Self::Least => "min",
+            Self::Greatest => "max",
+            Self::First => "first",
+            Self::Last => "last",
+        };
+        (name, data_type.clone(), true)
+    }
+}
+
+/// One of plain values.
 #[derive(Debug)]
 pub(super) struct Extreme<T: ArrowPrimitiveType> {
-    greatest: bool,
+    kept: Kept,
     data_type: DataType,
     values: Vec<T::Native>,
     present: Vec<bool>,
 }
 
 impl<T: ArrowPrimitiveType> Extreme<T> {
-    pub(super) fn new(greatest: bool, data_type: DataType) -> Self {
-        Self { greatest, data_type, values: Vec::new(), present: Vec::new() }
+    pub(super) fn new(kept: Kept, data_type: DataType) -> Self {
+        Self { kept, data_type, values: Vec::new(), present: Vec::new() }
+    }
+
+    /// Takes the value of each row for which `is_better(value, held)`, or whose slot has none.
+    #[inline(always)]
+    fn keep(&mut self, rows: &Rows, is_better: impl Fn(T::Native, T::Native) -> bool) -> Result<()> {
+        let input = rows.primitive::<T>()?;
+        let (values, present) = (&mut self.values[..], &mut self.present[..]);
+        rows.each(|slot, row, _| {
+            let better = !present[slot] || is_better(input[row], values[slot]);
+            values[slot] = if better { input[row] } else { values[slot] };
+            present[slot] = true;
+        });
+        Ok(())
     }
 
     fn column(&self, slots: Option<&[u32]>) -> ArrayRef {
@@ -36,7 +70,7 @@ impl<T: ArrowPrimitiveType> Extreme<T> {
 
 impl<T: ArrowPrimitiveType + Debug> AggregateState for Extreme<T> {
     fn fields(&self) -> Vec<StateField> {
-        vec![(if self.greatest { "max" } else { "min" }, self.data_type.clone(), true)]
+        vec![self.kept.field(&self.data_type)]
     }
 
     fn resize(&mut self, slots: usize) {
@@ -45,22 +79,12 @@ impl<T: ArrowPrimitiveType + Debug> AggregateState for Extreme<T> {
     }
 
     fn update(&mut self, rows: &Rows) -> Result<()> {
-        let input = rows.primitive::<T>()?;
-        let (values, present) = (&mut self.values[..], &mut self.present[..]);
-        if self.greatest {
-            rows.each(|slot, row, _| {
-                let better = !present[slot] || input[row].is_gt(values[slot]);
-                values[slot] = if better { input[row] } else { values[slot] };
-                present[slot] = true;
-            });
-        } else {
-            rows.each(|slot, row, _| {
-                let better = !present[slot] || input[row].is_lt(values[slot]);
-                values[slot] = if better { input[row] } else { values[slot] };
-                present[slot] = true;
-            });
+        match self.kept {
+            Kept::Least => self.keep(rows, |value, held| value.is_lt(held)),
+            Kept::Greatest => self.keep(rows, |value, held| value.is_gt(held)),
+            Kept::First => self.keep(rows, |_, _| false),
+            Kept::Last => self.keep(rows, |_, _| true),
         }
-        Ok(())
     }
 
     fn merge(&mut self, slots: &[u32], columns: &[ArrayRef], _: i64) -> Result<()> {
@@ -96,32 +120,33 @@ impl<T: ArrowPrimitiveType + Debug> AggregateState for Extreme<T> {
     }
 }
 
-/// The least or greatest of strings or byte strings, byte by byte.
+/// One of strings or byte strings, which are compared byte by byte.
 #[derive(Debug)]
 pub(super) struct BytesExtreme {
-    greatest: bool,
+    kept: Kept,
     data_type: DataType,
     values: Vec<Option<Box<[u8]>>>,
     held: usize,
 }
 
 impl BytesExtreme {
-    pub(super) fn new(greatest: bool, data_type: DataType) -> Self {
-        Self { greatest, data_type, values: Vec::new(), held: 0 }
+    pub(super) fn new(kept: Kept, data_type: DataType) -> Self {
+        Self { kept, data_type, values: Vec::new(), held: 0 }
     }
 
     fn update_from<T: ByteArrayType<Offset = i32>>(&mut self, rows: &Rows, values: &ArrayRef) -> Result<()> {
         let Some(input) = values.as_any().downcast_ref::<GenericByteArray<T>>() else {
-            return Err(Error::bug("MIN or MAX met a column of another type than it was planned for"));
+            return Err(Error::bug("one of many texts met a column of another type than it was planned for"));
         };
         let (offsets, bytes) = (input.value_offsets(), input.value_data());
         rows.each(|slot, row, _| {
             let value = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
             let held = &mut self.values[slot];
-            let better = match held {
-                Some(held) if self.greatest => value > &held[..],
-                Some(held) => value < &held[..],
-                None => true,
+            let better = match (&held, self.kept) {
+                (None, _) | (_, Kept::Last) => true,
+                (_, Kept::First) => false,
+                (Some(held), Kept::Least) => value < &held[..],
+                (Some(held), Kept::Greatest) => value > &held[..],
             };
             if better {
                 self.held = self.held + value.len() - held.as_ref().map_or(0, |held| held.len());
@@ -140,7 +165,7 @@ impl BytesExtreme {
             let slot = slots.map_or(row, |slots| slots[row] as usize);
             bytes.extend_from_slice(self.values[slot].as_deref().unwrap_or_default());
             offsets.push(
-                i32::try_from(bytes.len()).map_err(|_| Error::world("MIN or MAX holds more than 2 GiB of text"))?,
+                i32::try_from(bytes.len()).map_err(|_| Error::world("an aggregate holds more than 2 GiB of text"))?,
             );
         }
         let nulls = validity(slots, self.values.len(), |slot| self.values[slot].is_some());
@@ -154,7 +179,7 @@ impl BytesExtreme {
 
 impl AggregateState for BytesExtreme {
     fn fields(&self) -> Vec<StateField> {
-        vec![(if self.greatest { "max" } else { "min" }, self.data_type.clone(), true)]
+        vec![self.kept.field(&self.data_type)]
     }
 
     fn resize(&mut self, slots: usize) {
@@ -163,7 +188,7 @@ impl AggregateState for BytesExtreme {
 
     fn update(&mut self, rows: &Rows) -> Result<()> {
         let Some(values) = rows.values else {
-            return Err(Error::bug("MIN and MAX need an argument"));
+            return Err(Error::bug("one of many texts needs an argument"));
         };
         match values.data_type() {
             DataType::Utf8 => self.update_from::<Utf8Type>(rows, values),

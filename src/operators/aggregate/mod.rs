@@ -36,7 +36,7 @@ use arrival::{Arrivals, Wanted};
 use count::Count;
 use decimal::DecimalSum;
 use distinct::DistinctValues;
-use extreme::{BytesExtreme, Extreme};
+use extreme::{BytesExtreme, Extreme, Kept};
 use float::FloatSum;
 use integer::IntegerSum;
 use multiset::{Multiset, Wanted as MultisetResult};
@@ -84,8 +84,17 @@ fn kernel(call: &AggregateCall) -> Result<Box<dyn AggregateState>> {
         (F::ApproxCountDistinct, _) => Box::new(ApproximateCount::default()),
         (F::Variance { sample }, _) => Box::new(Variance::new(sample, false, output)),
         (F::Deviation { sample }, _) => Box::new(Variance::new(sample, true, output)),
-        (F::FirstValue, _) => Box::new(arrivals(Wanted::First)?),
-        (F::LastValue, _) => Box::new(arrivals(Wanted::Last)?),
+        (F::FirstValue | F::LastValue, _) => {
+            let (kept, wanted) = match function {
+                F::FirstValue => (Kept::First, Wanted::First),
+                _ => (Kept::Last, Wanted::Last),
+            };
+            let is_plain = !call.retract && !call.of_sessions;
+            match one_of(kept, input).filter(|_| is_plain) {
+                Some(state) => state,
+                None => Box::new(arrivals(wanted)?),
+            }
+        }
         (F::ArrayAgg, _) => Box::new(arrivals(Wanted::Array)?),
         (F::ListAgg, _) => Box::new(arrivals(Wanted::Text(call.constant.separator()))?),
         (F::Collect, _) => Box::new(Multiset::new(MultisetResult::Counts(output), input.clone())?),
@@ -93,7 +102,10 @@ fn kernel(call: &AggregateCall) -> Result<Box<dyn AggregateState>> {
             let result = MultisetResult::Percentiles { parts: call.constant.percentages(), several };
             Box::new(Multiset::new(result, input.clone())?)
         }
-        (F::Min | F::Max, _) => extreme(function == F::Max, input)?,
+        (F::Min | F::Max, _) => {
+            let kept = if function == F::Max { Kept::Greatest } else { Kept::Least };
+            one_of(kept, input).ok_or_else(|| no_kernel(function, input))?
+        }
         (F::Sum | F::Avg, DataType::Int8) => Box::new(IntegerSum::<Int8Type>::new(average)),
         (F::Sum | F::Avg, DataType::Int16) => Box::new(IntegerSum::<Int16Type>::new(average)),
         (F::Sum | F::Avg, DataType::Int32) => Box::new(IntegerSum::<Int32Type>::new(average)),
@@ -105,13 +117,14 @@ fn kernel(call: &AggregateCall) -> Result<Box<dyn AggregateState>> {
     })
 }
 
-fn extreme(greatest: bool, input: &DataType) -> Result<Box<dyn AggregateState>> {
+/// What keeps one of the values, if they are plain ones, texts or bytes.
+fn one_of(kept: Kept, input: &DataType) -> Option<Box<dyn AggregateState>> {
     macro_rules! extreme {
         ($type:ty) => {
-            Box::new(Extreme::<$type>::new(greatest, input.clone()))
+            Box::new(Extreme::<$type>::new(kept, input.clone()))
         };
     }
-    Ok(match input {
+    Some(match input {
         DataType::Int8 => extreme!(Int8Type),
         DataType::Int16 => extreme!(Int16Type),
         DataType::Int32 => extreme!(Int32Type),
@@ -128,10 +141,8 @@ fn extreme(greatest: bool, input: &DataType) -> Result<Box<dyn AggregateState>> 
         DataType::Timestamp(TimeUnit::Millisecond, _) => extreme!(TimestampMillisecondType),
         DataType::Timestamp(TimeUnit::Microsecond, _) => extreme!(TimestampMicrosecondType),
         DataType::Timestamp(TimeUnit::Nanosecond, _) => extreme!(TimestampNanosecondType),
-        DataType::Utf8 | DataType::Binary => Box::new(BytesExtreme::new(greatest, input.clone())),
-        other => {
-            return Err(no_kernel(if greatest { AggregateFunction::Max } else { AggregateFunction::Min }, other));
-        }
+        DataType::Utf8 | DataType::Binary => Box::new(BytesExtreme::new(kept, input.clone())),
+        _ => return None,
     })
 }
 
