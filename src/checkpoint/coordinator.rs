@@ -287,27 +287,21 @@ impl Coordinator {
     /// Takes a request up, or says why it cannot be served.
     fn request(&mut self, request: Request, actions: &mut Vec<Action>) -> Result<()> {
         let Request { id, what } = request;
-        let is_stop_with_savepoint = matches!(what, Wanted::Stop { savepoint: true, .. });
-        if what.is_stop() && !is_stop_with_savepoint {
-            self.drain(&what, actions);
-            self.requests.stops.push(id);
-            return Ok(());
-        }
-        if !self.config.durable {
+        let saves = what.takes_savepoint();
+        if !self.config.durable && (saves || !what.is_stop()) {
             return Err(Error::query(format!("job {} keeps no checkpoints", self.config.base.job)).with_help(
                 "SET 'execution.checkpointing.interval' = '10 s', and give it a name: SET 'pipeline.name' = 'orders'",
             ));
         }
         let is_kept = what.keeps_checkpoint();
-        if is_stop_with_savepoint && self.last_barrier.is_none() {
+        if what.is_stop() && (!saves || self.last_barrier.is_none()) {
             self.drain(&what, actions);
             self.requests.stops.push(id);
             self.requests.keeps_next |= is_kept;
             return Ok(());
         }
-        let is_savepoint = is_stop_with_savepoint || matches!(what, Wanted::Savepoint { .. });
         match self.last_barrier {
-            None if is_savepoint => {
+            None if saves => {
                 self.requests.savepoints.push(id);
                 self.requests.keeps_next |= is_kept;
             }
@@ -316,16 +310,13 @@ impl Coordinator {
             Some(Barrier { kind: BarrierKind::Stop, .. }) => {
                 return Err(Error::world(format!("job {} is stopping already", self.config.base.job)));
             }
-            // All input has ended before it.
+            // All input has ended before it; and nothing comes behind it that could take its place.
             Some(barrier) => match self.in_flight.get_mut(&barrier.epoch) {
-                Some(in_flight) if self.writing.is_none() || !is_savepoint => {
+                Some(in_flight) => {
                     in_flight.requests.push(id);
                     in_flight.is_pinned |= is_kept;
                 }
-                _ if is_savepoint => {
-                    return Err(Error::world(format!("job {} has read all its input", self.config.base.job)));
-                }
-                _ => actions.push(Action::Answer { id, result: Ok(barrier.epoch) }),
+                None => actions.push(Action::Answer { id, result: Ok(barrier.epoch) }),
             },
         }
         Ok(())

@@ -39,6 +39,11 @@ impl Wanted {
         }
     }
 
+    /// Whether it asks for a savepoint, at a stop or while the job goes on.
+    pub(super) fn takes_savepoint(&self) -> bool {
+        matches!(self, Self::Savepoint { .. } | Self::Stop { savepoint: true, .. })
+    }
+
     /// Whether the job's own checkpoints are to keep it.
     pub(super) fn keeps_checkpoint(&self) -> bool {
         matches!(self, Self::Savepoint { target: None } | Self::Stop { savepoint: true, target: None, .. })

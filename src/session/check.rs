@@ -106,7 +106,10 @@ impl Session {
                 self.explain(&Statement::Insert(Box::new(insert))).map(text)
             }
             // Which jobs there will be is not known before they run.
-            Statement::DescribeJob(_) | Statement::ExplainWatermark(_) | Statement::StopJob { .. } => Ok(None),
+            Statement::DescribeJob(_)
+            | Statement::ExplainWatermark(_)
+            | Statement::TakeCheckpoint { .. }
+            | Statement::StopJob { .. } => Ok(None),
             other => self.execute_at_once(other).map(|_| None),
         }
     }

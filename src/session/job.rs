@@ -63,8 +63,23 @@ impl StreamingJob {
     }
 
     async fn saved(&self, what: Wanted) -> Result<TakenCheckpoint> {
-        let ended = || Err(Error::world(format!("job {} ended before the savepoint", self.name)));
-        self.control.ask(what).await.unwrap_or_else(ended)
+        let has_place = what.savepoint_target().is_some();
+        if let Some(answer) = self.control.ask(what).await {
+            return answer;
+        }
+        let last = self.last_of_finished("savepoint").await?;
+        if has_place {
+            return Err(Error::world(format!("job {} has finished; its last checkpoint, {last}, stays", self.name))
+                .with_help("'execution.state-recovery.path' takes the directory of its checkpoints, too"));
+        }
+        Ok(last.into())
+    }
+
+    /// The last checkpoint of a job that was over when `what` was asked for: with all its input read it holds everything.
+    async fn last_of_finished(&self, what: &str) -> Result<Epoch> {
+        let ending = self.end.clone().await?.ending;
+        let last = self.figures.completed().filter(|_| ending == runtime::Ending::Finished);
+        last.ok_or_else(|| Error::world(format!("job {} ended before the {what}", self.name)))
     }
 
     fn status_of(&self, figures: Figures, restarts: RestartFigures, state: JobState) -> JobStatus {
@@ -143,12 +158,7 @@ impl RunningJob for StreamingJob {
         if let Some(answer) = self.control.ask(Wanted::Checkpoint).await {
             return answer.map(|taken| taken.epoch);
         }
-        // It has ended meanwhile. With all its input read, the last checkpoint holds everything.
-        let ending = self.end.clone().await?.ending;
-        match self.figures.completed().filter(|_| ending == runtime::Ending::Finished) {
-            Some(epoch) => Ok(epoch),
-            None => Err(Error::world(format!("job {} ended before the checkpoint", self.name))),
-        }
+        self.last_of_finished("checkpoint").await
     }
 
     async fn wait(&self) -> Result<JobSummary> {

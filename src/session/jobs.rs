@@ -175,7 +175,12 @@ impl Jobs {
         ])
     }
 
-    /// The job that is meant, by id or by name, if it still runs.
+    /// The job that is meant, by id or by name, whether it runs or not.
+    pub fn job(&self, reference: &JobReference) -> Result<JobHandle> {
+        self.find(reference).map(|job| job.handle.clone())
+    }
+
+    /// The same, if it still runs.
     pub fn running_job(&self, reference: &JobReference) -> Result<JobHandle> {
         let job = self.find(reference)?;
         match job.has_ended() {

@@ -9,6 +9,7 @@ mod fold;
 mod implicit_stdin;
 mod job;
 mod job_name;
+mod job_requests;
 mod job_settings;
 mod jobs;
 mod machine;

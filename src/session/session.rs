@@ -9,7 +9,6 @@ use super::job::{StreamingJob, changes_of};
 use super::job_name::job_name;
 use super::jobs::Jobs;
 use super::machine::default_memory_limit;
-use super::tables::text_table;
 use super::{JobSettings, Notice, Notices, Outcome, ResultMode, RowShape, RowStream, RuntimeMode, Settings};
 use crate::batch::{self, BatchInsert};
 use crate::catalog::{Catalog, Handle, Table, UNDECLARED_STDIN};
@@ -24,8 +23,8 @@ use crate::plan::{
 };
 use crate::runtime::{JobConfig, RestartStrategy, Yields};
 use crate::sql::{
-    CreateTable, Insert, JobReference, ObjectName, Statement, StatementAt, on_large_stack, parse_script,
-    parse_statement, split_script,
+    CreateTable, Insert, ObjectName, Statement, StatementAt, on_large_stack, parse_script, parse_statement,
+    split_script,
 };
 use crate::state::ScriptId;
 use crate::storage::{LocalFiles, Stores, absolute};
@@ -252,6 +251,7 @@ impl Session {
             Statement::StatementSet(inserts) => self.insert(inserts, script).await,
             Statement::Query { query, late } => self.select(query, late.as_ref(), wants_changes).await,
             Statement::CreateTableAs(create) => self.create_table_as(create, script).await,
+            Statement::TakeCheckpoint { job, is_savepoint } => self.take_checkpoints(job.as_ref(), *is_savepoint).await,
             Statement::StopJob { job, with_savepoint, with_drain } => {
                 self.stop_job(job, *with_savepoint, *with_drain).await
             }
@@ -290,6 +290,7 @@ impl Session {
             | Statement::StatementSet(_)
             | Statement::Query { .. }
             | Statement::CreateTableAs(_)
+            | Statement::TakeCheckpoint { .. }
             | Statement::StopJob { .. } => Err(Error::bug("a statement that takes its time is executed at once")),
         }
     }
@@ -323,31 +324,6 @@ impl Session {
         );
         self.jobs.add(Arc::clone(&job), self.world.clock.now());
         Ok(Outcome::Job(job))
-    }
-
-    /// Stops a job that was started here and waits for its end.
-    async fn stop_job(&self, job: &JobReference, with_savepoint: bool, with_drain: bool) -> Result<Outcome> {
-        let running = self.jobs.running_job(job)?;
-        if !with_savepoint {
-            running.stop().await?;
-            running.wait().await?;
-            return Ok(Outcome::Done);
-        }
-        let target = self.settings.job()?.checkpoints.savepoint_directory;
-        if let Some(directory) = &target {
-            self.world.stores.local_at(directory, "savepoints").map_err(|error| error.with_span(job.span))?;
-        }
-        let taken = match with_drain {
-            true => running.drain_with_savepoint(target).await?,
-            false => running.stop_with_savepoint(target).await?,
-        };
-        running.wait().await?;
-        let place = taken.directory.map_or_else(String::new, |directory| directory.display().to_string());
-        text_table(&[
-            ("job name", vec![running.name().to_owned()]),
-            ("savepoint", vec![taken.epoch.to_string()]),
-            ("savepoint path", vec![place]),
-        ])
     }
 
     async fn select(

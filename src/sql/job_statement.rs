@@ -1,4 +1,5 @@
-//! Statements about running jobs: `DESCRIBE JOB`, `EXPLAIN WATERMARK`, `STOP JOB`. A job is named by its id or by its name.
+//! Statements about running jobs: `DESCRIBE JOB`, `EXPLAIN WATERMARK`, `CHECKPOINT`, `SAVEPOINT`, `STOP JOB`. A job is named by
+//! its id or by its name.
 
 use sqlparser::parser::Parser;
 
@@ -15,6 +16,12 @@ pub(super) fn job_statement(parser: &mut Parser) -> Result<Option<Statement>> {
         let span = parser.here();
         let job = parser.takes_text().map(|text| JobReference { text, span });
         return Ok(Some(Statement::ExplainWatermark(job)));
+    }
+    for (word, is_savepoint) in [("CHECKPOINT", false), ("SAVEPOINT", true)] {
+        if parser.takes(&[word]) {
+            let job = if parser.takes(&["JOB"]) { Some(job(parser)?) } else { None };
+            return Ok(Some(Statement::TakeCheckpoint { job, is_savepoint }));
+        }
     }
     if !parser.takes(&["STOP", "JOB"]) {
         return Ok(None);
@@ -70,6 +77,25 @@ mod tests {
         assert!(read("STOP JOB 'a' WITH").is_err());
         assert!(read("STOP JOB 'a' WITH DRAIN").unwrap_err().contains("behind WITH SAVEPOINT"));
         assert!(read("STOP JOB").unwrap_err().contains("SHOW JOBS"));
+    }
+
+    #[test]
+    fn checkpoints_on_request() {
+        for (text, name, savepoint) in [
+            ("CHECKPOINT", None, false),
+            ("checkpoint job 'a';", Some("a"), false),
+            ("SAVEPOINT;", None, true),
+            ("SAVEPOINT JOB '2'", Some("2"), true),
+        ] {
+            match read(text) {
+                Ok(Statement::TakeCheckpoint { job, is_savepoint }) => {
+                    assert_eq!((job.map(|job| job.text).as_deref(), is_savepoint), (name, savepoint), "{text}");
+                }
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+        assert!(read("CHECKPOINT JOB").unwrap_err().contains("SHOW JOBS"));
+        assert!(read("SAVEPOINT s").is_err());
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn statement(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, off
         drop_object(parser)?
     } else {
         return Err(parser.unexpected("a statement").with_help(
-            "a statement begins with SELECT, INSERT INTO, CREATE, ALTER, DROP, USE, EXECUTE STATEMENT SET, EXPLAIN, SET, RESET, SHOW, DESCRIBE or STOP JOB",
+            "a statement begins with SELECT, INSERT INTO, CREATE, ALTER, DROP, USE, EXECUTE STATEMENT SET, EXPLAIN, SET, RESET, SHOW, DESCRIBE, CHECKPOINT, SAVEPOINT or STOP JOB",
         ));
     };
     parser.end()?;

@@ -89,6 +89,11 @@ pub enum Statement {
     DescribeJob(JobReference),
     /// `EXPLAIN WATERMARK ['job']`
     ExplainWatermark(Option<JobReference>),
+    /// `CHECKPOINT [JOB 'id']`, `SAVEPOINT [JOB 'id']`; without a job every one that runs.
+    TakeCheckpoint {
+        job: Option<JobReference>,
+        is_savepoint: bool,
+    },
     /// `STOP JOB 'id' [WITH SAVEPOINT] [WITH DRAIN]`
     StopJob {
         job: JobReference,

@@ -30,6 +30,7 @@ mod pushed;
 mod queries;
 mod random;
 mod removed;
+mod requests;
 mod restarts;
 mod restoring;
 mod savepoints;

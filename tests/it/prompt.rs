@@ -108,7 +108,7 @@ fn a_first_session_on_a_large_terminal() {
         1 | SELEC 1;
           | ^^^^^
           |
-          = help: a statement begins with SELECT, INSERT INTO, CREATE, ALTER, DROP, USE, EXECUTE STATEMENT SET, EXPLAIN, SET, RESET, SHOW, DESCRIBE or STOP JOB
+          = help: a statement begins with SELECT, INSERT INTO, CREATE, ALTER, DROP, USE, EXECUTE STATEMENT SET, EXPLAIN, SET, RESET, SHOW, DESCRIBE, CHECKPOINT, SAVEPOINT or STOP JOB
         beadline> CREATE TABLE people (id INT, name STRING, seen TIMESTAMP(0)) WITH ('connector' = 'filesystem', 'path' = 'people.csv', 'format' = 'csv', 'csv.null-literal' = '');
         beadline> .tables
         +------------+
@@ -184,6 +184,8 @@ fn jobs_go_on_in_the_background_until_they_are_stopped() {
     let jobs = terminal.line("SHOW JOBS;", "RUNNING");
     assert!(jobs.contains("| 1 ") && jobs.contains("first"), "{jobs}");
     terminal.line("EXPLAIN WATERMARK;", "| watermark | status");
+    terminal.line("CHECKPOINT;", "| checkpoint");
+    terminal.line("SAVEPOINT JOB '1';", "| savepoint path");
     terminal.line("STOP JOB 'frst';", "did you mean 'first'?");
     terminal.line("STOP JOB 'first' WITH SAVEPOINT;", "savepoint");
     terminal.wait_for("job first stopped at checkpoint");

@@ -326,6 +326,8 @@ mod tests {
         check("SET 'execution.runtime-mode' = 'B|", &["BATCH'"]);
         check("RESET 'execution.runtime-m|", &["execution.runtime-mode'"]);
         check("STOP JOB '|", &["late-hours'"]);
+        check("CHECKPOINT JOB '|", &["late-hours'"]);
+        check("SAVEPOINT JOB '|", &["late-hours'"]);
         check("SELECT 'conn|", &[]);
     }
 

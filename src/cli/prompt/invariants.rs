@@ -109,7 +109,7 @@ mod tests {
         "SELECT \"open; /* /* */ 'it''s' `b``c`;",
         "-- a\n\nselect a, -- b\n c /* d */ from t join s on a = b and c in (select 1) where -1 < .5 group by 1 -- e\n, 2\n-- f\n; // g",
         "CREATE TABLE t\u{1b}(a INT, b \u{1b}[1m AS c - \u{1b}[3SELECT2m -- c;\n",
-        "STOP JOB 'j' WITH SAVEPOINT; DESCRIBE JOB '1'; EXPLAIN CHANGELOG_MODE SELECT U&'\\0041', X'1', 1e5, .5.",
+        "STOP JOB 'j' WITH SAVEPOINT; CHECKPOINT JOB 'j'; SAVEPOINT; DESCRIBE JOB '1'; EXPLAIN CHANGELOG_MODE SELECT U&'\\0041', X'1', 1e5, .5.",
     ];
 
     /// A generator of numbers (xorshift): the same ones from the same seed.

@@ -20,6 +20,7 @@ const KEYWORDS: &[&str] = &[
     "CAST",
     "CATALOGS",
     "CHAR",
+    "CHECKPOINT",
     "CHECKPOINTS",
     "COLUMNS",
     "COMMENT",

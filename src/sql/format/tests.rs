@@ -215,6 +215,8 @@ fn other_statements() {
         "ALTER TABLE t ADD (x INT, y STRING);",
         "ALTER TABLE t SET ('k' = 'v');",
         "CREATE VIEW v (a, b) COMMENT 'x' AS SELECT 1, 2;",
+        "CHECKPOINT;",
+        "SAVEPOINT JOB 'x';",
         "STOP JOB 'x' WITH SAVEPOINT;",
     ] {
         let formatted = format_script(&text.to_lowercase()).unwrap();

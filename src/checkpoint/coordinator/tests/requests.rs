@@ -39,9 +39,11 @@ fn a_request_that_meets_the_end_is_answered_by_the_last_checkpoint() {
     script.step(written(1), &["completed 1", "inject 2 Drain"]);
     script.step(asked(2, Wanted::Checkpoint), &[]);
     script.acknowledge_all(2, None, &["write 2"]);
-    script.step(written(2), &["answer 1 with 2", "answer 2 with 2", "completed 2", "finished 2"]);
-    script.step(asked(3, Wanted::Checkpoint), &["answer 3 with 2"]);
-    script.step(asked(4, savepoint()), &["answer 4: job job has read all its input"]);
+    script.step(asked(3, savepoint()), &[]);
+    script.step(written(2), &["answer 1 with 2", "answer 2 with 2", "answer 3 with 2", "completed 2", "finished 2"]);
+    script.step(asked(4, Wanted::Checkpoint), &["answer 4 with 2"]);
+    script.step(asked(5, savepoint()), &["answer 5 with 2"]);
+    script.step(asked(6, STOP_WITH_SAVEPOINT), &["answer 6 with 2"]);
     script.step(Event::EndWritten, &["done"]);
 }
 
