@@ -23,6 +23,7 @@ use crate::expressions::{
     Call, FLOAT_BITS, FLOAT_OF_BITS, at_moment, condition, external, moment, reads_now, scalar_error,
 };
 use crate::plan::nodes::WindowNode;
+use crate::plan::process::ProcessNode;
 use crate::plan::state_ttl::StateTtlNode;
 use crate::plan::{conditions_below_sessions, constant_rows, only_once, optimize, source_node};
 use crate::stream::{EventTime, PROCTIME_COLUMN, WATERMARK_COLUMN};
@@ -47,12 +48,21 @@ pub(super) fn for_batch(
     optimize(plan.map_err(scalar_error)?.data)
 }
 
-/// Refuses plans that would never end: over a table that does not, or over windows that the clock closes.
+/// Refuses plans that would never end, over a table that does not or over windows that the clock closes, and those that only
+/// run as a stream.
 pub(super) fn check_end(plan: &LogicalPlan) -> Result<()> {
     if let Some(window) = WindowNode::of(plan).filter(|window| window.by_clock) {
         return Err(Error::query("windows over processing time need a stream: a batch has one moment")
             .with_span(window.span)
             .with_help("SET 'execution.runtime-mode' = 'streaming'"));
+    }
+    if let Some(process) = ProcessNode::of(plan) {
+        return Err(Error::query(format!(
+            "process function {} is not built yet for batch mode",
+            process.function.name
+        ))
+        .with_span(process.span)
+        .with_help("SET 'execution.runtime-mode' = 'streaming'"));
     }
     match source_node(plan)? {
         None => plan.inputs().into_iter().try_for_each(check_end),

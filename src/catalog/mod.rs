@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use crate::connectors;
 use crate::error::{Error, Result};
+use crate::operators::process::ProcessFactory;
 use crate::options::nearest;
 use crate::sql::ObjectName;
 
@@ -60,6 +61,8 @@ pub struct Catalog {
     entries: BTreeMap<String, Entry>,
     /// Names of which a check knows that their CREATE was refused.
     unchecked: BTreeSet<String>,
+    /// Process functions by their names in lower case.
+    functions: BTreeMap<String, ProcessFactory>,
 }
 
 impl Catalog {
@@ -101,6 +104,21 @@ impl Catalog {
     /// Adds a table, for a program that embeds the crate and has made it itself.
     pub fn add_table(&mut self, table: Table) {
         self.entries.insert(table.name.clone(), Entry::Table(Arc::new(table)));
+    }
+
+    /// Adds a process function, whose name is the same in any case; it takes the place of one that has it.
+    pub fn add_process_function(&mut self, function: ProcessFactory) {
+        self.functions.insert(function.name.to_lowercase(), function);
+    }
+
+    /// The process function of that name.
+    pub fn process_function(&self, name: &str) -> Option<&ProcessFactory> {
+        self.functions.get(&name.to_lowercase())
+    }
+
+    /// The names of all process functions.
+    pub fn process_functions(&self) -> impl Iterator<Item = &str> {
+        self.functions.values().map(|function| function.name.as_str())
     }
 
     /// Remembers that nothing is known of a name but that it should have been declared.

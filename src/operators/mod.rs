@@ -17,6 +17,7 @@ mod group_aggregate;
 mod group_local;
 mod large_window;
 mod late;
+pub mod process;
 mod random;
 mod replicate;
 mod running_window;

@@ -12,6 +12,7 @@ mod kept_group;
 mod lower;
 pub mod nodes;
 mod prepare;
+pub mod process;
 pub mod random;
 pub mod replicate;
 pub mod state_ttl;

@@ -5,7 +5,7 @@ use sqlparser::ast;
 use super::job::plan_inserts;
 use super::lower::PlanSettings;
 use crate::catalog::Catalog;
-use crate::sql::{Insert, Statement, WindowInput, parse_statement, table_name, window_call};
+use crate::sql::{Insert, Statement, TableArgument, parse_statement, table_name, window_call};
 
 /// An INSERT that reads the same table, and whose results are written once, with words that lead to it: groups, or different
 /// rows, of an hour; of a window function, groups by both of its bounds. None where that would be refused as well.
@@ -41,9 +41,9 @@ fn windowed_text(insert: &Insert, catalog: &Catalog) -> Option<(&'static str, St
             }
             let text = relation.to_string();
             let rows = match &call.input {
-                WindowInput::Query(_) => text,
+                TableArgument::Query(_) => text,
                 // `TABLE t` is a call to the parser, and to whoever prints what it has parsed.
-                WindowInput::Table(_) => {
+                TableArgument::Table(_) => {
                     let (before, rest) = text.rsplit_once("TABLE(")?;
                     let (table, behind) = rest.split_once(')')?;
                     format!("{before}TABLE {table}{behind}")

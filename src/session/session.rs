@@ -18,6 +18,7 @@ use crate::connectors::print::PrintOutputs;
 use crate::connectors::stdin::Pipe;
 use crate::connectors::{Delivery, SinkMode, World};
 use crate::error::{Blame, Error, Result};
+use crate::operators::process::{ProcessFactory, ProcessFunction};
 use crate::plan::{
     self, LogicalQuery, PlanSettings, Planned, SinkTarget, explain, explain_batch, plan_inserts, plan_query, type_of,
 };
@@ -175,6 +176,22 @@ impl Session {
         let create = self.declaration(declaration)?;
         let table = self.declare(&create, handle)?;
         self.catalog.add_table(table);
+        Ok(())
+    }
+
+    /// Makes a function of the program known to queries: `SELECT * FROM name(input => TABLE t PARTITION BY k)`. `make` gives a
+    /// copy for each task. A name is the same in any case; a function takes the place of one that has its name.
+    pub fn register_process_function<F: ProcessFunction + 'static>(
+        &mut self,
+        name: &str,
+        make: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Result<()> {
+        let is_window =
+            ["TUMBLE", "HOP", "CUMULATE", "SESSION", "TABLE"].iter().any(|own| own.eq_ignore_ascii_case(name));
+        if name.is_empty() || is_window {
+            return Err(Error::query(format!("a process function cannot be called `{name}`")));
+        }
+        self.catalog.add_process_function(ProcessFactory::new(name, make));
         Ok(())
     }
 

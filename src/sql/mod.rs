@@ -23,6 +23,7 @@ mod like;
 mod limits;
 mod namespace;
 mod parser;
+mod process_call;
 mod query;
 mod refused;
 mod reserved;
@@ -30,6 +31,7 @@ mod settings;
 mod show;
 mod split;
 mod statement;
+mod table_argument;
 mod tokens;
 mod types;
 mod values;
@@ -51,6 +53,7 @@ pub use like::{LikeClause, MergeStrategy};
 pub use limits::{SQL_BYTES, SQL_DEPTH, on_large_stack};
 pub use namespace::{DropKind, NamespaceAction, NamespaceKind, NamespaceStatement};
 pub use parser::{parse_script, parse_statement};
+pub use process_call::{ProcessCall, called_in_from, process_call};
 pub use query::{parse_expression, parse_query};
 pub use reserved::is_reserved;
 pub use show::{ListKind, NamePattern, ShowKind};
@@ -60,6 +63,7 @@ pub use statement::{
     ColumnDefinition, ColumnKind, ConflictAction, CreateTable, CreateTableAs, CreateView, Distribution, Insert,
     JobReference, ObjectName, Script, Statement, StatementAt, WatermarkDefinition,
 };
+pub use table_argument::TableArgument;
 pub use tokens::{FOR_FLINK, script_span};
 pub use types::SqlType;
-pub use window_call::{WindowCall, WindowFunction, WindowInput, table_name, window_call};
+pub use window_call::{WindowCall, WindowFunction, table_name, window_call};

@@ -1,12 +1,13 @@
 //! A window table function in a FROM: TUMBLE, HOP, CUMULATE or SESSION, as one shape whichever way it was written.
 
-use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned, TableFactor};
+use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, Spanned, TableFactor};
 
 use crate::error::{Error, Result, Span};
 
-use super::cursor::{object_name_of, object_name_of_idents};
+use super::cursor::object_name_of;
 use super::interval::{IntervalLength, interval_length};
 use super::statement::ObjectName;
+use super::table_argument::{TableArgument, TableCall, described_column, table_argument, table_call};
 use super::tokens::script_span;
 
 /// Which windows.
@@ -18,18 +19,11 @@ pub enum WindowFunction {
     Session,
 }
 
-/// What the windows are put on.
-#[derive(Debug, Clone)]
-pub enum WindowInput {
-    Table(ObjectName),
-    Query(Box<ast::Query>),
-}
-
 /// A call such as `TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)`.
 #[derive(Debug, Clone)]
 pub struct WindowCall {
     pub function: WindowFunction,
-    pub input: WindowInput,
+    pub input: TableArgument,
     /// `TABLE t PARTITION BY …`, for SESSION.
     pub partition_by: Vec<ast::Ident>,
     /// The column that DESCRIPTOR names.
@@ -86,24 +80,10 @@ impl WindowFunction {
 
 /// The window function that a table of a FROM is; none for any other table.
 pub fn window_call(factor: &TableFactor) -> Option<Result<WindowCall>> {
-    let (name, args, alias) = match factor {
-        TableFactor::Table { name, args: Some(args), alias, .. } => (name, args.args.as_slice(), alias),
-        TableFactor::Function { name, args, alias, .. } => (name, args.as_slice(), alias),
-        TableFactor::TableFunction { expr: Expr::Function(function), alias } => match &function.args {
-            FunctionArguments::List(list) => (&function.name, list.args.as_slice(), alias),
-            _ => return None,
-        },
-        _ => return None,
-    };
-    let [ast::ObjectNamePart::Identifier(ident)] = name.0.as_slice() else { return None };
-    let function = WindowFunction::named(&ident.value)?;
-    let end = args.iter().filter_map(|arg| script_span(arg.span())).map(|span| span.end).max();
-    let span =
-        script_span(ident.span).map_or(NOWHERE, |name| Span { end: end.unwrap_or(name.end).max(name.end), ..name });
-    Some(read(function, args, alias.clone(), span).map_err(|error| error.with_span(span)))
+    let TableCall { name, args, alias, span } = table_call(factor)?;
+    let function = WindowFunction::named(&name.value)?;
+    Some(read(function, args, alias.cloned(), span).map_err(|error| error.with_span(span)))
 }
-
-const NOWHERE: Span = Span { start: 0, end: 0 };
 
 fn read(
     function: WindowFunction,
@@ -115,7 +95,12 @@ fn read(
     let [data, time, lengths @ ..] = values.as_slice() else {
         return Err(Error::bug("a window function has two arguments at least"));
     };
-    let (input, partition_by) = input(function, data)?;
+    let input = table_argument(data)?.ok_or_else(|| {
+        let error =
+            Error::query(format!("the first argument of {} is a table", function.name())).with_help(function.usage());
+        script_span(data.span()).into_iter().fold(error, Error::with_span)
+    })?;
+    let (input, partition_by) = input;
     if !partition_by.is_empty() && function != WindowFunction::Session {
         return Err(Error::query(format!("PARTITION BY has no meaning in {}", function.name()))
             .with_span(span_or(data, span))
@@ -197,60 +182,13 @@ fn in_order(function: WindowFunction, args: &[FunctionArg]) -> Result<Vec<&Expr>
     Ok(values.into_iter().flatten().collect())
 }
 
-/// `TABLE t`, `TABLE (query)` or `(query)`.
-fn input(function: WindowFunction, data: &Expr) -> Result<(WindowInput, Vec<ast::Ident>)> {
-    let refuse = || {
-        let error =
-            Error::query(format!("the first argument of {} is a table", function.name())).with_help(function.usage());
-        script_span(data.span()).into_iter().fold(error, Error::with_span)
-    };
-    match data {
-        Expr::Subquery(query) => Ok((WindowInput::Query(query.clone()), Vec::new())),
-        Expr::Function(call) if call.name.to_string().eq_ignore_ascii_case("TABLE") => {
-            let input = match &call.args {
-                FunctionArguments::Subquery(query) => WindowInput::Query(query.clone()),
-                FunctionArguments::List(list) => match list.args.as_slice() {
-                    [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(ident)))] => {
-                        WindowInput::Table(object_name_of_idents(&[ident]).ok_or_else(refuse)?)
-                    }
-                    [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::CompoundIdentifier(idents)))] => {
-                        let idents: Vec<&ast::Ident> = idents.iter().collect();
-                        WindowInput::Table(object_name_of_idents(&idents).ok_or_else(refuse)?)
-                    }
-                    _ => return Err(refuse()),
-                },
-                FunctionArguments::None => return Err(refuse()),
-            };
-            let columns = match &call.over {
-                Some(ast::WindowType::WindowSpec(spec)) => spec.partition_by.as_slice(),
-                _ => &[],
-            };
-            let column = |column: &Expr| match column {
-                Expr::Identifier(ident) => Ok(ident.clone()),
-                other => {
-                    let error = Error::query("PARTITION BY in a window function takes columns")
-                        .with_help("make the key a column, in a view or a query before");
-                    Err(script_span(other.span()).into_iter().fold(error, Error::with_span))
-                }
-            };
-            Ok((input, columns.iter().map(column).collect::<Result<_>>()?))
-        }
-        _ => Err(refuse()),
-    }
-}
-
 /// `DESCRIPTOR(ts)`
 fn descriptor(function: WindowFunction, time: &Expr) -> Result<(String, Span)> {
-    if let Expr::Function(call) = time
-        && call.name.to_string().eq_ignore_ascii_case("DESCRIPTOR")
-        && let FunctionArguments::List(list) = &call.args
-        && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(column)))] = list.args.as_slice()
-    {
-        return Ok((column.value.clone(), script_span(column.span).unwrap_or(NOWHERE)));
-    }
-    let error = Error::query(format!("the second argument of {} is DESCRIPTOR with one column", function.name()))
-        .with_help(function.usage());
-    Err(script_span(time.span()).into_iter().fold(error, Error::with_span))
+    described_column(time).ok_or_else(|| {
+        let error = Error::query(format!("the second argument of {} is DESCRIPTOR with one column", function.name()))
+            .with_help(function.usage());
+        script_span(time.span()).into_iter().fold(error, Error::with_span)
+    })
 }
 
 fn span_or(expression: &Expr, other: Span) -> Span {
@@ -277,8 +215,8 @@ mod tests {
         let found = match found {
             Ok(call) => {
                 let input = match &call.input {
-                    WindowInput::Table(name) => name.parts.join("."),
-                    WindowInput::Query(query) => format!("({query})"),
+                    TableArgument::Table(name) => name.parts.join("."),
+                    TableArgument::Query(query) => format!("({query})"),
                 };
                 let keys: Vec<_> = call.partition_by.iter().map(|key| key.value.as_str()).collect();
                 let times: Vec<_> = call.intervals_ms.iter().map(|(time, _)| time.to_string()).collect();

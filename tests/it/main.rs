@@ -25,6 +25,7 @@ mod outside;
 mod pages;
 mod plans;
 mod proctime;
+mod programs;
 mod prompt;
 mod pushed;
 mod queries;

@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("checkpoint", &["stream", "state"]),
     ("operators", &["stream", "state", "expressions"]),
     ("connectors", &["stream", "options", "formats", "storage"]),
-    ("catalog", &["stream", "options", "sql", "formats", "expressions", "connectors"]),
+    ("catalog", &["stream", "options", "sql", "formats", "expressions", "operators", "connectors"]),
     ("plan", &["stream", "options", "sql", "catalog", "connectors", "expressions", "operators"]),
     (
         "batch",

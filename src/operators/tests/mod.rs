@@ -7,6 +7,7 @@ mod forgetting;
 mod group;
 mod group_model;
 mod mini_batch;
+mod process;
 mod replicate;
 mod session;
 mod timer;

@@ -13,6 +13,7 @@ mod nested;
 mod not_built;
 mod overlaps;
 mod percentile;
+mod process;
 mod query;
 mod random;
 mod relation;

@@ -24,7 +24,8 @@ use crate::plan::nodes::{
 };
 use crate::plan::windows::check_lengths;
 use crate::sql::{
-    ObjectName, SqlType, WindowCall, WindowFunction, WindowInput, table_name, table_options, window_call,
+    ObjectName, SqlType, TableArgument, WindowCall, WindowFunction, called_in_from, process_call, table_name,
+    table_options, window_call,
 };
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN, Zone};
 
@@ -144,6 +145,11 @@ impl<'a> QueryBinder<'a> {
             let span = call.span;
             return self.window(call).map_err(|error| error.with_span(span));
         }
+        if let Some(function) = called_in_from(factor).and_then(|name| self.catalog.process_function(&name.value)) {
+            let (function, call) = (function.clone(), process_call(factor)?);
+            let span = call.span;
+            return self.process(function, call).map_err(|error| error.with_span(span));
+        }
         match factor {
             ast::TableFactor::Table { name, .. } if is_text(name) => Err(file_in_from(name)),
             ast::TableFactor::Table { name, alias, args: None, version: None, with_hints, .. } => {
@@ -163,7 +169,10 @@ impl<'a> QueryBinder<'a> {
                 aliased(bound, alias.as_ref())
             }
             ast::TableFactor::Table { name, args: Some(_), .. } | ast::TableFactor::Function { name, .. } => {
-                Err(unknown_table_function(name))
+                Err(self.unknown_table_function(name))
+            }
+            ast::TableFactor::TableFunction { expr: ast::Expr::Function(function), .. } => {
+                Err(at(self.unknown_table_function(&function.name), factor))
             }
             other => Err(at(in_from(other), other)),
         }
@@ -220,11 +229,29 @@ impl<'a> QueryBinder<'a> {
         Ok(bound)
     }
 
+    /// A function in FROM that there is not.
+    fn unknown_table_function(&self, name: &ast::ObjectName) -> Error {
+        if let Some(error) = not_built::function(&name.to_string().to_ascii_uppercase()) {
+            return at(error, name);
+        }
+        let error = at(Error::query(format!("there is no table function {name}")), name);
+        let own = ["TUMBLE", "HOP", "CUMULATE", "SESSION"];
+        match nearest(&name.to_string(), own.into_iter().chain(self.catalog.process_functions())) {
+            Some(meant) => error.with_help(format!("did you mean {meant}?")),
+            None => error.with_help(IN_FROM),
+        }
+    }
+
+    /// The rows of a function's argument.
+    pub(super) fn table_argument(&mut self, argument: &TableArgument) -> Result<BoundQuery> {
+        match argument {
+            TableArgument::Table(name) => self.named(&name.parts.clone(), name.clone()),
+            TableArgument::Query(query) => self.query(query),
+        }
+    }
+
     fn window(&mut self, call: WindowCall) -> Result<BoundQuery> {
-        let input = match &call.input {
-            WindowInput::Table(name) => self.named(&name.parts.clone(), name.clone())?,
-            WindowInput::Query(query) => self.query(query)?,
-        };
+        let input = self.table_argument(&call.input)?;
         let time = input.scope.visible().find(|column| column.name == call.time_column);
         let Some(time) = time else {
             let ident = ast::Ident::new(&call.time_column);
@@ -471,18 +498,6 @@ fn reads_clock(typed: &Typed) -> bool {
     reads_proctime(expression) || reads_now(expression) || is_random(expression)
 }
 
-/// A function in FROM that is no window function.
-fn unknown_table_function(name: &ast::ObjectName) -> Error {
-    if let Some(error) = not_built::function(&name.to_string().to_ascii_uppercase()) {
-        return at(error, name);
-    }
-    let error = at(Error::query(format!("there is no table function {name}")), name);
-    match nearest(&name.to_string(), ["TUMBLE", "HOP", "CUMULATE", "SESSION"]) {
-        Some(meant) => error.with_help(format!("did you mean {meant}?")),
-        None => error.with_help(IN_FROM),
-    }
-}
-
 const IN_FROM: &str =
     "FROM takes a table, a view, a query in parentheses, TUMBLE(…), HOP(…), CUMULATE(…) or SESSION(…)";
 
@@ -493,9 +508,6 @@ fn in_from(factor: &ast::TableFactor) -> Error {
         ast::TableFactor::Pivot { .. } => not_built::for_flink("PIVOT"),
         ast::TableFactor::Unpivot { .. } => not_built::for_flink("UNPIVOT"),
         ast::TableFactor::Table { version: Some(_), .. } => not_built::for_flink("FOR SYSTEM_TIME AS OF"),
-        ast::TableFactor::TableFunction { expr: ast::Expr::Function(function), .. } => {
-            unknown_table_function(&function.name)
-        }
         other => Error::query(format!("{other} has no place in FROM")).with_help(IN_FROM),
     }
 }

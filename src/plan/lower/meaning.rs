@@ -13,6 +13,7 @@ use crate::expressions::{Call, Draw, split, text};
 use crate::operators::sets_text;
 use crate::plan::expand::ExpandNode;
 use crate::plan::nodes::{ArrivalNode, WINDOW_COLUMNS, WatermarkNode, WindowNode, Windows};
+use crate::plan::process::ProcessNode;
 use crate::plan::random::RandomNode;
 use crate::plan::state_ttl::StateTtlNode;
 use crate::plan::unnest::{UNNEST_COLUMN, UnnestNode};
@@ -58,6 +59,12 @@ impl Meaning {
             let zone = if window.zone.is_utc() { String::new() } else { format!(" IN {}", window.zone) };
             let from = format!("{windows} ON {}{zone} OF {}", column(&window.time), input.from);
             return Self { from, columns, ..input };
+        }
+        if let Some(process) = ProcessNode::of(plan) {
+            let input = Self::of(&process.input);
+            let known = process.input.schema().as_ref();
+            let column = |name: &str| input.resolve(&Expr::Column(Column::new_unqualified(name)), known);
+            return Self::opaque(format!("({} OF {})", process.meaning(column), input.text()), plan);
         }
         // How long something is kept is no part of what it is.
         if let Some(hint) = StateTtlNode::of(plan) {

@@ -9,6 +9,7 @@ mod conflicts;
 mod keys;
 mod meaning;
 mod over_window;
+mod process;
 mod sessions;
 mod sink;
 mod source;
@@ -31,6 +32,7 @@ use super::emit::EmitSettings;
 use super::expand::{ExpandNode, expand_spec};
 use super::kept_group;
 use super::nodes::{ArrivalNode, WatermarkNode, WindowNode, Windows};
+use super::process::ProcessNode;
 use super::random::RandomNode;
 use super::replicate::ReplicateNode;
 use super::state_ttl::StateTtlNode;
@@ -256,6 +258,7 @@ impl<'a> Lowering<'a> {
                 self.lower(&hint.input, watermark)
             }
             LogicalPlan::Extension(_) if let Some(replicate) = ReplicateNode::of(plan) => self.replicate(replicate),
+            LogicalPlan::Extension(_) if let Some(process) = ProcessNode::of(plan) => self.process(plan, process),
             LogicalPlan::Extension(_) if let Some(random) = RandomNode::of(plan) => self.random(random, watermark),
             LogicalPlan::Extension(_) => match (WindowNode::of(plan), ExpandNode::of(plan), UnnestNode::of(plan)) {
                 (Some(window), ..) => self.bare_window(window, watermark, None, &[]),

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::expressions::{Scalar, compile, instant_type};
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::plan::nodes::{ArrivalNode, WatermarkNode, WindowNode, Windows, table_of};
+use crate::plan::process::ProcessNode;
 use crate::plan::stream_plan::{
     Exchange, FutureGuard, Node, NodeKind, OnError, Parallelism, SourceNode, WatermarkAlignment, WatermarkSpec,
     WindowEnds,
@@ -160,6 +161,11 @@ pub(super) enum TimeNeed {
 }
 
 impl TimeNeed {
+    /// What a process function needs of the sources below it. No time passes through it but that which it is given.
+    pub(super) fn of_process(node: &ProcessNode) -> Self {
+        if node.has_watermark { Self::Event } else { Self::Any }
+    }
+
     /// What a window function needs of the sources below it, where those above it need this. Of windows above each other
     /// the lowest decide by which time they go, and the clock calls the ends of all.
     pub(super) fn of(window: &WindowNode, above: &Self) -> Result<Self> {
@@ -385,9 +391,12 @@ fn visit_sources(plan: &LogicalPlan, time: &TimeNeed, visit: &mut impl FnMut(Sca
     match Scan::of(plan, time)? {
         Some(scan) => visit(scan),
         None => {
-            let window = WindowNode::of(plan).map(|window| TimeNeed::of(window, time)).transpose()?;
+            let need = match ProcessNode::of(plan) {
+                Some(process) => Some(TimeNeed::of_process(process)),
+                None => WindowNode::of(plan).map(|window| TimeNeed::of(window, time)).transpose()?,
+            };
             for input in plan.inputs() {
-                visit_sources(input, window.as_ref().unwrap_or(time), visit)?;
+                visit_sources(input, need.as_ref().unwrap_or(time), visit)?;
             }
         }
     }

@@ -1,0 +1,284 @@
+//! The operator that calls a function: rows by batch, and the timers that the watermark has reached.
+//!
+//! Rows leave as the function gives them. Those that the output has no room for wait, and leave before a barrier goes on;
+//! so do rows that wait behind a watermark, whose timers are then worked off first. What is kept is what the function keeps:
+//! its states, and the timers that are not due.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+
+use super::output::Layout;
+use super::timers::Timers;
+use super::{KeyedRows, Opening, ProcessFactory, ProcessFunction, ProcessOutput};
+use crate::error::{Error, Result};
+use crate::expressions::type_name;
+use crate::operators::window_assign::timestamps;
+use crate::operators::{BuildContext, Context, Flush, Operator, OperatorSpec, Progress};
+use crate::state::{KeyIndex, StateTable, batch_of};
+use crate::stream::{Changes, EventTime};
+
+/// `f(input => TABLE t PARTITION BY k)`.
+#[derive(Debug, Clone)]
+pub struct ProcessSpec {
+    pub function: ProcessFactory,
+    /// The columns that come in: those that the query can name, then hidden ones.
+    pub input: SchemaRef,
+    /// How many of them the function is shown.
+    pub shown: usize,
+    /// Those of PARTITION BY, by index.
+    pub keys: Vec<usize>,
+    /// The one that `on_time` names, and the hidden one of the watermark that each row met.
+    pub on_time: Option<usize>,
+    pub watermark: Option<usize>,
+    /// What is computed over which rows, in terms of the columns of tables: a part of the signature.
+    pub query: String,
+    /// Keys, the columns of the function, the time and the watermark if there is one.
+    pub output: SchemaRef,
+}
+
+/// The columns and the state tables of a copy that meets no rows.
+pub struct Opened {
+    pub columns: Vec<Field>,
+    /// `name TYPE` of each state.
+    pub states: Vec<String>,
+}
+
+impl ProcessFactory {
+    /// Asks the function for its columns over an input, whose key columns are `keys`.
+    pub fn open(&self, input: &Schema, keys: &[usize]) -> Result<Opened> {
+        let mut opening = Opening::new(input, fields(input, keys));
+        let columns = self.make().open(&mut opening)?;
+        let state = |table: &Box<dyn StateTable>| {
+            let spec = table.spec();
+            let value = spec.schema.fields().last().map(|field| type_name(field.data_type()));
+            format!("{} {}", spec.name, value.unwrap_or_default())
+        };
+        // A function may leave out what it likes, as Flink's may.
+        let columns = columns.into_iter().map(|field| field.with_nullable(true)).collect();
+        Ok(Opened { columns, states: opening.tables.iter().map(state).collect() })
+    }
+}
+
+fn fields(input: &Schema, columns: &[usize]) -> Vec<Field> {
+    columns.iter().map(|column| input.field(*column).clone()).collect()
+}
+
+impl ProcessSpec {
+    fn shown(&self) -> Result<Schema> {
+        Ok(self.input.project(&(0..self.shown).collect::<Vec<_>>())?)
+    }
+}
+
+impl OperatorSpec for ProcessSpec {
+    fn name(&self) -> &'static str {
+        "Process"
+    }
+
+    fn signature(&self) -> String {
+        let states = self.shown().and_then(|shown| self.function.open(&shown, &self.keys));
+        let states = states.map_or_else(|_| String::new(), |opened| opened.states.join(", "));
+        format!("Process(states [{states}]: {})", self.query)
+    }
+
+    fn output(&self) -> SchemaRef {
+        SchemaRef::clone(&self.output)
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {
+        let shown = Arc::new(self.shown()?);
+        let key_fields = fields(&self.input, &self.keys);
+        let mut function = self.function.make();
+        let mut opening = Opening::new(&shown, key_fields.clone());
+        let columns = function.open(&mut opening)?;
+        let tables = opening.tables;
+        let types: Vec<_> = key_fields.iter().map(|key| key.data_type().clone()).collect();
+        let layout = Layout {
+            schema: Arc::clone(&self.output),
+            columns,
+            has_time: self.on_time.is_some(),
+            has_watermark: self.watermark.is_some(),
+        };
+        Ok(Box::new(Process {
+            timers: Timers::new(&key_fields, cx.batch_rows)?,
+            key_schema: Arc::new(Schema::new(key_fields)),
+            index: KeyIndex::new(&types)?,
+            spec: self.clone(),
+            function,
+            tables,
+            layout,
+            shown,
+            batch_rows: cx.batch_rows.max(1),
+            waiting: VecDeque::new(),
+            out: VecDeque::new(),
+            met: EventTime::NONE,
+            done: EventTime::NONE,
+        }))
+    }
+}
+
+/// `Process(function=[f], partitionBy=[k], select=[k, n])`
+impl fmt::Display for ProcessSpec {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |column: &usize| self.input.field(*column).name().as_str();
+        let keys: Vec<&str> = self.keys.iter().map(name).collect();
+        write!(out, "Process(function=[{}], partitionBy=[{}]", self.function.name, keys.join(", "))?;
+        if let Some(time) = &self.on_time {
+            write!(out, ", onTime=[{}]", name(time))?;
+        }
+        let shown = self.output.fields().len() - usize::from(self.watermark.is_some());
+        let names: Vec<&str> = self.output.fields().iter().take(shown).map(|field| field.name().as_str()).collect();
+        write!(out, ", select=[{}])", names.join(", "))
+    }
+}
+
+struct Process {
+    spec: ProcessSpec,
+    function: Box<dyn ProcessFunction>,
+    tables: Vec<Box<dyn StateTable>>,
+    timers: Timers,
+    layout: Layout,
+    /// The columns that the function is shown of rows, and of timers.
+    shown: Arc<Schema>,
+    key_schema: SchemaRef,
+    /// Gives the keys of a call their numbers; empty between calls.
+    index: KeyIndex,
+    batch_rows: usize,
+    /// What came and has not been worked on, in order.
+    waiting: VecDeque<Item>,
+    /// What has not left.
+    out: VecDeque<Changes>,
+    /// The watermark whose timers fire, and the one whose timers have fired.
+    met: EventTime,
+    done: EventTime,
+}
+
+enum Item {
+    Rows(RecordBatch),
+    Watermark(EventTime),
+}
+
+impl Operator for Process {
+    fn on_rows(&mut self, _: usize, rows: Changes, cx: &mut Context) -> Result<Progress> {
+        if rows.kinds().is_some() {
+            return Err(Error::bug("a process function met rows that are taken back"));
+        }
+        for piece in rows.pieces(self.batch_rows) {
+            self.waiting.push_back(Item::Rows(piece.into_batch()));
+        }
+        self.resume(cx)
+    }
+
+    fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<Progress> {
+        self.waiting.push_back(Item::Watermark(time));
+        self.resume(cx)
+    }
+
+    fn resume(&mut self, cx: &mut Context) -> Result<Progress> {
+        loop {
+            if self.let_go(cx) == Progress::More {
+                return Ok(Progress::More);
+            }
+            if self.fire(cx)? {
+                continue;
+            }
+            self.done = self.met;
+            match self.waiting.pop_front() {
+                None => return Ok(Progress::Done),
+                Some(Item::Watermark(time)) => self.met = self.met.max(time),
+                Some(Item::Rows(rows)) => self.process(&rows, cx)?,
+            }
+        }
+    }
+
+    fn watermark(&self) -> EventTime {
+        self.done
+    }
+
+    fn flush(&mut self, _: Flush, cx: &mut Context) -> Result<Progress> {
+        let rows_wait = self.waiting.iter().any(|item| matches!(item, Item::Rows(_)));
+        if rows_wait { self.resume(cx) } else { Ok(self.let_go(cx)) }
+    }
+
+    fn state(&mut self) -> Vec<&mut dyn StateTable> {
+        let mut tables: Vec<&mut dyn StateTable> = vec![&mut self.timers.table];
+        tables.extend(self.tables.iter_mut().map(|table| table.as_mut() as &mut dyn StateTable));
+        tables
+    }
+
+    fn held_bytes(&self) -> usize {
+        let waiting = self.waiting.iter().map(|item| match item {
+            Item::Rows(rows) => crate::stream::batch_bytes(rows),
+            Item::Watermark(_) => 0,
+        });
+        waiting.sum::<usize>() + self.out.iter().map(Changes::bytes).sum::<usize>()
+    }
+}
+
+impl Process {
+    /// Emits what the output has room for.
+    fn let_go(&mut self, cx: &mut Context) -> Progress {
+        while let Some(rows) = self.out.pop_front() {
+            let mut pieces = rows.pieces(self.batch_rows);
+            let first = pieces.next();
+            let rest: Vec<Changes> = pieces.collect();
+            rest.into_iter().rev().for_each(|piece| self.out.push_front(piece));
+            first.into_iter().for_each(|piece| cx.emit(piece));
+            if cx.is_full() {
+                return Progress::More;
+            }
+        }
+        Progress::Done
+    }
+
+    fn process(&mut self, batch: &RecordBatch, cx: &Context) -> Result<()> {
+        let spec = &self.spec;
+        let keys: Vec<ArrayRef> = spec.keys.iter().map(|key| Arc::clone(batch.column(*key))).collect();
+        let times = match spec.on_time {
+            Some(time) => timestamps(batch.column(time), spec.input.field(time))?.to_vec(),
+            None => Vec::new(),
+        };
+        let met = spec.watermark.map(|watermark| Arc::clone(batch.column(watermark)));
+        let shown = batch.columns()[..spec.shown].to_vec();
+        let shown = batch_of(&self.shown, shown, batch.num_rows())?;
+        self.call(shown, keys, times, Some(met), cx)
+    }
+
+    /// Lets some timers fire; whether there were any.
+    fn fire(&mut self, cx: &Context) -> Result<bool> {
+        if self.met == EventTime::NONE {
+            return Ok(false);
+        }
+        let Some((times, keys)) = self.timers.take_due(self.met.0)? else { return Ok(false) };
+        let batch = batch_of(&self.key_schema, keys.clone(), times.len())?;
+        self.call(batch, keys, times, None, cx)?;
+        Ok(true)
+    }
+
+    /// Calls the function with rows, whose watermarks are `met`, or with timers.
+    fn call(
+        &mut self,
+        batch: RecordBatch,
+        keys: Vec<ArrayRef>,
+        times: Vec<i64>,
+        met: Option<Option<ArrayRef>>,
+        cx: &Context,
+    ) -> Result<()> {
+        let rows = KeyedRows::new(batch, &keys, times, &mut self.index, self.met, cx.now)?;
+        let is_timer = met.is_none();
+        let mut out = ProcessOutput::new(&self.layout, keys, met.flatten());
+        match is_timer {
+            true => self.function.on_timer(&rows, &mut out)?,
+            false => self.function.process(&rows, &mut out)?,
+        }
+        let ProcessOutput { out, timers, .. } = out;
+        // What a timer sets fires with this watermark yet, if it reaches that.
+        let passed = if is_timer { EventTime::NONE } else { self.met };
+        self.timers.change(rows.key_columns(), timers, passed.0)?;
+        self.out.extend(out);
+        Ok(())
+    }
+}

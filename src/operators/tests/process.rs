@@ -1,0 +1,306 @@
+//! Process functions by script: a running count, timers, and a random program against a naive model.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::Int64Type;
+use expect_test::expect;
+
+use super::*;
+use crate::error::Result;
+use crate::operators::process::{
+    KeyedRows, Opening, ProcessFactory, ProcessFunction, ProcessOutput, ProcessSpec, ValueState,
+};
+use crate::operators::testing::{Compare, check_operator, run_all_ways};
+use crate::stream::{SPLIT_MIX_STEP, WATERMARK_COLUMN, split_mix};
+
+/// The operator of a function over `input`, by the column `k`, on the time `ts` if there is one.
+fn spec<F: ProcessFunction + Default + 'static>(input: &SchemaRef) -> ProcessSpec {
+    let function = ProcessFactory::new("f", F::default);
+    let keys = vec![input.index_of("k").unwrap()];
+    let shown = input.fields().iter().filter(|field| !field.name().starts_with('$')).count();
+    let (on_time, watermark) = (input.index_of("ts").ok(), input.index_of(WATERMARK_COLUMN).ok());
+    let own = function.open(&input.project(&(0..shown).collect::<Vec<_>>()).unwrap(), &keys).unwrap();
+    let mut columns = vec![input.field(keys[0]).clone()];
+    columns.extend(own.columns);
+    columns.extend(on_time.map(|time| input.field(time).clone().with_name("rowtime")));
+    columns.extend(watermark.map(|watermark| input.field(watermark).clone()));
+    let output = Arc::new(Schema::new(columns));
+    ProcessSpec { function, input: Arc::clone(input), shown, keys, on_time, watermark, query: "rows".into(), output }
+}
+
+#[derive(Default)]
+struct RunningCount {
+    count: ValueState<i64>,
+}
+
+impl ProcessFunction for RunningCount {
+    fn open(&mut self, opening: &mut Opening<'_>) -> Result<Vec<Field>> {
+        self.count = opening.value("count")?;
+        Ok(vec![Field::new("n", DataType::Int64, false)])
+    }
+
+    fn process(&mut self, rows: &KeyedRows, out: &mut ProcessOutput<'_>) -> Result<()> {
+        let mut counts = self.count.of(rows)?;
+        let counts: Int64Array = rows.each(|key| Some(counts.update(key, |n| n.unwrap_or(0) + 1))).collect();
+        out.beside(rows, vec![Arc::new(counts)])
+    }
+}
+
+#[test]
+fn a_running_count_goes_on_behind_each_restart() {
+    let input = schema("k STRING, v BIGINT");
+    check_operator(
+        &[&spec::<RunningCount>(&input)],
+        &input,
+        Compare::Rows,
+        "+I a, 1
+        +I b, 2
+        +I a, 3
+        +I NULL, 4
+        watermark 5
+        +I a, 5
+        +I NULL, 6
+        end",
+        expect![[r#"
+            4 rows
+              +I a, 1
+              +I b, 1
+              +I a, 2
+              +I NULL, 1
+            watermark 5
+            2 rows
+              +I a, 3
+              +I NULL, 2
+            end
+        "#]],
+    );
+}
+
+/// Sums `v` of a key until ten milliseconds of event time behind its first row, then gives the sum and begins anew. A row with
+/// a negative `v` gives nothing and takes the timer back.
+#[derive(Default)]
+struct Batches {
+    /// The sum, and when the timer fires.
+    open: ValueState<(i64, i64)>,
+}
+
+impl ProcessFunction for Batches {
+    fn open(&mut self, opening: &mut Opening<'_>) -> Result<Vec<Field>> {
+        self.open = opening.value("open")?;
+        Ok(vec![Field::new("sum", DataType::Int64, false)])
+    }
+
+    fn process(&mut self, rows: &KeyedRows, out: &mut ProcessOutput<'_>) -> Result<()> {
+        let mut open = self.open.of(rows)?;
+        let values = rows.batch().column(1).as_primitive::<Int64Type>();
+        for row in 0..rows.len() {
+            let (key, value) = (rows.key_of(row), values.value(row));
+            let present = open.get(key).copied();
+            match present {
+                Some((_, due)) if value < 0 => {
+                    out.delete_timer(key, due);
+                    open.clear(key);
+                }
+                Some((sum, due)) => open.set(key, (sum + value, due)),
+                None if value < 0 => {}
+                None => {
+                    let due = rows.time(row).unwrap() + 10;
+                    out.set_timer(key, due);
+                    open.set(key, (value, due));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_timer(&mut self, timers: &KeyedRows, out: &mut ProcessOutput<'_>) -> Result<()> {
+        let mut open = self.open.of(timers)?;
+        let sums = timers.each(|key| {
+            let sum = open.get(key).map(|(sum, _)| *sum);
+            open.clear(key);
+            sum
+        });
+        let sums: Int64Array = sums.collect();
+        out.beside(timers, vec![Arc::new(sums)])
+    }
+}
+
+fn timed() -> SchemaRef {
+    let fields =
+        schema("k STRING, v BIGINT, ts TIME").fields().iter().map(|it| it.as_ref().clone()).collect::<Vec<_>>();
+    let hidden = Field::new(WATERMARK_COLUMN, DataType::Int64, true);
+    Arc::new(Schema::new([fields, vec![hidden]].concat()))
+}
+
+#[test]
+fn timers_fire_in_order_when_the_watermark_comes_to_them_and_once() {
+    let input = timed();
+    check_operator(
+        &[&spec::<Batches>(&input)],
+        &input,
+        Compare::Rows,
+        "+I a, 1, 100, 0
+        +I b, 2, 95, 0
+        +I a, 3, 101, 0
+        +I c, 4, 102, 0
+        watermark 104
+        +I c, -1, 103, 104
+        watermark 109
+        watermark 110
+        +I b, 5, 20, 110
+        +I b, 6, 120, 110
+        watermark 125
+        watermark end
+        end",
+        expect![[r#"
+            4 rows
+            watermark 104
+            1 row
+            watermark 109
+              +I b, 2, 105, -9223372036854775808
+            watermark 110
+              +I a, 4, 110, -9223372036854775808
+            2 rows
+            watermark 125
+              +I b, 11, 30, -9223372036854775808
+            watermark end
+            end
+        "#]],
+    );
+}
+
+#[test]
+fn a_program_with_a_state_and_timers_is_its_naive_model() {
+    let input = timed();
+    let spec = spec::<Batches>(&input);
+    for seed in 0..40_u64 {
+        let mut drawn = seed;
+        let mut random = |below: i64| {
+            drawn = drawn.wrapping_add(SPLIT_MIX_STEP);
+            (split_mix(drawn) % below as u64) as i64
+        };
+        let (mut script, mut wanted) = (String::new(), Vec::new());
+        // By key: the sum and when it is due.
+        let mut open: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+        let mut watermark = 0;
+        for step in 0..12 {
+            let mut left = Vec::new();
+            let mut fire = |open: &mut BTreeMap<&str, (i64, i64)>, watermark: i64| {
+                open.retain(|key, (sum, due)| {
+                    let is_due = *due <= watermark;
+                    if is_due {
+                        left.push(format!("+I {key}, {sum}, {due}, {}", i64::MIN));
+                    }
+                    !is_due
+                });
+            };
+            if step % 2 == 0 {
+                for _ in 0..1 + random(8) {
+                    let key = ["a", "b", "c", "d"][random(4) as usize];
+                    let (value, time) = (random(8) - 2, watermark + random(15));
+                    script.push_str(&format!("+I {key}, {value}, {time}, {watermark}\n"));
+                    match open.get_mut(key) {
+                        Some(_) if value < 0 => drop(open.remove(key)),
+                        Some((sum, _)) => *sum += value,
+                        None if value < 0 => {}
+                        None => drop(open.insert(key, (value, time + 10))),
+                    }
+                }
+            } else {
+                watermark += 1 + random(19);
+                script.push_str(&format!("watermark {watermark}\n"));
+                fire(&mut open, watermark);
+            }
+            left.sort();
+            wanted.push(left);
+        }
+        assert_eq!(run_all_ways(&[&spec], &input, Compare::Rows, &script), wanted, "seed {seed}");
+    }
+}
+
+/// A row for each unit of `v`, with its number.
+#[derive(Default)]
+struct Repeated;
+
+impl ProcessFunction for Repeated {
+    fn open(&mut self, _: &mut Opening<'_>) -> Result<Vec<Field>> {
+        Ok(vec![Field::new("number", DataType::Int64, false), Field::new("text", DataType::Utf8, true)])
+    }
+
+    fn process(&mut self, rows: &KeyedRows, out: &mut ProcessOutput<'_>) -> Result<()> {
+        let values = rows.batch().column(1).as_primitive::<Int64Type>();
+        for key in rows.keys() {
+            let (mut beside, mut numbers) = (Vec::new(), Vec::new());
+            for row in rows.rows_of(key) {
+                for number in 0..values.value(*row as usize) {
+                    beside.push(*row);
+                    numbers.push(number);
+                }
+            }
+            let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("x"); numbers.len()]));
+            out.rows(rows, beside, vec![Arc::new(Int64Array::from(numbers)), texts])?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_row_may_have_several_rows_beside_it_or_none() {
+    let input = schema("k STRING, v BIGINT");
+    check_operator(
+        &[&spec::<Repeated>(&input)],
+        &input,
+        Compare::Rows,
+        "+I a, 2
+        +I b, 0
+        +I a, 1
+        +I c, 3
+        end",
+        expect![[r#"
+            4 rows
+              +I a, 0, x
+              +I a, 1, x
+              +I a, 0, x
+              +I c, 0, x
+              +I c, 1, x
+              +I c, 2, x
+            end
+        "#]],
+    );
+}
+
+/// Gives other columns than it has said.
+#[derive(Default)]
+struct Liar;
+
+impl ProcessFunction for Liar {
+    fn open(&mut self, _: &mut Opening<'_>) -> Result<Vec<Field>> {
+        Ok(vec![Field::new("n", DataType::Int64, false)])
+    }
+
+    fn process(&mut self, rows: &KeyedRows, out: &mut ProcessOutput<'_>) -> Result<()> {
+        out.beside(rows, vec![Arc::new(StringArray::from(vec!["x"; rows.len()]))])
+    }
+}
+
+#[test]
+fn what_a_function_does_wrong_is_told_and_is_no_panic() {
+    let input = schema("k STRING, v BIGINT");
+    let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(vec!["a"])), Arc::new(Int64Array::from(vec![1]))];
+    let row = RecordBatch::try_new(Arc::clone(&input), columns).unwrap();
+    let mut operator = spec::<Liar>(&input).build(&BuildContext::only_task()).unwrap();
+    let mut cx = Context::new(ProcTime(0));
+    let error = operator.on_rows(0, Changes::inserts(row), &mut cx).unwrap_err();
+    assert_eq!(
+        error.message(),
+        "a function gives the columns (STRING of 1 rows) where it has to give (BIGINT) of 1 rows"
+    );
+
+    let key = [Field::new("k", DataType::Utf8, true)];
+    let shown = input.as_ref().clone();
+    let mut opening = Opening::new(&shown, key.to_vec());
+    drop(opening.value::<i64>("one").unwrap());
+    assert!(opening.value::<i64>("one").unwrap_err().message().contains("two states"));
+    assert!(opening.value::<i64>("timers").is_err() && opening.value::<i64>("a/b").is_err());
+}
