@@ -136,30 +136,32 @@ fn floats_are_compensated() {
     assert_eq!(array_value_to_string(&states.evaluate(None).unwrap()[0], 0).unwrap(), "inf");
 }
 
+fn decimals(values: &[i128], precision: u8, scale: i8) -> ArrayRef {
+    let array = Decimal128Array::from(values.to_vec()).with_precision_and_scale(precision, scale).unwrap();
+    Arc::new(array)
+}
+
 #[test]
 fn decimals_keep_the_scale_of_a_sum_and_round_an_average() {
-    let decimals = |values: &[i128], precision, scale| {
-        let array = Decimal128Array::from(values.to_vec()).with_precision_and_scale(precision, scale).unwrap();
-        Arc::new(array) as ArrayRef
-    };
     assert_eq!(result(Sum, decimals(&[150, 275], 5, 2), None), "4.25");
     assert_eq!(result(Avg, decimals(&[100, 100, 200], 5, 2), None), "1.333333");
     assert_eq!(result(Avg, decimals(&[-100, -200, -200], 5, 2), None), "-1.666667");
     assert_eq!(result(Max, decimals(&[-100, 7], 5, 2), None), "0.07");
+}
+
+#[test]
+fn decimal_sums_are_exact_however_far_they_go() {
     let greatest = 10_i128.pow(38) - 1;
-    let batch = decimals(&[greatest, 1], 38, 0);
-    let calls = [AggregateCall::new(
-        Sum,
-        Some(0),
-        batch.data_type().clone(),
-        Field::new("s", DataType::Decimal128(38, 0), true),
-    )];
-    let mut states = Aggregates::new(&calls).unwrap();
-    states.resize(1);
-    let batch = RecordBatch::try_from_iter([("v", batch)]).unwrap();
-    states.update(&[0, 0], &batch, None).unwrap();
-    assert!(states.evaluate(None).unwrap()[0].is_null(0), "39 digits are NULL");
-    assert!(states.update(&[0, 0], &batch, None).is_err(), "more than 128 bits are refused");
+    let both = |values: &[i128]| [Sum, Avg].map(|function| result(function, decimals(values, 38, 0), None));
+    assert_eq!(both(&[greatest, 1]), ["NULL", "NULL"], "39 digits");
+    assert_eq!(both(&[-greatest; 7]), ["NULL", "NULL"], "more than 128 bits");
+    assert_eq!(both(&[greatest, greatest, greatest, greatest, 6, -greatest, -greatest, -greatest, -greatest])[0], "6");
+    assert_eq!(both(&[-greatest, -greatest, 3, -greatest, greatest, greatest, greatest]), ["3", "0.428571"]);
+    let all = [greatest, -greatest, greatest, greatest, 5, greatest, -greatest, -greatest, -greatest];
+    for cut in 0..all.len() {
+        let turned = [&all[cut..], &all[..cut]].concat();
+        assert_eq!(both(&turned), ["5", "0.555556"], "{turned:?}");
+    }
 }
 
 #[test]
