@@ -1,7 +1,7 @@
 //! What the operators cost a row, without source, exchange and sink: one task, batches of 8,192 rows.
 //!
 //! `cargo bench --bench operators` prints rows a second for window aggregation by number of keys (TUMBLE, HOP, CUMULATE,
-//! SESSION), for the updating GROUP BY with all changes and MAX over changes, for UNNEST and a function of each family; the
+//! SESSION), for the updating GROUP BY with all changes, a function of a program that counts, and MAX over changes, for UNNEST and a function of each family; the
 //! time that a barrier takes at a million keys and may have to wait while a window of as many fires; what a file of state
 //! costs and how fast it is read back; and what the machine itself asks for a copy, a hash and a random read.
 
@@ -20,7 +20,11 @@ use arrow::array::{
     ArrayRef, AsArray, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, TimestampMillisecondArray,
 };
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit};
+use beadline::error::Result;
 use beadline::expressions::{Call, ITEM, Unnest, json, list_of, lookup};
+use beadline::operators::process::{
+    KeyedRows, Opening, ProcessFactory, ProcessFunction, ProcessOutput, ProcessSpec, ValueState,
+};
 use beadline::operators::{
     AggregateCall, AggregateFunction, BuildContext, Chain, Emitted, Flush, Forgetting, GroupAggregateSpec,
     GroupLocalSpec, Holding, OperatorSpec, Progress, SessionAggregateSpec, SessionInput, UnnestSpec,
@@ -271,6 +275,56 @@ fn group_aggregation(criterion: &mut Criterion) {
                 );
             });
         }
+    }
+}
+
+/// The running count of each key as a function of a program, beside GROUP BY above.
+#[derive(Default)]
+struct RunningCount {
+    count: ValueState<i64>,
+}
+
+impl ProcessFunction for RunningCount {
+    fn open(&mut self, opening: &mut Opening<'_>) -> Result<Vec<Field>> {
+        self.count = opening.value("count")?;
+        Ok(vec![Field::new("n", DataType::Int64, false)])
+    }
+
+    fn process(&mut self, rows: &KeyedRows, out: &mut ProcessOutput<'_>) -> Result<()> {
+        let mut counts = self.count.of(rows)?;
+        let counts: Int64Array = rows.each(|key| Some(counts.update(key, |n| n.unwrap_or(0) + 1))).collect();
+        out.beside(rows, vec![Arc::new(counts)])
+    }
+}
+
+fn counted_by_a_function() -> Chain {
+    let input = schema();
+    let output = vec![input.field(1).clone(), Field::new("n", DataType::Int64, true)];
+    let spec = ProcessSpec {
+        function: ProcessFactory::new("running_count", RunningCount::default),
+        shown: 2,
+        keys: vec![1],
+        on_time: None,
+        watermark: None,
+        query: String::new(),
+        output: Arc::new(Schema::new(output)),
+        input,
+    };
+    Chain::new(&[&spec], &BuildContext::only_task()).expect("valid specs")
+}
+
+fn process_function(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("running count of a function");
+    group.throughput(Throughput::Elements((BATCHES * BATCH_ROWS) as u64));
+    for (keys, label) in key_counts() {
+        let input = input(keys);
+        group.bench_function(BenchmarkId::from_parameter(label), |bencher| {
+            bencher.iter_batched_ref(
+                counted_by_a_function,
+                |chain| black_box(run(chain, &input, false)),
+                BatchSize::PerIteration,
+            );
+        });
     }
 }
 
@@ -584,6 +638,6 @@ fn key_counts() -> [(Keys, &'static str); 5] {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = machine, functions, unnesting, window_aggregation, session_aggregation, group_aggregation, retracted_maximum, barrier, fire, encoding, restore
+    targets = machine, functions, unnesting, window_aggregation, session_aggregation, group_aggregation, process_function, retracted_maximum, barrier, fire, encoding, restore
 }
 criterion_main!(benches);

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use beadline::session::{Outcome, Session};
 
+use crate::programs::RunningSum;
+
 #[test]
 fn plans_are_as_reviewed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans");
@@ -32,6 +34,7 @@ fn plans_are_as_reviewed() {
 fn plan(script: &str) -> beadline::error::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut session = Session::new();
+    session.register_process_function("running_sum", RunningSum::default)?;
     match runtime.block_on(session.sql(script))? {
         Outcome::Text(text) => Ok(text),
         _ => Err(beadline::error::Error::query("the last statement is no EXPLAIN")),

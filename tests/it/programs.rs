@@ -16,7 +16,7 @@ use crate::simulated::{published, runtime, soon, world};
 
 /// The sum of `number` so far, for each `word`.
 #[derive(Default)]
-struct RunningSum {
+pub struct RunningSum {
     sum: ValueState<i64>,
 }
 

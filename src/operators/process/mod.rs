@@ -10,6 +10,8 @@
 //! A call gets all rows of a batch. A state looks the keys of a call up once and is then an array by key, so that nothing is
 //! looked up by row or by name.
 
+mod adding_state;
+mod map_state;
 mod opening;
 mod operator;
 mod output;
@@ -19,6 +21,8 @@ mod timers;
 mod value_state;
 mod values;
 
+pub use adding_state::{AggregatingState, Aggregation, OpenAggregating, OpenReducing, ReducingState};
+pub use map_state::{ListState, MapState, OpenList, OpenMap};
 pub use opening::Opening;
 pub use operator::ProcessSpec;
 pub use output::ProcessOutput;
@@ -48,6 +52,11 @@ pub trait ProcessFunction: Send {
     /// Timers are due, in order of their times and of a key one at most; `timers` has a row for each, with the columns of
     /// the key, and [`KeyedRows::time`] is what it was set to.
     fn on_timer(&mut self, _timers: &KeyedRows, _out: &mut ProcessOutput<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// The same for timers of the clock.
+    fn on_clock(&mut self, _timers: &KeyedRows, _out: &mut ProcessOutput<'_>) -> Result<()> {
         Ok(())
     }
 }

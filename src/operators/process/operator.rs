@@ -12,14 +12,14 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::output::Layout;
-use super::timers::Timers;
+use super::timers::{CLOCK_TIMERS, TIMERS, Timers};
 use super::{KeyedRows, Opening, ProcessFactory, ProcessFunction, ProcessOutput};
 use crate::error::{Error, Result};
 use crate::expressions::type_name;
 use crate::operators::window_assign::timestamps;
 use crate::operators::{BuildContext, Context, Flush, Operator, OperatorSpec, Progress};
 use crate::state::{KeyIndex, StateTable, batch_of};
-use crate::stream::{Changes, EventTime};
+use crate::stream::{Changes, EventTime, ProcTime};
 
 /// `f(input => TABLE t PARTITION BY k)`.
 #[derive(Debug, Clone)]
@@ -54,8 +54,9 @@ impl ProcessFactory {
         let columns = self.make().open(&mut opening)?;
         let state = |table: &Box<dyn StateTable>| {
             let spec = table.spec();
-            let value = spec.schema.fields().last().map(|field| type_name(field.data_type()));
-            format!("{} {}", spec.name, value.unwrap_or_default())
+            let own = spec.schema.fields().iter().skip(keys.len());
+            let types: Vec<String> = own.map(|field| type_name(field.data_type())).collect();
+            format!("{} {}", spec.name, types.join(" TO "))
         };
         // A function may leave out what it likes, as Flink's may.
         let columns = columns.into_iter().map(|field| field.with_nullable(true)).collect();
@@ -103,7 +104,9 @@ impl OperatorSpec for ProcessSpec {
             has_watermark: self.watermark.is_some(),
         };
         Ok(Box::new(Process {
-            timers: Timers::new(&key_fields, cx.batch_rows)?,
+            timers: Timers::new(TIMERS, &key_fields, cx.batch_rows)?,
+            clock_timers: Timers::new(CLOCK_TIMERS, &key_fields, cx.batch_rows)?,
+            clock: ProcTime(i64::MIN),
             key_schema: Arc::new(Schema::new(key_fields)),
             index: KeyIndex::new(&types)?,
             spec: self.clone(),
@@ -140,6 +143,9 @@ struct Process {
     function: Box<dyn ProcessFunction>,
     tables: Vec<Box<dyn StateTable>>,
     timers: Timers,
+    clock_timers: Timers,
+    /// What the clock showed when its timers were last due.
+    clock: ProcTime,
     layout: Layout,
     /// The columns that the function is shown of rows, and of timers.
     shown: Arc<Schema>,
@@ -198,13 +204,22 @@ impl Operator for Process {
         self.done
     }
 
+    fn on_tick(&mut self, cx: &mut Context) -> Result<Progress> {
+        self.clock = cx.now;
+        self.resume(cx)
+    }
+
+    fn next_tick(&self) -> Option<ProcTime> {
+        self.clock_timers.earliest().map(ProcTime)
+    }
+
     fn flush(&mut self, _: Flush, cx: &mut Context) -> Result<Progress> {
         let rows_wait = self.waiting.iter().any(|item| matches!(item, Item::Rows(_)));
         if rows_wait { self.resume(cx) } else { Ok(self.let_go(cx)) }
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
-        let mut tables: Vec<&mut dyn StateTable> = vec![&mut self.timers.table];
+        let mut tables: Vec<&mut dyn StateTable> = vec![&mut self.timers.table, &mut self.clock_timers.table];
         tables.extend(self.tables.iter_mut().map(|table| table.as_mut() as &mut dyn StateTable));
         tables
     }
@@ -244,41 +259,68 @@ impl Process {
         let met = spec.watermark.map(|watermark| Arc::clone(batch.column(watermark)));
         let shown = batch.columns()[..spec.shown].to_vec();
         let shown = batch_of(&self.shown, shown, batch.num_rows())?;
-        self.call(shown, keys, times, Some(met), cx)
+        self.call(Call::Rows { met }, shown, keys, times, cx)
     }
 
     /// Lets some timers fire; whether there were any.
     fn fire(&mut self, cx: &Context) -> Result<bool> {
-        if self.met == EventTime::NONE {
-            return Ok(false);
-        }
-        let Some((times, keys)) = self.timers.take_due(self.met.0)? else { return Ok(false) };
+        let due = match self.met {
+            EventTime::NONE => None,
+            met => self.timers.take_due(met.0)?.map(|due| (Call::Timers, due)),
+        };
+        let due = match due {
+            None => self.clock_timers.take_due(self.clock.0)?.map(|due| (Call::TickTimers, due)),
+            due => due,
+        };
+        let Some((call, (times, keys))) = due else { return Ok(false) };
         let batch = batch_of(&self.key_schema, keys.clone(), times.len())?;
-        self.call(batch, keys, times, None, cx)?;
+        self.call(call, batch, keys, times, cx)?;
         Ok(true)
     }
 
-    /// Calls the function with rows, whose watermarks are `met`, or with timers.
     fn call(
         &mut self,
+        call: Call,
         batch: RecordBatch,
         keys: Vec<ArrayRef>,
         times: Vec<i64>,
-        met: Option<Option<ArrayRef>>,
         cx: &Context,
     ) -> Result<()> {
         let rows = KeyedRows::new(batch, &keys, times, &mut self.index, self.met, cx.now)?;
-        let is_timer = met.is_none();
-        let mut out = ProcessOutput::new(&self.layout, keys, met.flatten());
-        match is_timer {
-            true => self.function.on_timer(&rows, &mut out)?,
-            false => self.function.process(&rows, &mut out)?,
-        }
-        let ProcessOutput { out, timers, .. } = out;
         // What a timer sets fires with this watermark yet, if it reaches that.
-        let passed = if is_timer { EventTime::NONE } else { self.met };
+        let passed = if let Call::Timers = call { EventTime::NONE } else { self.met };
+        let has_times = !matches!(call, Call::TickTimers);
+        let out = match call {
+            Call::Rows { met } => {
+                let mut out = ProcessOutput::new(&self.layout, keys, met, has_times);
+                self.function.process(&rows, &mut out)?;
+                out
+            }
+            Call::Timers => {
+                let mut out = ProcessOutput::new(&self.layout, keys, None, has_times);
+                self.function.on_timer(&rows, &mut out)?;
+                out
+            }
+            Call::TickTimers => {
+                let mut out = ProcessOutput::new(&self.layout, keys, None, has_times);
+                self.function.on_clock(&rows, &mut out)?;
+                out
+            }
+        };
+        let ProcessOutput { out, timers, clock_timers, .. } = out;
         self.timers.change(rows.key_columns(), timers, passed.0)?;
+        self.clock_timers.change(rows.key_columns(), clock_timers, i64::MIN)?;
         self.out.extend(out);
         Ok(())
     }
+}
+
+/// What a function is called for.
+enum Call {
+    /// Rows, which have met these watermarks.
+    Rows {
+        met: Option<ArrayRef>,
+    },
+    Timers,
+    TickTimers,
 }

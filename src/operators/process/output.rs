@@ -32,13 +32,17 @@ pub struct ProcessOutput<'a> {
     keys: Vec<ArrayRef>,
     met: Option<ArrayRef>,
     pub(super) out: Vec<Changes>,
-    /// By key and time: whether a timer is set or deleted.
+    /// Of event time and of the clock, by key and time: whether a timer is set or deleted.
     pub(super) timers: BTreeMap<(Key, i64), bool>,
+    pub(super) clock_timers: BTreeMap<(Key, i64), bool>,
+    /// Whether rows beside those of the call have a time.
+    has_times: bool,
 }
 
 impl<'a> ProcessOutput<'a> {
-    pub(super) fn new(layout: &'a Layout, keys: Vec<ArrayRef>, met: Option<ArrayRef>) -> Self {
-        Self { layout, keys, met, out: Vec::new(), timers: BTreeMap::new() }
+    pub(super) fn new(layout: &'a Layout, keys: Vec<ArrayRef>, met: Option<ArrayRef>, has_times: bool) -> Self {
+        let (timers, clock_timers) = (BTreeMap::new(), BTreeMap::new());
+        Self { layout, keys, met, out: Vec::new(), timers, clock_timers, has_times }
     }
 
     /// One row beside each of `rows`: `columns` are those that the function has said, each `[rows]`.
@@ -65,6 +69,17 @@ impl<'a> ProcessOutput<'a> {
         self.timers.insert((key, time), false);
     }
 
+    /// Calls [`on_clock`](super::ProcessFunction::on_clock) for this key once the clock shows `time`, in milliseconds since
+    /// 1970; soon, if it is past. A key has one timer a time. At the end of the input none of them is waited for.
+    pub fn set_clock_timer(&mut self, key: Key, time: i64) {
+        self.clock_timers.insert((key, time), true);
+    }
+
+    /// Takes a timer of the clock back, if there is one.
+    pub fn delete_clock_timer(&mut self, key: Key, time: i64) {
+        self.clock_timers.insert((key, time), false);
+    }
+
     fn push(&mut self, rows: &KeyedRows, own: Vec<ArrayRef>, beside: Option<UInt32Array>) -> Result<()> {
         let length = beside.as_ref().map_or(rows.len(), Array::len);
         let is_told = own.len() == self.layout.columns.len()
@@ -83,6 +98,12 @@ impl<'a> ProcessOutput<'a> {
         }
         let mut behind: Vec<ArrayRef> = Vec::new();
         if self.layout.has_time {
+            if !self.has_times {
+                return Err(Error::query(
+                    "a function gives a row beside a timer of the clock, which has no event time, where on_time gives rows one",
+                )
+                .with_help("call it without on_time, or let a timer of event time give the row"));
+            }
             let place = self.layout.schema.fields().len() - 1 - usize::from(self.layout.has_watermark);
             let data_type = self.layout.schema.field(place).data_type().clone();
             behind.push(Arc::new(TimestampMillisecondArray::from(rows.times().to_vec()).with_data_type(data_type)));

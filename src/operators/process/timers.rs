@@ -11,8 +11,9 @@ use super::Key;
 use crate::error::Result;
 use crate::state::{KeyIndex, OrderedTable, Scan, ScanBudget, ScanDirection, integers};
 
-/// The name of the state table.
+/// The names of the state tables: of timers that go by event time, and by the clock.
 pub(super) const TIMERS: &str = "timers";
+pub(super) const CLOCK_TIMERS: &str = "clock_timers";
 /// When the timer fires: at its time, or with the next watermark where rows have set it to a time that had passed.
 const DUE_COLUMN: &str = "fires_at";
 const TIME_COLUMN: &str = "set_to";
@@ -31,13 +32,13 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    pub(super) fn new(keys: &[Field], most_together: usize) -> Result<Self> {
+    pub(super) fn new(name: &str, keys: &[Field], most_together: usize) -> Result<Self> {
         let column = |name| Field::new(name, DataType::Int64, false);
         let columns = [&[column(DUE_COLUMN)], keys, &[column(TIME_COLUMN)]].concat();
         let order = vec![SortOptions::default(); columns.len()];
         let types: Vec<DataType> = keys.iter().map(|key| key.data_type().clone()).collect();
         Ok(Self {
-            table: OrderedTable::new(TIMERS, Arc::new(Schema::new(columns)), (1..=keys.len()).collect(), &order)?,
+            table: OrderedTable::new(name, Arc::new(Schema::new(columns)), (1..=keys.len()).collect(), &order)?,
             keys: keys.len(),
             together: 1,
             most_together: most_together.max(1),
@@ -67,6 +68,11 @@ impl Timers {
             self.table.delete(&rows(keys, &deleted, next)?)?;
         }
         Ok(())
+    }
+
+    /// No timer is due before this time; none where there is no timer.
+    pub(super) fn earliest(&self) -> Option<i64> {
+        (!self.table.is_empty()).then_some(self.earliest)
     }
 
     /// Takes out the first timers up to `until`, of different keys: their times, and the columns of their keys.

@@ -9,7 +9,8 @@ use expect_test::expect;
 use super::*;
 use crate::error::Result;
 use crate::operators::process::{
-    KeyedRows, Opening, ProcessFactory, ProcessFunction, ProcessOutput, ProcessSpec, ValueState,
+    AggregatingState, Aggregation, KeyedRows, ListState, MapState, Opening, ProcessFactory, ProcessFunction,
+    ProcessOutput, ProcessSpec, ReducingState, ValueState,
 };
 use crate::operators::testing::{Compare, check_operator, run_all_ways};
 use crate::stream::{SPLIT_MIX_STEP, WATERMARK_COLUMN, split_mix};
@@ -217,6 +218,200 @@ fn a_program_with_a_state_and_timers_is_its_naive_model() {
         }
         assert_eq!(run_all_ways(&[&spec], &input, Compare::Rows, &script), wanted, "seed {seed}");
     }
+}
+
+/// Of each key the last value of each of three classes, all values in order, their sum and their mean; a value of 9 forgets
+/// them all.
+#[derive(Default)]
+struct AllKinds {
+    classes: MapState<i64, i64>,
+    values: ListState<i64>,
+    sum: ReducingState<i64>,
+    mean: AggregatingState<Mean>,
+}
+
+#[derive(Debug)]
+struct Mean;
+
+impl Aggregation for Mean {
+    type Input = i64;
+    type Accumulator = (i64, i64);
+    type Output = i64;
+
+    fn add(accumulator: &mut (i64, i64), value: i64) {
+        *accumulator = (accumulator.0 + value, accumulator.1 + 1);
+    }
+
+    fn result(accumulator: &(i64, i64)) -> i64 {
+        accumulator.0 * 1000 / accumulator.1
+    }
+}
+
+impl ProcessFunction for AllKinds {
+    fn open(&mut self, opening: &mut Opening<'_>) -> Result<Vec<Field>> {
+        self.classes = opening.map("classes")?;
+        self.values = opening.list("values")?;
+        self.sum = opening.reducing("sum", |sum, value| sum + value)?;
+        self.mean = opening.aggregating("mean")?;
+        Ok(vec![Field::new("all", DataType::Utf8, false)])
+    }
+
+    fn process(&mut self, rows: &KeyedRows, out: &mut ProcessOutput<'_>) -> Result<()> {
+        let (mut classes, mut values) = (self.classes.of(rows)?, self.values.of(rows)?);
+        let (mut sums, mut means) = (self.sum.of(rows)?, self.mean.of(rows)?);
+        let given = rows.batch().column(1).as_primitive::<Int64Type>();
+        let mut texts = Vec::new();
+        for row in 0..rows.len() {
+            let (key, value) = (rows.key_of(row), given.value(row));
+            if value == 9 {
+                classes.clear(key)?;
+                values.clear(key)?;
+                sums.clear(key);
+                means.clear(key);
+                texts.push("nothing".to_owned());
+                continue;
+            }
+            let before = classes.get(key, &(value % 3))?;
+            match value {
+                8 => classes.remove(key, 0),
+                _ => classes.put(key, value % 3, value),
+            }
+            values.add(key, value)?;
+            let (sum, mean) = (sums.add(key, value), means.add(key, value));
+            assert_eq!((sums.get(key), means.get(key)), (Some(&sum), Some(mean)));
+            let (entries, all) = (classes.entries(key)?, values.get(key)?);
+            texts.push(format!("{before:?} {entries:?} {all:?} {sum} {mean}").replace(", ", " "));
+        }
+        out.beside(rows, vec![Arc::new(StringArray::from(texts))])
+    }
+}
+
+#[test]
+fn all_kinds_of_state_are_their_naive_models() {
+    let input = schema("k STRING, v BIGINT");
+    let spec = spec::<AllKinds>(&input);
+    for seed in 0..20_u64 {
+        let mut drawn = seed << 32;
+        let mut random = |below: u64| {
+            drawn = drawn.wrapping_add(SPLIT_MIX_STEP);
+            (split_mix(drawn) % below) as usize
+        };
+        let mut model: BTreeMap<&str, (BTreeMap<i64, i64>, Vec<i64>)> = BTreeMap::new();
+        let (mut script, mut wanted) = (String::new(), Vec::new());
+        for step in 0..8 {
+            let mut left = Vec::new();
+            for _ in 0..=random(9) {
+                let (key, value) = (["a", "b", "c"][random(3)], random(10) as i64);
+                script.push_str(&format!("+I {key}, {value}\n"));
+                let (classes, values) = model.entry(key).or_default();
+                if value == 9 {
+                    model.remove(key);
+                    left.push(format!("+I {key}, nothing"));
+                    continue;
+                }
+                let before = classes.get(&(value % 3)).copied();
+                match value {
+                    8 => drop(classes.remove(&0)),
+                    _ => drop(classes.insert(value % 3, value)),
+                }
+                values.push(value);
+                let sum = values.iter().sum::<i64>();
+                let mean = sum * 1000 / values.len() as i64;
+                let entries: Vec<(i64, i64)> = classes.iter().map(|(class, value)| (*class, *value)).collect();
+                let text = format!("{before:?} {entries:?} {values:?} {sum} {mean}").replace(", ", " ");
+                left.push(format!("+I {key}, {text}"));
+            }
+            script.push_str(&format!("watermark {step}\n"));
+            left.sort();
+            wanted.extend([left, Vec::new()]);
+        }
+        assert_eq!(run_all_ways(&[&spec], &input, Compare::Rows, &script), wanted, "seed {seed}");
+    }
+}
+
+/// Counts rows until five milliseconds of the clock behind the first one, then gives the count and begins anew.
+#[derive(Default)]
+struct ByTick {
+    count: ReducingState<i64>,
+}
+
+impl ProcessFunction for ByTick {
+    fn open(&mut self, opening: &mut Opening<'_>) -> Result<Vec<Field>> {
+        self.count = opening.reducing("count", |count, one| count + one)?;
+        Ok(vec![Field::new("n", DataType::Int64, false)])
+    }
+
+    fn process(&mut self, rows: &KeyedRows, out: &mut ProcessOutput<'_>) -> Result<()> {
+        let mut counts = self.count.of(rows)?;
+        for row in 0..rows.len() {
+            let key = rows.key_of(row);
+            if counts.add(key, 1) == 1 {
+                out.set_clock_timer(key, rows.now().0 + 5);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_clock(&mut self, timers: &KeyedRows, out: &mut ProcessOutput<'_>) -> Result<()> {
+        let mut counts = self.count.of(timers)?;
+        let count = |key| {
+            let count = counts.get(key).copied();
+            counts.clear(key);
+            count
+        };
+        let counts: Int64Array = timers.each(count).collect();
+        out.beside(timers, vec![Arc::new(counts)])
+    }
+}
+
+#[test]
+fn timers_of_the_clock_fire_when_it_shows_their_time_and_the_end_waits_for_none() {
+    let input = schema("k STRING, v BIGINT");
+    check_operator(
+        &[&spec::<ByTick>(&input)],
+        &input,
+        Compare::Rows,
+        "+I a, 1
+        +I b, 1
+        +I a, 1
+        tick 2
+        +I c, 1
+        tick 4
+        tick 6
+        +I a, 1
+        watermark 100
+        tick 20
+        +I b, 1
+        end",
+        expect![[r#"
+            3 rows
+            tick 2
+            1 row
+            tick 4
+            tick 6
+              +I a, 2
+              +I b, 1
+            1 row
+            watermark 100
+            tick 20
+              +I c, 1
+              +I a, 1
+            1 row
+            end
+        "#]],
+    );
+    let timed = timed();
+    let mut chain = Chain::new(&[&spec::<ByTick>(&timed)], &BuildContext::only_task()).unwrap();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(vec!["a"])),
+        Arc::new(Int64Array::from(vec![1])),
+        Arc::new(arrow::array::TimestampMillisecondArray::from(vec![1])),
+        Arc::new(Int64Array::from(vec![0])),
+    ];
+    chain.rows(0, Changes::inserts(RecordBatch::try_new(timed, columns).unwrap()));
+    let mut emitted = Emitted::default();
+    assert_eq!(chain.work(ProcTime(0), &mut emitted).unwrap(), Progress::Done);
+    assert!(chain.tick(ProcTime(5), &mut emitted).unwrap_err().message().contains("has no event time"));
 }
 
 /// A row for each unit of `v`, with its number.
