@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_arrays;
 
+use super::value_state::{ProcessState, opened};
 use super::{Key, KeyedRows, StateValue};
 use crate::error::{Error, Result};
 use crate::state::{OrderedTable, RowRange, Scan, ScanBudget, ScanDirection, SnapshotWriter, StateTable, TableSpec};
@@ -89,6 +90,8 @@ impl<K: StateValue + Ord, V: StateValue> MapTable<K, V> {
     }
 }
 
+impl<K: StateValue + Ord, V: StateValue> ProcessState for Arc<Mutex<MapTable<K, V>>> {}
+
 impl<K: StateValue + Ord, V: StateValue> StateTable for Arc<Mutex<MapTable<K, V>>> {
     fn spec(&self) -> TableSpec {
         locked(self).table.spec()
@@ -128,12 +131,7 @@ impl<K, V> Default for MapState<K, V> {
 impl<K: StateValue + Ord, V: StateValue> MapState<K, V> {
     /// The maps of the keys of a call. A state is open once at a time.
     pub fn of(&self, rows: &KeyedRows) -> Result<OpenMap<'_, K, V>> {
-        let table = self.table.as_ref().ok_or_else(|| Error::bug("a state is used that `open` has not declared"))?;
-        let mut map = match table.try_lock() {
-            Ok(map) => map,
-            Err(TryLockError::Poisoned(map)) => map.into_inner(),
-            Err(TryLockError::WouldBlock) => return Err(Error::bug("a state is opened twice at a time")),
-        };
+        let mut map = opened(self.table.as_ref())?;
         map.settle()?;
         map.key_columns = rows.key_columns().to_vec();
         Ok(OpenMap { map })

@@ -1,18 +1,19 @@
 //! What a function meets before its rows: the columns that will come, and the states that it declares.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 
 use super::StateValue;
 use super::adding_state::{AggregatingState, Aggregation, ReducingState};
 use super::map_state::{ListState, MapState, MapTable};
 use super::timers::{CLOCK_TIMERS, TIMERS};
-use super::value_state::{Shared, ValueState};
+use super::value_state::{ProcessState, Shared, ValueState};
 use super::values::{VALUE_COLUMN, Values};
 use crate::error::{Error, Result};
-use crate::state::{KeyedTable, OrderedTable, StateTable};
+use crate::state::{KEEP_UNTIL_COLUMN, KeyedTable, OrderedTable, TimedColumns};
 
 /// The name of the column of an entry's key.
 const ENTRY_COLUMN: &str = "entry";
@@ -21,13 +22,14 @@ const ENTRY_COLUMN: &str = "entry";
 pub struct Opening<'a> {
     input: &'a Schema,
     keys: Vec<Field>,
-    pub(super) tables: Vec<Box<dyn StateTable>>,
+    ttl_ms: Option<i64>,
+    pub(super) tables: Vec<Box<dyn ProcessState>>,
 }
 
 impl<'a> Opening<'a> {
     /// Over the columns that a query can name.
     pub(in crate::operators) fn new(input: &'a Schema, keys: Vec<Field>) -> Self {
-        Self { input, keys, tables: Vec::new() }
+        Self { input, keys, ttl_ms: None, tables: Vec::new() }
     }
 
     /// The columns of the input as the query names them.
@@ -35,16 +37,26 @@ impl<'a> Opening<'a> {
         self.input
     }
 
+    /// What is declared from here on forgets a value that has not been set for so long by the clock, as with Flink's
+    /// `OnCreateAndWrite`: nobody sees it any more, and its room is free soon after. Of values that a key has one of.
+    pub fn keep_for(&mut self, ttl: Duration) -> &mut Self {
+        self.ttl_ms = Some(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
+        self
+    }
+
     /// Declares a value for each key, under a name that is no other state's.
     pub fn value<T: StateValue>(&mut self, name: &str) -> Result<ValueState<T>> {
         self.check_name(name)?;
         let value = Field::new(self.free_name(VALUE_COLUMN), T::data_type(), false);
-        let columns = self.keys.iter().cloned().chain([value]);
+        let until = self.ttl_ms.map(|_| Field::new(self.free_name(KEEP_UNTIL_COLUMN), DataType::Int64, false));
+        let columns = self.keys.iter().cloned().chain([value]).chain(until);
         let schema = Arc::new(Schema::new(columns.collect::<Vec<_>>()));
-        let table = KeyedTable::new(name, schema, self.keys.len(), self.keys.len(), Values::<T>::default())?;
+        let columns = TimedColumns::new(Values::<T>::default(), self.ttl_ms.is_some());
+        let table = KeyedTable::new(name, schema, self.keys.len(), self.keys.len(), columns)?;
         let table = Arc::new(Mutex::new(table));
-        self.tables.push(Box::new(Shared(Arc::clone(&table))));
-        Ok(ValueState { table: Some(table) })
+        let ttl_ms = self.ttl_ms;
+        self.tables.push(Box::new(Shared { table: Arc::clone(&table), ttl_ms }));
+        Ok(ValueState { table: Some(table), ttl_ms })
     }
 
     /// Declares a value for each key that `reduce` adds others to: it is given what there is and what comes.
@@ -64,6 +76,10 @@ impl<'a> Opening<'a> {
     /// Declares a map for each key, of which a checkpoint has the entries that have changed.
     pub fn map<K: StateValue + Ord, V: StateValue>(&mut self, name: &str) -> Result<MapState<K, V>> {
         self.check_name(name)?;
+        if self.ttl_ms.is_some() {
+            return Err(Error::query(format!("the entries of `{name}` cannot be forgotten by the clock yet"))
+                .with_help("declare maps and lists before keep_for, and remove entries by a timer of the clock"));
+        }
         let keys = self.keys.len();
         let entry = Field::new(self.free_name(ENTRY_COLUMN), K::data_type(), false);
         let value = Field::new(self.free_name(VALUE_COLUMN), V::data_type(), false);

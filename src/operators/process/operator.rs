@@ -13,6 +13,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::output::Layout;
 use super::timers::{CLOCK_TIMERS, TIMERS, Timers};
+use super::value_state::ProcessState;
 use super::{KeyedRows, Opening, ProcessFactory, ProcessFunction, ProcessOutput};
 use crate::error::{Error, Result};
 use crate::expressions::type_name;
@@ -52,7 +53,7 @@ impl ProcessFactory {
     pub fn open(&self, input: &Schema, keys: &[usize]) -> Result<Opened> {
         let mut opening = Opening::new(input, fields(input, keys));
         let columns = self.make().open(&mut opening)?;
-        let state = |table: &Box<dyn StateTable>| {
+        let state = |table: &Box<dyn ProcessState>| {
             let spec = table.spec();
             let own = spec.schema.fields().iter().skip(keys.len());
             let types: Vec<String> = own.map(|field| type_name(field.data_type())).collect();
@@ -107,6 +108,8 @@ impl OperatorSpec for ProcessSpec {
             timers: Timers::new(TIMERS, &key_fields, cx.batch_rows)?,
             clock_timers: Timers::new(CLOCK_TIMERS, &key_fields, cx.batch_rows)?,
             clock: ProcTime(i64::MIN),
+            sweep_at: None,
+            is_sweeping: false,
             key_schema: Arc::new(Schema::new(key_fields)),
             index: KeyIndex::new(&types)?,
             spec: self.clone(),
@@ -141,11 +144,14 @@ impl fmt::Display for ProcessSpec {
 struct Process {
     spec: ProcessSpec,
     function: Box<dyn ProcessFunction>,
-    tables: Vec<Box<dyn StateTable>>,
+    tables: Vec<Box<dyn ProcessState>>,
     timers: Timers,
     clock_timers: Timers,
     /// What the clock showed when its timers were last due.
     clock: ProcTime,
+    /// When to look for what is to be forgotten, and whether that is under way.
+    sweep_at: Option<ProcTime>,
+    is_sweeping: bool,
     layout: Layout,
     /// The columns that the function is shown of rows, and of timers.
     shown: Arc<Schema>,
@@ -192,6 +198,18 @@ impl Operator for Process {
                 continue;
             }
             self.done = self.met;
+            if self.is_sweeping {
+                self.is_sweeping = false;
+                for table in &mut self.tables {
+                    self.is_sweeping |= table.sweep(cx.now)?;
+                }
+                if self.is_sweeping {
+                    return Ok(Progress::More);
+                }
+            }
+            if self.sweep_at.is_none() {
+                self.sweep_at = self.tables.iter().filter_map(|table| table.next_sweep(cx.now)).min();
+            }
             match self.waiting.pop_front() {
                 None => return Ok(Progress::Done),
                 Some(Item::Watermark(time)) => self.met = self.met.max(time),
@@ -206,11 +224,14 @@ impl Operator for Process {
 
     fn on_tick(&mut self, cx: &mut Context) -> Result<Progress> {
         self.clock = cx.now;
+        if self.sweep_at.is_some_and(|at| at <= cx.now) {
+            (self.sweep_at, self.is_sweeping) = (None, true);
+        }
         self.resume(cx)
     }
 
     fn next_tick(&self) -> Option<ProcTime> {
-        self.clock_timers.earliest().map(ProcTime)
+        self.clock_timers.earliest().map(ProcTime).into_iter().chain(self.sweep_at).min()
     }
 
     fn flush(&mut self, _: Flush, cx: &mut Context) -> Result<Progress> {

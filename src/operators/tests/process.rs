@@ -414,6 +414,83 @@ fn timers_of_the_clock_fire_when_it_shows_their_time_and_the_end_waits_for_none(
     assert!(chain.tick(ProcTime(5), &mut emitted).unwrap_err().message().contains("has no event time"));
 }
 
+/// A running count that is forgotten ten milliseconds behind its last row.
+#[derive(Default)]
+struct ForgetfulCount(RunningCount);
+
+impl ProcessFunction for ForgetfulCount {
+    fn open(&mut self, opening: &mut Opening<'_>) -> Result<Vec<Field>> {
+        let columns = self.0.open(opening.keep_for(std::time::Duration::from_millis(10)))?;
+        assert!(opening.map::<i64, i64>("map").unwrap_err().message().contains("cannot be forgotten"));
+        Ok(columns)
+    }
+
+    fn process(&mut self, rows: &KeyedRows, out: &mut ProcessOutput<'_>) -> Result<()> {
+        self.0.process(rows, out)
+    }
+}
+
+#[test]
+fn a_value_that_nobody_sets_is_forgotten() {
+    let input = schema("k STRING, v BIGINT");
+    check_operator(
+        &[&spec::<ForgetfulCount>(&input)],
+        &input,
+        Compare::Rows,
+        "+I a, 1
+        +I b, 1
+        tick 9
+        +I a, 1
+        tick 10
+        +I a, 1
+        +I b, 1
+        tick 19
+        +I b, 1
+        tick 40
+        +I a, 1
+        +I b, 1
+        end",
+        expect![[r#"
+            2 rows
+              +I a, 1
+              +I b, 1
+            tick 9
+            1 row
+              +I a, 2
+            tick 10
+            2 rows
+              +I a, 3
+              +I b, 1
+            tick 19
+            1 row
+              +I b, 2
+            tick 40
+            2 rows
+              +I a, 1
+              +I b, 1
+            end
+        "#]],
+    );
+    // What is forgotten takes no room.
+    let spec = spec::<ForgetfulCount>(&input);
+    let mut operator = spec.build(&BuildContext::only_task()).unwrap();
+    for now in 0..200 {
+        let keys = StringArray::from_iter_values((0..100).map(|key| format!("{now} {key}")));
+        let columns: Vec<ArrayRef> = vec![Arc::new(keys), Arc::new(Int64Array::from(vec![1; 100]))];
+        let rows = Changes::inserts(RecordBatch::try_new(Arc::clone(&input), columns).unwrap());
+        let mut cx = Context::new(ProcTime(now));
+        assert_eq!(operator.on_rows(0, rows, &mut cx).unwrap(), Progress::Done);
+        while operator.next_tick().is_some_and(|at| at.0 <= now) {
+            let mut progress = operator.on_tick(&mut cx).unwrap();
+            while progress == Progress::More {
+                progress = operator.resume(&mut cx).unwrap();
+            }
+        }
+    }
+    let bytes: usize = operator.state().iter().map(|table| table.bytes()).sum();
+    assert!(bytes < 500_000, "{bytes} bytes of 20,000 keys, of which 1,500 are kept");
+}
+
 /// A row for each unit of `v`, with its number.
 #[derive(Default)]
 struct Repeated;
