@@ -20,7 +20,7 @@ pub use coordinator::{AckAnswer, Action, Coordinator, CoordinatorConfig, Event};
 pub use identity::identify;
 pub use part::{OperatorPart, TablePart, TaskId, TaskPart};
 pub use plan_description::{OperatorDescription, PlanDescription};
-pub use recovery::{NewOperator, Recovery, base_manifest, current_lineage, former_lineages, recover};
+pub use recovery::{NewOperator, Recovery, base_manifest, current_lineage, former_lineages, lineages, recover};
 pub use request::{Request, Wanted};
 pub use savepoint::{Beginning, begin_from};
 pub use script::{check_script, current_script};

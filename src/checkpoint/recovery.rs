@@ -88,17 +88,31 @@ pub fn recover(entries: &[&LogEntry], plan: &PlanDescription, fresh: bool) -> Re
     Recovery::Resume { manifest, ids, changed, new }
 }
 
-/// The lineage of the last claim.
+/// The lineage of the last claim, unless its checkpoints were discarded since.
 pub fn current_lineage<'a>(entries: &[&'a LogEntry]) -> Option<&'a str> {
-    entries.iter().rev().find_map(|entry| entry.claim()).map(|claim| claim.lineage.as_str())
+    let ends = |entry: &&&LogEntry| matches!(entry, LogEntry::Claim(_) | LogEntry::Discarded);
+    entries.iter().rev().find(ends)?.claim().map(|claim| claim.lineage.as_str())
+}
+
+/// All lineages that the job has ever had.
+pub fn lineages(entries: &[&LogEntry]) -> Vec<String> {
+    entries.iter().filter_map(|entry| entry.claim()).map(|claim| claim.lineage.clone()).collect()
 }
 
 /// The lineages that `--fresh` has given up, each as its last claim with all sinks that it ever had: what they made
-/// public has to go. Whoever begins a new lineage may die before it has cleared up, so that every start looks.
+/// public has to go. Whoever begins a new lineage may die before it has cleared up, so that every start looks. What stands
+/// before the end of discarded checkpoints is nobody's: its rows stay.
 pub fn former_lineages(entries: &[&LogEntry], lineage: &str) -> Vec<Claim> {
     let mut former: Vec<Claim> = Vec::new();
     for entry in entries {
-        let LogEntry::Claim(claim) = entry else { continue };
+        let claim = match entry {
+            LogEntry::Claim(claim) => claim,
+            LogEntry::Discarded => {
+                former.clear();
+                continue;
+            }
+            _ => continue,
+        };
         match former.iter_mut().find(|other| other.lineage == claim.lineage) {
             _ if claim.lineage == lineage => {}
             None => former.push(claim.clone()),
@@ -335,6 +349,19 @@ mod tests {
             }
             Recovery::Refuse(error) => format!("refuse: {error}"),
         }
+    }
+
+    #[test]
+    fn behind_discarded_checkpoints_a_start_begins_anew_and_removes_nothing() {
+        let discarded = [claim(1, "a", &["Sink-hours"]), checkpoint(1, "a"), LogEntry::Discarded];
+        assert_eq!(decide(&discarded, false), "fresh");
+        assert_eq!(current_lineage(&discarded.iter().collect::<Vec<_>>()), None);
+        let again = [&discarded[..], &[claim(2, "b", &["Sink-hours"]), checkpoint(1, "b")]].concat();
+        assert_eq!(decide(&again, false), "resume 1 with 1 pending");
+        assert_eq!(former_lineages(&again.iter().collect::<Vec<_>>(), "b"), []);
+        let fresh = [&again[..], &[claim(3, "c", &["Sink-hours"])]].concat();
+        let former = former_lineages(&fresh.iter().collect::<Vec<_>>(), "c");
+        assert_eq!(former.iter().map(|claim| claim.lineage.as_str()).collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use super::config::JobConfig;
+use super::config::{JobConfig, Retention};
 use super::description::PlanIds;
 use super::log_slot::LogSlot;
-use super::notice::Notices;
+use super::notice::{Notice, Notices};
+use super::requests::Requests;
 use super::status::JobFigures;
 use crate::connectors::{Committable, History, World};
-use crate::error::{Blame, Error};
+use crate::error::{Blame, Error, Result};
 use crate::plan::StreamPlan;
 use crate::state::{Manifest, OperatorId, SinkState};
 use crate::stream::{Counter, Counters, Epoch};
@@ -28,6 +29,48 @@ pub struct Attempt<'a> {
     pub lineage: &'a Arc<OnceLock<String>>,
     /// Where the job's log is while an attempt has it open.
     pub log: &'a Arc<LogSlot>,
+}
+
+impl Attempt<'_> {
+    /// Whether the job's checkpoints go with it, which has ended like this.
+    pub(super) fn discards(&self, ended: &Result<JobSummary>, requests: &Requests) -> bool {
+        let is_stopped = matches!(ended, Ok(JobSummary { ending: Ending::Stopped { .. }, .. }));
+        match self.config.retention {
+            Retention::Kept => false,
+            Retention::UntilStopped => is_stopped && !requests.has_saved_stop(),
+            Retention::UntilEnded => {
+                // Others say what the user may put right before the next start, or that the log is not this start's.
+                let is_final = |id: &str| id.starts_with("BL-LIM-CKPT") || id == "BL-LIM-MEMORY";
+                let has_failed = matches!(ended, Err(error) if error.id().is_none_or(is_final));
+                is_stopped && !requests.has_saved_stop() || has_failed
+            }
+        }
+    }
+
+    /// Removes the checkpoints of a job that has claimed its log and goes on no more; says whether they are given up.
+    pub(super) async fn discard(&self) -> bool {
+        if self.lineage.get().is_none() {
+            return false;
+        }
+        let log = Arc::clone(self.log);
+        let discard = move || log.with(|log| log.discard());
+        let garbage = match self.world.blocking.call(discard).await.and_then(|garbage| garbage) {
+            Ok(garbage) => garbage,
+            Err(error) => {
+                self.complain(&error);
+                return false;
+            }
+        };
+        if let Err(error) = self.world.blocking.call(move || garbage.remove()).await.and_then(|removed| removed) {
+            self.complain(&error);
+        }
+        true
+    }
+
+    fn complain(&self, error: &Error) {
+        let job = &self.config.job;
+        (self.notices)(Notice::Warning(format!("the checkpoints of job {job} could not be removed: {error}")));
+    }
 }
 
 /// Where an attempt goes on from.

@@ -1,13 +1,30 @@
 //! What a job is run with, as plain values; the session reads them from its settings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::channel::Yields;
 use super::restarts::RestartStrategy;
 use crate::checkpoint::CheckpointMode;
+use crate::error::Result;
 use crate::state::ScriptId;
+use crate::storage::{LocalStore, MemoryFiles, Stores};
 use crate::stream::MemoryPool;
+
+/// What needs a file system, in errors about a directory that is none.
+const CHECKPOINTS: &str = "checkpoints";
+
+/// Whether checkpoints outlast the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// They do, whatever becomes of it.
+    Kept,
+    /// Until it is stopped without a savepoint. They outlast a failure.
+    UntilStopped,
+    /// Until it is stopped without a savepoint, or fails for good.
+    UntilEnded,
+}
 
 /// The settings of one job.
 #[derive(Debug, Clone)]
@@ -20,8 +37,12 @@ pub struct JobConfig {
     pub is_name_chosen: bool,
     /// Where checkpoints go, a directory per job below it; `None`: nothing survives, outputs appear at the end.
     pub directory: Option<PathBuf>,
+    /// Where that directory is, if not among the files of this computer: in memory, which goes with the job.
+    pub in_memory: Option<MemoryFiles>,
     /// A savepoint or a checkpoint that a first start begins from: one that finds no checkpoint of its own.
     pub begin_from: Option<PathBuf>,
+    /// Whether that is a savepoint which belongs to the job from then on, and which it removes behind its first checkpoint.
+    pub claims: bool,
     /// Whether state in there that no operator takes is left behind.
     pub ignore_unclaimed_state: bool,
     /// Start over: a new lineage, with the published output of the old one removed.
@@ -50,6 +71,7 @@ pub struct JobConfig {
     pub tolerable_failures: u32,
     /// Manifests kept.
     pub retained: usize,
+    pub retention: Retention,
     pub max_pending_epochs: usize,
     pub restart: RestartStrategy,
     /// Where bytes of state and of rows on their way are counted, and how many there may be.
@@ -58,4 +80,14 @@ pub struct JobConfig {
     pub stop_timeout: Duration,
     /// Under a simulation: seeded yields in the channels.
     pub yields: Yields,
+}
+
+impl JobConfig {
+    /// The store of the directory of checkpoints, and the path in it.
+    pub(super) fn checkpoint_store(&self, stores: &Stores, directory: &Path) -> Result<(Arc<dyn LocalStore>, PathBuf)> {
+        match &self.in_memory {
+            Some(files) => Ok((Arc::new(files.clone()), directory.to_owned())),
+            None => stores.local_at(directory, CHECKPOINTS),
+        }
+    }
 }

@@ -22,11 +22,12 @@ use super::build::{BuiltJob, tasks_of};
 use super::channel::RECEIVER_GONE;
 use super::checkpoint_history::CheckpointHistory;
 use super::commits::{Committers, commit};
+use super::config::Retention;
 use super::log_slot::LogSlot;
 use super::notice::Notice;
 use super::requests::{Requests, TakenCheckpoint};
 use super::source_control::{ControlSender, SourceControl};
-use crate::checkpoint::{Action, Coordinator, CoordinatorConfig, Event, TableId, TaskId};
+use crate::checkpoint::{self, Action, Coordinator, CoordinatorConfig, Event, TableId, TaskId};
 use crate::connectors::Committer;
 use crate::error::{Error, Result};
 use crate::plan::NodeKind;
@@ -111,6 +112,8 @@ pub(super) struct Driver<'a> {
     stop_deadline: Option<Duration>,
     /// The epoch of the last barrier, once it is out.
     last_barrier: Option<Epoch>,
+    /// The savepoint that belongs to the job, until it has a checkpoint of its own.
+    claimed: Option<PathBuf>,
     /// A task's failure that may only follow from another's; reported if no other comes.
     suspected: Option<Error>,
 }
@@ -180,6 +183,7 @@ impl<'a> Driver<'a> {
             finished: false,
             stop_deadline: None,
             last_barrier: None,
+            claimed: config.begin_from.clone().filter(|_| config.claims),
             suspected: None,
         }
     }
@@ -205,6 +209,9 @@ impl<'a> Driver<'a> {
             return error;
         }
         error.with_help(match self.last_completed {
+            _ if self.attempt.config.retention == Retention::UntilEnded => {
+                "its checkpoints go with it: the same command reads all input again".to_owned()
+            }
             last if last > Epoch::ZERO && !self.attempt.plan.can_resume() => {
                 format!("rows up to checkpoint {last} are public; {NOT_RESUMED}")
             }
@@ -353,6 +360,7 @@ impl<'a> Driver<'a> {
                 self.tell_sources(SourceControl::Completed(epoch));
                 self.let_go(epoch);
                 self.collect_garbage();
+                self.remove_claimed();
             }
             Action::Aborted { epoch, error } => {
                 self.history().failed(epoch, error.message());
@@ -498,6 +506,25 @@ impl<'a> Driver<'a> {
                 Ok(_) => Answer::Nothing(Ok(())),
                 Err(error) => Answer::Notice(Notice::Warning(format!(
                     "files of older checkpoints could not be removed, which is tried again behind the next: {error}"
+                ))),
+            }
+        }));
+    }
+
+    /// Removes the savepoint that the job has begun from, if it belongs to it: from here on its own checkpoints hold all.
+    fn remove_claimed(&mut self) {
+        let (Some(path), Some(log)) = (self.claimed.take(), self.log.clone()) else { return };
+        let (blocking, stores) = (Arc::clone(&self.attempt.world.blocking), self.attempt.world.stores.clone());
+        self.background.push(Box::pin(async move {
+            let remove = move || {
+                let lineages = log.with(|log| Ok(checkpoint::lineages(&log.entries())))?;
+                let (store, path) = stores.local_at(&path, SAVEPOINTS)?;
+                SavedCheckpoint::remove_claimed(store.as_ref(), &path, &lineages)
+            };
+            match blocking.call(remove).await.and_then(|removed| removed) {
+                Ok(()) => Answer::Nothing(Ok(())),
+                Err(error) => Answer::Notice(Notice::Warning(format!(
+                    "the savepoint that was claimed could not be removed, which the next start tries again: {error}"
                 ))),
             }
         }));

@@ -32,7 +32,7 @@ mod watermark_group;
 pub use attempt::{Ending, JobSummary};
 pub use channel::Yields;
 pub use checkpoint_history::{CheckpointOutcome, CheckpointRecord, CheckpointSize};
-pub use config::JobConfig;
+pub use config::{JobConfig, Retention};
 pub use notice::{Notice, Notices};
 pub use requests::{Control, TakenCheckpoint};
 pub use restarts::{Backoff, RestartStrategy};

@@ -70,13 +70,22 @@ pub struct Requests {
     open: BTreeMap<u64, Command>,
     /// Those of them that this attempt's coordinator has not been told.
     untold: VecDeque<u64>,
+    /// Whether somebody has asked for a stop with a savepoint.
+    has_saved_stop: bool,
 }
 
 impl Requests {
     /// Both ends.
     pub fn channel() -> (Control, Self) {
         let (sender, commands) = mpsc::channel(COMMANDS);
-        let requests = Self { commands, is_open: true, next_id: 0, open: BTreeMap::new(), untold: VecDeque::new() };
+        let requests = Self {
+            commands,
+            is_open: true,
+            next_id: 0,
+            open: BTreeMap::new(),
+            untold: VecDeque::new(),
+            has_saved_stop: false,
+        };
         (Control(sender), requests)
     }
 
@@ -107,6 +116,11 @@ impl Requests {
     /// Whether a stop is asked for.
     pub fn has_stop(&self) -> bool {
         self.open.values().any(|command| command.what.is_stop())
+    }
+
+    /// Whether somebody has asked for a stop with a savepoint, so as to go on from there.
+    pub fn has_saved_stop(&self) -> bool {
+        self.has_saved_stop
     }
 
     /// Of a request for a savepoint in a directory of its own: below which directory.
@@ -152,6 +166,7 @@ impl Requests {
         if self.has_stop() && command.what == Wanted::STOP && command.answer.is_closed() {
             return;
         }
+        self.has_saved_stop |= command.what.is_stop() && command.what != Wanted::STOP;
         self.next_id += 1;
         self.open.insert(self.next_id, command);
         self.untold.push_back(self.next_id);

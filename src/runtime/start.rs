@@ -18,7 +18,7 @@ use super::requests::Requests;
 use super::restoring::Restoring;
 use crate::checkpoint::{
     self, NewOperator, Recovery, base_manifest, check_script, current_lineage, current_script, former_lineages,
-    identify, recover,
+    identify, lineages, recover,
 };
 use crate::connectors::{Committable, JobIdentity, SourceContext};
 use crate::error::{Blame, Error, Result};
@@ -31,7 +31,6 @@ use crate::stream::Generation;
 const EVENTS: usize = 1024;
 
 /// What needs a file system, in errors about a directory that is none.
-const CHECKPOINTS: &str = "checkpoints";
 const SAVEPOINT: &str = "the savepoint that is begun from";
 
 impl Attempt<'_> {
@@ -125,14 +124,14 @@ impl Attempt<'_> {
             checked.map_err(|error| error.context(format_args!("table `{table}`")))?;
         }
         match &self.config.directory {
-            Some(directory) => self.world.stores.local_at(directory, CHECKPOINTS).map(drop),
+            Some(directory) => self.config.checkpoint_store(&self.world.stores, directory).map(drop),
             None => Ok(()),
         }
     }
 
     /// Reads the log, decides where to go on from, and claims the job; `None` when it has finished already.
     async fn take_over(&self, directory: &Path) -> Result<Option<Start>> {
-        let (store, path) = self.world.stores.local_at(directory, CHECKPOINTS)?;
+        let (store, path) = self.config.checkpoint_store(&self.world.stores, directory)?;
         let job = self.config.job.clone();
         let (stream, plan) = (self.plan.clone(), describe(self.plan, self.config.max_parallelism));
         let fresh = self.fresh.load(Ordering::Relaxed);
@@ -141,7 +140,7 @@ impl Attempt<'_> {
         let ephemeral = self.config.ephemeral_lineages.clone();
         let (script, is_name_chosen) = (self.config.script.clone(), self.config.is_name_chosen);
         let (begin_from, stores) = (self.config.begin_from.clone(), self.world.stores.clone());
-        let ignore_unclaimed = self.config.ignore_unclaimed_state;
+        let (ignore_unclaimed, claims) = (self.config.ignore_unclaimed_state, self.config.claims);
         let claim = move || -> Result<(Option<JobLog>, TakenOver)> {
             let (mut log, damaged) = match fresh {
                 true => JobLog::open_anew(store, &path, &job),
@@ -177,6 +176,7 @@ impl Attempt<'_> {
                         if let Some(path) = &begin_from {
                             let (store, path) = stores.local_at(path, SAVEPOINT)?;
                             let saved = SavedCheckpoint::find(&(store as Arc<dyn Store>), &path)?;
+                            saved.check_owner(&lineages(entries), claims)?;
                             let begun = checkpoint::begin_from(&saved.manifest, &plan, ignore_unclaimed)?;
                             (ids, new) = (begun.ids, begun.new);
                             beginning = Some(SavedCheckpoint { manifest: begun.manifest, ..saved });
@@ -200,6 +200,9 @@ impl Attempt<'_> {
             let former = former.chain(lost).chain(fresh.then_some(ephemeral)).collect();
             let begins = beginning.is_some();
             if let Some(saved) = beginning {
+                if claims {
+                    saved.claim(&claim.job, &claim.lineage)?;
+                }
                 let adopted = saved.adopt(&log.job_directory(), claim.generation)?;
                 let (job, lineage) = (claim.job.clone(), claim.lineage.clone());
                 let (parent, digest) = (String::new(), String::new());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::attempt::{Attempt, JobSummary};
+use super::attempt::{Attempt, Ending, JobSummary};
 use super::config::JobConfig;
 use super::log_slot::LogSlot;
 use super::notice::{Notice, Notices};
@@ -133,16 +133,29 @@ async fn supervise(
             log: &log,
         };
         let ended = attempt.run(&mut requests).await;
-        log.close();
-        let error = match ended {
-            Ok(summary) => return Ok(summary),
-            Err(error) => error,
-        };
         // Without a directory nothing was kept: rows already shown would be shown again.
-        let may_restart = error.is_retryable() && config.directory.is_some() && stop_attempts < STOP_ATTEMPTS;
-        let Some(restart) = may_restart.then(|| restarts.after_failure(world.clock.elapsed())).flatten() else {
-            requests.fail_all(&error);
-            return Err(error);
+        let may_restart =
+            |error: &Error| error.is_retryable() && config.directory.is_some() && stop_attempts < STOP_ATTEMPTS;
+        let restart = match &ended {
+            Err(error) if may_restart(error) => restarts.after_failure(world.clock.elapsed()),
+            _ => None,
+        };
+        let is_discarded = match restart {
+            None if attempt.discards(&ended, &requests) => attempt.discard().await,
+            _ => false,
+        };
+        log.close();
+        let (error, restart) = match (ended, restart) {
+            (Ok(JobSummary { ending: Ending::Stopped { epoch, resumable }, counters }), _) => {
+                let ending = Ending::Stopped { epoch, resumable: resumable && !is_discarded };
+                return Ok(JobSummary { ending, counters });
+            }
+            (Ok(summary), _) => return Ok(summary),
+            (Err(error), None) => {
+                requests.fail_all(&error);
+                return Err(error);
+            }
+            (Err(error), Some(restart)) => (error, restart),
         };
         notices(Notice::Warning(told(&config.job, restart, &error)));
         figures.restarting(error.message(), world.clock.now().after(restart.delay));

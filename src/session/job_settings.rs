@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::checkpoint::CheckpointMode;
 use crate::operators::Holding;
 use crate::plan::{EmitSettings, KeyedShuffle, Materialize, TypeLengths};
-use crate::runtime::RestartStrategy;
+use crate::runtime::{RestartStrategy, Retention};
 use crate::stream::Zone;
 
 /// Whether a statement runs as a stream or once over bounded tables.
@@ -36,10 +36,14 @@ pub struct CheckpointSettings {
     pub every_rows: Option<u64>,
     /// Where they are kept, if the script says so.
     pub directory: Option<PathBuf>,
+    /// Whether they are kept in memory, and nowhere else.
+    pub is_in_memory: bool,
     /// Below which directory savepoints are made; `None`: they are kept among the job's checkpoints.
     pub savepoint_directory: Option<PathBuf>,
     /// The savepoint or checkpoint that a job begins from which has none of its own.
     pub begin_from: Option<PathBuf>,
+    /// Whether that belongs to the job from then on, which removes it.
+    pub claims: bool,
     /// Whether state in there that nobody takes is left behind.
     pub ignore_unclaimed_state: bool,
     pub min_pause: Duration,
@@ -50,6 +54,8 @@ pub struct CheckpointSettings {
     pub max_concurrent: usize,
     /// How many completed ones are kept.
     pub retained: usize,
+    /// What becomes of them at the end.
+    pub retention: Retention,
     /// How many may fail in a row.
     pub tolerable_failures: u32,
     /// At this many epochs that are not committed yet the next one waits.

@@ -4,6 +4,7 @@
 mod answer;
 mod batch_job;
 mod check;
+mod checkpoint_settings;
 mod definitions;
 mod fold;
 mod implicit_stdin;

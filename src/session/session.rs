@@ -28,7 +28,7 @@ use crate::sql::{
     split_script,
 };
 use crate::state::ScriptId;
-use crate::storage::{LocalFiles, Stores, absolute};
+use crate::storage::{LocalFiles, MemoryFiles, Stores, absolute};
 use crate::stream::{Entropy, MemoryPool, SystemClock, ThreadBlocking};
 
 /// Where checkpoints go when nobody says where.
@@ -325,8 +325,16 @@ impl Session {
                 .with_help("SET 'execution.checkpointing.interval' = '10 s'")
                 .with_help("or begin anew: RESET 'execution.state-recovery.path'"));
         }
+        if settings.checkpoints.claims && settings.checkpoints.begin_from.is_some() && settings.checkpoints.is_in_memory
+        {
+            return Err(Error::query(
+                "a savepoint that is claimed is removed, and checkpoints in memory would be all that is left",
+            )
+            .with_help("SET 'execution.state-recovery.claim-mode' = 'NO_CLAIM'"));
+        }
         let config = self.job_config(&settings, name.clone(), script, settings.checkpoints.is_on());
-        if !is_named && config.directory.is_some() {
+        let is_named = is_named && config.in_memory.is_none();
+        if !is_named && config.in_memory.is_none() && config.directory.is_some() {
             self.note(format!("job {name} has no 'pipeline.name': no later run goes on from its checkpoints"));
         }
         let is_awaited = planned.is_bounded || settings.dml_sync;
@@ -515,21 +523,35 @@ impl Session {
 
     fn job_config(&self, settings: &JobSettings, job: String, script: Option<&Path>, is_durable: bool) -> JobConfig {
         let checkpoints = &settings.checkpoints;
-        if is_durable && checkpoints.directory.is_none() {
+        let is_in_memory = is_durable && checkpoints.is_in_memory;
+        if is_in_memory {
+            self.note(format!(
+                "checkpoints of job {job} are kept in memory: a restart within this process goes on from them, a new process \
+                 begins anew"
+            ));
+        } else if is_durable && checkpoints.directory.is_none() {
             self.note(format!("checkpoints of job {job} go to {CHECKPOINT_DIRECTORY}"));
         }
         let directory = is_durable.then(|| checkpoint_directory(settings).to_owned());
         let script = script.map(|script| self.script_id(script, settings));
         let ephemeral_lineages = ephemeral_lineages(&job, script.as_ref(), settings);
         let random = (self.new_lineage)();
+        let limit = settings.memory_limit.or_else(|| default_memory_limit(self.world.stores.local().as_ref()));
+        let memory = MemoryPool::new(limit);
         JobConfig {
             job,
             script,
             is_name_chosen: settings.name.is_some(),
-            new_lineage: if is_durable { random } else { ephemeral_lineage(&ephemeral_lineages, &random) },
+            new_lineage: if is_durable && !is_in_memory {
+                random
+            } else {
+                ephemeral_lineage(&ephemeral_lineages, &random)
+            },
             ephemeral_lineages,
             directory,
+            in_memory: is_in_memory.then(|| MemoryFiles::new(&memory.holder("checkpoints in memory"))),
             begin_from: settings.checkpoints.begin_from.clone().filter(|_| is_durable),
+            claims: settings.checkpoints.claims,
             ignore_unclaimed_state: settings.checkpoints.ignore_unclaimed_state,
             fresh: self.fresh,
             parallelism: parallelism(settings),
@@ -544,11 +566,10 @@ impl Session {
             max_concurrent_checkpoints: checkpoints.max_concurrent,
             tolerable_failures: checkpoints.tolerable_failures,
             retained: checkpoints.retained,
+            retention: checkpoints.retention,
             max_pending_epochs: checkpoints.max_pending_epochs,
             restart: settings.restart,
-            memory: MemoryPool::new(
-                settings.memory_limit.or_else(|| default_memory_limit(self.world.stores.local().as_ref())),
-            ),
+            memory,
             stop_timeout: settings.stop_timeout,
             yields: self.yields.clone(),
         }

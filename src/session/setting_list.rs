@@ -4,23 +4,29 @@
 //! One that would change a result and is not built is refused; one that cannot change a result is accepted and a
 //! warning says so. The comment above an entry gives the reason where a default is not Flink's.
 
+use super::checkpoint_settings as checkpoints;
 use super::restart_settings as restarts;
 use crate::options::{Effect, OptionKind, OptionSpec};
 
 use OptionKind::{Boolean, Duration, Enum, Integer, Path, Size, Text};
 
 /// The one fine value of a switch that is not built.
-const OFF: &[&str] = &["false"];
+pub(super) const OFF: &[&str] = &["false"];
 /// The one fine value of a switch that is always on.
-const ON: &[&str] = &["true"];
+pub(super) const ON: &[&str] = &["true"];
 
 /// A key that changes no result here.
-const fn accepted(key: &'static str, kind: OptionKind, default: Option<&'static str>, doc: &'static str) -> OptionSpec {
+pub(super) const fn accepted(
+    key: &'static str,
+    kind: OptionKind,
+    default: Option<&'static str>,
+    doc: &'static str,
+) -> OptionSpec {
     OptionSpec::honoured(key, kind, default, doc).effect(Effect::Accepted)
 }
 
 /// A key that would change a result and is not built: only `fine` is taken.
-const fn refused(
+pub(super) const fn refused(
     key: &'static str,
     kind: OptionKind,
     default: Option<&'static str>,
@@ -30,7 +36,7 @@ const fn refused(
     OptionSpec::honoured(key, kind, default, doc).effect(Effect::RefusedUnless(fine))
 }
 
-// ------------------------------------------------------------------------- honoured: execution and checkpoints
+// ------------------------------------------------------------------------- honoured: execution
 
 pub static RUNTIME_MODE: OptionSpec = OptionSpec::honoured(
     "execution.runtime-mode",
@@ -45,88 +51,6 @@ pub static RESULT_MODE: OptionSpec = OptionSpec::honoured(
     Enum(&["TABLE", "CHANGELOG", "TABLEAU"]),
     Some("TABLE"),
     "What a SELECT gives: TABLE its answer, CHANGELOG its changes as they come, TABLEAU the same drawn as a table.",
-);
-
-pub static CHECKPOINT_INTERVAL: OptionSpec = OptionSpec::honoured(
-    "execution.checkpointing.interval",
-    Duration,
-    None,
-    "Time between two checkpoints. Not set: no checkpoints; outputs become visible when bounded input has ended.",
-);
-
-pub static CHECKPOINT_DIRECTORY: OptionSpec = OptionSpec::honoured(
-    "execution.checkpointing.dir",
-    Path,
-    None,
-    "The directory of checkpoints, one folder a job. Not set: `.beadline` in the working directory.",
-)
-.aliases(&["state.checkpoints.dir", "state.backend.fs.checkpointdir"]);
-
-pub static SAVEPOINT_DIRECTORY: OptionSpec = OptionSpec::honoured(
-    "execution.checkpointing.savepoint-dir",
-    Path,
-    None,
-    "STOP JOB … WITH SAVEPOINT makes a directory below this one. Not set: savepoints are kept among the checkpoints of their job.",
-)
-.aliases(&["state.savepoints.dir", "savepoints.state.backend.fs.dir"]);
-
-pub static RECOVERY_PATH: OptionSpec = OptionSpec::honoured(
-    "execution.state-recovery.path",
-    Path,
-    None,
-    "A savepoint, or a job's checkpoints, that a job begins from which has no checkpoint of its own.",
-)
-.aliases(&["execution.savepoint.path"]);
-
-pub static IGNORE_UNCLAIMED_STATE: OptionSpec = OptionSpec::honoured(
-    "execution.state-recovery.ignore-unclaimed-state",
-    Boolean,
-    Some("false"),
-    "Whether a job may begin from a savepoint that holds state of operators which it does not have.",
-)
-.aliases(&["execution.savepoint.ignore-unclaimed-state"]);
-
-pub static CHECKPOINT_MIN_PAUSE: OptionSpec = OptionSpec::honoured(
-    "execution.checkpointing.min-pause",
-    Duration,
-    Some("0 ms"),
-    "The least time between the end of a checkpoint and the start of the next.",
-);
-
-pub static CHECKPOINT_TIMEOUT: OptionSpec = OptionSpec::honoured(
-    "execution.checkpointing.timeout",
-    Duration,
-    Some("10 min"),
-    "A checkpoint that takes longer is given up and counts as failed.",
-);
-
-pub static CHECKPOINT_MODE: OptionSpec = OptionSpec::honoured(
-    "execution.checkpointing.mode",
-    Enum(&["EXACTLY_ONCE", "AT_LEAST_ONCE"]),
-    Some("EXACTLY_ONCE"),
-    "What a restart may repeat: nothing, or rows that were read while a checkpoint was under way; then no input waits for another.",
-);
-
-pub static CHECKPOINT_MAX_CONCURRENT: OptionSpec = OptionSpec::honoured(
-    "execution.checkpointing.max-concurrent-checkpoints",
-    Integer,
-    Some("1"),
-    "How many checkpoints may be under way at once. With a pause between them it is one.",
-);
-
-pub static CHECKPOINT_RETAINED: OptionSpec = OptionSpec::honoured(
-    "execution.checkpointing.num-retained",
-    Integer,
-    Some("1"),
-    "How many completed checkpoints are kept.",
-)
-.aliases(&["state.checkpoints.num-retained"]);
-
-pub static CHECKPOINT_TOLERABLE_FAILURES: OptionSpec = OptionSpec::honoured(
-    "execution.checkpointing.tolerable-failed-checkpoints",
-    Integer,
-    Some("0"),
-    "How many checkpoints in a row may fail before the job does.",
 );
 
 // ------------------------------------------------------------------------- honoured: pipeline and tables
@@ -313,13 +237,6 @@ pub static MAX_COLUMN_WIDTH: OptionSpec = OptionSpec::honoured(
 
 // ------------------------------------------------------------------------- honoured: our own
 
-pub static CHECKPOINT_EVERY_ROWS: OptionSpec = OptionSpec::honoured(
-    "beadline.checkpoint.every-rows",
-    Integer,
-    None,
-    "A checkpoint each time a source has read this many rows, besides the interval; for tests and small files.",
-);
-
 pub static BATCH_ROWS: OptionSpec = OptionSpec::honoured(
     "beadline.limit.batch-rows",
     Integer,
@@ -347,13 +264,6 @@ pub static STOP_TIMEOUT: OptionSpec = OptionSpec::honoured(
     Duration,
     Some("1 min"),
     "How long a stop waits for its checkpoint and its commits.",
-);
-
-pub static MAX_PENDING_EPOCHS: OptionSpec = OptionSpec::honoured(
-    "beadline.sink.max-pending-epochs",
-    Integer,
-    Some("8"),
-    "At this many checkpoints whose output is not committed yet, the next one waits.",
 );
 
 pub static CSV_HEADER: OptionSpec = OptionSpec::honoured(
@@ -401,17 +311,21 @@ pub static OF_TABLES: &[&OptionSpec] =
 static HONOURED: &[&OptionSpec] = &[
     &RUNTIME_MODE,
     &RESULT_MODE,
-    &CHECKPOINT_INTERVAL,
-    &CHECKPOINT_DIRECTORY,
-    &SAVEPOINT_DIRECTORY,
-    &RECOVERY_PATH,
-    &IGNORE_UNCLAIMED_STATE,
-    &CHECKPOINT_MIN_PAUSE,
-    &CHECKPOINT_TIMEOUT,
-    &CHECKPOINT_MODE,
-    &CHECKPOINT_MAX_CONCURRENT,
-    &CHECKPOINT_RETAINED,
-    &CHECKPOINT_TOLERABLE_FAILURES,
+    &checkpoints::CHECKPOINT_INTERVAL,
+    &checkpoints::CHECKPOINT_DIRECTORY,
+    &checkpoints::SAVEPOINT_DIRECTORY,
+    &checkpoints::RECOVERY_PATH,
+    &checkpoints::IGNORE_UNCLAIMED_STATE,
+    &checkpoints::CHECKPOINT_MIN_PAUSE,
+    &checkpoints::CHECKPOINT_TIMEOUT,
+    &checkpoints::CHECKPOINT_MODE,
+    &checkpoints::CHECKPOINT_MAX_CONCURRENT,
+    &checkpoints::CHECKPOINT_RETAINED,
+    &checkpoints::CHECKPOINT_TOLERABLE_FAILURES,
+    &checkpoints::RETENTION,
+    &checkpoints::STORAGE,
+    &checkpoints::BACKEND,
+    &checkpoints::CLAIM_MODE,
     &restarts::RESTART_TYPE,
     &restarts::RESTART_FIXED_ATTEMPTS,
     &restarts::RESTART_FIXED_DELAY,
@@ -448,12 +362,12 @@ static HONOURED: &[&OptionSpec] = &[
     &REUSE_SOURCES,
     &DML_SYNC,
     &MAX_COLUMN_WIDTH,
-    &CHECKPOINT_EVERY_ROWS,
+    &checkpoints::CHECKPOINT_EVERY_ROWS,
     &BATCH_ROWS,
     &WINDOWS_PER_ROW,
     &MEMORY_LIMIT,
     &STOP_TIMEOUT,
-    &MAX_PENDING_EPOCHS,
+    &checkpoints::MAX_PENDING_EPOCHS,
     &CSV_HEADER,
     &ON_ERROR,
     &DATAGEN_SEED,
@@ -464,28 +378,7 @@ static HONOURED: &[&OptionSpec] = &[
 /// The settings that are known and not honoured; of a key that matches several entries the first counts.
 #[rustfmt::skip]
 static KNOWN: &[OptionSpec] = &[
-    // Execution, checkpoints, recovery.
-    // Flink deletes checkpoints on cancel; here Ctrl-C and the same command again must resume.
-    refused("execution.checkpointing.externalized-checkpoint-retention", Enum(&["NO_EXTERNALIZED_CHECKPOINTS", "RETAIN_ON_CANCELLATION", "DELETE_ON_CANCELLATION"]), Some("RETAIN_ON_CANCELLATION"), &["RETAIN_ON_CANCELLATION"], "Whether checkpoints stay when a job is stopped."),
-    refused("execution.checkpointing.unaligned.enabled", Boolean, Some("false"), OFF, "Barriers that overtake rows.").aliases(&["execution.checkpointing.unaligned"]),
-    // In memory until a directory is set in Flink; here a checkpoint always has a directory.
-    refused("execution.checkpointing.storage", Enum(&["jobmanager", "filesystem"]), Some("filesystem"), &["filesystem"], "Where checkpoints are kept.").aliases(&["state.checkpoint-storage"]),
-    refused("execution.checkpointing.checkpoints-after-tasks-finish", Boolean, Some("true"), ON, "Whether checkpoints go on after a source has ended.").aliases(&["execution.checkpointing.checkpoints-after-tasks-finish.enabled"]),
-    refused("execution.checkpointing.interval-during-backlog", Duration, None, &[], "Another interval while a source catches up."),
-    accepted("execution.checkpointing.incremental", Boolean, Some("false"), "Checkpoints always write only what changed.").aliases(&["state.backend.incremental"]),
-    accepted("execution.checkpointing.aligned-checkpoint-timeout", Duration, Some("0 ms"), "For unaligned checkpoints only."),
-    accepted("execution.checkpointing.create-subdir", Boolean, Some("true"), "Layout of Flink's checkpoint directory."),
-    accepted("execution.checkpointing.data-inline-threshold", Size, None, "Layout of Flink's checkpoint files."),
-    accepted("execution.checkpointing.write-buffer-size", Integer, None, "Layout of Flink's checkpoint files."),
-    accepted("execution.checkpointing.snapshot-compression", Boolean, None, "Layout of Flink's checkpoint files."),
-    accepted("execution.checkpointing.file-merging.#", Text, None, "Layout of Flink's checkpoint files."),
-    accepted("execution.checkpointing.local-backup.#", Text, None, "Copies on task managers."),
-    accepted("execution.checkpointing.cleaner.#", Text, None, "Threads that remove old checkpoints."),
-    refused("execution.state-recovery.claim-mode", Enum(&["NO_CLAIM", "CLAIM", "LEGACY"]), Some("NO_CLAIM"), &["NO_CLAIM"], "Who owns the savepoint that a job starts from.").aliases(&["execution.savepoint-restore-mode"]),
-    refused("execution.state-recovery.approximate-local-recovery", Boolean, Some("false"), OFF, "Restarts that may lose rows."),
-    refused("execution.state-recovery.without-channel-state.#", Text, None, OFF, "Restarts that drop rows in flight."),
-    refused("execution.state-recovery.from-local", Boolean, Some("false"), OFF, "Recovery from copies on task managers."),
-    refused("state.backend.type", Enum(&["hashmap", "disk", "rocksdb", "forst", "memory", "filesystem"]), Some("hashmap"), &["hashmap", "filesystem"], "Where working state is held.").aliases(&["state.backend"]),
+    // Execution.
     accepted("execution.buffer-timeout.#", Text, None, "Flink's network buffers."),
     accepted("execution.sort-#", Text, None, "Flink's batch mode."),
     accepted("execution.sorted-inputs.#", Text, None, "Flink's batch mode."),
@@ -564,7 +457,7 @@ const CLUSTER: &str = "Configures a cluster; here there is none.";
 
 /// All entries, honoured ones first.
 pub fn all() -> impl Iterator<Item = &'static OptionSpec> {
-    HONOURED.iter().copied().chain(KNOWN)
+    HONOURED.iter().copied().chain(checkpoints::KNOWN).chain(KNOWN)
 }
 
 /// The entry of `key`, under any of its names; one with a full name before a template.
@@ -657,6 +550,11 @@ mod tests {
             "state.checkpoints.dir",
             "state.backend.incremental",
             "execution.savepoint.path",
+            "execution.checkpointing.alignment-timeout",
+            "state.backend.local-recovery",
+            "state.backend.changelog.enabled",
+            "state.backend.fs.memory-threshold",
+            "state.backend.rocksdb.memory.managed",
             "restart-strategy",
             "restart-strategy.exponential-delay.initial-backoff",
             "table.optimizer.agg-phase-strategy",

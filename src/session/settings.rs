@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::job_settings::{CheckpointSettings, JobSettings, ResultMode, RuntimeMode};
+use super::checkpoint_settings::{self as checkpoint_list, checkpoint_settings};
+use super::job_settings::{JobSettings, ResultMode, RuntimeMode};
 use super::restart_settings::{self, restart_strategy};
 use super::setting_list as list;
-use crate::checkpoint::CheckpointMode;
 use crate::error::{Error, Result};
 use crate::operators::Holding;
-use crate::options::{Effect, OptionSpec, Options, looks_secret, nearest};
+use crate::options::{Effect, OptionSpec, Options, looks_secret, nearest, parse_duration};
 use crate::plan::{EmitSettings, KeyedShuffle, Materialize, TypeLengths};
 use crate::storage::plain_location;
 use crate::stream::Zone;
@@ -170,30 +170,7 @@ impl Settings {
     pub fn job(&self) -> Result<JobSettings> {
         let merged = self.merged();
         let none_if_zero = |time: Duration| (!time.is_zero()).then_some(time);
-        let checkpoints = CheckpointSettings {
-            interval: merged.duration(&list::CHECKPOINT_INTERVAL)?.and_then(none_if_zero),
-            every_rows: merged.integer(&list::CHECKPOINT_EVERY_ROWS)?.map(number).transpose()?,
-            directory: merged.text(&list::CHECKPOINT_DIRECTORY).map(location).transpose()?,
-            savepoint_directory: merged.text(&list::SAVEPOINT_DIRECTORY).map(location).transpose()?,
-            begin_from: merged.text(&list::RECOVERY_PATH).map(location).transpose()?,
-            ignore_unclaimed_state: merged.boolean(&list::IGNORE_UNCLAIMED_STATE)?,
-            min_pause: merged.duration(&list::CHECKPOINT_MIN_PAUSE)?.unwrap_or_default(),
-            timeout: merged.duration(&list::CHECKPOINT_TIMEOUT)?.unwrap_or_default(),
-            mode: match merged.choice(&list::CHECKPOINT_MODE)? {
-                Some("AT_LEAST_ONCE") => CheckpointMode::AtLeastOnce,
-                _ => CheckpointMode::ExactlyOnce,
-            },
-            max_concurrent: required(
-                &list::CHECKPOINT_MAX_CONCURRENT,
-                merged.integer(&list::CHECKPOINT_MAX_CONCURRENT)?,
-            )?,
-            retained: required(&list::CHECKPOINT_RETAINED, merged.integer(&list::CHECKPOINT_RETAINED)?)?,
-            tolerable_failures: required(
-                &list::CHECKPOINT_TOLERABLE_FAILURES,
-                merged.integer(&list::CHECKPOINT_TOLERABLE_FAILURES)?,
-            )?,
-            max_pending_epochs: required(&list::MAX_PENDING_EPOCHS, merged.integer(&list::MAX_PENDING_EPOCHS)?)?,
-        };
+        let checkpoints = checkpoint_settings(&merged)?;
         let settings = JobSettings {
             runtime_mode: match merged.choice(&list::RUNTIME_MODE)? {
                 Some("BATCH") => RuntimeMode::Batch,
@@ -337,11 +314,14 @@ fn check_range(spec: &OptionSpec, value: &str) -> Result<()> {
     if spec.key == list::PIPELINE_NAME.key && value.trim().is_empty() {
         return refuse("a name");
     }
-    if [&list::CHECKPOINT_DIRECTORY, &list::SAVEPOINT_DIRECTORY, &list::RECOVERY_PATH]
+    if [&checkpoint_list::CHECKPOINT_DIRECTORY, &checkpoint_list::SAVEPOINT_DIRECTORY, &checkpoint_list::RECOVERY_PATH]
         .iter()
         .any(|path| path.key == spec.key)
     {
         return location(value).map(drop);
+    }
+    if spec.key == checkpoint_list::CHECKPOINT_TIMEOUT.key && parse_duration(value) < Some(Duration::from_millis(10)) {
+        return refuse("a duration from 10 ms");
     }
     let double = value.trim().parse::<f64>().unwrap_or_default();
     if spec.key == restart_settings::RESTART_BACKOFF_MULTIPLIER.key && !(1.0..=f64::MAX).contains(&double) {
@@ -400,7 +380,7 @@ fn milliseconds(duration: Option<Duration>) -> Option<i64> {
 }
 
 /// Where a directory is: a path of this machine, with or without `file://`, or a location in another store.
-fn location(text: &str) -> Result<std::path::PathBuf> {
+pub(super) fn location(text: &str) -> Result<std::path::PathBuf> {
     let location = plain_location(text.trim())?;
     if location.as_os_str().is_empty() {
         return Err(Error::query(format!("'{text}' is no directory")).with_help("use a path or file:///path"));

@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error as IoError, ErrorKind, Result as IoResult};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::durable::Files;
-use super::{Access, FileInfo, FileKind, Lock, Locked};
+use super::{Access, FileInfo, FileKind, Lock, Locked, normal};
 
 /// What goes wrong at a planted operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -373,11 +373,6 @@ impl Drop for FakeLock {
             disk.locks.remove(&self.path);
         }
     }
-}
-
-/// The path without `.`, so that one file has one name.
-fn normal(path: &Path) -> PathBuf {
-    path.components().filter(|component| *component != Component::CurDir).collect()
 }
 
 fn is_root(path: &Path) -> bool {

@@ -9,6 +9,7 @@
 mod durable;
 mod fake;
 mod local;
+mod memory;
 mod stores;
 #[cfg(test)]
 mod suite;
@@ -16,10 +17,11 @@ mod suite;
 pub use durable::is_temporary;
 pub use fake::{FakeStore, Fault};
 pub use local::LocalFiles;
+pub use memory::MemoryFiles;
 pub use stores::{Stores, plain_location};
 
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -144,6 +146,11 @@ pub trait LocalStore: Store {
     fn canonical(&self, path: &Path) -> Result<PathBuf>;
     /// Takes the lock file at `path`, if nobody else holds it.
     fn lock(&self, path: &Path) -> Result<Locked>;
+}
+
+/// The path without `.`, so that one file has one name: for stores that know no links.
+fn normal(path: &Path) -> PathBuf {
+    path.components().filter(|component| *component != Component::CurDir).collect()
 }
 
 /// The path from the root on, links and all. It is for people and for comparison: files are reached by the path as it was

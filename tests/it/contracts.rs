@@ -25,7 +25,7 @@ use beadline::plan::{
     ChangelogMode, Edge, Exchange, Node, NodeKind, OnError, Output, Parallelism, SinkNode, SourceNode, StreamPlan,
     plan_inserts,
 };
-use beadline::runtime::{Ending, JobConfig, JobSummary, RestartStrategy, Yields};
+use beadline::runtime::{Ending, JobConfig, JobSummary, RestartStrategy, Retention, Yields};
 use beadline::session::{Handle, Session, Statement};
 use beadline::state::{KeyedTable, SlotColumns, StateTable};
 use beadline::storage::FakeStore;
@@ -41,7 +41,9 @@ pub fn config(seed: u64) -> JobConfig {
         script: None,
         is_name_chosen: true,
         directory: Some(PathBuf::from("/checkpoints")),
+        in_memory: None,
         begin_from: None,
+        claims: false,
         ignore_unclaimed_state: false,
         fresh: false,
         new_lineage: format!("{seed:032x}"),
@@ -58,6 +60,7 @@ pub fn config(seed: u64) -> JobConfig {
         max_concurrent_checkpoints: 1,
         tolerable_failures: 0,
         retained: 2,
+        retention: Retention::Kept,
         max_pending_epochs: 3,
         restart: RestartStrategy::FixedDelay { attempts: 50, delay: Duration::from_millis(20) },
         memory: MemoryPool::new(None),

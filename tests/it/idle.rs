@@ -18,7 +18,7 @@ use beadline::connectors::{
 use beadline::error::{Error, Result};
 use beadline::formats::Decoder;
 use beadline::plan::{StreamPlan, plan_inserts};
-use beadline::runtime::{Ending, JobConfig, JobSummary, RestartStrategy, Yields};
+use beadline::runtime::{Ending, JobConfig, JobSummary, RestartStrategy, Retention, Yields};
 use beadline::session::{Handle, Session, Statement};
 use beadline::storage::FakeStore;
 use beadline::stream::{Changes, Counter, MemoryPool};
@@ -167,7 +167,9 @@ fn config(seed: u64) -> JobConfig {
         script: None,
         is_name_chosen: true,
         directory: Some(PathBuf::from("/checkpoints")),
+        in_memory: None,
         begin_from: None,
+        claims: false,
         ignore_unclaimed_state: false,
         fresh: false,
         new_lineage: format!("{seed:032x}"),
@@ -185,6 +187,7 @@ fn config(seed: u64) -> JobConfig {
         max_concurrent_checkpoints: 1,
         tolerable_failures: 0,
         retained: 2,
+        retention: Retention::Kept,
         max_pending_epochs: 3,
         restart: RestartStrategy::None,
         memory: MemoryPool::new(None),

@@ -17,6 +17,7 @@ mod helps;
 mod idle;
 mod keyed_sinks;
 mod kill;
+mod knobs;
 mod late;
 mod misuse;
 mod naming;

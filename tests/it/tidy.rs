@@ -292,9 +292,9 @@ fn links_between_pages_lead_somewhere() {
 #[test]
 fn every_honoured_setting_of_a_session_is_read() {
     let read = |name: &str| fs::read_to_string(root().join("src/session").join(name)).expect("it is there");
-    let restarts = read("restart_settings.rs");
-    let list = read("setting_list.rs") + &restarts;
-    let settings = read("settings.rs") + &restarts;
+    let of_subjects = read("restart_settings.rs") + &read("checkpoint_settings.rs");
+    let list = read("setting_list.rs") + &of_subjects;
+    let settings = read("settings.rs") + &of_subjects;
     let of_tables = list.split_once("OF_TABLES").map_or("", |(_, rest)| rest.split("];").next().unwrap_or(""));
     let mut names = 0;
     for line in list.lines().filter_map(|line| line.strip_prefix("pub static ")) {

@@ -59,6 +59,13 @@ impl Garbage {
 }
 
 impl JobLog {
+    /// Gives all checkpoints of the job up but for savepoints, and finds their files: from the entry that says so on, a start
+    /// begins anew. Nobody may write files of state any more.
+    pub fn discard(&mut self) -> Result<Garbage> {
+        self.append(LogEntry::Discarded)?;
+        self.find_garbage(0)
+    }
+
     /// Removes checkpoints beyond the newest `retained` of this lineage (at least one stays, and savepoints do), and finds the files that
     /// none of the rest names and nobody holds. Only the owner of the job may do this; if it has lost the job
     /// meanwhile, what it removes is not needed by the new owner either, which started from a checkpoint that this one
@@ -71,6 +78,7 @@ impl JobLog {
         self.note_latest()?;
         let (doomed, in_use) = self.sort_checkpoints(retained);
         let newest = self.newest_epoch();
+        let is_over = matches!(self.entries.last_key_value(), Some((_, last)) if last.entry == LogEntry::Discarded);
         failpoint::hit("gc.marked");
         let store = Arc::clone(&self.store);
         let mut garbage = Garbage { store, files: Vec::new(), directories: Vec::new(), checkpoints: 0 };
@@ -83,7 +91,8 @@ impl JobLog {
         }
         for directory in self.store.list(&self.directory.join("data"))? {
             let Some((epoch, generation)) = epoch_directory(&directory.path) else { continue };
-            if generation > owner || (generation == owner && newest.is_none_or(|newest| epoch > newest)) {
+            let is_under_way = || !is_over && newest.is_none_or(|newest| epoch > newest);
+            if generation > owner || (generation == owner && is_under_way()) {
                 continue;
             }
             let mut is_empty = true;
@@ -124,6 +133,8 @@ impl JobLog {
     fn sort_checkpoints(&self, retained: usize) -> (Vec<u64>, BTreeSet<PathBuf>) {
         let lineage = self.lineage().unwrap_or_default();
         let mut left = retained.max(1);
+        // Whether these are older than an entry that gives all but savepoints up.
+        let mut are_discarded = false;
         let mut doomed = Vec::new();
         let mut in_use = BTreeSet::new();
         let mut confirmations = Vec::new();
@@ -134,11 +145,16 @@ impl JobLog {
                     confirmations.push(*number);
                     continue;
                 }
+                LogEntry::Discarded => {
+                    (left, are_discarded) = (0, true);
+                    continue;
+                }
                 LogEntry::Claim(_) => continue,
             };
             let confirmations = std::mem::take(&mut confirmations);
             // Those of a lineage that was given up can never be gone back to.
-            if manifest.lineage != lineage || (left == 0 && !manifest.pinned) {
+            let is_given_up = manifest.lineage != lineage && !are_discarded;
+            if is_given_up || (left == 0 && !manifest.pinned) {
                 doomed.push(*number);
                 doomed.extend(confirmations);
                 continue;

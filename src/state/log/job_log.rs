@@ -379,6 +379,7 @@ impl JobLog {
                     }
                     newest = Some(manifest);
                 }
+                LogEntry::Discarded => newest = None,
                 LogEntry::Confirm { epoch } | LogEntry::Finished { epoch } => {
                     if newest.is_none_or(|manifest| manifest.epoch != *epoch) {
                         return refuse(format!("the checkpoint of epoch {epoch} is missing before it"));
@@ -437,9 +438,10 @@ fn rival(entry: &LogEntry, owner: &Owner, is_same: bool) -> Option<String> {
             Some(format!("a checkpoint of generation {} of lineage {}", manifest.generation, manifest.lineage))
         }
         // They name no generation; before those of another start stands its claim, which we would have met first.
-        LogEntry::Confirm { .. } | LogEntry::Finished { .. } if is_same => None,
+        LogEntry::Confirm { .. } | LogEntry::Finished { .. } | LogEntry::Discarded if is_same => None,
         LogEntry::Confirm { epoch } => Some(format!("the confirmation of epoch {epoch}")),
         LogEntry::Finished { epoch } => Some(format!("the end at epoch {epoch}")),
+        LogEntry::Discarded => Some("the end of another start's checkpoints".to_owned()),
     }
 }
 

@@ -24,6 +24,9 @@ pub enum LogEntry {
     Confirm { epoch: Epoch },
     /// All input was read and every sink has confirmed: a later start does nothing.
     Finished { epoch: Epoch },
+    /// The checkpoints before it are gone but for savepoints: the job was stopped, or has failed, and they were not to outlast
+    /// that. A later start begins anew and knows nothing of what was made public.
+    Discarded,
 }
 
 impl LogEntry {

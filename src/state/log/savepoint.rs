@@ -6,11 +6,14 @@
 //! ```
 //!
 //! A job begins from it, or from a checkpoint where it lies among those of its job, by copying the files under names of
-//! its own. So nothing depends on what was begun from. All calls block.
+//! its own. So nothing depends on what was begun from. A savepoint may be given to the job that begins from it: a note in it
+//! says so before its files are copied, and it goes once the job has a checkpoint of its own. All calls block.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::job_log::{JobDirectory, entry_number, read_entry, write_entry};
@@ -18,11 +21,14 @@ use super::{LogEntry, Manifest};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::state::files::{FileName, Writer, corrupt, digest_text, path_name};
-use crate::storage::{Access, Put, Store};
+use crate::storage::{Access, Put, Store, is_temporary};
 use crate::stream::{FileState, Generation};
 
 /// The file that says that a savepoint is complete.
 const MANIFEST: &str = "manifest.json";
+
+/// The file that says whose it is.
+const CLAIMED: &str = "claimed.json";
 
 /// How many bytes are copied at a time.
 const PIECE: usize = 1 << 20;
@@ -34,6 +40,23 @@ pub struct SavedCheckpoint {
     pub manifest: Manifest,
     /// Where the paths of its files begin.
     pub directory: JobDirectory,
+}
+
+/// The job that a savepoint belongs to.
+#[derive(Debug, Serialize, Deserialize)]
+struct Owner {
+    job: String,
+    lineage: String,
+}
+
+/// Whose a savepoint is, if it is anybody's.
+fn owner(store: &dyn Store, directory: &Path) -> Result<Option<Owner>> {
+    let path = directory.join(CLAIMED);
+    if store.info(&path)?.is_none() {
+        return Ok(None);
+    }
+    let read = serde_json::from_slice(&store.read_all(&path)?);
+    read.map(Some).map_err(|error| corrupt(format!("{}: {error}", path.display())))
 }
 
 /// The directory of the savepoint that is made of this checkpoint.
@@ -98,6 +121,76 @@ impl SavedCheckpoint {
         let LogEntry::Checkpoint(manifest) = stored.entry else { return Ok(None) };
         let directory = JobDirectory { store: Arc::clone(store), path: directory };
         Ok(Some(Self { manifest: *manifest, directory }))
+    }
+
+    /// Whether a job may begin from it that has had these lineages; with `claims`, take it over. What belongs to another job goes
+    /// with the first checkpoint of that one; and checkpoints among those of their job are that job's.
+    pub fn check_owner(&self, lineages: &[String], claims: bool) -> Result<()> {
+        let directory = &self.directory.path;
+        if claims && self.directory.store.info(&directory.join(MANIFEST))?.is_none() {
+            return Err(Error::query(format!(
+                "{} holds the checkpoints of job '{}', to which they belong: only a savepoint can be claimed",
+                directory.display(),
+                self.manifest.job
+            ))
+            .with_help("SET 'execution.state-recovery.claim-mode' = 'NO_CLAIM', which copies the state"));
+        }
+        match owner(self.directory.store.as_ref(), directory)? {
+            Some(owner) if !lineages.contains(&owner.lineage) => Err(Error::world(format!(
+                "the savepoint {} belongs to job '{}', which has claimed it and removes it behind its first checkpoint",
+                directory.display(),
+                owner.job
+            ))
+            .with_id("BL-STATE-CLAIMED")
+            .with_help("begin from another savepoint, or from the checkpoints of that job")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that it belongs to this job, which has written its claim; fails where another job was first.
+    pub fn claim(&self, job: &str, lineage: &str) -> Result<()> {
+        let owner = Owner { job: job.to_owned(), lineage: lineage.to_owned() };
+        let text =
+            serde_json::to_string(&owner).map_err(|error| Error::bug(format!("the note of a claim: {error}")))?;
+        let path = self.directory.path.join(CLAIMED);
+        match self.directory.store.put_if_absent(&path, text.as_bytes())? {
+            Put::Created => Ok(()),
+            Put::Exists => self.check_owner(&[owner.lineage], true),
+        }
+    }
+
+    /// Removes a savepoint that belongs to a job of one of these lineages: its files, then what names them, then the note
+    /// whose it is, so that a removal that was cut short goes on with the next. Anything else is left alone.
+    pub fn remove_claimed(store: &dyn Store, path: &Path, lineages: &[String]) -> Result<()> {
+        let directory = match path.file_name() {
+            Some(name) if name == MANIFEST => path.parent().unwrap_or(path),
+            _ => path,
+        };
+        if owner(store, directory)?.is_none_or(|owner| !lineages.contains(&owner.lineage)) {
+            return Ok(());
+        }
+        let manifest = directory.join(MANIFEST);
+        if store.info(&manifest)?.is_some()
+            && let LogEntry::Checkpoint(saved) = read_entry(&store.read_all(&manifest)?)?.entry
+        {
+            for file in saved.state_files() {
+                store.remove(&directory.join(&file.path))?;
+                failpoint::hit("savepoint.removed");
+            }
+            let folders: BTreeSet<PathBuf> =
+                saved.state_files().filter_map(|file| Some(directory.join(&file.path).parent()?.to_owned())).collect();
+            for folder in folders.iter().chain([&directory.join("data")]) {
+                // Whatever else stands there is not ours, and stays.
+                let _ = store.remove(folder);
+            }
+            store.remove(&manifest)?;
+        }
+        store.remove(&directory.join(CLAIMED))?;
+        for half in store.list(directory)?.iter().filter(|file| is_temporary(&file.path)) {
+            store.remove(&half.path)?;
+        }
+        let _ = store.remove(directory);
+        Ok(())
     }
 
     /// Copies its files into the directory of the job that begins from it, and says what that job's first checkpoint

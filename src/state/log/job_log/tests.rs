@@ -430,6 +430,32 @@ fn savepoints_are_kept_beyond_retention_until_their_lineage_is_given_up() {
 }
 
 #[test]
+fn discarded_checkpoints_go_with_all_their_files_and_savepoints_stay() {
+    let store = FakeStore::new();
+    let mut log = open(&store).unwrap();
+    let generation = claim(&mut log).unwrap();
+    let kept = log.directory().join("data/1-1/group.groups.0.0.parquet");
+    let files = full_checkpoint(&store, &mut log, 1, &[]).unwrap();
+    assert_eq!(log.directory().join(&files[0].path), kept);
+    let pinned = Manifest { pinned: true, ..manifest(2, generation, files) };
+    log.append(LogEntry::Checkpoint(Box::new(pinned))).unwrap();
+    full_checkpoint(&store, &mut log, 3, &[]).unwrap();
+    log.append(LogEntry::Confirm { epoch: Epoch(3) }).unwrap();
+    // Of a checkpoint that never became complete.
+    let name = FileName { epoch: Epoch(4), generation, operator: "group", table: "groups", writer: WRITER };
+    store.create(&log.directory().join(name.path()), Access::Owner).unwrap().finish().unwrap();
+    assert_eq!(log.discard().unwrap().remove().unwrap(), Collected { checkpoints: 2, files: 2 });
+    let state = || store.files().into_keys().filter(|file| file.starts_with("/state/counts/data")).collect::<Vec<_>>();
+    assert_eq!(state(), [kept.clone()]);
+    drop(log);
+    // The next start has another lineage, and collects its own alone.
+    let mut log = open(&store).unwrap();
+    log.claim(|_, generation| Ok(Some(claim_of(generation, &"f".repeat(32))))).unwrap();
+    assert_eq!(collect(&mut log, 1).unwrap(), Collected::default());
+    assert_eq!(state(), [kept]);
+}
+
+#[test]
 fn a_checkpoint_under_way_is_left_alone() {
     let store = FakeStore::new();
     let mut log = open(&store).unwrap();
