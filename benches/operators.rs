@@ -306,6 +306,7 @@ fn counted_by_a_function() -> Chain {
         keys: vec![1],
         on_time: None,
         watermark: None,
+        late_columns: None,
         query: String::new(),
         output: Arc::new(Schema::new(output)),
         input,

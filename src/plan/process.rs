@@ -25,6 +25,8 @@ pub struct Processing {
     /// The column that `on_time` names.
     pub on_time: Option<String>,
     pub uid: Option<String>,
+    /// Columns that a late table wants of the rows that are refused; none if the function refuses none.
+    pub late_columns: Option<Vec<String>>,
     /// Whether the input has event time, which timers go by.
     pub has_watermark: bool,
     /// The columns that leave but for the hidden one.
@@ -53,6 +55,10 @@ impl Processing {
             keys: self.keys.iter().map(index_of).collect::<Result<_>>()?,
             on_time,
             watermark,
+            late_columns: match &self.late_columns {
+                None => None,
+                Some(names) => Some(names.iter().map(index_of).collect::<Result<_>>()?),
+            },
             query,
             output: Arc::new(Schema::new(self.columns.iter().cloned().chain(hidden).collect::<Vec<_>>())),
         })
@@ -70,7 +76,7 @@ impl Processing {
 impl PartialEq for Processing {
     fn eq(&self, other: &Self) -> bool {
         let of = |it: &Self| (it.function.name.clone(), it.keys.clone(), it.on_time.clone(), it.uid.clone(), it.span);
-        of(self) == of(other) && self.columns == other.columns
+        of(self) == of(other) && self.columns == other.columns && self.late_columns == other.late_columns
     }
 }
 

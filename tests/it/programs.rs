@@ -300,3 +300,46 @@ fn what_a_call_cannot_have_is_refused_where_it_stands() {
         assert!(at.starts_with(place), "{call}: {told} at {at:?}");
     }
 }
+
+/// A running sum of the rows that are not late.
+#[derive(Default)]
+struct PunctualSum(RunningSum);
+
+impl ProcessFunction for PunctualSum {
+    fn open(&mut self, opening: &mut Opening<'_>) -> Result<Vec<Field>> {
+        opening.refuse_late();
+        self.0.open(opening)
+    }
+
+    fn process(&mut self, rows: &KeyedRows, out: &mut ProcessOutput<'_>) -> Result<()> {
+        self.0.process(rows, out)
+    }
+}
+
+#[test]
+fn late_rows_of_a_function_go_into_a_late_table() {
+    const SCRIPT: &str = "
+        CREATE TABLE sums (k STRING, sum BIGINT, ts TIMESTAMP(3))
+        WITH ('connector' = 'filesystem', 'path' = '/out/sums', 'format' = 'csv');
+        CREATE TABLE late (v BIGINT, k STRING, lateness_ms BIGINT)
+        WITH ('connector' = 'filesystem', 'path' = '/out/late', 'format' = 'csv');
+        INSERT INTO sums SELECT * FROM punctual_sum(TABLE e PARTITION BY k, DESCRIPTOR(ts)) LATE RECORDS INTO late;";
+    let store = FakeStore::new();
+    runtime().block_on(soon(async {
+        let mut session = session(&store, 2);
+        session.register_process_function("punctual_sum", PunctualSum::default).expect("a name");
+        let declaration = "CREATE TABLE e (k STRING, v BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts)";
+        let input = session.input(declaration, 100).expect("a declaration");
+        let Outcome::Job(job) = session.sql(SCRIPT).await.expect("it starts") else { panic!("an INSERT is a job") };
+        let columns: [(&str, ArrayRef, bool); 3] = [
+            ("k", Arc::new(StringArray::from(vec!["a", "a", "a"])), true),
+            ("v", Arc::new(Int64Array::from(vec![1, 2, 4])), true),
+            ("ts", Arc::new(TimestampMillisecondArray::from(vec![5_000, 3_000, 6_000])), true),
+        ];
+        input.push(RecordBatch::try_from_iter_with_nullable(columns).expect("three columns")).await.expect("it runs");
+        input.finish();
+        job.wait().await.expect("it ends well");
+    }));
+    assert_eq!(published(&store)["sums"], ["a,1,\"1970-01-01 00:00:05\"", "a,5,\"1970-01-01 00:00:06\""]);
+    assert_eq!(published(&store)["late"], ["2,a,2000"]);
+}

@@ -23,18 +23,25 @@ pub struct Opening<'a> {
     input: &'a Schema,
     keys: Vec<Field>,
     ttl_ms: Option<i64>,
+    pub(super) refuses_late: bool,
     pub(super) tables: Vec<Box<dyn ProcessState>>,
 }
 
 impl<'a> Opening<'a> {
     /// Over the columns that a query can name.
     pub(in crate::operators) fn new(input: &'a Schema, keys: Vec<Field>) -> Self {
-        Self { input, keys, ttl_ms: None, tables: Vec::new() }
+        Self { input, keys, ttl_ms: None, refuses_late: false, tables: Vec::new() }
     }
 
     /// The columns of the input as the query names them.
     pub fn input(&self) -> &Schema {
         self.input
+    }
+
+    /// Rows whose time the watermark has passed do not come to the function: they go where late rows go (`LATE RECORDS INTO`),
+    /// and are counted. Without `on_time` no row is late.
+    pub fn refuse_late(&mut self) {
+        self.refuses_late = true;
     }
 
     /// What is declared from here on forgets a value that has not been set for so long by the clock, as with Flink's

@@ -17,10 +17,12 @@ use super::value_state::ProcessState;
 use super::{KeyedRows, Opening, ProcessFactory, ProcessFunction, ProcessOutput};
 use crate::error::{Error, Result};
 use crate::expressions::type_name;
+use crate::operators::late::{Refused, kept, late_batch, late_schema, without_future};
+use crate::operators::local_time::LocalTime;
 use crate::operators::window_assign::timestamps;
 use crate::operators::{BuildContext, Context, Flush, Operator, OperatorSpec, Progress};
-use crate::state::{KeyIndex, StateTable, batch_of};
-use crate::stream::{Changes, EventTime, ProcTime};
+use crate::state::{KeyIndex, StateTable, batch_of, integers};
+use crate::stream::{Changes, Counter, EventTime, ProcTime, Zone};
 
 /// `f(input => TABLE t PARTITION BY k)`.
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ pub struct ProcessSpec {
     /// The one that `on_time` names, and the hidden one of the watermark that each row met.
     pub on_time: Option<usize>,
     pub watermark: Option<usize>,
+    /// The columns of a late row, by index, if the function refuses late rows.
+    pub late_columns: Option<Vec<usize>>,
     /// What is computed over which rows, in terms of the columns of tables: a part of the signature.
     pub query: String,
     /// Keys, the columns of the function, the time and the watermark if there is one.
@@ -46,6 +50,7 @@ pub struct Opened {
     pub columns: Vec<Field>,
     /// `name TYPE` of each state.
     pub states: Vec<String>,
+    pub refuses_late: bool,
 }
 
 impl ProcessFactory {
@@ -61,7 +66,8 @@ impl ProcessFactory {
         };
         // A function may leave out what it likes, as Flink's may.
         let columns = columns.into_iter().map(|field| field.with_nullable(true)).collect();
-        Ok(Opened { columns, states: opening.tables.iter().map(state).collect() })
+        let states = opening.tables.iter().map(state).collect();
+        Ok(Opened { columns, states, refuses_late: opening.refuses_late })
     }
 }
 
@@ -90,6 +96,10 @@ impl OperatorSpec for ProcessSpec {
         SchemaRef::clone(&self.output)
     }
 
+    fn late(&self) -> Option<SchemaRef> {
+        self.late_columns.as_ref().map(|columns| late_schema(&self.input, columns))
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {
         let shown = Arc::new(self.shown()?);
         let key_fields = fields(&self.input, &self.keys);
@@ -112,6 +122,8 @@ impl OperatorSpec for ProcessSpec {
             is_sweeping: false,
             key_schema: Arc::new(Schema::new(key_fields)),
             index: KeyIndex::new(&types)?,
+            late: self.late(),
+            local_time: LocalTime::new(Zone::UTC),
             spec: self.clone(),
             function,
             tables,
@@ -153,6 +165,9 @@ struct Process {
     sweep_at: Option<ProcTime>,
     is_sweeping: bool,
     layout: Layout,
+    /// The columns of late rows, if they are refused.
+    late: Option<SchemaRef>,
+    local_time: LocalTime,
     /// The columns that the function is shown of rows, and of timers.
     shown: Arc<Schema>,
     key_schema: SchemaRef,
@@ -213,7 +228,12 @@ impl Operator for Process {
             match self.waiting.pop_front() {
                 None => return Ok(Progress::Done),
                 Some(Item::Watermark(time)) => self.met = self.met.max(time),
-                Some(Item::Rows(rows)) => self.process(&rows, cx)?,
+                Some(Item::Rows(rows)) => {
+                    let rows = self.on_time(rows, cx)?;
+                    if rows.num_rows() > 0 {
+                        self.process(&rows, cx)?;
+                    }
+                }
             }
         }
     }
@@ -268,6 +288,40 @@ impl Process {
             }
         }
         Progress::Done
+    }
+
+    /// The rows that are not late; the others leave on the late output. A row is late where the watermark that it met, or that
+    /// of the operator, has come to its time.
+    fn on_time(&mut self, batch: RecordBatch, cx: &mut Context) -> Result<RecordBatch> {
+        let spec = &self.spec;
+        let (Some(schema), Some(columns)) = (&self.late, &spec.late_columns) else { return Ok(batch) };
+        let (Some(time), Some(watermark)) = (spec.on_time, spec.watermark) else { return Ok(batch) };
+        let rows = Changes::inserts(batch);
+        let rows = match without_future(&rows, watermark, schema, columns, spec.name())? {
+            None => rows,
+            Some((present, future)) => {
+                cx.count(Counter::NumFutureRecordsDropped, future.num_rows());
+                cx.late(future);
+                present
+            }
+        };
+        let times = timestamps(rows.column(time), spec.input.field(time))?;
+        let met_of_splits = integers(rows.column(watermark))?;
+        let mut refused = Vec::new();
+        for (row, (time, met_of_split)) in times.iter().zip(met_of_splits).enumerate() {
+            let met = self.met.0.max(*met_of_split);
+            if *time <= met {
+                // What would have held it is its own millisecond.
+                let (start, end) = (*time, time.saturating_add(1));
+                refused.push(Refused { row: row as u32, met, met_of_split: *met_of_split, start, end, lateness_ms: 0 });
+            }
+        }
+        if refused.is_empty() {
+            return Ok(rows.into_batch());
+        }
+        cx.count(Counter::NumLateRecordsDropped, refused.len());
+        cx.late(late_batch(schema, rows.batch(), columns, spec.name(), &refused, &mut self.local_time)?);
+        Ok(rows.filter(&kept(&refused, rows.len()))?.into_batch())
     }
 
     fn process(&mut self, batch: &RecordBatch, cx: &Context) -> Result<()> {

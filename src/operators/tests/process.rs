@@ -13,7 +13,7 @@ use crate::operators::process::{
     ProcessOutput, ProcessSpec, ReducingState, ValueState,
 };
 use crate::operators::testing::{Compare, check_operator, run_all_ways};
-use crate::stream::{SPLIT_MIX_STEP, WATERMARK_COLUMN, split_mix};
+use crate::stream::{Counter, SPLIT_MIX_STEP, WATERMARK_COLUMN, split_mix};
 
 /// The operator of a function over `input`, by the column `k`, on the time `ts` if there is one.
 fn spec<F: ProcessFunction + Default + 'static>(input: &SchemaRef) -> ProcessSpec {
@@ -21,13 +21,15 @@ fn spec<F: ProcessFunction + Default + 'static>(input: &SchemaRef) -> ProcessSpe
     let keys = vec![input.index_of("k").unwrap()];
     let shown = input.fields().iter().filter(|field| !field.name().starts_with('$')).count();
     let (on_time, watermark) = (input.index_of("ts").ok(), input.index_of(WATERMARK_COLUMN).ok());
-    let own = function.open(&input.project(&(0..shown).collect::<Vec<_>>()).unwrap(), &keys).unwrap();
+    let opened = function.open(&input.project(&(0..shown).collect::<Vec<_>>()).unwrap(), &keys).unwrap();
     let mut columns = vec![input.field(keys[0]).clone()];
-    columns.extend(own.columns);
+    let late_columns = opened.refuses_late.then(|| vec![0, 1]);
+    columns.extend(opened.columns);
     columns.extend(on_time.map(|time| input.field(time).clone().with_name("rowtime")));
     columns.extend(watermark.map(|watermark| input.field(watermark).clone()));
     let output = Arc::new(Schema::new(columns));
-    ProcessSpec { function, input: Arc::clone(input), shown, keys, on_time, watermark, query: "rows".into(), output }
+    let (input, query) = (Arc::clone(input), "rows".to_owned());
+    ProcessSpec { function, input, shown, keys, on_time, watermark, late_columns, query, output }
 }
 
 #[derive(Default)]
@@ -489,6 +491,55 @@ fn a_value_that_nobody_sets_is_forgotten() {
     }
     let bytes: usize = operator.state().iter().map(|table| table.bytes()).sum();
     assert!(bytes < 500_000, "{bytes} bytes of 20,000 keys, of which 1,500 are kept");
+}
+
+/// A running count of the rows that are not late.
+#[derive(Default)]
+struct PunctualCount(RunningCount);
+
+impl ProcessFunction for PunctualCount {
+    fn open(&mut self, opening: &mut Opening<'_>) -> Result<Vec<Field>> {
+        opening.refuse_late();
+        self.0.open(opening)
+    }
+
+    fn process(&mut self, rows: &KeyedRows, out: &mut ProcessOutput<'_>) -> Result<()> {
+        self.0.process(rows, out)
+    }
+}
+
+#[test]
+fn late_rows_do_not_come_to_a_function_that_refuses_them() {
+    let input = timed();
+    let counters = check_operator(
+        &[&spec::<PunctualCount>(&input)],
+        &input,
+        Compare::Rows,
+        "+I a, 1, 100, 90
+        +I a, 2, 89, 90
+        +I b, 3, 90, 90
+        +I a, 4, 91, 90
+        watermark 95
+        +I a, 5, 95, 80
+        +I a, 6, 96, 80
+        +I b, 7, 500, NULL
+        end",
+        expect![[r#"
+            4 rows
+              +I a, 1, 100, 90
+              +I a, 2, 91, 90
+              late a, 2, Process, 90, 89, 90, 1, window_fired
+              late b, 3, Process, 90, 90, 91, 0, window_fired
+            watermark 95
+            3 rows
+              +I a, 3, 96, 80
+              late b, 7, Process, NULL, NULL, NULL, NULL, future
+              late a, 5, Process, 95, 95, 96, 0, split_idle
+            end
+        "#]],
+    );
+    let of = |counter| counters.get(counter);
+    assert_eq!((of(Counter::NumLateRecordsDropped), of(Counter::NumFutureRecordsDropped)), (3, 1));
 }
 
 /// A row for each unit of `v`, with its number.

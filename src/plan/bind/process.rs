@@ -51,6 +51,11 @@ impl QueryBinder<'_> {
         let opened = function
             .open(&Schema::new(shown), &indices)
             .map_err(|error| error.context(format!("process function {}", function.name)))?;
+        let late_columns = || {
+            let is_there = |name: &&String| scope.visible().any(|column| column.name == **name);
+            self.late_columns.iter().filter(is_there).cloned().collect()
+        };
+        let late_columns = (opened.refuses_late && time.is_some()).then(late_columns);
         let mut columns = keys.clone();
         for own in opened.columns {
             if !has_a_type_of_sql(own.data_type()) {
@@ -73,6 +78,7 @@ impl QueryBinder<'_> {
             keys: keys.iter().map(|key| key.name.clone()).collect(),
             on_time: time.as_ref().map(|time| time.name.clone()),
             uid: call.uid,
+            late_columns,
             has_watermark: scope.has_watermark(),
             columns: columns.iter().map(field).collect(),
             span: call.span,
