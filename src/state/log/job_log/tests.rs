@@ -446,7 +446,7 @@ fn discarded_checkpoints_go_with_all_their_files_and_savepoints_stay() {
     store.create(&log.directory().join(name.path()), Access::Owner).unwrap().finish().unwrap();
     assert_eq!(log.discard().unwrap().remove().unwrap(), Collected { checkpoints: 2, files: 2 });
     let state = || store.files().into_keys().filter(|file| file.starts_with("/state/counts/data")).collect::<Vec<_>>();
-    assert_eq!(state(), [kept.clone()]);
+    assert_eq!(state(), std::slice::from_ref(&kept));
     drop(log);
     // The next start has another lineage, and collects its own alone.
     let mut log = open(&store).unwrap();
