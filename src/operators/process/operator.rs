@@ -58,7 +58,7 @@ impl ProcessFactory {
     pub fn open(&self, input: &Schema, keys: &[usize]) -> Result<Opened> {
         let mut opening = Opening::new(input, fields(input, keys));
         let columns = self.make().open(&mut opening)?;
-        let state = |table: &Box<dyn ProcessState>| {
+        let state = |table: &dyn ProcessState| {
             let spec = table.spec();
             let own = spec.schema.fields().iter().skip(keys.len());
             let types: Vec<String> = own.map(|field| type_name(field.data_type())).collect();
@@ -66,7 +66,7 @@ impl ProcessFactory {
         };
         // A function may leave out what it likes, as Flink's may.
         let columns = columns.into_iter().map(|field| field.with_nullable(true)).collect();
-        let states = opening.tables.iter().map(state).collect();
+        let states = opening.tables.iter().map(|table| state(table.as_ref())).collect();
         Ok(Opened { columns, states, refuses_late: opening.refuses_late })
     }
 }
