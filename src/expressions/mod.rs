@@ -61,8 +61,8 @@ pub use not_built::{FIRST_ROWS, NotBuilt, functions_not_built, not_built};
 pub use now::{NOW_COLUMN, at_moment, instant_type, moment, moments, now, now_from_column, reads_now, seconds_now};
 pub use patterns::SIMILAR;
 pub use random::{
-    Draw, Drawing, Drawn, RAND, RAND_INTEGER, RAND_INTEGER_OF_SEED, RAND_INTEGER_OF_SEQUENCE, RAND_OF_SEED, UUID, draw,
-    drawn_apart, is_random, not_drawn,
+    Draw, Drawing, Drawn, RAND, RAND_INTEGER, RAND_INTEGER_OF_SEED, RAND_INTEGER_OF_SEQUENCE, RAND_OF_SEED, UUID,
+    begun, draw, drawn_apart, is_alike, is_random, not_drawn,
 };
 pub use scalar::Scalar;
 pub use text::text;

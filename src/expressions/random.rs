@@ -14,7 +14,9 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
+use datafusion::scalar::ScalarValue;
 
 use super::function::{Call, Function, Style};
 use super::typing::never;
@@ -131,6 +133,30 @@ pub fn draw(drawn: Drawn, place: Option<Span>) -> Expr {
 /// Whether something random is part of an expression.
 pub fn is_random(expression: &Expr) -> bool {
     expression.exists(|inner| Ok(of(inner).is_some())).unwrap_or(true)
+}
+
+/// Whether two expressions are written alike, wherever their calls stand.
+pub fn is_alike(one: &Expr, other: &Expr) -> bool {
+    let without_places = |expression: &Expr| {
+        let moved = expression.clone().transform_up(|inner| match of(&inner) {
+            Some((drawn, _)) => Ok(Transformed::yes(draw(drawn, None))),
+            None => Ok(Transformed::no(inner)),
+        });
+        moved.ok().map(|moved| moved.data)
+    };
+    one == other || is_random(one) && is_random(other) && without_places(one) == without_places(other)
+}
+
+/// An expression of one row: a sequence of a seed is its first value there.
+pub fn begun(expression: Expr) -> Result<Expr> {
+    let first = expression.transform_up(|inner| {
+        let Some((drawn, _)) = of(&inner).filter(|(drawn, _)| *drawn != Drawn::Bits) else {
+            return Ok(Transformed::no(inner));
+        };
+        let value = drawn.begin(0).next(1).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        Ok(Transformed::yes(Expr::Literal(ScalarValue::try_from_array(&value, 0)?, None)))
+    });
+    Ok(first.map_err(|error| Error::bug(error.strip_backtrace()))?.data)
 }
 
 /// The expressions with columns in the place of what is drawn, and the draws of those columns. `is_taken` says which names

@@ -10,7 +10,7 @@ use super::group_window::GroupedBy;
 use super::scope::{Scope, ScopeColumn};
 use super::typed::Typed;
 use crate::error::{Error, Result};
-use crate::expressions::{AggregateFunction, NotBuilt, aggregate, is_random, not_built, text};
+use crate::expressions::{AggregateFunction, NotBuilt, aggregate, is_alike, is_random, not_built, text};
 
 /// The keys and calls of one aggregation, collected while its outputs are bound.
 #[derive(Debug, Default)]
@@ -67,9 +67,9 @@ impl Aggregation {
             || matches!(not_built(name), Some((NotBuilt::Aggregate, _)))
     }
 
-    /// Adds a key; a key that is there already is not added again.
+    /// Adds a key; a key that is there already is not added again. As in Flink a draw that is written like a key is the key.
     pub fn add_key(&mut self, typed: Typed, scope: &Scope) {
-        if self.keys.iter().any(|key| key.expression == typed.expression) {
+        if self.key_index(&typed.expression).is_some() {
             return;
         }
         let plain = match &typed.expression {
@@ -105,7 +105,7 @@ impl Aggregation {
 
     /// The place of the key that an expression is.
     pub fn key_index(&self, expression: &Expr) -> Option<usize> {
-        self.keys.iter().position(|key| key.expression == *expression)
+        self.keys.iter().position(|key| is_alike(&key.expression, expression))
     }
 
     pub fn keys(&self) -> &[Key] {
@@ -123,7 +123,7 @@ impl Aggregation {
 
     /// The key that an expression is, if it is one.
     pub fn key(&self, expression: &Expr) -> Option<Typed> {
-        let key = self.keys.iter().find(|key| key.expression == *expression)?;
+        let key = &self.keys[self.key_index(expression)?];
         let column = Expr::Column(Column::new_unqualified(&key.column.name));
         let declared = key.column.declared.clone();
         Some(Typed { declared, ..Typed::new(column, key.column.data_type.clone(), key.column.nullable) })

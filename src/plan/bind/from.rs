@@ -6,12 +6,13 @@ use sqlparser::ast;
 
 use super::expression::Binder;
 use super::query::QueryBinder;
-use super::relation::{BoundQuery, filter, one_row, project};
+use super::relation::{BoundQuery, filter, project};
 use super::scope::{Scope, ScopeColumn};
 use super::typed::Typed;
+use super::values::one_row;
 use super::{at, not_built};
 use crate::error::{Error, Result};
-use crate::expressions::{Unnest, type_name, unnested};
+use crate::expressions::{Unnest, is_random, not_drawn, type_name, unnested};
 use crate::plan::nodes::{WINDOW_COLUMNS, WindowNode, Windowing, Windows};
 use crate::plan::unnest::{UNNEST_COLUMN, UnnestNode, Unnested};
 
@@ -171,6 +172,9 @@ fn element_condition(
             Err(_) => error,
         }
     })?;
+    if is_random(&bound.expression) {
+        return Err(at(not_drawn(), condition));
+    }
     // The kernel knows the elements under their own names.
     let own = |column: &Column| {
         let place = columns.iter().position(|known| known.name == column.name)?;

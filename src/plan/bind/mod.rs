@@ -21,6 +21,7 @@ mod scope;
 mod select;
 mod set_operation;
 mod typed;
+mod values;
 
 pub use conversion::{cast_to_sql, sql_type, with_length};
 pub use expression::Binder;

@@ -9,10 +9,11 @@ use sqlparser::ast;
 
 use super::conversion::cast_to_sql;
 use super::expression::Binder;
-use super::relation::{BoundQuery, aliased, fetched, limited, order_column, project, rename, sort, values};
+use super::relation::{BoundQuery, aliased, fetched, limited, only_visible, order_column, project, rename, sort};
 use super::scope::{Scope, ScopeColumn, WindowColumn};
 use super::set_operation::set_operation;
 use super::typed::Typed;
+use super::values::values;
 use super::{at, bug, not_built};
 use crate::catalog::{Catalog, ColumnSource, Entry, Table};
 use crate::error::{Error, Result, Span};
@@ -129,13 +130,7 @@ impl<'a> QueryBinder<'a> {
         }));
         self.warnings.truncate(heard);
         let Ok(wide) = self.body(&ast::SetExpr::Select(wide)) else { return sort(bound, keys, &[]) };
-        let sorted = sort(wide, keys, &hidden)?;
-        let columns = sorted.scope.visible().cloned().map(|column| {
-            let expression = Expr::Column(Column::new_unqualified(&column.name));
-            (Typed::new(expression, column.data_type.clone(), column.nullable), column)
-        });
-        let columns = columns.collect();
-        project(sorted, columns)
+        sort(wide, keys, &hidden).and_then(only_visible)
     }
 
     /// A table of a FROM.

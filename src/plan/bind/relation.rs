@@ -1,4 +1,4 @@
-//! Relations out of relations: projection, filter, groups, union, constants, order, each with the scope of its columns.
+//! Relations out of relations: projection, filter, groups, union, order, each with the scope of its columns.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use super::conversion::{cast, to_one_type};
 use super::expression::Binder;
 use super::scope::{Scope, ScopeColumn, WindowColumn};
 use super::typed::Typed;
-use super::{at, bug, literal, not_built};
+use super::{at, bug, not_built};
 use crate::error::{Error, Result};
-use crate::expressions::{CANONICAL, Call, common_type_of_rows, has_map, is_random, not_drawn, type_name};
+use crate::expressions::{CANONICAL, Call, common_type_of_rows, has_map, type_name};
 use crate::plan::expand::{GROUPING_COLUMN, expand_node, key_column};
 use crate::plan::random::drawn;
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
@@ -291,64 +291,6 @@ pub fn union(operator: &str, left: BoundQuery, right: BoundQuery) -> Result<Boun
     Ok(BoundQuery { plan: LogicalPlan::Union(Union { inputs, schema }), scope })
 }
 
-/// VALUES: rows of constants, each column of one type.
-pub fn values(rows: &ast::Values) -> Result<BoundQuery> {
-    let nothing = Scope::default();
-    let mut bound: Vec<Vec<Typed>> = Vec::new();
-    for row in &rows.rows {
-        let mut values = Vec::new();
-        for value in row.iter() {
-            let typed = Binder::new(&nothing).bind(value)?;
-            if is_random(&typed.expression) {
-                return Err(at(not_drawn(), value));
-            }
-            values.push(typed);
-        }
-        let row = values;
-        if bound.first().is_some_and(|first| first.len() != row.len()) {
-            return Err(Error::query("the rows of VALUES have different numbers of columns"));
-        }
-        bound.push(row);
-    }
-    let width = bound.first().map_or(0, Vec::len);
-    let mut columns = Vec::new();
-    for index in 0..width {
-        let mut data_type = DataType::Null;
-        for row in &bound {
-            data_type = common_type_of_rows(&data_type, &row[index].data_type).ok_or_else(|| {
-                Error::query(format!(
-                    "column {} of VALUES has values of types {} and {}",
-                    index + 1,
-                    type_name(&data_type),
-                    type_name(&row[index].data_type)
-                ))
-            })?;
-        }
-        let nullable = bound.iter().any(|row| row[index].nullable);
-        columns.push(ScopeColumn::new(format!("EXPR${index}"), data_type, nullable));
-    }
-    let values = bound
-        .into_iter()
-        .map(|row| {
-            row.into_iter()
-                .zip(&columns)
-                .map(|(typed, column)| Ok(cast(typed, &column.data_type)?.expression))
-                .collect()
-        })
-        .collect::<Result<Vec<Vec<Expr>>>>()?;
-    let scope = Scope { columns };
-    let schema = Arc::new(df_schema(&scope)?);
-    Ok(BoundQuery { plan: LogicalPlan::Values(Values { schema, values }), scope })
-}
-
-/// What a SELECT without FROM reads.
-pub fn one_row() -> Result<BoundQuery> {
-    let scope = Scope { columns: vec![ScopeColumn::new("$row", DataType::Int32, false)] };
-    let schema = Arc::new(df_schema(&scope)?);
-    let values = vec![vec![literal::of(ScalarValue::Int32(Some(0))).expression]];
-    Ok(BoundQuery { plan: LogicalPlan::Values(Values { schema, values }), scope })
-}
-
 /// The hidden column of a key of ORDER BY.
 pub fn order_column(key: usize) -> String {
     format!("$order{key}")
@@ -379,8 +321,22 @@ pub fn sort(input: BoundQuery, keys: &[ast::OrderByExpr], hidden: &[usize]) -> R
             Ok(SortExpr::new(typed.expression, ascending, nulls_first))
         })
         .collect::<Result<Vec<_>>>()?;
-    let plan = LogicalPlan::Sort(Sort { expr: keys, input: Arc::new(input.plan), fetch: None });
-    Ok(BoundQuery { plan, scope: input.scope })
+    let (drawn, below) = drawn(keys.iter().map(|key| key.expr.clone()).collect(), input.plan)?;
+    let is_drawn = below.schema().fields().len() > input.scope.columns.len();
+    let keys = keys.into_iter().zip(drawn).map(|(key, expr)| SortExpr { expr, ..key }).collect();
+    let plan = LogicalPlan::Sort(Sort { expr: keys, input: Arc::new(below), fetch: None });
+    let sorted = BoundQuery { plan, scope: input.scope };
+    if is_drawn { only_visible(sorted) } else { Ok(sorted) }
+}
+
+/// The rows without hidden columns but those of time.
+pub fn only_visible(sorted: BoundQuery) -> Result<BoundQuery> {
+    let columns = sorted.scope.visible().cloned().map(|column| {
+        let expression = Expr::Column(Column::new_unqualified(&column.name));
+        (Typed::new(expression, column.data_type.clone(), column.nullable), column)
+    });
+    let columns = columns.collect();
+    project(sorted, columns)
 }
 
 /// LIMIT and OFFSET.
@@ -425,7 +381,7 @@ fn row_count(expression: Option<&ast::Expr>) -> Result<Option<Box<Expr>>> {
     }
 }
 
-fn df_schema(scope: &Scope) -> Result<DFSchema> {
+pub(super) fn df_schema(scope: &Scope) -> Result<DFSchema> {
     let fields = scope.columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), column.nullable));
     DFSchema::try_from(Schema::new(fields.collect::<Vec<_>>())).map_err(bug)
 }
