@@ -33,7 +33,7 @@ pub use job::{
 };
 pub use lower::{
     KeyedShuffle, LateSink, Materialize, PlanSettings, SinkTarget, TypeLengths, conditions_below_sessions,
-    constant_rows, no_conflicts, only_once, optimize, source_node,
+    constant_rows, only_once, optimize, source_node,
 };
 pub use prepare::{Payload, Placed, Preparation, Prepared};
 pub use stream_plan::{

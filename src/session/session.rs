@@ -416,9 +416,6 @@ impl Session {
         let mut batch = Vec::new();
         for insert in inserts {
             let target = plan::insert_target(insert, &self.catalog)?;
-            if let Some((_, span)) = insert.on_conflict {
-                return Err(plan::no_conflicts(&target.table, span));
-            }
             let query = on_large_stack(|| {
                 plan::bind_insert(insert, &self.catalog, None, settings.zone, settings.type_lengths)?
                     .with_windows_per_row(settings.windows_per_row)

@@ -63,7 +63,7 @@ impl Lowering<'_> {
 }
 
 /// The clause where no row ever takes the place of another, in the words of Flink.
-pub fn no_conflicts(table: &str, span: Span) -> Error {
+fn no_conflicts(table: &str, span: Span) -> Error {
     Error::query(format!(
         "ON CONFLICT clause is only allowed for upsert sinks. The sink '{table}' is not an upsert sink because it only \
          accepts INSERT (append-only) changes."

@@ -15,7 +15,7 @@ mod sink;
 mod source;
 mod updating_windows;
 
-pub use conflicts::{Materialize, no_conflicts};
+pub use conflicts::Materialize;
 pub use over_window::conditions_below_sessions;
 pub use sink::{APPEND_ONLY, KeyedShuffle, LateSink, SinkTarget, TypeLengths, is_implicit};
 pub use source::{check_read_once, constant_rows, is_bounded, is_live, only_once, source_node};
