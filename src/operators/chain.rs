@@ -137,9 +137,18 @@ impl Chain {
 
     /// Bytes of state held in memory, and of rows that are held back.
     pub fn state_bytes(&mut self) -> usize {
-        let held: usize = self.links.iter().map(|link| link.operator.held_bytes()).sum();
-        let tables = self.links.iter_mut().flat_map(|link| link.operator.state());
-        held + tables.map(|table| table.bytes()).sum::<usize>()
+        self.measure(|_, _| ())
+    }
+
+    /// The same; `each` is told the rows and the bytes of every table, in the order of [`each_table`](Self::each_table).
+    pub fn measure(&mut self, mut each: impl FnMut(usize, usize)) -> usize {
+        let mut bytes: usize = self.links.iter().map(|link| link.operator.held_bytes()).sum();
+        for table in self.links.iter_mut().flat_map(|link| link.operator.state()) {
+            let of_table = table.bytes();
+            each(table.row_count(), of_table);
+            bytes += of_table;
+        }
+        bytes
     }
 
     /// Rows for the first operator; `work` has to follow, as for all that comes in.

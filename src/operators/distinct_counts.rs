@@ -142,6 +142,10 @@ impl StateTable for DistinctCounts {
         self.table.load(rows)
     }
 
+    fn row_count(&self) -> usize {
+        self.table.row_count()
+    }
+
     fn bytes(&self) -> usize {
         self.table.bytes() + (self.slots.capacity() + self.weightless.capacity()) * size_of::<u32>()
     }

@@ -163,6 +163,10 @@ impl StateTable for FireProgress {
         Ok(())
     }
 
+    fn row_count(&self) -> usize {
+        if self.at.is_some() { self.groups.len() } else { 0 }
+    }
+
     fn bytes(&self) -> usize {
         self.restored.len() * size_of::<(u16, Position)>()
     }

@@ -22,7 +22,7 @@ use super::local_time::LocalTime;
 use super::touched::Touched;
 use super::two_phase::{Split, global_texts, types_text};
 use super::value_counts::ValueCounts;
-use super::{AggregateCall, Aggregates, BuildContext, Context, Operator, OperatorSpec, Progress};
+use super::{AggregateCall, Aggregates, BuildContext, Context, Operator, OperatorSpec, Progress, StateBound};
 use crate::error::{Error, Result};
 use crate::state::{KEEP_UNTIL_COLUMN, KeyedTable, SlotColumns, StateTable, TimedColumns, batch_of, integers};
 use crate::stream::{ChangeKind, Changes, EventTime, ProcTime};
@@ -69,6 +69,17 @@ impl OperatorSpec for GroupAggregateSpec {
 
     fn output(&self) -> SchemaRef {
         SchemaRef::clone(&self.output)
+    }
+
+    fn bound(&self) -> StateBound {
+        // Values of one group can be as many as those of many.
+        let has_values = || Split::new(&self.calls, self.retract).value_fields().next().is_some();
+        match self.forgetting {
+            Forgetting::Window { .. } => StateBound::Watermark,
+            Forgetting::Untouched { ttl_ms } => StateBound::Untouched { ttl_ms },
+            Forgetting::Never if self.keys == 0 && !has_values() => StateBound::OneGroup,
+            Forgetting::Never => StateBound::Keys,
+        }
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {

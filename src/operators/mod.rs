@@ -25,6 +25,7 @@ mod session_aggregate;
 mod session_input;
 mod session_rows;
 mod spec;
+mod state_bound;
 mod stateless;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -59,6 +60,7 @@ pub use session_aggregate::SessionAggregateSpec;
 pub use session_input::SessionInput;
 pub use session_rows::SessionRowsSpec;
 pub use spec::OperatorSpec;
+pub use state_bound::StateBound;
 pub use unnest::UnnestSpec;
 pub use upsert_materialize::{OnConflict, UpsertMaterializeSpec};
 pub use window::{Milliseconds, WindowKind};

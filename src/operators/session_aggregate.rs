@@ -16,7 +16,9 @@ use super::aggregate::readable;
 use super::batches::Batches;
 use super::fire_progress::{FireProgress, Position};
 use super::session_input::{SessionEntry, SessionInput};
-use super::{AggregateCall, Aggregates, BuildContext, Context, Flush, Milliseconds, Operator, OperatorSpec, Progress};
+use super::{
+    AggregateCall, Aggregates, BuildContext, Context, Flush, Milliseconds, Operator, OperatorSpec, Progress, StateBound,
+};
 use crate::error::Result;
 use crate::state::{SESSION_COLUMNS, SessionTable, SlotColumns, StateTable, batch_of};
 use crate::stream::{Changes, EventTime};
@@ -54,6 +56,10 @@ impl OperatorSpec for SessionAggregateSpec {
 
     fn late(&self) -> Option<SchemaRef> {
         self.rows.late()
+    }
+
+    fn bound(&self) -> StateBound {
+        StateBound::Watermark
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {

@@ -16,7 +16,7 @@ use super::batches::Batches;
 use super::fire_progress::{FireProgress, Position};
 use super::session_input::{SessionEntry, SessionInput};
 use super::window_assign::timestamps;
-use super::{Aggregates, BuildContext, Context, Flush, Milliseconds, Operator, OperatorSpec, Progress};
+use super::{Aggregates, BuildContext, Context, Flush, Milliseconds, Operator, OperatorSpec, Progress, StateBound};
 use crate::error::{Error, Result};
 use crate::state::{
     BagScan, BagTable, SESSION_COLUMNS, ScanBudget, ScanDirection, Scanned, SessionTable, StateTable, batch_of,
@@ -67,6 +67,10 @@ impl OperatorSpec for SessionRowsSpec {
 
     fn late(&self) -> Option<SchemaRef> {
         self.rows.late()
+    }
+
+    fn bound(&self) -> StateBound {
+        StateBound::Watermark
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {

@@ -4,7 +4,7 @@ use std::fmt::{Debug, Display};
 
 use arrow::datatypes::SchemaRef;
 
-use super::{BuildContext, Operator};
+use super::{BuildContext, Operator, StateBound};
 use crate::error::Result;
 
 /// A step of the plan. Its `Display` is the line in EXPLAIN, in Flink's order of things:
@@ -21,6 +21,10 @@ pub trait OperatorSpec: Debug + Display + Send + Sync {
     /// then those of [`late_columns`](super::late_columns).
     fn late(&self) -> Option<SchemaRef> {
         None
+    }
+    /// What bounds its state. Asked of those alone that have any.
+    fn bound(&self) -> StateBound {
+        StateBound::Keys
     }
     /// A fresh running operator.
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>>;

@@ -19,7 +19,7 @@ use arrow::compute::{SortOptions, interleave, take_arrays};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::touched::Touched;
-use super::{BuildContext, Context, Flush, Operator, OperatorSpec, Progress};
+use super::{BuildContext, Context, Flush, Operator, OperatorSpec, Progress, StateBound};
 use crate::error::{Error, Result};
 use crate::state::{BagTable, KeyIndex, ScanDirection, SnapshotWriter, StateTable, TableSpec, batch_of, integers};
 use crate::stream::{ChangeKind, Changes, EventTime};
@@ -70,6 +70,10 @@ impl OperatorSpec for UpsertMaterializeSpec {
 
     fn output(&self) -> SchemaRef {
         Arc::clone(&self.input)
+    }
+
+    fn bound(&self) -> StateBound {
+        StateBound::RowsOfSink
     }
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
@@ -155,6 +159,10 @@ impl StateTable for History {
         self.table.load(&mut noted)?;
         self.next = next;
         Ok(())
+    }
+
+    fn row_count(&self) -> usize {
+        self.table.row_count()
     }
 
     fn bytes(&self) -> usize {

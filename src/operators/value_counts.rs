@@ -83,6 +83,10 @@ impl StateTable for ValueCounts {
         self.table.load(rows)
     }
 
+    fn row_count(&self) -> usize {
+        self.table.row_count()
+    }
+
     fn bytes(&self) -> usize {
         self.table.bytes()
     }

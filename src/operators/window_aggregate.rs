@@ -22,7 +22,8 @@ use super::local_time::LocalTime;
 use super::running_window::{RunningWindow, Selection};
 use super::two_phase::{global_texts, types_text};
 use super::{
-    AggregateCall, Aggregates, BuildContext, Context, Flush, Operator, OperatorSpec, OutputBudget, Progress, WindowKind,
+    AggregateCall, Aggregates, BuildContext, Context, Flush, Operator, OperatorSpec, OutputBudget, Progress,
+    StateBound, WindowKind,
 };
 use crate::error::{Error, Result};
 use crate::state::{PaneTable, Slice, SlotTable, SnapshotWriter, StateTable, TableSpec, batch_of, cut_slices};
@@ -59,6 +60,10 @@ impl OperatorSpec for WindowAggregateSpec {
 
     fn output(&self) -> SchemaRef {
         SchemaRef::clone(&self.output)
+    }
+
+    fn bound(&self) -> StateBound {
+        StateBound::Watermark
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {
@@ -181,6 +186,10 @@ impl StateTable for State {
     fn load(&mut self, rows: &mut dyn Iterator<Item = Result<RecordBatch>>) -> Result<()> {
         self.loaded = true;
         self.panes.load(rows)
+    }
+
+    fn row_count(&self) -> usize {
+        self.panes.row_count()
     }
 
     fn bytes(&self) -> usize {

@@ -25,7 +25,8 @@ use super::local_time::LocalTime;
 use super::two_phase::Split;
 use super::window_assign::{in_zone, timestamps};
 use super::{
-    AggregateCall, Aggregates, BuildContext, Context, Emission, Flush, Operator, OperatorSpec, Progress, WindowKind,
+    AggregateCall, Aggregates, BuildContext, Context, Emission, Flush, Operator, OperatorSpec, Progress, StateBound,
+    WindowKind,
 };
 use crate::error::{Error, Result};
 use crate::state::{
@@ -65,6 +66,10 @@ impl OperatorSpec for WindowEmitSpec {
 
     fn output(&self) -> SchemaRef {
         Arc::clone(&self.input)
+    }
+
+    fn bound(&self) -> StateBound {
+        StateBound::Watermark
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {
@@ -199,6 +204,10 @@ impl StateTable for Held {
         self.table.load(&mut noted)?;
         self.restored = Some(restored);
         Ok(())
+    }
+
+    fn row_count(&self) -> usize {
+        self.table.row_count()
     }
 
     fn bytes(&self) -> usize {

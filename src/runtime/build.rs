@@ -18,6 +18,7 @@ use super::sink::{Preparing, SinkTask};
 use super::snapshots::SnapshotTarget;
 use super::source::SourceTask;
 use super::source_control::{ControlReceiver, ControlSender, source_control};
+use super::state_figures::TaskTables;
 use super::status::{JobFigures, TaskStatus};
 use super::task::ChainTask;
 use super::watermark_group::WatermarkGroups;
@@ -302,10 +303,14 @@ async fn chain_task(
     let inputs = inputs(environment, receivers, watermark);
     let memory = environment.memory.holder(format!("state of {} ({})", node.name, chain.kinds().join(", "))).nothing();
     let is_exact = environment.config.checkpoint_mode == CheckpointMode::ExactlyOnce;
+    let place = environment.plan.nodes.iter().position(|other| other.name == node.name).unwrap_or_default();
+    let tables = Arc::new(TaskTables::new(place, specs, &mut chain)?);
+    status.tables(Arc::clone(&tables));
     Ok(ChainTask {
         id,
         inputs,
         chain,
+        tables,
         parts,
         ports,
         groups,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::checkpoint_history::{CheckpointHistory, CheckpointRecord};
 use super::source_time::{SourceTime, SplitStatus, SplitTime};
+use super::state_figures::{TableStatus, TaskTables, sums};
 use crate::stream::{Counter, Counters, Epoch, EventTime, ProcTime, Total};
 
 /// One task's figures.
@@ -40,6 +41,8 @@ pub struct JobFigures {
     sources: Mutex<Vec<Arc<SourceTime>>>,
     /// Of each task of the present attempt: the watermark that closes the next of its windows.
     next_windows: Mutex<Vec<Arc<AtomicI64>>>,
+    /// Of each such task that has operators: their state tables.
+    tables: Mutex<Vec<Arc<TaskTables>>>,
     is_stopping: AtomicBool,
     restarts: Mutex<RestartFigures>,
     pub(super) checkpoint_history: CheckpointHistory,
@@ -63,6 +66,7 @@ impl Default for JobFigures {
             pause_max_us: AtomicU64::new(0),
             sources: Mutex::default(),
             next_windows: Mutex::default(),
+            tables: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             restarts: Mutex::default(),
             checkpoint_history: CheckpointHistory::default(),
@@ -138,6 +142,7 @@ impl JobFigures {
         self.bytes_total.reset();
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.next_windows.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn watermark(&self) -> EventTime {
@@ -162,6 +167,11 @@ impl JobFigures {
     pub fn splits(&self) -> Vec<SplitStatus> {
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.iter().flat_map(|source| source.splits()).collect()
+    }
+
+    /// What each state table of each operator holds, as far as its tasks have said.
+    pub fn tables(&self) -> Vec<TableStatus> {
+        sums(&self.tables.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub fn checkpoint_completed(&self, epoch: Epoch) {
@@ -236,6 +246,11 @@ impl TaskStatus {
     /// The watermark that closes the next of the task's windows.
     pub fn next_window(&self, next: Option<EventTime>) {
         self.next_window.store(next.unwrap_or(EventTime::END).0, Ordering::Relaxed);
+    }
+
+    /// The task has these state tables.
+    pub fn tables(&self, tables: Arc<TaskTables>) {
+        self.job.tables.lock().unwrap_or_else(PoisonError::into_inner).push(tables);
     }
 
     /// Reports the task's bytes of state.

@@ -1,10 +1,12 @@
 //! The loop of a task that runs a chain: align, call, send, snapshot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::exchange::Outputs;
 use super::inputs::{InputEvent, Inputs};
 use super::snapshots::{KeptIncrements, SnapshotTarget, TaskFacts, upload};
+use super::state_figures::TaskTables;
 use crate::checkpoint::{OperatorPart, TaskId};
 use crate::error::Result;
 use crate::failpoint;
@@ -18,6 +20,8 @@ pub struct ChainTask {
     pub id: TaskId,
     pub inputs: Inputs,
     pub chain: Chain,
+    /// What is seen of its state tables from outside.
+    pub tables: Arc<TaskTables>,
     /// How many ports of the first operator have inputs.
     pub ports: usize,
     /// What a checkpoint says of each operator, but for what it holds.
@@ -47,6 +51,8 @@ struct Running {
     /// Batches and their bytes since the state was last measured.
     batches: usize,
     bytes: usize,
+    /// Before this much time has gone by, the state is not looked at while the inputs rest.
+    next_look: Duration,
     /// How many partially late pairs the job's figures know of.
     pairs_reported: u64,
     /// How many rows from the future they know of.
@@ -56,6 +62,8 @@ struct Running {
 /// Batches between two looks at the bytes of state, or bytes of rows where these are wide.
 const MEASURE_BATCHES: usize = 64;
 const MEASURE_BYTES: usize = 8 << 20;
+/// Looks at the state while the inputs rest take this part of the time at most: many panes take a while.
+const LOOK_PART: u32 = 100;
 /// Batches that come in between two steps of a call that takes long, a fire for instance: neither waits for the other.
 const BATCHES_PER_STEP: usize = 16;
 
@@ -71,6 +79,7 @@ impl ChainTask {
             taken_in: 0,
             batches: 0,
             bytes: 0,
+            next_look: Duration::ZERO,
             pairs_reported: 0,
             future_reported,
         };
@@ -219,15 +228,27 @@ impl Running {
         let pairs = self.task.chain.count_of(Counter::WindowPairsPartiallyLate);
         self.task.status.partially_late(pairs - std::mem::replace(&mut self.pairs_reported, pairs));
         self.task.status.next_window(self.task.chain.next_window());
-        let bytes = self.task.chain.state_bytes();
-        self.task.status.state(bytes);
+        let bytes = self.look();
         self.task.memory.resize(bytes + self.kept.bytes())
+    }
+
+    /// Lets whoever watches the job know what its state is; in bytes.
+    fn look(&mut self) -> usize {
+        let began = self.task.clock.elapsed();
+        let bytes = self.task.tables.measure(&mut self.task.chain);
+        self.task.status.state(bytes);
+        let ended = self.task.clock.elapsed();
+        self.next_look = ended + ended.saturating_sub(began) * LOOK_PART;
+        bytes
     }
 
     /// The inputs ran dry: whoever waits for rows that are held back for throughput gets them.
     async fn rest(&mut self) -> Result<()> {
         self.flush(Flush::Waiting).await?;
         self.task.status.next_window(self.task.chain.next_window());
+        if self.task.clock.elapsed() >= self.next_look {
+            self.look();
+        }
         self.task.outputs.flush().await
     }
 

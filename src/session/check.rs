@@ -108,6 +108,7 @@ impl Session {
             // Which jobs there will be is not known before they run.
             Statement::DescribeJob(_)
             | Statement::ExplainWatermark(_)
+            | Statement::ExplainState(_)
             | Statement::TakeCheckpoint { .. }
             | Statement::StopJob { .. } => Ok(None),
             other => self.execute_at_once(other).map(|_| None),

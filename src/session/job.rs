@@ -17,7 +17,7 @@ use crate::connectors::World;
 use crate::error::{Error, Result};
 use crate::plan::StreamPlan;
 use crate::runtime::{
-    self, CheckpointRecord, Control, Figures, JobConfig, JobFigures, Notices, RestartFigures, SplitStatus,
+    self, CheckpointRecord, Control, Figures, JobConfig, JobFigures, Notices, RestartFigures, SplitStatus, TableStatus,
     TakenCheckpoint,
 };
 use crate::stream::{Changes, Clock, Counter, Epoch, EventTime};
@@ -120,6 +120,10 @@ impl RunningJob for StreamingJob {
 
     fn splits(&self) -> Vec<SplitStatus> {
         self.figures.splits()
+    }
+
+    fn state_tables(&self) -> Vec<TableStatus> {
+        self.figures.tables()
     }
 
     fn checkpoint_records(&self) -> Vec<CheckpointRecord> {

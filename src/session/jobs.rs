@@ -1,5 +1,5 @@
-//! The jobs that a session has started: SHOW JOBS, SHOW CHECKPOINTS, DESCRIBE JOB, EXPLAIN WATERMARK, STOP JOB. Those that have ended stay
-//! listed for a while, with how they ended.
+//! The jobs that a session has started: SHOW JOBS, SHOW CHECKPOINTS, DESCRIBE JOB, EXPLAIN WATERMARK, EXPLAIN STATE, STOP JOB. Those
+//! that have ended stay listed for a while, with how they ended.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::outcome::{Ending, JobHandle, JobState, JobStatus, JobSummary, Outcome
 use super::tables::text_table;
 use crate::error::{Error, Result};
 use crate::options::nearest;
-use crate::runtime::{CheckpointOutcome, CheckpointRecord, CheckpointSize, SplitActivity, SplitStatus};
+use crate::runtime::{CheckpointOutcome, CheckpointRecord, CheckpointSize, SplitActivity, SplitStatus, TableStatus};
 use crate::sql::{JobReference, NamePattern};
 use crate::stream::{BarrierKind, EventTime, ProcTime};
 
@@ -172,6 +172,30 @@ impl Jobs {
             ("watermark", column(&|split| split.watermark.to_string())),
             ("status", column(&|split| status(split).to_owned())),
             ("next window", lines.iter().map(|(_, next, _)| next.clone()).collect()),
+        ])
+    }
+
+    /// What is remembered: a line a state table of each operator of one job, or of all that run. Columns: job name,
+    /// operator, table, rows, bytes in memory, what bounds it, and what to write where nothing does.
+    pub fn state(&self, reference: Option<&JobReference>) -> Result<Outcome> {
+        let jobs: Vec<JobHandle> = match reference {
+            Some(reference) => vec![self.running_job(reference)?],
+            None => self.running().cloned().collect(),
+        };
+        let of_job = |job: &JobHandle| {
+            let name = job.name().to_owned();
+            job.state_tables().into_iter().map(move |table| (name.clone(), table))
+        };
+        let lines: Vec<(String, TableStatus)> = jobs.iter().flat_map(of_job).collect();
+        let column = |text: &dyn Fn(&TableStatus) -> String| lines.iter().map(|(_, table)| text(table)).collect();
+        text_table(&[
+            ("job name", lines.iter().map(|(job, _)| job.clone()).collect()),
+            ("operator", column(&|table| table.operator.to_string())),
+            ("table", column(&|table| table.table.to_string())),
+            ("rows", column(&|table| table.rows.to_string())),
+            ("bytes", column(&|table| table.bytes.to_string())),
+            ("bounded by", column(&|table| table.bound.to_string())),
+            ("remedy", column(&|table| table.bound.remedy().unwrap_or_default().to_owned())),
         ])
     }
 

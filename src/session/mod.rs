@@ -45,8 +45,9 @@ pub use crate::catalog::Handle;
 pub use crate::connectors::memory::Pusher;
 pub use crate::connectors::print::PrintOutputs;
 pub use crate::connectors::stdin::{Input, Pipe, StopSignal};
+pub use crate::operators::StateBound;
 pub use crate::plan::{Arrangement, OrderKey};
 pub use crate::runtime::{
     Backoff, CheckpointOutcome, CheckpointRecord, CheckpointSize, Notice, Notices, RestartFigures, RestartStrategy,
-    TakenCheckpoint,
+    TableStatus, TakenCheckpoint,
 };

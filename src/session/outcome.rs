@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::row_stream::RowStream;
 use crate::error::Result;
-use crate::runtime::{CheckpointRecord, RestartFigures, SplitStatus, TakenCheckpoint};
+use crate::runtime::{CheckpointRecord, RestartFigures, SplitStatus, TableStatus, TakenCheckpoint};
 use crate::stream::{Epoch, EventTime};
 
 /// What a statement comes to.
@@ -45,6 +45,10 @@ pub trait RunningJob: Send + Sync {
     }
     /// Where the splits of its sources stand in event time; empty in batch mode.
     fn splits(&self) -> Vec<SplitStatus> {
+        Vec::new()
+    }
+    /// What each state table of each of its operators holds, and what bounds it; empty in batch mode.
+    fn state_tables(&self) -> Vec<TableStatus> {
         Vec::new()
     }
     /// Its last checkpoints, the oldest first; none in batch mode.

@@ -302,6 +302,7 @@ impl Session {
             }
             Statement::DescribeJob(job) => self.jobs.describe(job),
             Statement::ExplainWatermark(job) => self.jobs.watermarks(job.as_ref()),
+            Statement::ExplainState(job) => self.jobs.state(job.as_ref()),
             Statement::Explain(statement) => self.explain(statement),
             Statement::Insert(_)
             | Statement::StatementSet(_)

@@ -1,5 +1,5 @@
-//! Statements about running jobs: `DESCRIBE JOB`, `EXPLAIN WATERMARK`, `CHECKPOINT`, `SAVEPOINT`, `STOP JOB`. A job is named by
-//! its id or by its name.
+//! Statements about running jobs: `DESCRIBE JOB`, `EXPLAIN WATERMARK`, `EXPLAIN STATE`, `CHECKPOINT`, `SAVEPOINT`,
+//! `STOP JOB`. A job is named by its id or by its name.
 
 use sqlparser::parser::Parser;
 
@@ -13,9 +13,10 @@ pub(super) fn job_statement(parser: &mut Parser) -> Result<Option<Statement>> {
         return job(parser).map(|job| Some(Statement::DescribeJob(job)));
     }
     if parser.takes(&["EXPLAIN", "WATERMARK"]) {
-        let span = parser.here();
-        let job = parser.takes_text().map(|text| JobReference { text, span });
-        return Ok(Some(Statement::ExplainWatermark(job)));
+        return Ok(Some(Statement::ExplainWatermark(job_if_named(parser))));
+    }
+    if parser.takes(&["EXPLAIN", "STATE"]) {
+        return Ok(Some(Statement::ExplainState(job_if_named(parser))));
     }
     for (word, is_savepoint) in [("CHECKPOINT", false), ("SAVEPOINT", true)] {
         if parser.takes(&[word]) {
@@ -50,6 +51,11 @@ fn job(parser: &mut Parser) -> Result<JobReference> {
     let span = parser.here();
     let text = parser.text("the id or the name of a job, in single quotes: SHOW JOBS lists them")?;
     Ok(JobReference { text, span })
+}
+
+fn job_if_named(parser: &mut Parser) -> Option<JobReference> {
+    let span = parser.here();
+    parser.takes_text().map(|text| JobReference { text, span })
 }
 
 #[cfg(test)]
@@ -99,11 +105,15 @@ mod tests {
     }
 
     #[test]
-    fn explaining_watermarks() {
+    fn explaining_watermarks_and_state() {
         assert!(matches!(read("EXPLAIN WATERMARK;"), Ok(Statement::ExplainWatermark(None))));
         let read_one = read("explain watermark 'x'");
         assert!(matches!(read_one, Ok(Statement::ExplainWatermark(Some(job))) if job.text == "x"));
         assert!(read("EXPLAIN WATERMARK t").is_err());
+        assert!(matches!(read("EXPLAIN STATE;"), Ok(Statement::ExplainState(None))));
+        assert!(matches!(read("explain state 'x'"), Ok(Statement::ExplainState(Some(job))) if job.text == "x"));
+        assert!(read("EXPLAIN STATE t").is_err());
+        assert!(matches!(read("EXPLAIN SELECT 1"), Ok(Statement::Explain(_))));
     }
 
     #[test]

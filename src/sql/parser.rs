@@ -89,7 +89,8 @@ fn read(text: &str, offset: usize) -> Result<Statement> {
 /// Reads a statement that is all of the tokens.
 fn statement(dialect: &FlinkDialect, tokens: Vec<TokenWithSpan>, text: &str, offset: usize) -> Result<Statement> {
     let begins = |first: &[&str]| words(&tokens, first);
-    if begins(&["EXPLAIN"]) && !begins(&["EXPLAIN", "WATERMARK"]) {
+    let is_of_jobs = begins(&["EXPLAIN", "WATERMARK"]) || begins(&["EXPLAIN", "STATE"]);
+    if begins(&["EXPLAIN"]) && !is_of_jobs {
         return explain(dialect, tokens, text, offset);
     }
     if begins(&["EXECUTE", "STATEMENT"]) {

@@ -133,6 +133,7 @@ impl Names<'_> {
             | Statement::Show(_)
             | Statement::DescribeJob(_)
             | Statement::ExplainWatermark(_)
+            | Statement::ExplainState(_)
             | Statement::TakeCheckpoint { .. }
             | Statement::StopJob { .. } => {}
         }

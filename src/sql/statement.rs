@@ -89,6 +89,8 @@ pub enum Statement {
     DescribeJob(JobReference),
     /// `EXPLAIN WATERMARK ['job']`
     ExplainWatermark(Option<JobReference>),
+    /// `EXPLAIN STATE ['job']`
+    ExplainState(Option<JobReference>),
     /// `CHECKPOINT [JOB 'id']`, `SAVEPOINT [JOB 'id']`; without a job every one that runs.
     TakeCheckpoint {
         job: Option<JobReference>,

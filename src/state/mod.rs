@@ -106,6 +106,8 @@ pub trait StateTable: Send {
     /// Puts rows back into an empty table: those of its own key groups, deletions and retirement already applied, of a
     /// keyed table each key once. Called once, before anything else, and not at all where there is nothing to put back.
     fn load(&mut self, rows: &mut dyn Iterator<Item = Result<RecordBatch>>) -> Result<()>;
+    /// Rows held now, with those that are gone and stand in the last checkpoint.
+    fn row_count(&self) -> usize;
     /// Bytes held in memory now, for the budget.
     fn bytes(&self) -> usize;
 }

@@ -40,6 +40,7 @@ mod simulated;
 mod simulation;
 mod support;
 mod slt;
+mod state_seen;
 mod stdin;
 mod stopped_pipe;
 mod stores;

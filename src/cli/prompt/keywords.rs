@@ -110,6 +110,7 @@ const KEYWORDS: &[&str] = &[
     "SHOW",
     "SIMILAR",
     "SMALLINT",
+    "STATE",
     "STATEMENT",
     "STOP",
     "STRING",

@@ -107,6 +107,10 @@ impl<K: StateValue + Ord, V: StateValue> StateTable for Arc<Mutex<MapTable<K, V>
         locked(self).table.load(rows)
     }
 
+    fn row_count(&self) -> usize {
+        locked(self).table.row_count()
+    }
+
     fn bytes(&self) -> usize {
         locked(self).table.bytes()
     }

@@ -20,7 +20,7 @@ use crate::expressions::type_name;
 use crate::operators::late::{Refused, kept, late_batch, late_schema, without_future};
 use crate::operators::local_time::LocalTime;
 use crate::operators::window_assign::timestamps;
-use crate::operators::{BuildContext, Context, Flush, Operator, OperatorSpec, Progress};
+use crate::operators::{BuildContext, Context, Flush, Operator, OperatorSpec, Progress, StateBound};
 use crate::state::{KeyIndex, StateTable, batch_of, integers};
 use crate::stream::{Changes, Counter, EventTime, ProcTime, Zone};
 
@@ -98,6 +98,10 @@ impl OperatorSpec for ProcessSpec {
 
     fn late(&self) -> Option<SchemaRef> {
         self.late_columns.as_ref().map(|columns| late_schema(&self.input, columns))
+    }
+
+    fn bound(&self) -> StateBound {
+        StateBound::Program
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Operator>> {

@@ -171,6 +171,10 @@ impl<T: StateValue> StateTable for Shared<T> {
         self.table().load(rows)
     }
 
+    fn row_count(&self) -> usize {
+        self.table().row_count()
+    }
+
     fn bytes(&self) -> usize {
         self.table().bytes()
     }

@@ -289,6 +289,10 @@ impl StateTable for BagTable {
         Ok(())
     }
 
+    fn row_count(&self) -> usize {
+        self.rows
+    }
+
     fn bytes(&self) -> usize {
         let slots = self.bags.capacity() * (size_of::<Bag>() + 1) + self.changed.capacity() * 4;
         self.keys.bytes() + slots + self.rows * ROW_BYTES + self.heap_bytes

@@ -121,6 +121,10 @@ impl<C: SlotColumns> StateTable for DueTable<C> {
         Ok(())
     }
 
+    fn row_count(&self) -> usize {
+        self.table.row_count()
+    }
+
     fn bytes(&self) -> usize {
         let lists: usize = self.due.values().map(|slots| slots.capacity() * size_of::<u32>()).sum();
         self.table.bytes() + lists

@@ -215,6 +215,10 @@ impl<C: SlotColumns> StateTable for KeyedTable<C> {
         Ok(())
     }
 
+    fn row_count(&self) -> usize {
+        self.table.len()
+    }
+
     fn bytes(&self) -> usize {
         self.table.bytes() + self.flags.capacity() + self.changed.capacity() * 4
     }

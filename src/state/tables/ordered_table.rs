@@ -157,6 +157,10 @@ impl StateTable for OrderedTable {
         Ok(())
     }
 
+    fn row_count(&self) -> usize {
+        self.rows.len()
+    }
+
     fn bytes(&self) -> usize {
         self.rows.bytes()
     }

@@ -304,6 +304,14 @@ impl<C: SlotColumns> StateTable for PaneTable<C> {
         Ok(())
     }
 
+    fn row_count(&self) -> usize {
+        let runs = |runs: &Runs<C>| {
+            let sealed: usize = runs.sealed.iter().map(|run| run.rows.num_rows()).sum();
+            sealed + runs.live.as_ref().map_or(0, SlotTable::len)
+        };
+        self.slices.values().map(runs).sum()
+    }
+
     fn bytes(&self) -> usize {
         let runs = |runs: &Runs<C>| {
             let sealed: usize = runs.sealed.iter().map(|run| batch_bytes(&run.rows)).sum();

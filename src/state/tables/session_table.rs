@@ -383,6 +383,10 @@ impl<C: SlotColumns> StateTable for SessionTable<C> {
         Ok(())
     }
 
+    fn row_count(&self) -> usize {
+        self.sessions.len() - self.free.len()
+    }
+
     fn bytes(&self) -> usize {
         let lists = self.lists.capacity() * size_of::<List>() + self.sessions.capacity() * size_of::<Session>();
         let ends = self.ends.capacity() * size_of::<(i64, u32, u32)>() + self.gone.capacity() * size_of::<(u32, i64)>();
