@@ -75,6 +75,11 @@ impl Batches {
         Progress::Done
     }
 
+    /// Bytes of what has not been emitted.
+    pub(super) fn bytes(&self) -> usize {
+        self.parts.iter().chain(&self.waiting).map(batch_bytes).sum()
+    }
+
     /// Whether everything has been emitted.
     pub(super) fn is_empty(&self) -> bool {
         self.rows == 0 && self.waiting.is_empty()

@@ -10,10 +10,11 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::{filter_record_batch, is_not_null, not, take_arrays};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use super::Context;
 use super::local_time::LocalTime;
 use crate::error::Result;
 use crate::state::batch_of;
-use crate::stream::Changes;
+use crate::stream::{Changes, Counter};
 
 /// The row's last window had closed by the watermark of its own split.
 pub const WINDOW_FIRED: &str = "window_fired";
@@ -59,15 +60,16 @@ pub(super) fn late_schema(input: &Schema, columns: &[usize]) -> SchemaRef {
     Arc::new(Schema::new(own.chain(late_columns()).collect::<Vec<_>>()))
 }
 
-/// The rows that do not come from the future and, with the columns of [`late_schema`], those that do, if there are any:
-/// they have met no watermark.
+/// The rows that do not come from the future, if any do: those are counted and leave on the late output with the columns of
+/// [`late_schema`]. They have met no watermark.
 pub(super) fn without_future(
     rows: &Changes,
     watermark: usize,
     schema: &SchemaRef,
     columns: &[usize],
     operator: &str,
-) -> Result<Option<(Changes, RecordBatch)>> {
+    cx: &mut Context,
+) -> Result<Option<Changes>> {
     if rows.column(watermark).null_count() == 0 {
         return Ok(None);
     }
@@ -82,7 +84,9 @@ pub(super) fn without_future(
             _ => new_null_array(field.data_type(), count),
         });
     }
-    Ok(Some((rows.filter(&present)?, batch_of(schema, own, count)?)))
+    cx.count(Counter::NumFutureRecordsDropped, count);
+    cx.late(batch_of(schema, own, count)?);
+    Ok(Some(rows.filter(&present)?))
 }
 
 /// `[rows]`: which rows are not refused.
@@ -92,15 +96,19 @@ pub(super) fn kept(refused: &[Refused], rows: usize) -> BooleanArray {
     BooleanArray::new(BooleanBuffer::from(keep), None)
 }
 
-/// The refused rows of a batch with the columns of [`late_schema`].
-pub(super) fn late_batch(
+/// Counts the refused rows of a batch and lets them leave on the late output, with the columns of [`late_schema`].
+pub(super) fn refuse(
     schema: &SchemaRef,
     batch: &RecordBatch,
     columns: &[usize],
     operator: &str,
     refused: &[Refused],
     local_time: &mut LocalTime,
-) -> Result<RecordBatch> {
+    cx: &mut Context,
+) -> Result<()> {
+    if refused.is_empty() {
+        return Ok(());
+    }
     let taken = UInt32Array::from_iter_values(refused.iter().map(|late| late.row));
     let own: Vec<ArrayRef> = columns.iter().map(|index| Arc::clone(batch.column(*index))).collect();
     let mut columns = take_arrays(&own, &taken, None)?;
@@ -118,5 +126,7 @@ pub(super) fn late_batch(
         if late.met_of_split >= closed { WINDOW_FIRED } else { SPLIT_IDLE }
     };
     columns.push(Arc::new(StringArray::from_iter_values(refused.iter().map(reason))));
-    batch_of(schema, columns, refused.len())
+    cx.count(Counter::NumLateRecordsDropped, refused.len());
+    cx.late(batch_of(schema, columns, refused.len())?);
+    Ok(())
 }

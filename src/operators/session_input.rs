@@ -4,7 +4,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 
-use super::late::{Refused, kept, late_batch, late_schema, without_future};
+use super::late::{Refused, kept, late_schema, refuse, without_future};
 use super::local_time::LocalTime;
 use super::window_assign::{in_zone, timestamps};
 use super::{Aggregates, Context, Milliseconds};
@@ -109,12 +109,7 @@ impl SessionEntry {
             return Err(Error::bug("sessions met rows that are taken back"));
         }
         let input = &self.input;
-        let parted = without_future(rows, input.watermark, &self.late, &input.late_columns, &input.operator)?;
-        let present = parted.map(|(present, future)| {
-            cx.count(Counter::NumFutureRecordsDropped, future.num_rows());
-            cx.late(future);
-            present
-        });
+        let present = without_future(rows, input.watermark, &self.late, &input.late_columns, &input.operator, cx)?;
         let batch = present.as_ref().unwrap_or(rows).batch();
         let keys: Vec<ArrayRef> = input.keys.iter().map(|key| batch.column(*key).clone()).collect();
         let times = timestamps(batch.column(input.time), input.columns.field(input.time))?;
@@ -143,20 +138,13 @@ impl SessionEntry {
         cx.count(Counter::WindowPairsAssigned, batch.num_rows());
         cx.count(Counter::WindowPairsLate, self.refused.len());
         cx.count(Counter::WindowPairsCounted, self.slots.len());
-        cx.count(Counter::NumLateRecordsDropped, self.refused.len());
         if self.refused.is_empty() {
             return Ok((batch.clone(), &self.slots));
         }
         let unused: Vec<u32> = self.refused.iter().map(|late| self.key_slots[late.row as usize]).collect();
         sessions.forget(&unused);
-        cx.late(late_batch(
-            &self.late,
-            batch,
-            &input.late_columns,
-            &input.operator,
-            &self.refused,
-            &mut self.local_time,
-        )?);
+        let (columns, operator) = (&input.late_columns, &input.operator);
+        refuse(&self.late, batch, columns, operator, &self.refused, &mut self.local_time, cx)?;
         Ok((filter_record_batch(batch, &kept(&self.refused, batch.num_rows()))?, &self.slots))
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Int64Array, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::late::{Refused, kept, late_batch, late_schema, without_future};
+use super::late::{Refused, kept, late_schema, refuse, without_future};
 use super::local_time::LocalTime;
 use super::{BuildContext, Context, Milliseconds, Operator, OperatorSpec, Progress, WindowKind};
 use crate::error::{Error, Result};
@@ -113,10 +113,8 @@ struct Pairs {
 impl Operator for WindowAssign {
     fn on_rows(&mut self, _: usize, mut rows: Changes, cx: &mut Context) -> Result<Progress> {
         let spec = &self.spec;
-        let parted = without_future(&rows, spec.watermark, &self.late, &spec.late_columns, &spec.operator)?;
-        if let Some((present, future)) = parted {
-            cx.count(Counter::NumFutureRecordsDropped, future.num_rows());
-            cx.late(future);
+        let (late_columns, operator) = (&spec.late_columns, &spec.operator);
+        if let Some(present) = without_future(&rows, spec.watermark, &self.late, late_columns, operator, cx)? {
             rows = present;
         }
         let times = timestamps(rows.column(self.spec.time), self.spec.input.field(self.spec.time))?;
@@ -132,11 +130,8 @@ impl Operator for WindowAssign {
         cx.count(Counter::WindowPairsLate, pairs.late);
         cx.count(Counter::WindowPairsPartiallyLate, pairs.closed);
         cx.count(Counter::WindowPairsCounted, pairs.assigned - pairs.late - pairs.closed);
-        cx.count(Counter::NumLateRecordsDropped, self.refused.len());
-        if !self.refused.is_empty() {
-            let (columns, operator) = (&self.spec.late_columns, &self.spec.operator);
-            cx.late(late_batch(&self.late, rows.batch(), columns, operator, &self.refused, &mut self.local_time)?);
-        }
+        let (columns, operator) = (&self.spec.late_columns, &self.spec.operator);
+        refuse(&self.late, rows.batch(), columns, operator, &self.refused, &mut self.local_time, cx)?;
 
         let columns = rows.batch().columns().iter().enumerate().filter(|(index, _)| *index != self.spec.watermark);
         let mut columns: Vec<ArrayRef> = columns.map(|(_, column)| Arc::clone(column)).collect();

@@ -34,15 +34,16 @@ pub struct Attempt<'a> {
 impl Attempt<'_> {
     /// Whether the job's checkpoints go with it, which has ended like this.
     pub(super) fn discards(&self, ended: &Result<JobSummary>, requests: &Requests) -> bool {
-        let is_stopped = matches!(ended, Ok(JobSummary { ending: Ending::Stopped { .. }, .. }));
+        let is_cancelled =
+            matches!(ended, Ok(JobSummary { ending: Ending::Stopped { .. }, .. })) && !requests.has_saved_stop();
         match self.config.retention {
             Retention::Kept => false,
-            Retention::UntilStopped => is_stopped && !requests.has_saved_stop(),
+            Retention::UntilStopped => is_cancelled,
             Retention::UntilEnded => {
                 // Others say what the user may put right before the next start, or that the log is not this start's.
                 let is_final = |id: &str| id.starts_with("BL-LIM-CKPT") || id == "BL-LIM-MEMORY";
                 let has_failed = matches!(ended, Err(error) if error.id().is_none_or(is_final));
-                is_stopped && !requests.has_saved_stop() || has_failed
+                is_cancelled || has_failed
             }
         }
     }

@@ -24,8 +24,8 @@ use crate::plan::{
 };
 use crate::runtime::{JobConfig, RestartStrategy, Yields};
 use crate::sql::{
-    CreateTable, Insert, ObjectName, Statement, StatementAt, on_large_stack, parse_script, parse_statement,
-    split_script,
+    CreateTable, Insert, ObjectName, Statement, StatementAt, WindowFunction, on_large_stack, parse_script,
+    parse_statement, split_script,
 };
 use crate::state::ScriptId;
 use crate::storage::{LocalFiles, MemoryFiles, Stores, absolute};
@@ -186,9 +186,8 @@ impl Session {
         name: &str,
         make: impl Fn() -> F + Send + Sync + 'static,
     ) -> Result<()> {
-        let is_window =
-            ["TUMBLE", "HOP", "CUMULATE", "SESSION", "TABLE"].iter().any(|own| own.eq_ignore_ascii_case(name));
-        if name.is_empty() || is_window {
+        let is_taken = WindowFunction::named(name).is_some() || name.eq_ignore_ascii_case("TABLE");
+        if name.is_empty() || is_taken {
             return Err(Error::query(format!("a process function cannot be called `{name}`")));
         }
         self.catalog.add_process_function(ProcessFactory::new(name, make));

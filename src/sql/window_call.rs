@@ -37,11 +37,11 @@ pub struct WindowCall {
 }
 
 impl WindowFunction {
+    pub const ALL: [Self; 4] = [Self::Tumble, Self::Hop, Self::Cumulate, Self::Session];
+
     /// Function names are the same in any case.
-    fn named(name: &str) -> Option<Self> {
-        [Self::Tumble, Self::Hop, Self::Cumulate, Self::Session]
-            .into_iter()
-            .find(|function| function.name().eq_ignore_ascii_case(name))
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|function| function.name().eq_ignore_ascii_case(name))
     }
 
     /// As Flink writes it.

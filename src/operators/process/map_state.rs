@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_arrays;
 
-use super::value_state::{ProcessState, opened};
+use super::value_state::{ProcessState, locked, opened};
 use super::{Key, KeyedRows, StateValue};
 use crate::error::{Error, Result};
 use crate::state::{OrderedTable, RowRange, Scan, ScanBudget, ScanDirection, SnapshotWriter, StateTable, TableSpec};
@@ -23,8 +23,8 @@ pub(super) struct MapTable<K, V> {
     keys: usize,
     /// `[keys]` of each of them, in that call.
     key_columns: Vec<ArrayRef>,
-    /// Entries that were put, or removed.
-    changed: BTreeMap<(Key, K), Option<V>>,
+    /// By key: entries that were put, or removed.
+    changed: BTreeMap<Key, BTreeMap<K, Option<V>>>,
 }
 
 impl<K: StateValue + Ord, V: StateValue> MapTable<K, V> {
@@ -46,7 +46,9 @@ impl<K: StateValue + Ord, V: StateValue> MapTable<K, V> {
             Ok(columns)
         };
         let (mut put, mut values, mut removed) = (Vec::new(), Vec::new(), Vec::new());
-        for ((key, entry), value) in &changed {
+        let entries =
+            changed.iter().flat_map(|(key, entries)| entries.iter().map(move |(entry, value)| (key, entry, value)));
+        for (key, entry, value) in entries {
             match value {
                 Some(value) => {
                     put.push((key, entry));
@@ -66,14 +68,11 @@ impl<K: StateValue + Ord, V: StateValue> MapTable<K, V> {
         Ok(())
     }
 
-    /// Where the entries of a key lie.
-    fn range(&self, key: Key) -> Result<RowRange> {
-        let of_key: Vec<ArrayRef> = self.key_columns.iter().map(|column| column.slice(key.0 as usize, 1)).collect();
-        self.one_range(&of_key)
-    }
-
-    fn one_range(&self, leading: &[ArrayRef]) -> Result<RowRange> {
-        let mut ranges = self.table.ranges(1, Bound::Included(leading), Bound::Included(leading))?;
+    /// Where the entries of a key lie, or one of them.
+    fn range(&self, key: Key, entry: Option<&K>) -> Result<RowRange> {
+        let of_key = self.key_columns.iter().map(|column| column.slice(key.0 as usize, 1));
+        let leading: Vec<ArrayRef> = of_key.chain(entry.map(|entry| K::write(&[Some(entry)]))).collect();
+        let mut ranges = self.table.ranges(1, Bound::Included(&leading[..]), Bound::Included(&leading[..]))?;
         ranges.pop().ok_or_else(|| Error::bug("no range of one key"))
     }
 
@@ -116,10 +115,6 @@ impl<K: StateValue + Ord, V: StateValue> StateTable for Arc<Mutex<MapTable<K, V>
     }
 }
 
-fn locked<T>(shared: &Arc<Mutex<T>>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A map for each key, as [`Opening::map`](super::Opening::map) has declared it; before that there is none to be had.
 #[derive(Debug)]
 pub struct MapState<K, V> {
@@ -151,48 +146,46 @@ pub struct OpenMap<'s, K, V> {
 impl<K: StateValue + Ord, V: StateValue> OpenMap<'_, K, V> {
     /// The value of an entry, if there is one.
     pub fn get(&self, key: Key, entry: &K) -> Result<Option<V>> {
-        if let Some(changed) = self.map.changed.get(&(key, entry.clone())) {
+        if let Some(changed) = self.map.changed.get(&key).and_then(|entries| entries.get(entry)) {
             return Ok(changed.clone());
         }
-        let mut one: Vec<ArrayRef> =
-            self.map.key_columns.iter().map(|column| column.slice(key.0 as usize, 1)).collect();
-        one.push(K::write(&[Some(entry)]));
-        let found = self.map.read(self.map.one_range(&one)?, ScanDirection::Forward, 1)?;
+        let found = self.map.read(self.map.range(key, Some(entry))?, ScanDirection::Forward, 1)?;
         Ok(found.into_iter().next().map(|(_, value)| value))
     }
 
     /// All entries of a key, in the order of theirs.
     pub fn entries(&self, key: Key) -> Result<Vec<(K, V)>> {
-        let stored = self.map.read(self.map.range(key)?, ScanDirection::Forward, usize::MAX)?;
-        let changed = self.map.changed.iter().filter(|((of, _), _)| *of == key);
+        let stored = self.map.read(self.map.range(key, None)?, ScanDirection::Forward, usize::MAX)?;
+        let Some(changed) = self.map.changed.get(&key) else { return Ok(stored) };
         let mut all: BTreeMap<K, Option<V>> = stored.into_iter().map(|(entry, value)| (entry, Some(value))).collect();
-        all.extend(changed.map(|((_, entry), value)| (entry.clone(), value.clone())));
+        all.extend(changed.clone());
         Ok(all.into_iter().filter_map(|(entry, value)| Some((entry, value?))).collect())
     }
 
     /// Puts an entry in the place of the one that is called the same.
     pub fn put(&mut self, key: Key, entry: K, value: V) {
-        self.map.changed.insert((key, entry), Some(value));
+        self.map.changed.entry(key).or_default().insert(entry, Some(value));
     }
 
     /// Removes an entry, if there is one.
     pub fn remove(&mut self, key: Key, entry: K) {
-        self.map.changed.insert((key, entry), None);
+        self.map.changed.entry(key).or_default().insert(entry, None);
     }
 
     /// Removes all entries of a key.
     pub fn clear(&mut self, key: Key) -> Result<()> {
-        self.map.changed.retain(|(of, _), _| *of != key);
-        let range = self.map.range(key)?;
+        self.map.changed.remove(&key);
+        let range = self.map.range(key, None)?;
         self.map.table.delete_range(&range);
         Ok(())
     }
 
     /// The entry of a key that is last in order.
     fn last(&self, key: Key) -> Result<Option<K>> {
-        let stored = self.map.read(self.map.range(key)?, ScanDirection::Backward, 1)?.pop();
-        let changed = self.map.changed.iter().rev().find(|((of, _), value)| *of == key && value.is_some());
-        Ok(stored.map(|(entry, _)| entry).max(changed.map(|((_, entry), _)| entry.clone())))
+        let stored = self.map.read(self.map.range(key, None)?, ScanDirection::Backward, 1)?.pop();
+        let changed =
+            self.map.changed.get(&key).and_then(|entries| entries.iter().rev().find(|(_, value)| value.is_some()));
+        Ok(stored.map(|(entry, _)| entry).max(changed.map(|(entry, _)| entry.clone())))
     }
 }
 

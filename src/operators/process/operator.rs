@@ -17,12 +17,13 @@ use super::value_state::ProcessState;
 use super::{KeyedRows, Opening, ProcessFactory, ProcessFunction, ProcessOutput};
 use crate::error::{Error, Result};
 use crate::expressions::type_name;
-use crate::operators::late::{Refused, kept, late_batch, late_schema, without_future};
+use crate::operators::batches::Batches;
+use crate::operators::late::{Refused, kept, late_schema, refuse, without_future};
 use crate::operators::local_time::LocalTime;
 use crate::operators::window_assign::timestamps;
 use crate::operators::{BuildContext, Context, Flush, Operator, OperatorSpec, Progress, StateBound};
 use crate::state::{KeyIndex, StateTable, batch_of, integers};
-use crate::stream::{Changes, Counter, EventTime, ProcTime, Zone};
+use crate::stream::{Changes, EventTime, ProcTime, Zone};
 
 /// `f(input => TABLE t PARTITION BY k)`.
 #[derive(Debug, Clone)]
@@ -135,7 +136,7 @@ impl OperatorSpec for ProcessSpec {
             shown,
             batch_rows: cx.batch_rows.max(1),
             waiting: VecDeque::new(),
-            out: VecDeque::new(),
+            out: Batches::new(Arc::clone(&self.output), cx.batch_rows),
             met: EventTime::NONE,
             done: EventTime::NONE,
         }))
@@ -181,7 +182,7 @@ struct Process {
     /// What came and has not been worked on, in order.
     waiting: VecDeque<Item>,
     /// What has not left.
-    out: VecDeque<Changes>,
+    out: Batches,
     /// The watermark whose timers fire, and the one whose timers have fired.
     met: EventTime,
     done: EventTime,
@@ -210,7 +211,7 @@ impl Operator for Process {
 
     fn resume(&mut self, cx: &mut Context) -> Result<Progress> {
         loop {
-            if self.let_go(cx) == Progress::More {
+            if self.out.finish(cx)? == Progress::More {
                 return Ok(Progress::More);
             }
             if self.fire(cx)? {
@@ -260,7 +261,7 @@ impl Operator for Process {
 
     fn flush(&mut self, _: Flush, cx: &mut Context) -> Result<Progress> {
         let rows_wait = self.waiting.iter().any(|item| matches!(item, Item::Rows(_)));
-        if rows_wait { self.resume(cx) } else { Ok(self.let_go(cx)) }
+        if rows_wait { self.resume(cx) } else { self.out.finish(cx) }
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
@@ -274,26 +275,11 @@ impl Operator for Process {
             Item::Rows(rows) => crate::stream::batch_bytes(rows),
             Item::Watermark(_) => 0,
         });
-        waiting.sum::<usize>() + self.out.iter().map(Changes::bytes).sum::<usize>()
+        waiting.sum::<usize>() + self.out.bytes()
     }
 }
 
 impl Process {
-    /// Emits what the output has room for.
-    fn let_go(&mut self, cx: &mut Context) -> Progress {
-        while let Some(rows) = self.out.pop_front() {
-            let mut pieces = rows.pieces(self.batch_rows);
-            let first = pieces.next();
-            let rest: Vec<Changes> = pieces.collect();
-            rest.into_iter().rev().for_each(|piece| self.out.push_front(piece));
-            first.into_iter().for_each(|piece| cx.emit(piece));
-            if cx.is_full() {
-                return Progress::More;
-            }
-        }
-        Progress::Done
-    }
-
     /// The rows that are not late; the others leave on the late output. A row is late where the watermark that it met, or that
     /// of the operator, has come to its time.
     fn on_time(&mut self, batch: RecordBatch, cx: &mut Context) -> Result<RecordBatch> {
@@ -301,14 +287,7 @@ impl Process {
         let (Some(schema), Some(columns)) = (&self.late, &spec.late_columns) else { return Ok(batch) };
         let (Some(time), Some(watermark)) = (spec.on_time, spec.watermark) else { return Ok(batch) };
         let rows = Changes::inserts(batch);
-        let rows = match without_future(&rows, watermark, schema, columns, spec.name())? {
-            None => rows,
-            Some((present, future)) => {
-                cx.count(Counter::NumFutureRecordsDropped, future.num_rows());
-                cx.late(future);
-                present
-            }
-        };
+        let rows = without_future(&rows, watermark, schema, columns, spec.name(), cx)?.unwrap_or(rows);
         let times = timestamps(rows.column(time), spec.input.field(time))?;
         let met_of_splits = integers(rows.column(watermark))?;
         let mut refused = Vec::new();
@@ -323,12 +302,11 @@ impl Process {
         if refused.is_empty() {
             return Ok(rows.into_batch());
         }
-        cx.count(Counter::NumLateRecordsDropped, refused.len());
-        cx.late(late_batch(schema, rows.batch(), columns, spec.name(), &refused, &mut self.local_time)?);
+        refuse(schema, rows.batch(), columns, spec.name(), &refused, &mut self.local_time, cx)?;
         Ok(rows.filter(&kept(&refused, rows.len()))?.into_batch())
     }
 
-    fn process(&mut self, batch: &RecordBatch, cx: &Context) -> Result<()> {
+    fn process(&mut self, batch: &RecordBatch, cx: &mut Context) -> Result<()> {
         let spec = &self.spec;
         let keys: Vec<ArrayRef> = spec.keys.iter().map(|key| Arc::clone(batch.column(*key))).collect();
         let times = match spec.on_time {
@@ -342,7 +320,7 @@ impl Process {
     }
 
     /// Lets some timers fire; whether there were any.
-    fn fire(&mut self, cx: &Context) -> Result<bool> {
+    fn fire(&mut self, cx: &mut Context) -> Result<bool> {
         let due = match self.met {
             EventTime::NONE => None,
             met => self.timers.take_due(met.0)?.map(|due| (Call::Timers, due)),
@@ -363,33 +341,29 @@ impl Process {
         batch: RecordBatch,
         keys: Vec<ArrayRef>,
         times: Vec<i64>,
-        cx: &Context,
+        cx: &mut Context,
     ) -> Result<()> {
         let rows = KeyedRows::new(batch, &keys, times, &mut self.index, self.met, cx.now)?;
         // What a timer sets fires with this watermark yet, if it reaches that.
         let passed = if let Call::Timers = call { EventTime::NONE } else { self.met };
-        let has_times = !matches!(call, Call::TickTimers);
-        let out = match call {
-            Call::Rows { met } => {
-                let mut out = ProcessOutput::new(&self.layout, keys, met, has_times);
-                self.function.process(&rows, &mut out)?;
-                out
-            }
-            Call::Timers => {
-                let mut out = ProcessOutput::new(&self.layout, keys, None, has_times);
-                self.function.on_timer(&rows, &mut out)?;
-                out
-            }
-            Call::TickTimers => {
-                let mut out = ProcessOutput::new(&self.layout, keys, None, has_times);
-                self.function.on_clock(&rows, &mut out)?;
-                out
-            }
+        let (has_times, met) = match &call {
+            Call::Rows { met } => (true, met.clone()),
+            Call::Timers => (true, None),
+            Call::TickTimers => (false, None),
         };
+        let mut out = ProcessOutput::new(&self.layout, keys, met, has_times);
+        match call {
+            Call::Rows { .. } => self.function.process(&rows, &mut out)?,
+            Call::Timers => self.function.on_timer(&rows, &mut out)?,
+            Call::TickTimers => self.function.on_clock(&rows, &mut out)?,
+        }
         let ProcessOutput { out, timers, clock_timers, .. } = out;
         self.timers.change(rows.key_columns(), timers, passed.0)?;
         self.clock_timers.change(rows.key_columns(), clock_timers, i64::MIN)?;
-        self.out.extend(out);
+        for rows in out {
+            // What it has no room for waits, which `resume` looks at next.
+            let _ = self.out.push(rows, cx)?;
+        }
         Ok(())
     }
 }

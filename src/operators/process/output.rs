@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, TimestampMillisecondArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray, UInt32Array};
 use arrow::compute::take_arrays;
 use arrow::datatypes::{Field, SchemaRef};
 
@@ -11,7 +11,6 @@ use super::{Key, KeyedRows};
 use crate::error::{Error, Result};
 use crate::expressions::type_name;
 use crate::state::batch_of;
-use crate::stream::Changes;
 
 /// Where the columns that leave come from.
 #[derive(Debug)]
@@ -31,7 +30,7 @@ pub struct ProcessOutput<'a> {
     /// `[rows]` of each column of the key, and the watermark that each row met.
     keys: Vec<ArrayRef>,
     met: Option<ArrayRef>,
-    pub(super) out: Vec<Changes>,
+    pub(super) out: Vec<RecordBatch>,
     /// Of event time and of the clock, by key and time: whether a timer is set or deleted.
     pub(super) timers: BTreeMap<(Key, i64), bool>,
     pub(super) clock_timers: BTreeMap<(Key, i64), bool>,
@@ -120,7 +119,7 @@ impl<'a> ProcessOutput<'a> {
         }
         columns.extend(own);
         columns.extend(behind);
-        self.out.push(Changes::inserts(batch_of(&self.layout.schema, columns, length)?));
+        self.out.push(batch_of(&self.layout.schema, columns, length)?);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! A value for each key.
 
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::values::Values;
 use super::{Key, KeyedRows, StateValue};
@@ -51,6 +51,11 @@ pub(super) fn opened<T>(table: Option<&Arc<Mutex<T>>>) -> Result<MutexGuard<'_, 
         Err(TryLockError::Poisoned(table)) => Ok(table.into_inner()),
         Err(TryLockError::WouldBlock) => Err(Error::bug("a state is opened twice at a time")),
     }
+}
+
+/// The table of a state between the calls of its function.
+pub(super) fn locked<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The values of the keys of one call.
@@ -137,12 +142,12 @@ pub(super) struct Shared<T: StateValue> {
 impl<T: StateValue> ProcessState for Shared<T> {
     fn next_sweep(&self, now: ProcTime) -> Option<ProcTime> {
         let ttl_ms = self.ttl_ms?;
-        self.table().table().columns.earliest()?;
+        locked(&self.table).table().columns.earliest()?;
         Forgetting::Untouched { ttl_ms }.next_sweep(now)
     }
 
     fn sweep(&mut self, now: ProcTime) -> Result<bool> {
-        let mut table = self.table();
+        let mut table = locked(&self.table);
         let expired = table.columns_mut().expired(now.0, FORGOTTEN_TOGETHER);
         if expired.is_empty() {
             table.shrink()?;
@@ -152,30 +157,24 @@ impl<T: StateValue> ProcessState for Shared<T> {
     }
 }
 
-impl<T: StateValue> Shared<T> {
-    fn table(&self) -> MutexGuard<'_, KeyedTable<TimedColumns<Values<T>>>> {
-        self.table.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
 impl<T: StateValue> StateTable for Shared<T> {
     fn spec(&self) -> TableSpec {
-        self.table().spec()
+        locked(&self.table).spec()
     }
 
     fn save(&mut self, to: &mut SnapshotWriter) -> Result<()> {
-        self.table().save(to)
+        locked(&self.table).save(to)
     }
 
     fn load(&mut self, rows: &mut dyn Iterator<Item = Result<arrow::array::RecordBatch>>) -> Result<()> {
-        self.table().load(rows)
+        locked(&self.table).load(rows)
     }
 
     fn row_count(&self) -> usize {
-        self.table().row_count()
+        locked(&self.table).row_count()
     }
 
     fn bytes(&self) -> usize {
-        self.table().bytes()
+        locked(&self.table).bytes()
     }
 }

@@ -1,16 +1,13 @@
 //! The call of a process function: its input, its key, the columns that it says.
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use datafusion::common::Column;
-use datafusion::logical_expr::Expr;
 use sqlparser::ast::Expr as Expression;
 
 use super::at;
 use super::expression::Binder;
 use super::query::QueryBinder;
-use super::relation::{BoundQuery, aliased, project};
+use super::relation::{BoundQuery, aliased, only_visible};
 use super::scope::{Scope, ScopeColumn};
-use super::typed::Typed;
 use crate::error::{Error, Result};
 use crate::expressions::{has_map, type_name};
 use crate::operators::process::ProcessFactory;
@@ -20,7 +17,8 @@ use crate::stream::WATERMARK_COLUMN;
 
 impl QueryBinder<'_> {
     pub(super) fn process(&mut self, function: ProcessFactory, call: ProcessCall) -> Result<BoundQuery> {
-        let input = shown_first(self.table_argument(&call.input)?)?;
+        // Columns that stay hidden stand last.
+        let input = only_visible(self.table_argument(&call.input)?)?;
         let scope = &input.scope;
         let mut keys: Vec<ScopeColumn> = Vec::new();
         for key in &call.partition_by {
@@ -94,16 +92,6 @@ impl QueryBinder<'_> {
 
 fn field(column: &ScopeColumn) -> Field {
     Field::new(&column.name, column.data_type.clone(), column.nullable)
-}
-
-/// The rows with hidden columns last.
-fn shown_first(input: BoundQuery) -> Result<BoundQuery> {
-    let columns = input.scope.visible().cloned().map(|column| {
-        let expression = Expr::Column(Column::new_unqualified(&column.name));
-        (Typed::new(expression, column.data_type.clone(), column.nullable), column)
-    });
-    let columns = columns.collect();
-    project(input, columns)
 }
 
 /// The time attribute that `on_time` names.

@@ -230,8 +230,8 @@ impl<'a> QueryBinder<'a> {
             return at(error, name);
         }
         let error = at(Error::query(format!("there is no table function {name}")), name);
-        let own = ["TUMBLE", "HOP", "CUMULATE", "SESSION"];
-        match nearest(&name.to_string(), own.into_iter().chain(self.catalog.process_functions())) {
+        let own = WindowFunction::ALL.into_iter().map(|function| function.name());
+        match nearest(&name.to_string(), own.chain(self.catalog.process_functions())) {
             Some(meant) => error.with_help(format!("did you mean {meant}?")),
             None => error.with_help(IN_FROM),
         }

@@ -330,13 +330,13 @@ pub fn sort(input: BoundQuery, keys: &[ast::OrderByExpr], hidden: &[usize]) -> R
 }
 
 /// The rows without hidden columns but those of time.
-pub fn only_visible(sorted: BoundQuery) -> Result<BoundQuery> {
-    let columns = sorted.scope.visible().cloned().map(|column| {
+pub fn only_visible(input: BoundQuery) -> Result<BoundQuery> {
+    let columns = input.scope.visible().cloned().map(|column| {
         let expression = Expr::Column(Column::new_unqualified(&column.name));
         (Typed::new(expression, column.data_type.clone(), column.nullable), column)
     });
     let columns = columns.collect();
-    project(sorted, columns)
+    project(input, columns)
 }
 
 /// LIMIT and OFFSET.
