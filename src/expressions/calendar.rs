@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Int64Array, PrimitiveArray, StringArray};
-use arrow::datatypes::{DataType, Date32Type, Int64Type};
+use arrow::datatypes::{DataType, Int64Type};
 use chrono::{Datelike, NaiveDate};
 
 use super::function::{Call, Function, Nulls, Style, Zoned};
 use super::instant::{civil_day, date_of, read_date};
-use super::intervals::{in_calendar, shift_days};
+use super::intervals::{in_calendar, later, shift_days, ticks, ticks_a_day, ticks_of};
 use super::time_pattern::Pattern;
 use super::types::{digits, is_integer, type_name};
 use super::typing::{Argument, Typing, count, never};
@@ -183,32 +183,13 @@ fn add(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef> {
     let length = call.parameters.first().copied().unwrap_or(1);
     let amounts = arguments[0].as_primitive::<Int64Type>();
     let times = &arguments[1];
-    let per_day = match times.data_type() {
-        DataType::Date32 => 1,
-        DataType::Timestamp(unit, _) => 86_400 * 10_i64.pow(u32::from(digits(*unit))),
-        other => return Err(Error::bug(format!("{other} is no time"))),
-    };
-    let wide = match times.data_type() {
-        DataType::Date32 => arrow::compute::cast(&arrow::compute::cast(times, &DataType::Int32)?, &DataType::Int64)?,
-        _ => arrow::compute::cast(times, &DataType::Int64)?,
-    };
+    let per_day = ticks_a_day(times.data_type())?;
     let moved: PrimitiveArray<Int64Type> =
-        arrow::compute::binary(wide.as_primitive::<Int64Type>(), amounts, |tick, amount| {
-            if length < 0 {
-                let day =
-                    shift_days(tick.div_euclid(per_day), amount.saturating_mul(-length)).map_or(i64::MAX, i64::from);
-                day.saturating_mul(per_day).saturating_add(tick.rem_euclid(per_day))
-            } else {
-                let by = i128::from(length) * i128::from(amount) * i128::from(per_day) / 86_400_000;
-                tick.saturating_add(by.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
-            }
+        arrow::compute::binary(&ticks(times)?, amounts, |tick, amount| match length < 0 {
+            true => later(tick, per_day, amount.saturating_mul(-length), 0),
+            false => later(tick, per_day, 0, ticks_of(length, amount, per_day)),
         })?;
-    let moved = in_calendar(moved, per_day)?;
-    if *times.data_type() == DataType::Date32 {
-        let days: PrimitiveArray<Date32Type> = moved.unary(|day| day as i32);
-        return Ok(Arc::new(days));
-    }
-    Ok(arrow::compute::cast(&moved, times.data_type())?)
+    in_calendar(moved, times.data_type())
 }
 
 /// A text and perhaps a pattern that is written in the query.

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
-use arrow::datatypes::{DataType, Date32Type, Int32Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Date32Type, Int32Type, Int64Type};
 use chrono::{Datelike, Months, NaiveDate};
 
 use super::function::{Call, Function, Style};
@@ -27,33 +27,11 @@ fn plus_interval(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayR
     };
     let times = &arguments[0];
     match times.data_type() {
-        DataType::Date32 => {
-            let days = millis / 86_400_000;
-            let moved: PrimitiveArray<Int64Type> = times
-                .as_primitive::<Date32Type>()
-                .unary(|day| shifted(i64::from(day), months).map_or(i64::MAX, |day| day.saturating_add(days)));
-            Ok(Arc::new(in_calendar(moved, 1)?.unary::<_, Date32Type>(|day| day as i32)))
-        }
-        DataType::Timestamp(unit, zone) => {
-            let per_milli = match unit {
-                TimeUnit::Second => return Err(Error::bug("a TIMESTAMP in seconds")),
-                TimeUnit::Millisecond => 1,
-                TimeUnit::Microsecond => 1_000,
-                TimeUnit::Nanosecond => 1_000_000,
-            };
-            let by = millis.saturating_mul(per_milli);
-            let ticks = arrow::compute::cast(times, &DataType::Int64)?;
-            let per_day = 86_400_000 * per_milli;
-            let moved: PrimitiveArray<Int64Type> = if months == 0 {
-                ticks.as_primitive::<Int64Type>().unary(|tick| tick.saturating_add(by))
-            } else {
-                ticks.as_primitive::<Int64Type>().unary(|tick| {
-                    let day = shifted(tick.div_euclid(per_day), months).unwrap_or(i64::MAX);
-                    day.saturating_mul(per_day).saturating_add(tick.rem_euclid(per_day)).saturating_add(by)
-                })
-            };
-            let moved = in_calendar(moved, per_day)?;
-            Ok(arrow::compute::cast(&moved, &DataType::Timestamp(*unit, zone.clone()))?)
+        DataType::Date32 | DataType::Timestamp(..) => {
+            let per_day = ticks_a_day(times.data_type())?;
+            let by = ticks_of(millis, 1, per_day);
+            let moved = ticks(times)?.unary(|tick| later(tick, per_day, months, by));
+            in_calendar(moved, times.data_type())
         }
         // A time of the day goes round.
         DataType::Time32(unit) | DataType::Time64(unit) => {
@@ -77,8 +55,41 @@ fn plus_interval(call: &Call, arguments: &[ArrayRef], _: usize) -> Result<ArrayR
 /// The days of the calendar, counted from 1970.
 const DAYS: RangeInclusive<i64> = -96_465_292..=95_026_236;
 
-/// Times that were moved, of so many ticks a day; one that left the calendar is an error.
-pub(super) fn in_calendar(moved: PrimitiveArray<Int64Type>, per_day: i64) -> Result<PrimitiveArray<Int64Type>> {
+/// Ticks of a DATE or a TIMESTAMP a day.
+pub(super) fn ticks_a_day(data_type: &DataType) -> Result<i64> {
+    match data_type {
+        DataType::Date32 => Ok(1),
+        DataType::Timestamp(unit, _) => Ok(86_400 * 10_i64.pow(u32::from(super::types::digits(*unit)))),
+        other => Err(Error::bug(format!("{other} is no time"))),
+    }
+}
+
+/// So many times a length in milliseconds, in ticks; an end of 64 bits where they do not hold it.
+pub(super) fn ticks_of(millis: i64, times: i64, per_day: i64) -> i64 {
+    let by = i128::from(millis).saturating_mul(times.into()).saturating_mul(per_day.into()) / 86_400_000;
+    by.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+}
+
+/// The ticks of a column of DATE or TIMESTAMP since 1970.
+pub(super) fn ticks(times: &ArrayRef) -> Result<PrimitiveArray<Int64Type>> {
+    let narrow = *times.data_type() == DataType::Date32;
+    let times = if narrow { arrow::compute::cast(times, &DataType::Int32)? } else { Arc::clone(times) };
+    Ok(arrow::compute::cast(&times, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+}
+
+/// A tick that many months and ticks later; an end of 64 bits where neither they nor the calendar hold it.
+#[inline]
+pub(super) fn later(tick: i64, per_day: i64, months: i64, by: i64) -> i64 {
+    if months == 0 {
+        return tick.saturating_add(by);
+    }
+    let day = shift_days(tick.div_euclid(per_day), months).map_or(i64::MAX, i64::from);
+    day.saturating_mul(per_day).saturating_add(tick.rem_euclid(per_day)).saturating_add(by)
+}
+
+/// Ticks that were moved as the times that they are; one that left the calendar is an error.
+pub(super) fn in_calendar(moved: PrimitiveArray<Int64Type>, data_type: &DataType) -> Result<ArrayRef> {
+    let per_day = ticks_a_day(data_type)?;
     // What does not fit into 64 bits has been moved to an end of them.
     let least = DAYS.start().saturating_mul(per_day).max(i64::MIN + 1);
     let greatest = DAYS.end().saturating_add(1).saturating_mul(per_day) - 1;
@@ -87,16 +98,14 @@ pub(super) fn in_calendar(moved: PrimitiveArray<Int64Type>, per_day: i64) -> Res
     if moved.values().iter().fold(true, |all, tick| all & is_in(tick))
         || moved.iter().flatten().all(|tick| is_in(&tick))
     {
-        return Ok(moved);
+        return match data_type {
+            DataType::Date32 => Ok(Arc::new(moved.unary::<_, Date32Type>(|day| day as i32))),
+            _ => Ok(arrow::compute::cast(&moved, data_type)?),
+        };
     }
     Err(Error::data(
         "the result lies beyond the calendar: a TIMESTAMP(9) reaches from 1677 to 2262, other times some 260,000 years",
     ))
-}
-
-/// The day that many months later.
-fn shifted(day: i64, months: i64) -> Option<i64> {
-    if months == 0 { Some(day) } else { shift_days(day, months).map(i64::from) }
 }
 
 /// The day that many months later, if the calendar has it; the last day of a month stays within it.
@@ -112,6 +121,7 @@ pub(super) fn shift_days(day: i64, months: i64) -> Option<i32> {
 mod tests {
     use super::*;
     use arrow::array::TimestampMillisecondArray;
+    use arrow::datatypes::TimeUnit;
 
     #[test]
     fn times_move_by_milliseconds_and_by_months() {
