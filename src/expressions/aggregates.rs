@@ -200,7 +200,7 @@ impl AggregateFunction {
             (ArrayAgg, value) => Ok(DataType::new_list(value.clone(), true)),
             (Percentile { several: false }, _) => Ok(DataType::Float64),
             (Percentile { several: true }, _) => Ok(DataType::new_list(DataType::Float64, true)),
-            (Collect, value) if is_key(value) => Ok(counts_type(value)),
+            (Collect, value) if *value != DataType::Null => Ok(counts_type(value)),
             (Collect | ApproxCountDistinct, other) => Err(format!("it does not take {}", type_name(other))),
             (ListAgg, DataType::Utf8) => Ok(DataType::Utf8),
             (ListAgg, other) => Err(format!("it takes a text, not {}", type_name(other))),

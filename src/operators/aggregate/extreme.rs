@@ -22,7 +22,7 @@ pub(super) enum Kept {
 }
 
 impl Kept {
-    fn field(self, data_type: &DataType) -> StateField {
+    pub(super) fn field(self, data_type: &DataType) -> StateField {
         let name = match self {
             Self::Least => "min",
             Self::Greatest => "max",

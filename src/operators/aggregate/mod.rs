@@ -4,6 +4,7 @@
 //! merged into it, and the result is computed from it without consuming it. Calls with DISTINCT over one argument share
 //! the values of each slot.
 
+mod any_value;
 mod approximate_count;
 mod arrival;
 mod count;
@@ -31,6 +32,7 @@ use arrow::datatypes::{
 use crate::error::{Error, Result};
 pub use crate::expressions::{AggregateFunction, Constant};
 use crate::state::SlotColumns;
+use any_value::AnyValue;
 use approximate_count::ApproximateCount;
 use arrival::{Arrivals, Wanted};
 use count::Count;
@@ -90,9 +92,13 @@ fn kernel(call: &AggregateCall) -> Result<Box<dyn AggregateState>> {
                 _ => (Kept::Last, Wanted::Last),
             };
             let is_plain = !call.retract && !call.of_sessions;
-            match one_of(kept, input).filter(|_| is_plain) {
-                Some(state) => state,
-                None => Box::new(arrivals(wanted)?),
+            if !is_plain {
+                return Ok(Box::new(arrivals(wanted)?));
+            }
+            match (one_of(kept, input), AnyValue::new(kept, input.clone())?) {
+                (Some(state), _) => state,
+                (None, Some(state)) => Box::new(state),
+                (None, None) => Box::new(arrivals(wanted)?),
             }
         }
         (F::ArrayAgg, _) => Box::new(arrivals(Wanted::Array)?),

@@ -1,12 +1,15 @@
 //! COLLECT and PERCENTILE: how often each value of a slot is there. Partials add up in any order and can be taken away
-//! again; a value that went before it came counts below nothing until it comes.
+//! again; a value that went before it came counts below nothing until it comes. The order of the numbers of a slot is
+//! remembered until another number comes or goes, so that a result that is asked for after each batch is a walk along
+//! them and no sort.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, Float64Array, Int32Array, Int64Array, MapArray, StructArray, UInt32Array};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{SortColumn, lexsort_to_indices, take};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::row::{RowConverter, SortField};
 
 use super::slot_values::{SlotValues, as_lists, flat, flat_slots, item, lists};
 use super::state::{AggregateState, Rows, StateField, primitive};
@@ -31,7 +34,23 @@ pub(super) struct Multiset {
     weights: Vec<i64>,
     /// Of the rows at hand.
     entries: Vec<u32>,
+    /// Behind a lock because results are read without changing anything else.
+    orders: Mutex<Orders>,
 }
+
+/// The numbers of a slot in order, each with its entry.
+type Order = Box<[(f64, u32)]>;
+
+/// What is known of the order of slots.
+#[derive(Debug, Default)]
+struct Orders {
+    /// By slot, where it is known.
+    slots: Vec<Option<Order>>,
+    held: usize,
+}
+
+/// Of a slot with more numbers the order is found anew each time.
+const REMEMBERED: usize = 8_192;
 
 /// The values of some slots that are there, each slot's in order of value.
 struct Sorted {
@@ -43,7 +62,8 @@ struct Sorted {
 
 impl Multiset {
     pub(super) fn new(wanted: Wanted, input: DataType) -> Result<Self> {
-        Ok(Self { wanted, values: SlotValues::new(input)?, weights: Vec::new(), entries: Vec::new() })
+        let (values, weights, entries) = (SlotValues::new(input)?, Vec::new(), Vec::new());
+        Ok(Self { wanted, values, weights, entries, orders: Mutex::default() })
     }
 
     /// Lets the value of each row come so often, or go where that is below 0.
@@ -51,12 +71,58 @@ impl Multiset {
         let mut entries = std::mem::take(&mut self.entries);
         let length = self.values.assign(slots, values, &mut entries)?;
         self.weights.resize(length, 0);
-        for (entry, weight) in entries.iter().zip(weights) {
-            self.weights[*entry as usize] += weight;
+        let orders = self.orders.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for ((entry, weight), slot) in entries.iter().zip(weights).zip(slots) {
+            let of_entry = &mut self.weights[*entry as usize];
+            let before = std::mem::replace(of_entry, *of_entry + weight);
+            if before == 0 || *of_entry == 0 {
+                orders.forget(*slot);
+            }
         }
         self.values.remove(&entries, |entry| self.weights[entry] != 0);
         self.entries = entries;
         Ok(())
+    }
+
+    /// NULL where a slot has no value.
+    fn percentiles(&self, slots: Option<&[u32]>, parts: &[f64], several: bool) -> Result<ArrayRef> {
+        let all = slots.is_none().then(|| self.values.all_slots());
+        let slots = slots.or(all.as_deref()).unwrap_or_default();
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let unknown: Vec<u32> = slots.iter().copied().filter(|slot| orders.of(*slot).is_none()).collect();
+        let (entries, lengths) = self.values.entries(&unknown);
+        let numbers = self.values.values(&entries)?;
+        let mut pairs = primitive::<Float64Type>(&numbers)?.values().iter().copied().zip(entries);
+        for (slot, length) in unknown.iter().zip(lengths) {
+            let mut order: Order = pairs.by_ref().take(length).collect();
+            order.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+            orders.remember(*slot, order);
+        }
+        let mut found = Vec::with_capacity(slots.len() * parts.len());
+        let mut is_there = Vec::with_capacity(slots.len());
+        let (mut values, mut weights) = (Vec::new(), Vec::new());
+        for slot in slots {
+            values.clear();
+            weights.clear();
+            for (value, entry) in orders.of(*slot).unwrap_or_default() {
+                let weight = self.weights[*entry as usize];
+                if weight > 0 {
+                    values.push(*value);
+                    weights.push(weight);
+                }
+            }
+            is_there.push(!values.is_empty());
+            let part = |part: &f64| if values.is_empty() { 0.0 } else { percentile(&values, &weights, *part) };
+            found.extend(parts.iter().map(part));
+        }
+        orders.forget_large(&unknown);
+        let nulls = NullBuffer::from(is_there);
+        if !several {
+            return Ok(Arc::new(Float64Array::new(found.into(), Some(nulls))));
+        }
+        let of_list: ArrayRef = Arc::new(Float64Array::from(found));
+        let offsets = OffsetBuffer::from_lengths(slots.iter().map(|_| parts.len()));
+        Ok(Arc::new(arrow::array::ListArray::try_new(item(&DataType::Float64), offsets, of_list, Some(nulls))?))
     }
 
     fn sorted(&self, slots: Option<&[u32]>) -> Result<Sorted> {
@@ -70,7 +136,7 @@ impl Multiset {
         lengths.iter().enumerate().for_each(|(slot, length)| owners.resize(owners.len() + length, slot as u32));
         let column = |values: ArrayRef| SortColumn { values, options: None };
         let values = self.values.values(&entries)?;
-        let by = [column(Arc::new(UInt32Array::from(owners.clone()))), column(Arc::clone(&values))];
+        let by = [column(Arc::new(UInt32Array::from(owners.clone()))), column(sortable(&values)?)];
         let order = lexsort_to_indices(&by, None)?;
         let there: Vec<u32> = order.values().iter().copied().filter(|at| weights[*at as usize] > 0).collect();
         let mut lengths = vec![0; lengths.len()];
@@ -128,14 +194,14 @@ impl AggregateState for Multiset {
         let columns = self.gather(&self.values.all_slots())?;
         self.values.reset()?;
         self.weights.clear();
+        self.orders = Mutex::default();
         Ok(columns)
     }
 
     fn evaluate(&self, slots: Option<&[u32]>) -> Result<ArrayRef> {
-        let sorted = self.sorted(slots)?;
         match &self.wanted {
-            Wanted::Counts(output) => counts(&sorted, output),
-            Wanted::Percentiles { parts, several } => percentiles(&sorted, parts, *several),
+            Wanted::Counts(output) => counts(&self.sorted(slots)?, output),
+            Wanted::Percentiles { parts, several } => self.percentiles(slots, parts, *several),
         }
     }
 
@@ -143,16 +209,28 @@ impl AggregateState for Multiset {
         for entry in self.values.clear(slots) {
             self.weights[entry as usize] = 0;
         }
+        let orders = self.orders.get_mut().unwrap_or_else(PoisonError::into_inner);
+        slots.iter().for_each(|slot| orders.forget(*slot));
     }
 
     fn bytes(&self) -> usize {
         let (weights, entries) = (self.weights.capacity() * 8, self.entries.capacity() * 4);
-        self.values.bytes() + weights + entries
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner).bytes();
+        self.values.bytes() + weights + entries + orders
     }
 
     fn invertible(&self) -> bool {
         true
     }
+}
+
+/// Values as something that can be sorted: those with parts as bytes of the same order.
+fn sortable(values: &ArrayRef) -> Result<ArrayRef> {
+    if !values.data_type().is_nested() {
+        return Ok(Arc::clone(values));
+    }
+    let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())])?;
+    Ok(Arc::new(converter.convert_columns(std::slice::from_ref(values))?.try_into_binary()?))
 }
 
 /// Each value with how often it is there.
@@ -167,24 +245,38 @@ fn counts(sorted: &Sorted, output: &DataType) -> Result<ArrayRef> {
     Ok(Arc::new(MapArray::try_new(Arc::clone(entries), offsets, pairs, None, *is_sorted)?))
 }
 
-/// NULL where a slot has no value.
-fn percentiles(sorted: &Sorted, parts: &[f64], several: bool) -> Result<ArrayRef> {
-    let values = primitive::<Float64Type>(&sorted.values)?.values();
-    let mut found = Vec::with_capacity(sorted.lengths.len() * parts.len());
-    let mut at = 0;
-    for length in &sorted.lengths {
-        let of_slot = at..at + length;
-        at = of_slot.end;
-        let (values, weights) = (&values[of_slot.clone()], &sorted.weights[of_slot]);
-        found.extend(parts.iter().map(|part| if values.is_empty() { 0.0 } else { percentile(values, weights, *part) }));
+impl Orders {
+    /// The order of a slot's numbers, if it is known.
+    fn of(&self, slot: u32) -> Option<&[(f64, u32)]> {
+        self.slots.get(slot as usize)?.as_deref()
     }
-    let nulls: NullBuffer = sorted.lengths.iter().map(|length| *length > 0).collect();
-    if !several {
-        return Ok(Arc::new(Float64Array::new(found.into(), Some(nulls))));
+
+    fn remember(&mut self, slot: u32, order: Order) {
+        if self.slots.len() <= slot as usize {
+            self.slots.resize(slot as usize + 1, None);
+        }
+        self.held += order.len();
+        let before = self.slots[slot as usize].replace(order);
+        self.held -= before.map_or(0, |before| before.len());
     }
-    let of_list: ArrayRef = Arc::new(Float64Array::from(found));
-    let offsets = OffsetBuffer::from_lengths(sorted.lengths.iter().map(|_| parts.len()));
-    Ok(Arc::new(arrow::array::ListArray::try_new(item(&DataType::Float64), offsets, of_list, Some(nulls))?))
+
+    fn forget(&mut self, slot: u32) {
+        let before = self.slots.get_mut(slot as usize).and_then(Option::take);
+        self.held -= before.map_or(0, |before| before.len());
+    }
+
+    /// Forgets those of `slots` that have too many numbers to be kept twice.
+    fn forget_large(&mut self, slots: &[u32]) {
+        for slot in slots {
+            if self.of(*slot).is_some_and(|order| order.len() > REMEMBERED) {
+                self.forget(*slot);
+            }
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Option<Order>>() + self.held * size_of::<(f64, u32)>()
+    }
 }
 
 /// The value below which a part of all lies, in values in order, each so often: between two of them, as far as the place

@@ -4,6 +4,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::Column;
 use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::{Expr, Operator};
+use datafusion::prelude::lit;
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
@@ -22,7 +23,7 @@ use crate::expressions::{
 };
 use crate::options::nearest;
 use crate::plan::expand::GROUPING_COLUMN;
-use crate::sql::{SqlType, window_part};
+use crate::sql::{SqlType, interval_length, window_part};
 use crate::stream::{PROCTIME_COLUMN, WATERMARK_COLUMN};
 
 impl Binder<'_> {
@@ -341,6 +342,12 @@ impl Binder<'_> {
         };
         let argument = match arguments {
             [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)] if *name == "COUNT" && !distinct => None,
+            // Of an interval nothing is counted but that it is there.
+            [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument))]
+                if *name == "COUNT" && interval_length(argument).is_some() =>
+            {
+                Some(Typed::new(lit(true), DataType::Boolean, false))
+            }
             [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument))] => Some(rows.bind(argument)?),
             [_, _, ..] if *name == "COUNT" => {
                 return Err(Error::query("COUNT counts the values of one column, as in Flink")
