@@ -24,6 +24,7 @@ mod running_window;
 mod session_aggregate;
 mod session_input;
 mod session_rows;
+mod sink_keys;
 mod spec;
 mod state_bound;
 mod stateless;

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A key that a batch touches leaves once, when the row that stands for it has changed. All rows that stand in the query are
-//! kept; nothing bounds them but the query. With DO ERROR, keys with several rows are an error when a watermark or a barrier
+//! kept; nothing bounds them but the query, or a time after which a key that nobody touches is forgotten: it begins anew
+//! then, and a row of it that is taken back later is passed over. With DO ERROR, keys with several rows are an error when a watermark or a barrier
 //! says that what belongs together has come.
 
 use std::fmt;
@@ -18,11 +19,17 @@ use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, interleave, take_arrays};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::sink_keys::SinkKeys;
 use super::touched::Touched;
-use super::{BuildContext, Context, Flush, Operator, OperatorSpec, Progress, StateBound};
+use super::{BuildContext, Context, Flush, Forgetting, Operator, OperatorSpec, Progress, StateBound};
 use crate::error::{Error, Result};
-use crate::state::{BagTable, KeyIndex, ScanDirection, SnapshotWriter, StateTable, TableSpec, batch_of, integers};
-use crate::stream::{ChangeKind, Changes, EventTime};
+use crate::state::{
+    BagScan, BagTable, KeyIndex, ScanBudget, ScanDirection, SnapshotWriter, StateTable, TableSpec, batch_of, integers,
+};
+use crate::stream::{ChangeKind, Changes, EventTime, ProcTime};
+
+/// Rows of forgotten keys that are taken out together.
+const TAKEN_TOGETHER: ScanBudget = ScanBudget { rows: 16 * 1024, bytes: 16 << 20 };
 
 /// Which of several rows with one primary key stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +61,8 @@ pub struct UpsertMaterializeSpec {
     pub key: Vec<usize>,
     /// Which of several rows stands.
     pub on_conflict: OnConflict,
+    /// When a key goes that has rows.
+    pub forgetting: Forgetting,
     /// What is computed over which rows, in terms of the columns of tables: a part of the signature.
     pub query: String,
 }
@@ -65,7 +74,8 @@ impl OperatorSpec for UpsertMaterializeSpec {
 
     fn signature(&self) -> String {
         let types: Vec<String> = self.input.fields().iter().map(|field| field.data_type().to_string()).collect();
-        format!("UpsertMaterialize(key {:?} of types [{}]: {})", self.key, types.join(", "), self.query)
+        let kept = if self.forgetting.is_timed() { " kept for a time" } else { "" };
+        format!("UpsertMaterialize{kept}(key {:?} of types [{}]: {})", self.key, types.join(", "), self.query)
     }
 
     fn output(&self) -> SchemaRef {
@@ -73,7 +83,10 @@ impl OperatorSpec for UpsertMaterializeSpec {
     }
 
     fn bound(&self) -> StateBound {
-        StateBound::RowsOfSink
+        match self.forgetting {
+            Forgetting::Untouched { ttl_ms } => StateBound::Untouched { ttl_ms },
+            _ => StateBound::RowsOfSink,
+        }
     }
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Operator>> {
@@ -102,6 +115,7 @@ impl OperatorSpec for UpsertMaterializeSpec {
             },
             arrivals: BagTable::new("arrivals", Arc::new(arrivals), order.len(), &[SortOptions::default()])?
                 .with_group_columns(keys),
+            kept: SinkKeys::new(self.forgetting, self.key.iter().map(named).collect())?,
             types,
             order,
             spec: self.clone(),
@@ -114,7 +128,13 @@ impl OperatorSpec for UpsertMaterializeSpec {
 impl fmt::Display for UpsertMaterializeSpec {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key: Vec<&str> = self.key.iter().map(|column| self.input.field(*column).name().as_str()).collect();
-        write!(out, "UpsertMaterialize(primaryKey=[{}], onConflict=[{}])", key.join(", "), self.on_conflict)
+        write!(
+            out,
+            "UpsertMaterialize(primaryKey=[{}], onConflict=[{}]{})",
+            key.join(", "),
+            self.on_conflict,
+            self.forgetting
+        )
     }
 }
 
@@ -127,6 +147,8 @@ struct UpsertMaterialize {
     history: History,
     /// When each row came, to find it again: a row may be there several times.
     arrivals: BagTable,
+    /// Until when each primary key is kept, where that has an end.
+    kept: Option<SinkKeys>,
     /// Keys that were touched since the last check, for DO ERROR.
     unchecked: Vec<Vec<ArrayRef>>,
     watermark: EventTime,
@@ -190,6 +212,11 @@ impl Operator for UpsertMaterialize {
         touched.find(&slots, index.slots());
         let firsts = UInt32Array::from(touched.first_rows.clone());
         let touched = take_arrays(&columns[..keys], &firsts, None)?;
+        let expired = self.kept.as_mut().map(|kept| kept.touch(&touched, firsts.len(), cx.now)).transpose()?;
+        if let Some((keys, count)) = expired.flatten() {
+            // They begin anew.
+            self.forget(keys, count)?;
+        }
 
         let before = self.standing(&touched, firsts.len())?;
         let turnover = self.turnover(&columns, &rows)?;
@@ -199,20 +226,38 @@ impl Operator for UpsertMaterialize {
         if let Some(changes) = self.changes(&touched, &before, &after)? {
             cx.emit(changes);
         }
+        if let Some(kept) = &mut self.kept {
+            kept.release(&after[0], cx.now);
+        }
         if self.spec.on_conflict == OnConflict::Error {
             self.unchecked.push(touched);
         }
         Ok(Progress::Done)
     }
 
-    fn on_watermark(&mut self, time: EventTime, _: &mut Context) -> Result<Progress> {
+    fn on_watermark(&mut self, time: EventTime, cx: &mut Context) -> Result<Progress> {
+        // The first after a restore, when there may be keys whose time has passed meanwhile.
+        self.kept.iter_mut().for_each(|kept| kept.look_again(cx.now));
         self.check()?;
         self.watermark = self.watermark.max(time);
         Ok(Progress::Done)
     }
 
+    fn resume(&mut self, cx: &mut Context) -> Result<Progress> {
+        self.sweep(cx.now)
+    }
+
     fn watermark(&self) -> EventTime {
         self.watermark
+    }
+
+    fn on_tick(&mut self, cx: &mut Context) -> Result<Progress> {
+        self.kept.iter_mut().for_each(SinkKeys::begin_sweep);
+        self.sweep(cx.now)
+    }
+
+    fn next_tick(&self) -> Option<ProcTime> {
+        self.kept.as_ref().and_then(SinkKeys::sweep_at)
     }
 
     fn flush(&mut self, why: Flush, _: &mut Context) -> Result<Progress> {
@@ -223,7 +268,9 @@ impl Operator for UpsertMaterialize {
     }
 
     fn state(&mut self) -> Vec<&mut dyn StateTable> {
-        vec![&mut self.history, &mut self.arrivals]
+        let mut tables: Vec<&mut dyn StateTable> = vec![&mut self.history, &mut self.arrivals];
+        tables.extend(self.kept.iter_mut().map(SinkKeys::table));
+        tables
     }
 
     fn held_bytes(&self) -> usize {
@@ -232,6 +279,30 @@ impl Operator for UpsertMaterialize {
 }
 
 impl UpsertMaterialize {
+    /// Forgets some of the keys that nobody has touched for their time.
+    fn sweep(&mut self, now: ProcTime) -> Result<Progress> {
+        let expired = self.kept.as_mut().map(|kept| kept.sweep(now)).transpose()?.flatten();
+        let Some((keys, count)) = expired else { return Ok(Progress::Done) };
+        self.forget(keys, count)?;
+        Ok(Progress::More)
+    }
+
+    /// Lets all rows of keys go; what had left stays.
+    fn forget(&mut self, keys: Vec<ArrayRef>, count: usize) -> Result<()> {
+        let mut scan = BagScan::new(keys.clone(), count, ScanDirection::Forward);
+        let (key, mut slots) = (self.spec.key.len(), Vec::new());
+        while !scan.is_done() {
+            let found = self.history.table.scan(&mut scan, TAKEN_TOGETHER)?.rows;
+            let (weight, columns) = found.columns().split_last().ok_or_else(|| Error::bug("rows without a weight"))?;
+            let rows: Vec<ArrayRef> = columns[..key].iter().chain(&columns[key + 1..]).cloned().collect();
+            let weights: Vec<i64> = integers(weight)?.iter().map(|weight| -weight).collect();
+            self.arrivals.assign(&rows, weights.len(), &mut slots)?;
+            self.arrivals.add(&slots, std::slice::from_ref(&columns[key]), &weights)?;
+            self.arrivals.release(&slots);
+        }
+        self.history.table.clear(&keys, count)
+    }
+
     /// What a batch comes to: rows that come and go within it leave no trace, the last that came first.
     fn turnover(&mut self, columns: &[ArrayRef], rows: &Changes) -> Result<Turnover> {
         let mut index = KeyIndex::new(&self.types)?;
@@ -273,12 +344,20 @@ impl UpsertMaterialize {
             index.assign(&rows, rest.len(), &mut slots)?;
             let mut touched = Touched::default();
             touched.find(&slots, index.slots());
-            let now = take_arrays(&rows, &UInt32Array::from(touched.first_rows.clone()), None)?;
+            let mut now = take_arrays(&rows, &UInt32Array::from(touched.first_rows.clone()), None)?;
             self.arrivals.assign(&now, touched.slots.len(), &mut slots)?;
-            let numbers = self.arrivals.first_of_each(&slots, ScanDirection::Backward)?.remove(0);
+            let mut numbers = self.arrivals.first_of_each(&slots, ScanDirection::Backward)?.remove(0);
             self.arrivals.release(&slots);
             if numbers.null_count() > 0 {
-                return Err(Error::bug("a row is taken back that is not there"));
+                if self.kept.is_none() {
+                    return Err(Error::bug("a row is taken back that is not there"));
+                }
+                // Those whose keys had been forgotten.
+                let is_there = arrow::compute::is_not_null(&numbers)?;
+                numbers = arrow::compute::filter(&numbers, &is_there)?;
+                for column in &mut now {
+                    *column = arrow::compute::filter(column, &is_there)?;
+                }
             }
             self.put(&now, integers(&numbers)?, -1)?;
             let done: Vec<u32> = touched.first_rows.iter().map(|row| rest[*row as usize]).collect();

@@ -7,7 +7,7 @@ use datafusion::logical_expr::LogicalPlan;
 use super::meaning::Meaning;
 use super::{Flow, Lowering, SinkTarget, keys};
 use crate::error::{Error, Result, Span};
-use crate::operators::{OnConflict, UpsertMaterializeSpec};
+use crate::operators::{Forgetting, OnConflict, UpsertMaterializeSpec};
 use crate::plan::changelog_mode::ChangelogMode;
 use crate::sql::ConflictAction;
 
@@ -55,6 +55,10 @@ impl Lowering<'_> {
             input: Arc::clone(&flow.schema),
             key: key.clone(),
             on_conflict,
+            forgetting: match self.settings.ttl_ms.filter(|ttl| *ttl > 0) {
+                None => Forgetting::Never,
+                Some(ttl_ms) => Forgetting::Untouched { ttl_ms },
+            },
             query: Meaning::of(plan).text(),
         };
         flow.push(Arc::new(spec), vec![key.clone()]);
